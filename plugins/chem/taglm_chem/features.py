@@ -1,0 +1,75 @@
+"""Numbers that describe molecules, for reference predictors such as ridge and boosting."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import Descriptors, rdFingerprintGenerator, rdMolDescriptors
+
+from taglm_chem.molecules import read
+from taglm_chem.processes import run_rows
+
+MORGAN_RADIUS = 2
+MORGAN_SIZE = 2048
+
+DESCRIPTORS: dict[str, Callable[[Chem.Mol], float]] = {
+    "molecular_weight": Descriptors.MolWt,
+    "heavy_atoms": Chem.Mol.GetNumHeavyAtoms,
+    "heteroatoms": rdMolDescriptors.CalcNumHeteroatoms,
+    "hydrogen_bond_donors": rdMolDescriptors.CalcNumHBD,
+    "hydrogen_bond_acceptors": rdMolDescriptors.CalcNumHBA,
+    "rotatable_bonds": rdMolDescriptors.CalcNumRotatableBonds,
+    "rings": rdMolDescriptors.CalcNumRings,
+    "aromatic_rings": rdMolDescriptors.CalcNumAromaticRings,
+    "polar_surface_area": rdMolDescriptors.CalcTPSA,
+    "fraction_sp3": rdMolDescriptors.CalcFractionCSP3,
+    "formal_charge": Chem.GetFormalCharge,
+}
+"""Name -> function of a molecule; weight in g/mol, surface area in square angstrom."""
+
+
+def morgan(rows: Sequence[str]) -> np.ndarray:
+    """Count the circular environments of each molecule (Morgan, radius 2), folded.
+
+    Args:
+        rows: Valid SMILES, `(rows,)`.
+
+    Returns:
+        float32 `(rows, 2048)`: how often each environment occurs.
+
+    Raises:
+        DataError: when a row is not a valid SMILES.
+    """
+    return run_rows(morgan_counts, rows).astype(np.float32)
+
+
+def descriptors(rows: Sequence[str]) -> np.ndarray:
+    """Compute a few plain properties of each molecule, in the order of `DESCRIPTORS`.
+
+    QED is a function of some of them, so as features for QED they nearly give the answer away.
+
+    Args:
+        rows: Valid SMILES, `(rows,)`.
+
+    Returns:
+        float32 `(rows, descriptors)`.
+
+    Raises:
+        DataError: when a row is not a valid SMILES.
+    """
+    return run_rows(descriptor_values, rows)
+
+
+def morgan_counts(rows: Sequence[str]) -> np.ndarray:
+    """Return Morgan counts as uint8 `(rows, 2048)`, cut off at 255."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=MORGAN_RADIUS, fpSize=MORGAN_SIZE)
+    counts = np.zeros((len(rows), MORGAN_SIZE), np.uint8)
+    for index, mol in enumerate(read(rows)):
+        counts[index] = np.minimum(generator.GetCountFingerprintAsNumPy(mol), 255)
+    return counts
+
+
+def descriptor_values(rows: Sequence[str]) -> np.ndarray:
+    """Return the descriptors as float32 `(rows, descriptors)`."""
+    values = [[function(mol) for function in DESCRIPTORS.values()] for mol in read(rows)]
+    return np.array(values, np.float32).reshape(len(rows), len(DESCRIPTORS))

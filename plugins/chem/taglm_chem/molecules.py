@@ -1,0 +1,206 @@
+"""SMILES as molecules: reading with reasons for failure, other spellings, pictures."""
+
+import contextlib
+import logging
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from rdkit import Chem, RDLogger, rdBase
+from rdkit.Chem.Draw import rdMolDraw2D
+
+from taglm_chem.processes import run_rows
+from taglm_core.errors import DataError
+from taglm_core.specs import Checked
+
+_PICTURE_SIZE = (320, 240)  # width and height in pixels
+_LOG_LOCK = threading.Lock()
+
+
+def canonical(rows: Sequence[str]) -> Checked:
+    """Return RDKit's canonical SMILES of each row, or why there is none.
+
+    Charges, isotopes, atom maps, stereo marks and every fragment are kept; white space around a
+    SMILES is dropped.
+
+    Args:
+        rows: SMILES, `(rows,)`.
+
+    Returns:
+        values and errors, `(rows,)` each.
+    """
+    values = run_rows(canonical_or_none, rows)
+    errors: list[str | None] = [None] * len(values)
+    failed = [index for index, value in enumerate(values) if value is None]
+    for index, reason in zip(failed, explain([rows[i] for i in failed]), strict=True):
+        errors[index] = reason
+    return Checked(values=values, errors=errors)
+
+
+def canonical_or_none(rows: Sequence[str]) -> list[str | None]:
+    """Return the canonical SMILES of each row, None where RDKit reads no molecule."""
+    with rdBase.BlockLogs():
+        return [None if mol is None else Chem.MolToSmiles(mol) for mol in map(_parse, rows)]
+
+
+def augment(rows: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Return another SMILES of each molecule: a random start and a random order of its branches.
+
+    Args:
+        rows: Valid SMILES, `(rows,)`.
+        rng: Decides everything; the same state gives the same SMILES.
+
+    Raises:
+        DataError: when a row is not a valid SMILES.
+    """
+    seeds = rng.integers(1, 2**31 - 1, size=len(rows)).tolist()
+    return run_rows(random_smiles, list(zip(rows, seeds, strict=True)))
+
+
+def random_smiles(seeded: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the random SMILES that each (SMILES, seed) gives."""
+    mols = read([row for row, _ in seeded])
+    return [
+        Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0]
+        for mol, (_, seed) in zip(mols, seeded, strict=True)
+    ]
+
+
+def draw(row: str) -> str:
+    """Return a picture of a molecule as SVG text, to be put into a page as it is.
+
+    Raises:
+        DataError: when the row is not a valid SMILES.
+    """
+    (mol,) = read([row])
+    drawing = rdMolDraw2D.MolDraw2DSVG(*_PICTURE_SIZE)
+    drawing.drawOptions().clearBackground = False
+    rdMolDraw2D.PrepareAndDrawMolecule(drawing, mol)
+    drawing.FinishDrawing()
+    text: str = drawing.GetDrawingText()
+    return text[text.index("<svg") :]  # an XML declaration may not stand inside a page
+
+
+def read(rows: Sequence[str]) -> list[Chem.Mol]:
+    """Return the RDKit molecule of each row.
+
+    Raises:
+        DataError: naming the first row that is not a valid SMILES.
+    """
+    with rdBase.BlockLogs():
+        mols = [_parse(row) for row in rows]
+    if None in mols:
+        index = mols.index(None)
+        (reason,) = explain([rows[index]])
+        raise DataError(
+            f"row {index + 1}: {rows[index]!r}: {reason}. Give rows that "
+            "taglm_chem.molecules:canonical accepts."
+        )
+    return mols
+
+
+def explain(rows: Sequence[str]) -> list[str]:
+    """Say why each of these rows is no valid SMILES, with RDKit's reason in plain words."""
+    with _captured_log() as messages:
+        reasons = []
+        for row in rows:
+            messages.clear()
+            reasons.append(_reason(row, messages))
+    return reasons
+
+
+def _parse(row: str) -> Chem.Mol | None:
+    """Read a SMILES; None for what is no text, empty, or followed by something."""
+    row = row.strip() if isinstance(row, str) else ""
+    # RDKit would take what follows a blank for a name or an extension and drop it.
+    return Chem.MolFromSmiles(row) if row and len(row.split(None, 1)) == 1 else None
+
+
+def _reason(row: str, messages: list[str]) -> str:
+    """Give the reason for one row; `messages` receives what RDKit logs meanwhile."""
+    if not isinstance(row, str):
+        return f"not a SMILES: not text but {row!r}"
+    if not row.strip():
+        return "not a SMILES: it is empty"
+    smiles, *rest = row.strip().split(None, 1)
+    if rest:
+        return f"not a SMILES alone: {rest[0]!r} stands after it"
+    mol = Chem.MolFromSmiles(smiles, sanitize=False)
+    if mol is None:
+        return f"not a valid SMILES: {_syntax_problem(smiles, messages)}"
+    problems = Chem.DetectChemistryProblems(mol)
+    if not problems:
+        return "not a valid SMILES: RDKit gives no reason"
+    return f"not a possible molecule: {_chemistry_problem(mol, problems[0])}"
+
+
+def _syntax_problem(smiles: str, messages: list[str]) -> str:
+    """Turn RDKit's parser messages for one SMILES into a phrase; positions count from 1."""
+    text = "\n".join(message.partition("SMILES Parse Error: ")[2] for message in messages)
+    problem = re.split(r" (?:while parsing|for input):", text.strip(), maxsplit=1)[0]
+    # RDKit numbers atoms from 0.
+    problem = re.sub(r"\batom (\d+)", lambda m: f"atom {int(m[1]) + 1}", problem)
+    position = re.search(r"around position (\d+)", text)
+    if position and smiles.isascii():  # RDKit counts bytes
+        place = int(position[1])
+        problem += f" at or before position {place} ({smiles[place - 1 : place]!r})"
+    return problem or "RDKit gives no reason"
+
+
+def _chemistry_problem(mol: Chem.Mol, problem: Any) -> str:
+    """Turn a sanitisation problem into a phrase; atoms count from 1."""
+    kind = problem.GetType()
+    if kind == "KekulizeException":
+        atoms = ", ".join(str(index + 1) for index in problem.GetAtomIndices())
+        return (
+            f"the aromatic atoms {atoms} cannot be given alternating double bonds "
+            "(a hydrogen such as [nH] may be missing)"
+        )
+    if kind in ("AtomValenceException", "AtomKekulizeException"):
+        atom = mol.GetAtomWithIdx(problem.GetAtomIdx())
+        name = f"atom {atom.GetIdx() + 1} ({atom.GetSymbol()})"
+        if kind == "AtomKekulizeException":
+            return f"{name} is written as aromatic but is in no ring"
+        valence = re.search(r", (\d+), is greater", problem.Message())
+        return f"{name} has {'a valence of ' + valence[1] if valence else 'too many bonds'}, " + (
+            "more than is possible" if valence else "which is impossible"
+        )
+    return str(problem.Message())
+
+
+class _Collector(logging.Handler):
+    """Puts the text of log records into a list."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__()
+        self.messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the text of one record."""
+        self.messages.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _captured_log() -> Iterator[list[str]]:
+    """Collect RDKit's log messages instead of printing them.
+
+    RDKit's log is global and its destination cannot be asked for; afterwards it is its default,
+    with the same levels switched on as before.
+    """
+    log = logging.getLogger("rdkit")
+    messages: list[str] = []
+    collector = _Collector(messages)
+    with _LOG_LOCK:
+        levels = re.findall(r"(rdApp\.\w+):(\w+)", rdBase.LogStatus())
+        handlers, log.handlers = log.handlers, [collector]
+        rdBase.LogToPythonLogger()
+        try:
+            yield messages
+        finally:
+            rdBase.LogToCppStreams()
+            log.handlers = handlers
+            for level, state in levels:
+                switch = RDLogger.EnableLog if state == "enabled" else RDLogger.DisableLog
+                switch(level)

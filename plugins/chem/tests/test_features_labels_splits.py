@@ -1,0 +1,96 @@
+"""Tests of features, computed labels and scaffold groups."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from rdkit.Chem import AllChem, MolFromSmiles
+
+from taglm_chem import features, labels, splits
+from taglm_core.errors import DataError
+
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+
+
+def test_morgan_counts_environments():
+    """Benzene has six equal atoms: three environments, six times each."""
+    counts = features.morgan(["c1ccccc1", ASPIRIN])
+    assert counts.dtype == np.float32
+    assert counts.shape == (2, 2048)
+    assert counts[0][counts[0] > 0].tolist() == [6, 6, 6]
+    generator = AllChem.GetMorganGenerator(radius=2, fpSize=2048)
+    expected = generator.GetCountFingerprintAsNumPy(MolFromSmiles(ASPIRIN))
+    np.testing.assert_array_equal(counts[1], expected)
+
+
+def test_descriptors_of_aspirin():
+    """The descriptors stand in the order of their names."""
+    values = dict(zip(features.DESCRIPTORS, features.descriptors([ASPIRIN])[0], strict=True))
+    assert values["molecular_weight"] == pytest.approx(180.16, abs=0.01)
+    assert (values["heavy_atoms"], values["rings"], values["formal_charge"]) == (13, 1, 0)
+    assert values["polar_surface_area"] == pytest.approx(63.6, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        features.morgan,
+        features.descriptors,
+        splits.scaffold_groups,
+        lambda rows: labels.qed({"smiles": rows}),
+        lambda rows: labels.logp({"smiles": rows}),
+    ],
+)
+def test_no_rows_and_bad_rows(function):
+    """An empty part gives an empty result; an unreadable row is never skipped."""
+    assert len(function([])) == 0
+    with pytest.raises(DataError, match="row 2: 'C1'"):
+        function(["C", "C1"])
+
+
+def test_qed_of_known_molecules():
+    """Published values of aspirin, paracetamol, caffeine and ibuprofen, to two digits."""
+    smiles = [
+        ASPIRIN,
+        "CC(=O)Nc1ccc(O)cc1",
+        "Cn1cnc2c1c(=O)n(C)c(=O)n2C",
+        "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+    ]
+    values = labels.qed({"smiles": smiles})
+    assert values.shape == (4, 1)
+    assert values.dtype == np.float64
+    np.testing.assert_allclose(values[:, 0], [0.55, 0.595, 0.54, 0.82], atol=6e-3)
+
+
+def test_logp_of_known_molecules():
+    """Crippen's contributions give 1.6866 for benzene and -0.0014 for ethanol."""
+    values = labels.logp({"smiles": ["c1ccccc1", "CCO", ASPIRIN]})
+    np.testing.assert_allclose(values[:, 0], [1.6866, -0.0014, 1.3101], atol=1e-4)
+
+
+def test_scaffold_keys_are_those_of_the_embedded_backbone():
+    """The backbone never saw bucket 0 of exactly these keys."""
+    rows = [ASPIRIN, "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "CCO", "[Na+].[Cl-]"]
+    assert splits.scaffold_groups(rows) == [
+        "scaffold:c1ccccc1",
+        "scaffold:c1ccccc1",
+        "acyclic:CC(N)C(=O)O",
+        "acyclic:CCO",
+        "acyclic:[Cl-].[Na+]",
+    ]
+
+
+def test_scaffold_keys_do_not_depend_on_spelling_or_stereo():
+    """A molecule may not change sides because its file writes it otherwise."""
+    keys = splits.scaffold_groups(["C[C@H]1CC[C@@H](C(C)C)CC1", "CC(C)C1CCC(C)CC1"])
+    assert keys == ["scaffold:C1CCCCC1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("row", "bucket"), [(ASPIRIN, 7), ("CCO", 4), ("Oc1ccncc1", 5), ("CC1CCCCC1", 7)]
+)
+def test_buckets_are_fixed(row, bucket):
+    """The core's rule turns keys into buckets; a changed key would move molecules."""
+    (key,) = splits.scaffold_groups([row])
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    assert int.from_bytes(digest, "big") % 10 == bucket

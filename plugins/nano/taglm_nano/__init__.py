@@ -1,0 +1,40 @@
+"""The embedded backbone of taglm: a small causal language model shipped as package data.
+
+Only the place of the weights and their description live here; `CARD.md` beside this file says what
+the model has read. Importing this package imports neither torch nor taglm.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from taglm_core.specs import Backbone
+
+__all__ = ["folder", "hookimpl", "register_backbones"]
+
+hookimpl = pluggy.HookimplMarker("taglm")
+
+
+def folder() -> Path:
+    """Return the folder that holds the model in Hugging Face format."""
+    return Path(__file__).parent / "weights"
+
+
+@hookimpl
+def register_backbones() -> "list[Backbone]":
+    """Offer the embedded model under the name `nano`."""
+    from taglm_core.specs import Backbone
+
+    return [
+        Backbone(
+            name="nano",
+            path="taglm_nano:folder",
+            description=(
+                "Llama, 4.1 million parameters, read SMILES, proteins and eight languages; "
+                "runs on any CPU"
+            ),
+            licence="Apache-2.0",
+        )
+    ]

@@ -1,0 +1,88 @@
+"""The shipped weights: form, size, and that they have learned."""
+
+import math
+
+import pytest
+
+# Upper bounds, in nats a token, well above what the finished model reaches.
+TEXT = "The man opened the door of the house and looked at her for a long time without a word."
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+
+
+def loss(lm, ids):
+    """Mean next-token loss of one row in nats."""
+    torch = pytest.importorskip("torch")
+    row = torch.tensor([ids])
+    with torch.no_grad():
+        return float(lm(row, labels=row).loss)
+
+
+def test_weights_stay_small(weights):
+    """The wheel must stay under 12 MB, and weights are most of it."""
+    sizes = {path.name: path.stat().st_size for path in weights.iterdir()}
+    assert sum(sizes.values()) < 12_000_000, sizes
+
+
+def test_weights_are_bf16_safetensors(weights):
+    """Half the size of fp32, and nothing is unpickled."""
+    safetensors = pytest.importorskip("safetensors")
+    with safetensors.safe_open(weights / "model.safetensors", framework="pt") as tensors:
+        kinds = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+    assert {"BF16"} == kinds
+
+
+def test_configuration(lm):
+    """The shape is frozen as revision 1: artefacts belong to it."""
+    config = lm.config
+    assert "llama" == config.model_type
+    assert (256, 6, 8, 2, 3072) == (
+        config.hidden_size,
+        config.num_hidden_layers,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.vocab_size,
+    )
+    assert 8192 == config.max_position_embeddings
+    assert config.tie_word_embeddings
+    assert lm.get_input_embeddings().weight is lm.get_output_embeddings().weight
+
+
+def test_forward_pass_equals_the_training_code(lm, training_module):
+    """What was trained is what transformers runs."""
+    torch = pytest.importorskip("torch")
+    model = training_module("model")
+    named = dict(lm.named_parameters())
+    flat = torch.cat([named[name].detach().reshape(-1) for name, _ in model.layout()])
+    ids = torch.arange(2, 66).view(2, 32)
+    with torch.no_grad():
+        expected = lm.model(ids).last_hidden_state
+        actual = model.hidden_states(model.fused_views(flat), ids, *model.rope_tables())
+    torch.testing.assert_close(actual, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_english_is_likely(lm, tokenizer):
+    """A plain sentence is far more likely than chance and than its words turned round."""
+    straight = loss(lm, tokenizer(TEXT).input_ids)
+    turned = loss(lm, tokenizer(" ".join(reversed(TEXT.split()))).input_ids)
+    assert straight < 4.3
+    assert straight < turned
+
+
+def test_smiles_are_likely(lm, tokenizer):
+    """Aspirin spelt symbol by symbol costs less than 1.3 nats a symbol."""
+    assert loss(lm, tokenizer.convert_tokens_to_ids(list(ASPIRIN))) < 1.3
+
+
+def test_residues_beat_a_uniform_guess(lm, tokenizer):
+    """A protein costs less than log 20 nats a residue: at least the frequencies are known."""
+    ubiquitin = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+    assert loss(lm, tokenizer.convert_tokens_to_ids(list(ubiquitin))) < math.log(20)
+
+
+def test_greedy_continuation_is_a_valid_number(lm, tokenizer):
+    """After a molecule and the question for its rings, the model answers with a digit."""
+    torch = pytest.importorskip("torch")
+    ids = tokenizer.convert_tokens_to_ids(list(ASPIRIN))
+    ids += tokenizer(". The number of rings is").input_ids
+    answer = lm.generate(torch.tensor([ids]), max_new_tokens=3, do_sample=False)[0, len(ids) :]
+    assert tokenizer.decode(answer).strip(" .").isdigit()

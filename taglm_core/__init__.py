@@ -1,0 +1,50 @@
+"""taglm: a frozen causal language model, made useful in a domain by small input tags.
+
+`import taglm_core as taglm` gives what a plugin needs; it imports neither torch nor a plugin.
+"""
+
+from taglm_core.plugins.hookspecs import hookimpl
+from taglm_core.specs import (
+    Backbone,
+    Checked,
+    Classification,
+    Command,
+    Dataset,
+    Domain,
+    Encoded,
+    Encoder,
+    Evaluated,
+    Head,
+    Metric,
+    Regression,
+    RunFinished,
+    Split,
+    StageStarted,
+    Task,
+    Template,
+    Text,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backbone",
+    "Checked",
+    "Classification",
+    "Command",
+    "Dataset",
+    "Domain",
+    "Encoded",
+    "Encoder",
+    "Evaluated",
+    "Head",
+    "Metric",
+    "Regression",
+    "RunFinished",
+    "Split",
+    "StageStarted",
+    "Task",
+    "Template",
+    "Text",
+    "hookimpl",
+]

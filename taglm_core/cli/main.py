@@ -1,0 +1,94 @@
+"""The `taglm` program: commands are imported when they are used, errors are one message."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from taglm_core import __version__
+from taglm_core.errors import TaglmError
+
+app = typer.Typer(
+    name="taglm",
+    help="Teach a frozen causal language model a domain with small input tags.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_state = {"debug": False}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"taglm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    _state["debug"] = debug
+
+
+def _add_commands() -> None:
+    from taglm_core.cli import evaluate, plugins, predict, run, tags
+
+    app.command("run")(run.run)
+    app.command("predict")(predict.predict)
+    app.command("evaluate")(evaluate.evaluate)
+    app.command("plugins")(plugins.plugins)
+    app.add_typer(tags.app, name="tags")
+    _add_plugin_commands()
+
+
+def _add_plugin_commands() -> None:
+    """Add the commands of plugins; only the one that is called is imported."""
+    from taglm_core.plugins import load_registry
+    from taglm_core.specs.reference import resolve
+
+    own = {"run", "predict", "evaluate", "plugins", "tags"}
+    for item in load_registry().commands:
+        command = item.spec
+        if command.name in own:
+            continue  # `taglm plugins` shows it; the core's own word keeps its meaning
+        own.add(command.name)
+        if command.name in sys.argv[1:]:
+            found: Any = resolve(command.app, f"command {item.name}")
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=command.name, help=command.help)
+            else:
+                app.command(command.name, help=command.help)(found)
+        else:
+            app.command(command.name, help=command.help)(_not_called)
+
+
+def _not_called() -> None:
+    raise AssertionError("a command that is called is imported first")
+
+
+def main() -> None:
+    """Run the program; exit code 1 for what a user can mend, 2 for wrong usage."""
+    from taglm_core.cli.screen import set_up_logging
+
+    set_up_logging("--debug" in sys.argv)
+    try:
+        _add_commands()
+        app()
+    except (TaglmError, OSError) as error:
+        if _state["debug"]:
+            raise
+        typer.echo(f"error: {_message(error)}", err=True)
+        sys.exit(1)
+
+
+def _message(error: TaglmError | OSError) -> str:
+    if isinstance(error, TaglmError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}."

@@ -1,0 +1,83 @@
+"""`taglm predict`: predictions for a file, every input row kept in order."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A finished run or an artefact folder.")],
+    input_file: Annotated[Path, typer.Option("--input", "-i", help="Table to predict.")],
+    output_file: Annotated[Path, typer.Option("--output", "-o", help="Table to write.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=COLUMN", help="Which column holds a field."),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Another copy of the same backbone.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    on_error: Annotated[
+        str, typer.Option(metavar="raise|keep", help="A bad row ends the command, or is kept with its error.")
+    ] = "keep",
+    overwrite_column: Annotated[
+        bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
+    ] = False,
+    chunk_rows: Annotated[int, typer.Option(help="Rows held in memory at a time.", min=1)] = 20_000,
+) -> None:
+    """Predict every row of a file with the artefact of a run.
+
+    The output holds all input columns, the predictions, and a column `error`.
+    Formats by extension: csv, tsv, parquet, jsonl, smi, also with .gz.
+    """
+    from taglm_core.cli.screen import BarProgress, errors, pairs
+    from taglm_core.data.readers import iter_tables
+    from taglm_core.data.rows import raise_rows
+    from taglm_core.data.writers import TableWriter
+    from taglm_core.errors import ConfigError
+    from taglm_core.inference.predictor import load_predictor
+    from taglm_core.plugins import load_registry
+    from taglm_core.store.artefact import find_artefact, load_artefact
+
+    if on_error not in ("raise", "keep"):
+        raise ConfigError(f"--on-error {on_error}: write raise or keep.")
+    mapping = pairs(column or [], "--column")
+    artefact = load_artefact(find_artefact(run))
+    predictor = load_predictor(artefact, load_registry(), backbone, device)
+    progress = BarProgress()
+    done = failed = 0
+    first_error = ""
+    with TableWriter(output_file) as writer:
+        progress.start("predicting", None)
+        for table in iter_tables(input_file, chunk_rows):
+            _check_clash(list(table.columns), predictor.names, overwrite_column, input_file)
+            base = done
+            found = predictor.predict(table, mapping, lambda n, base=base: progress.advance(base + n))
+            bad = [(row, e) for row, e in zip(table.rows, found.errors, strict=True) if e]
+            if bad and on_error == "raise":
+                raise_rows(table.source, bad, table.num_rows, "Mend them, or use --on-error keep.")
+            failed += len(bad)
+            first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
+            columns: dict[str, list[Any]] = {**table.columns, **found.columns}
+            columns["error"] = [e or "" for e in found.errors]
+            writer.write(columns)
+            done += table.num_rows
+        progress.finish()
+    text = f"{done:,} rows written to {output_file}"
+    if failed:
+        text += f"; {failed:,} could not be predicted (column 'error'), the first is {first_error}"
+    errors.print(text, markup=False)
+
+
+def _check_clash(
+    held: list[str], made: list[str], overwrite: bool, source: Path
+) -> None:
+    from taglm_core.errors import DataError
+
+    clash = [name for name in [*made, "error"] if name in held]
+    if clash and not overwrite:
+        raise DataError(
+            f"{source}: already has the column '{clash[0]}', which the prediction would fill. "
+            "Rename it, or replace it with --overwrite-column."
+        )

@@ -1,0 +1,159 @@
+"""Files and folders written whole or not at all: temporary name, fsync, rename."""
+
+import ctypes
+import json
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from taglm_core.errors import DataError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def check_target(path: Path) -> None:
+    """Check that a file can be put at `path`, before any work is done for it.
+
+    Raises:
+        DataError: when its folder is missing or something else than a file is there.
+    """
+    if not path.parent.is_dir():
+        raise DataError(
+            f"{path}: the folder '{path.parent}' does not exist. "
+            f"Make it first: mkdir -p '{path.parent}'."
+        )
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file in it, such as '{path / 'out.csv'}'.")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is not an ordinary file, so nothing can be put in its place.")
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Give the name of a temporary file that becomes `path` when the block ends well.
+
+    The temporary file lies in the same folder; after an exception it is removed and `path` is as
+    it was. A symbolic link stays one: the file that it points to is replaced.
+
+    Raises:
+        DataError: when the folder is missing or something else than a file is at `path`.
+    """
+    check_target(path)
+    real = Path(os.path.realpath(path))
+    temporary = _beside(real)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, real)
+        _sync(real.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replace_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole or not at all; line ends stay as they are."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, obj: Any) -> None:
+    """Write plain data as JSON, keys in their order; NaN and infinities become null."""
+    text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def jsonable(obj: Any) -> Any:
+    """Return plain data as JSON can hold it: no NaN, no infinity, no tuple, no numpy scalar."""
+    if isinstance(obj, Mapping):
+        return {str(key): jsonable(value) for key, value in obj.items()}
+    if isinstance(obj, list | tuple):
+        return [jsonable(value) for value in obj]
+    if hasattr(obj, "tolist"):  # numpy scalars and arrays
+        return jsonable(obj.tolist())
+    if isinstance(obj, float) and not math.isfinite(obj):
+        return None
+    return obj
+
+
+@contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Give an empty temporary folder that becomes `path` when the block ends well.
+
+    A folder already at `path` is swapped away and removed at the end; after an exception it stays
+    and the temporary one is removed. On Linux the swap is one step, so that a folder is at `path`
+    at every instant; elsewhere there are two renames.
+
+    Raises:
+        DataError: when `path` is a file, or its parent cannot be made.
+    """
+    real = Path(os.path.realpath(path))
+    if real.exists() and not real.is_dir():
+        raise DataError(f"{path} is a file where a folder is to be written; move it away.")
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot make the folder '{real.parent}': {error}.") from error
+    temporary = _beside(real)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for folder, _, names in os.walk(temporary):
+            for name in names:
+                _sync(Path(folder) / name)
+            _sync(Path(folder))
+        _put(temporary, real)
+        _sync(real.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Move a folder to `path`; what was there has its old name afterwards or is gone."""
+    if not path.exists():
+        os.rename(temporary, path)
+    elif not _exchange(temporary, path):
+        old = _beside(path)
+        os.rename(path, old)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            os.rename(old, path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two names in one step; False where the system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):  # not Linux, or an old C library
+        return False
+    names = (os.fsencode(first), os.fsencode(second))
+    failed: int = renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
+    return failed == 0
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written; folders only where the system can."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

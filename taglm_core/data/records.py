@@ -1,0 +1,160 @@
+"""Text formats as records: a header, then one list of cells for each row.
+
+Each function takes an open text file and the name for messages. It gives nothing at all for an
+empty file.
+"""
+
+import csv
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TextIO
+
+from taglm_core.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+# A cell may hold a genome; the limit still ends the reading of a file with a stray quote.
+_LONGEST_CELL = 2**26
+
+
+def csv_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+    """Read comma-separated text with `"` as quote (RFC 4180)."""
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+    yield from _checked(_csv_lines(file, source), source, "a comma inside a cell needs quotes")
+
+
+def tsv_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+    """Read tab-separated text without quoting and without escapes."""
+    lines = (_chomped(line) for line in file)
+    cells = (line.split("\t") if line else [] for line in lines)
+    yield from _checked(cells, source, "a cell cannot hold a tab; quotes have no meaning in tsv")
+
+
+def smi_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+    """Read SMILES lines with an optional name behind white space; a header line may stand there.
+
+    Rows always have the columns `smiles` and `name`, the name empty where there is none.
+    """
+    header = ["smiles", "name"]
+    is_first = True
+    for line in file:
+        cells = line.split(None, 1)
+        if not cells:
+            continue
+        if is_first:
+            yield header
+        if not (is_first and cells[0].lower() == "smiles"):
+            yield [cells[0], cells[1].rstrip() if len(cells) > 1 else ""]
+        is_first = False
+
+
+def jsonl_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+    """Read one JSON object a line; the columns are the keys of all lines, None where missing.
+
+    The file is gone through twice, first for the keys, so a broken line is found at once.
+    """
+    names: dict[str, None] = {}
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            names.update(dict.fromkeys(_json_object(line, number, source)))
+    if not names:
+        return
+    yield list(names)
+    file.seek(0)
+    for line in file:
+        if line.strip():
+            row = json.loads(line)
+            yield [row.get(name) for name in names]
+
+
+RECORDS: dict[str, Callable[[TextIO, str], Iterator[list[Any]]]] = {
+    "csv": csv_records,
+    "tsv": tsv_records,
+    "smi": smi_records,
+    "jsonl": jsonl_records,
+}
+
+
+def _chomped(line: str) -> str:
+    line = line.removesuffix("\n")
+    return line.removesuffix("\r")
+
+
+def _csv_lines(file: TextIO, source: str) -> Iterator[list[str]]:
+    reader = csv.reader(file, strict=True)
+    while True:
+        start = reader.line_num + 1
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(
+                f"{source}, line {start}: cannot be read as csv: {error}. A quote that opens a "
+                'cell must be closed, and a quote inside a quoted cell is written "".'
+            ) from error
+
+
+def _checked(records: Iterator[list[str]], source: str, hint: str) -> Iterator[list[str]]:
+    """Demand as many cells in every row as in the header; leave out blank lines.
+
+    A blank line between the rows of a file with one column is a row with an empty cell.
+    """
+    width = 0
+    row = 0
+    blank = 0
+    num_skipped = 0
+    for cells in records:
+        if not cells:
+            blank += 1 if width else 0
+            continue
+        if not width:
+            width = len(cells)
+            yield cells
+            continue
+        if blank and width == 1:
+            yield from ([""] for _ in range(blank))
+            row += blank
+        else:
+            num_skipped += blank
+        blank = 0
+        row += 1
+        if len(cells) != width:
+            _fail_width(source, row, width, cells, hint)
+        yield cells
+    if num_skipped:
+        _log.warning("%s: %d blank lines between the rows were left out", source, num_skipped)
+
+
+def _fail_width(source: str, row: int, width: int, cells: list[str], hint: str) -> NoReturn:
+    shown = ", ".join(cells)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    raise DataError(
+        f"{source}, row {row}: {len(cells)} cells where the header has {width}: {shown}\n"
+        f"Mend the row ({hint})."
+    )
+
+
+def _json_object(line: str, number: int, source: str) -> dict[str, Any]:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(items)
+        if len(made) < len(items):
+            names = [name for name, _ in items]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"{source}, line {number}: the key '{twice}' stands twice in it.")
+        return made
+
+    try:
+        found = json.loads(line, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{source}, line {number}: not valid JSON: {error.msg} at character {error.pos + 1}. "
+            "A jsonl file has one whole JSON object on each line."
+        ) from error
+    if not isinstance(found, dict):
+        raise DataError(
+            f"{source}, line {number}: a JSON object {{...}} was expected, not "
+            f"{type(found).__name__} {line.strip()[:40]}."
+        )
+    return found

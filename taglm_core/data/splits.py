@@ -1,0 +1,100 @@
+"""Splits: the fixed test bucket, parts by groups, and the random split."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from taglm_core.errors import DataError
+
+PARTS = ("train", "valid", "test")
+NUM_BUCKETS = 10
+TEST_BUCKET = 0
+_VALID_BUCKET = 1
+
+
+def bucket(key: str) -> int:
+    """Return the bucket of a group key, 0 to 9, the same everywhere and for ever.
+
+    Bucket 0 is the test bucket: neither the embedded backbone nor stage 1 sees it.
+    """
+    digest = hashlib.blake2b(key.encode("utf-8"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % NUM_BUCKETS
+
+
+def parts_by_groups(keys: Sequence[str]) -> list[str]:
+    """Put groups into parts by their bucket: 0 is test, 1 valid, the others train."""
+    names = {TEST_BUCKET: "test", _VALID_BUCKET: "valid"}
+    known: dict[str, str] = {}
+    for key in keys:
+        if key not in known:
+            known[key] = names.get(bucket(key), "train")
+    return [known[key] for key in keys]
+
+
+def assign_random(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
+    """Put 80 % of the distinct rows into train, 10 % into valid, 10 % into test.
+
+    Rows that are equal in every given column stay together.
+
+    Args:
+        columns: Field -> canonical rows.
+        seed: Decides which.
+    """
+    rows = list(zip(*columns.values(), strict=True))
+    distinct = list(dict.fromkeys(rows))
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    tenth = max(1, round(len(distinct) / 10)) if len(distinct) >= 3 else 0
+    part_of = {distinct[i]: "train" for i in order}
+    part_of |= {distinct[i]: "test" for i in order[:tenth]}
+    part_of |= {distinct[i]: "valid" for i in order[tenth : 2 * tenth]}
+    return [part_of[row] for row in rows]
+
+
+_SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def parse_parts(
+    values: Sequence[Any], rows: Sequence[int], source: str, column: str
+) -> list[str]:
+    """Read a column that names each row's part.
+
+    Raises:
+        DataError: naming file, row and value when it is none of train, valid, test.
+    """
+    parts = []
+    for value, row in zip(values, rows, strict=True):
+        part = _SPELLINGS.get(str(value).strip().lower())
+        if part is None:
+            raise DataError(
+                f"{source}, row {row}: column '{column}' holds {value!r}; a split column holds "
+                "train, valid or test."
+            )
+        parts.append(part)
+    return parts
+
+
+def check_parts(parts: Sequence[str], rule: str) -> None:
+    """Demand rows in every part.
+
+    Raises:
+        DataError: naming the empty part and the split that left it empty.
+    """
+    for part in PARTS:
+        if part not in parts:
+            counts = ", ".join(f"{p} {parts.count(p)}" for p in PARTS)  # type: ignore[attr-defined]
+            raise DataError(
+                f"the split '{rule}' leaves no rows in the {part} part ({counts}). Give more rows, "
+                "another split (--set data.split.name=random) or a split column "
+                "(--set data.split.column=NAME)."
+            )

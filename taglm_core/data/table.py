@@ -1,0 +1,94 @@
+"""A table of columns, and which file formats hold one; reading and writing are elsewhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from taglm_core.errors import DataError, ShapeError, nearest
+
+FORMATS = ("csv", "tsv", "jsonl", "smi", "parquet")
+
+
+@attrs.frozen
+class Table:
+    """Columns of equal length with the row numbers that a person would count in the file."""
+
+    columns: dict[str, list[Any]]
+    """Column -> values, in file order; text formats keep every cell as its exact string."""
+    rows: list[int]
+    """Number of each row in its file: the first row after the header is 1."""
+    source: str
+    """The file as the user named it, for messages such as "esol.csv, row 17"."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, values in self.columns.items():
+            if len(values) != len(self.rows):
+                raise ShapeError(
+                    f"{self.source}: column '{name}' has {len(values)} values "
+                    f"for {len(self.rows)} rows."
+                )
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def select(self, indices: Sequence[int]) -> "Table":
+        """Return the rows at these indices (from 0), which keep their numbers."""
+        return Table(
+            columns={name: [values[i] for i in indices] for name, values in self.columns.items()},
+            rows=[self.rows[i] for i in indices],
+            source=self.source,
+        )
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column.
+
+        Raises:
+            DataError: when there is none of this name; offers the nearest.
+        """
+        if name not in self.columns:
+            raise DataError(
+                f"{self.source}: no column '{name}'.{nearest(name, self.columns)} "
+                f"Columns: {', '.join(self.columns)}."
+            )
+        return self.columns[name]
+
+
+@attrs.frozen
+class FileFormat:
+    """How a file holds a table."""
+
+    name: str
+    """One of `FORMATS`."""
+    is_gzip: bool = False
+    """True when the whole file is compressed by gzip."""
+
+
+def file_format(path: Path, given: str | None = None) -> FileFormat:
+    """Tell a file's format from its name, or from what the user said.
+
+    Args:
+        path: The file; it need not exist.
+        given: A format such as "csv" or "csv.gz"; None: the extension decides.
+
+    Raises:
+        DataError: listing the formats when none fits.
+    """
+    words = (given or path.name).lower().lstrip(".").split(".")
+    is_gzip = words[-1] == "gz" or (given is not None and path.suffix.lower() == ".gz")
+    if words[-1] == "gz":
+        words.pop()
+    name = words[-1] if words and (given is not None or len(words) > 1) else ""
+    if name not in FORMATS:
+        known = ", ".join(f".{known}" for known in FORMATS)
+        what = f"unknown format '{given}'" if given else f"unknown extension '{path.suffix}'"
+        raise DataError(
+            f"{path}: {what}.{nearest(name, FORMATS)} Known: {known}, all but .parquet also with "
+            ".gz. Rename the file, or name its format: --format csv."
+        )
+    if name == "parquet" and is_gzip:
+        raise DataError(f"{path}: parquet is compressed inside; do without gzip around it.")
+    return FileFormat(name, is_gzip)

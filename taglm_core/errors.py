@@ -1,0 +1,62 @@
+"""Errors that taglm raises on purpose: each message says what, where and how to mend it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TaglmError(Exception):
+    """Base of every error that a user can mend; the CLI prints it as one message."""
+
+
+class ConfigError(TaglmError, ValueError):
+    """A setting, a run file or an option is wrong."""
+
+
+class TemplateError(ConfigError):
+    """A prompt template cannot be read; the message carries a caret at the place."""
+
+
+class DataError(TaglmError, ValueError):
+    """A file, a column or a row cannot be used."""
+
+
+class RowError(DataError):
+    """One or more rows are wrong; the message names file, row and reason of each."""
+
+
+class ShapeError(TaglmError, ValueError):
+    """An array or a tensor has not the promised shape."""
+
+
+class UnknownNameError(TaglmError, LookupError):
+    """A name that nothing provides; the message offers the nearest known one."""
+
+
+class DuplicateNameError(TaglmError, ValueError):
+    """A short name that several plugins give; the message lists the full names."""
+
+
+class PluginError(TaglmError, RuntimeError):
+    """A plugin broke its contract; the message names plugin, distribution, hook and object."""
+
+
+class BackboneError(TaglmError, RuntimeError):
+    """A backbone cannot be loaded, or is not the one that an artefact belongs to."""
+
+
+class CheckpointError(TaglmError, RuntimeError):
+    """An artefact, a checkpoint or a run folder cannot be read or continued."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the known name nearest to `name`, or ""."""
+    candidates = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.55)
+    return f" Did you mean '{candidates[found[0]]}'?" if found else ""
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return the names sorted and joined by commas, cut after `limit` with a count."""
+    ordered = sorted(names)
+    head = ", ".join(ordered[:limit])
+    return f"{head}, and {len(ordered) - limit} more" if len(ordered) > limit else head

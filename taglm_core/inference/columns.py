@@ -1,0 +1,41 @@
+"""Names and values of prediction columns."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from taglm_core.plugins.resolved import ResolvedTask
+from taglm_core.specs import Classification, Regression
+
+
+def prediction_names(task: ResolvedTask, classes: Sequence[str]) -> list[str]:
+    """Return the columns that a task's predictions fill, in order."""
+    target = task.spec.target
+    if isinstance(target, Regression) and len(target.names) > 1:
+        return [f"{task.name}.{name}" for name in target.names]
+    if isinstance(target, Classification) and target.multi_label:
+        return [f"{task.name}.{name}" for name in target.names]
+    if isinstance(target, Classification):
+        return [task.name, *(f"{task.name}.{name}" for name in classes)]
+    return [task.name]
+
+
+def prediction_columns(
+    task: ResolvedTask, classes: Sequence[str], prediction: np.ndarray
+) -> dict[str, list[Any]]:
+    """Return the columns of predictions.
+
+    Args:
+        task: The task.
+        classes: Class names, for classification.
+        prediction: `(rows, targets)` values, `(rows, classes)` or `(rows, labels)` probabilities.
+    """
+    names = prediction_names(task, classes)
+    target = task.spec.target
+    if isinstance(target, Classification) and not target.multi_label:
+        best = [classes[k] for k in prediction.argmax(axis=1)]
+        return {names[0]: best} | {
+            name: prediction[:, k].tolist() for k, name in enumerate(names[1:])
+        }
+    return {name: prediction[:, k].tolist() for k, name in enumerate(names)}

@@ -1,0 +1,205 @@
+"""A predictor: an artefact put back onto its backbone, from columns to prediction columns."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+from taglm_core.data.rows import canonical_fields, read_fields
+from taglm_core.data.table import Table
+from taglm_core.encoders import alphabet_of, load_encoder
+from taglm_core.errors import CheckpointError
+from taglm_core.inference.columns import prediction_columns, prediction_names
+from taglm_core.model.backbone import check_lengths, load_backbone
+from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
+from taglm_core.plugins import Registry
+from taglm_core.plugins.resolved import ResolvedTask, resolve_task
+from taglm_core.specs import Classification, Encoder, Regression, Task, Text
+from taglm_core.specs.reference import resolve
+from taglm_core.store.artefact import Artefact, check_backbone
+
+
+@attrs.frozen
+class Predicted:
+    """Predictions for a table, row by row."""
+
+    columns: dict[str, list[Any]]
+    """Prediction column -> values; None where a row has an error."""
+    errors: list[str | None]
+    """One entry a row."""
+    values: np.ndarray | None
+    """Numeric predictions of the good rows, in order."""
+    good: list[int]
+    """Indices of the rows without error."""
+
+
+@attrs.define
+class Predictor:
+    """Predicts one task."""
+
+    task_model: TaskModel
+    columns: Mapping[str, str]
+    """Field -> column that the run read; tried first when a file has it."""
+    max_tokens: int = 8192
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that predictions fill."""
+        return prediction_names(self.task_model.task, self.task_model.classes)
+
+    def predict(
+        self,
+        table: Table,
+        mapping: Mapping[str, str] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Predicted:
+        """Predict the rows of a table.
+
+        Args:
+            table: Rows with the columns of the task's fields.
+            mapping: Field -> column given by the user.
+            on_progress: Called with the number of rows done.
+
+        Raises:
+            DataError: when a column is missing.
+        """
+        task = self.task_model.task
+        wanted = self._mapping(table, mapping or {})
+        raw, _ = read_fields(table, task, wanted)
+        fields, errors = canonical_fields(raw, task)
+        rows = self.task_model.assembler.assemble(fields)
+        limits = check_lengths(
+            rows.lengths.tolist(), self.task_model.model.backbone, self.task_model.is_isolated
+        )
+        errors = [
+            a or b or c for a, b, c in zip(errors, rows.errors, limits, strict=True)
+        ]
+        good = [i for i, error in enumerate(errors) if error is None]
+        columns: dict[str, list[Any]] = {name: [None] * table.num_rows for name in self.names}
+        if not good:
+            return Predicted(columns, errors, None, good)
+        states = self.task_model.states(rows.select(good), self.max_tokens, on_progress)
+        device = self.task_model.model.backbone.device
+        with torch.no_grad():
+            values = self.task_model.finish(self.task_model.outputs(states.to(device)))
+        for name, filled in prediction_columns(task, self.task_model.classes, values).items():
+            for place, value in zip(good, filled, strict=True):
+                columns[name][place] = value
+        return Predicted(columns, errors, values, good)
+
+    def _mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
+        remembered = {
+            field: column
+            for field, column in self.columns.items()
+            if field not in given and column in table.columns
+        }
+        return {**remembered, **given}
+
+
+def load_predictor(
+    artefact: Artefact, registry: Registry, backbone: str | None = None, device: str = "auto"
+) -> Predictor:
+    """Put a task artefact onto its backbone.
+
+    Args:
+        artefact: A task artefact.
+        registry: Must provide the domains that the artefact uses.
+        backbone: Another name, folder or Hub id of the same backbone; None: the artefact's.
+        device: Where to run.
+
+    Raises:
+        CheckpointError: when the backbone or an encoder is not the one it was trained with.
+    """
+    if artefact.kind != "task":
+        raise CheckpointError(f"{artefact.folder}: holds a tag, not a task; nothing to predict.")
+    name = backbone or artefact.backbone
+    loaded = load_backbone(name, registry, device)
+    check_backbone(artefact, loaded.fingerprint(), name)
+    model = TaggedModel(loaded)
+    encoders = _encoders(artefact, registry)
+    for domain, encoder in encoders.items():
+        held = artefact.tensors.get(f"table:{domain}")
+        rows = held if held is not None else symbol_rows(loaded, tuple(encoder.spellings))
+        model.add_table(domain, rows)
+    for key, value in artefact.tensors.items():
+        if key.startswith("tag:"):
+            model.add_tag(key.removeprefix("tag:"), value)
+    facts = artefact.config["task"]
+    task = _task(facts, registry)
+    is_isolated = facts["attention"] == "isolated"
+    head = None
+    scaling = Scaling.plain(0)
+    if facts["target"].get("scaling"):
+        held_scaling = {k: torch.tensor(v) for k, v in facts["target"]["scaling"].items()}
+        scaling = Scaling(**held_scaling)
+        spec = registry.heads.get(facts["head"], task.plugin)
+        build = resolve(spec.spec.module, f"head {spec.name}")
+        head = build(loaded.hidden_size, len(scaling.mean)).to(loaded.device)
+        state = {
+            k.removeprefix("head:"): v for k, v in artefact.tensors.items() if k.startswith("head:")
+        }
+        head.load_state_dict(state)
+    task_model = TaskModel(
+        task=task,
+        model=model,
+        assembler=build_assembler(
+            task, model, encoders, is_isolated, facts["domain_of"], facts["tag_of"]
+        ),
+        is_isolated=is_isolated,
+        head=head,
+        scaling=scaling,
+        classes=tuple(facts["target"].get("classes", ())),
+    )
+    return Predictor(task_model, facts["columns"])
+
+
+def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
+    encoders: dict[str, Encoder] = {}
+    for domain, facts in artefact.config["domains"].items():
+        found = registry.domains.get(domain, where=str(artefact.folder))
+        if facts["alphabet"] is None:
+            continue
+        encoder = load_encoder(found.spec, found.name)
+        now = alphabet_of(encoder)
+        held = facts["alphabet"]
+        if (list(now.symbols), now.version) != (list(held["symbols"]), held["version"]):
+            raise CheckpointError(
+                f"{artefact.folder}: trained with version {held['version']} of the encoder of "
+                f"{domain} ({len(held['symbols'])} symbols); {found.source} has version "
+                f"{now.version} ({len(now.symbols)} symbols). Install the plugin version that "
+                f"wrote it: {artefact.config['plugins'].get(found.source.name, 'unknown')}."
+            )
+        encoders[domain] = encoder
+    return encoders
+
+
+def _task(facts: Mapping[str, Any], registry: Registry) -> ResolvedTask:
+    held = facts["target"]
+    target: Regression | Classification | Text
+    if held["kind"] == "regression":
+        target = Regression(
+            names=held["names"], columns=held["columns"], unit=held["unit"], compute=held["compute"]
+        )
+    elif held["kind"] == "classification":
+        target = Classification(
+            names=held["names"],
+            columns=held["columns"],
+            classes=held["classes"],
+            multi_label=held["multi_label"],
+            compute=held["compute"],
+        )
+    else:
+        target = Text()
+    spec = Task(
+        name=facts["name"],
+        function_tag=facts["function_tag"],
+        template=facts["template"],
+        target=target,
+        metrics=facts["metrics"],
+    )
+    return resolve_task(spec, facts["plugin"], registry)
+

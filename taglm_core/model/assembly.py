@@ -1,0 +1,357 @@
+"""Assembly: from rows and a template to one id stream a row, and to padded batches.
+
+One id space covers everything that can stand at the input: the LM's tokens, then the symbols of
+each domain, then the rows of each tag. So a row is one array of integers, and only the last step
+before the backbone turns it into embeddings.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.encoders import TextEncoder, encode_checked
+from taglm_core.errors import ConfigError, DataError
+from taglm_core.specs import Encoded, Encoder
+from taglm_core.specs.wording import (
+    FieldPart,
+    FunctionPart,
+    OutputPart,
+    SpanPart,
+    TagPart,
+    TextPart,
+    Wording,
+)
+
+IGNORED = -100
+
+
+@attrs.frozen
+class Layout:
+    """Where symbols and tag rows begin in the common id space."""
+
+    vocab_size: int
+    symbols: dict[str, tuple[int, int]]
+    """Domain -> (first id, number of symbols)."""
+    tags: dict[str, tuple[int, int]]
+    """Tag -> (first id, tag length)."""
+
+    def tag_ids(self, name: str) -> np.ndarray:
+        """Return the ids of a tag's rows, int32 `(tag_length,)`."""
+        start, length = self.tags[name]
+        return np.arange(start, start + length, dtype=np.int32)
+
+
+def make_layout(
+    vocab_size: int, symbols: Mapping[str, int], tags: Mapping[str, int]
+) -> Layout:
+    """Lay out symbols and tags behind the vocabulary.
+
+    Args:
+        vocab_size: Size of the LM's vocabulary.
+        symbols: Domain -> number of symbols.
+        tags: Tag -> tag length.
+    """
+    start = vocab_size
+    placed: list[dict[str, tuple[int, int]]] = [{}, {}]
+    for target, counts in zip(placed, (symbols, tags), strict=True):
+        for name, count in counts.items():
+            target[name] = (start, count)
+            start += count
+    return Layout(vocab_size, *placed)
+
+
+@attrs.frozen
+class Rows:
+    """Assembled rows."""
+
+    ids: list[np.ndarray]
+    """One int32 array a row: ids of the common space."""
+    spans: list[np.ndarray]
+    """One int8 array a row: 0 outside domain spans, k inside the k-th."""
+    suffix: np.ndarray
+    """int64 `(rows,)`: where the function tag begins; everything before it is the prefix."""
+    read: np.ndarray
+    """int64 `(rows,)`: index of the function tag's last row."""
+    errors: list[str | None]
+    """One entry a row: None, or why it could not be assembled (it is then empty)."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 `(rows,)`: tokens of each row."""
+        return np.array([len(row) for row in self.ids], dtype=np.int64)
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> "Rows":
+        """Return some of the rows, in the order of `indices`."""
+        chosen = [int(i) for i in indices]
+        return Rows(
+            [self.ids[i] for i in chosen],
+            [self.spans[i] for i in chosen],
+            self.suffix[chosen],
+            self.read[chosen],
+            [self.errors[i] for i in chosen],
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Assembler:
+    """Turns rows of fields into id streams, for one template."""
+
+    layout: Layout
+    wording: Wording
+    text: TextEncoder
+    encoders: Mapping[str, Encoder]
+    """Domain -> symbol encoder; a domain that is missing here is encoded by the LM's tokenizer."""
+    domain_of: Mapping[str, str]
+    """Tag name as the template or a column writes it -> domain."""
+    tag_of: Mapping[str, str]
+    """Tag name as written -> tag key in the layout (an enriched one differs from its domain)."""
+    function_tag: str
+    """Key of the function tag in the layout."""
+    bos_ids: Sequence[int] = ()
+    """Ids before every row; for isolated spans also before each span (attention sink)."""
+    is_isolated: bool = False
+    """True: each span begins with its own `bos_ids`."""
+    end_id: int = 0
+    """Id that ends an output text."""
+
+    def assemble(self, fields: Mapping[str, Sequence[str]], with_output: bool = False) -> Rows:
+        """Assemble a batch of rows.
+
+        Args:
+            fields: Field or tag column -> one value a row.
+            with_output: True: append the output text and the end id, for training on it.
+
+        Raises:
+            DataError: when a field of the template is missing.
+        """
+        count = self._check_fields(fields, with_output)
+        encoded, errors = self._encode_spans(fields, count)
+        ids: list[np.ndarray] = []
+        spans: list[np.ndarray] = []
+        suffix = np.zeros(count, dtype=np.int64)
+        read = np.zeros(count, dtype=np.int64)
+        for row in range(count):
+            if errors[row] is not None:
+                ids.append(np.zeros(0, dtype=np.int32))
+                spans.append(np.zeros(0, dtype=np.int8))
+                continue
+            pieces, numbers, start = self._row(fields, encoded, row, with_output)
+            length = self.layout.tags[self.function_tag][1]
+            suffix[row], read[row] = start, start + length - 1
+            ids.append(np.concatenate(pieces))
+            spans.append(
+                np.repeat(np.array(numbers, dtype=np.int8), [len(piece) for piece in pieces])
+            )
+        return Rows(ids, spans, suffix, read, errors)
+
+    def _check_fields(self, fields: Mapping[str, Sequence[str]], with_output: bool) -> int:
+        needed = {part.field for part in self.wording.spans} | set(self.wording.text_fields)
+        needed |= set(self.wording.tag_columns)
+        output = self.wording.output
+        if with_output and output is not None:
+            needed.add(output.field)
+        missing = sorted(needed - set(fields))
+        if missing:
+            raise DataError(f"the template needs the field '{missing[0]}', which was not given.")
+        return len(next(iter(fields.values()))) if fields else 0
+
+    def _encode_spans(
+        self, fields: Mapping[str, Sequence[str]], count: int
+    ) -> tuple[list[dict[str, Any]], list[str | None]]:
+        """Encode every span field, grouped by domain, since a column may name the tag."""
+        errors: list[str | None] = [None] * count
+        encoded: list[dict[str, Any]] = []
+        for part in self.wording.spans:
+            values = fields[part.field]
+            if not part.tag.is_column:
+                tags = [part.tag.name] * count
+            else:
+                tags = [str(tag) for tag in fields[part.tag.name]]
+            by_domain: dict[str, list[int]] = {}
+            for row, tag in enumerate(tags):
+                if tag not in self.domain_of:
+                    errors[row] = errors[row] or f"{part.tag}: no domain tag <{tag}> is known"
+                else:
+                    by_domain.setdefault(self.domain_of[tag], []).append(row)
+            pieces: dict[int, np.ndarray] = {}
+            for domain, members in by_domain.items():
+                result, base = self._encode(domain, [values[row] for row in members])
+                for place, row in enumerate(members):
+                    if result.errors[place] is not None:
+                        errors[row] = errors[row] or f"{part.field}: {result.errors[place]}"
+                    begin, end = result.offsets[place], result.offsets[place + 1]
+                    pieces[row] = result.ids[begin:end] + np.int32(base)
+            encoded.append({"tags": tags, "pieces": pieces})
+        return encoded, errors
+
+    def _encode(self, domain: str, rows: list[str]) -> tuple[Encoded, int]:
+        if domain not in self.encoders:
+            return self.text.encode_batch(rows), 0
+        return encode_checked(self.encoders[domain], rows, domain), self.layout.symbols[domain][0]
+
+    def _row(
+        self,
+        fields: Mapping[str, Sequence[str]],
+        encoded: list[dict[str, Any]],
+        row: int,
+        with_output: bool,
+    ) -> tuple[list[np.ndarray], list[int], int]:
+        bos = np.asarray(self.bos_ids, dtype=np.int32)
+        pieces: list[np.ndarray] = [bos]
+        numbers: list[int] = [0]
+        words = ""
+        start = 0
+        span = 0
+
+        def flush() -> None:
+            # template words and text fields that touch are tokenised as one text
+            nonlocal words
+            if words:
+                pieces.append(self.text.encode(words))
+                numbers.append(0)
+            words = ""
+
+        for part in self.wording.parts:
+            if isinstance(part, TextPart):
+                words += part.text
+            elif isinstance(part, FieldPart):
+                words += str(fields[part.field][row])
+            elif isinstance(part, SpanPart):
+                flush()
+                held = encoded[span]
+                span += 1
+                if self.is_isolated and len(bos) and (span > 1 or sum(map(len, pieces)) > len(bos)):
+                    pieces.append(bos)
+                    numbers.append(span)
+                elif self.is_isolated and len(bos):
+                    numbers[0] = span  # the row begins with the span: one BOS serves both
+                pieces.append(self.layout.tag_ids(self.tag_of[held["tags"][row]]))
+                pieces.append(held["pieces"][row])
+                numbers += [span, span]
+            elif isinstance(part, TagPart):
+                flush()
+                pieces.append(self.layout.tag_ids(self.tag_of[part.tag.of(_at(fields, row))]))
+                numbers.append(0)
+            elif isinstance(part, FunctionPart):
+                flush()
+                start = sum(map(len, pieces))
+                pieces.append(self.layout.tag_ids(self.function_tag))
+                numbers.append(0)
+            elif isinstance(part, OutputPart) and with_output:
+                pieces.append(self.text.encode(str(fields[part.field][row])))
+                pieces.append(np.array([self.end_id], dtype=np.int32))
+                numbers += [0, 0]
+        return pieces, numbers, start
+
+
+class _at(Mapping[str, str]):  # noqa: N801 - reads as a word: the fields at a row
+    """One row of columns, looked up lazily."""
+
+    def __init__(self, fields: Mapping[str, Sequence[str]], row: int) -> None:
+        self._fields = fields
+        self._row = row
+
+    def __getitem__(self, name: str) -> str:
+        return str(self._fields[name][self._row])
+
+    def __iter__(self) -> Any:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+@attrs.frozen
+class Batch:
+    """Padded rows, ready to be embedded."""
+
+    ids: Tensor
+    """int64 `(batch, seq)`; padding holds 0."""
+    is_real: Tensor
+    """bool `(batch, seq)`: False at padding."""
+    position_ids: Tensor
+    """int64 `(batch, seq)`: counted from each row's first real token."""
+    spans: Tensor | None
+    """int8 `(batch, seq)` span numbers when isolated, None when causal."""
+    read: Tensor
+    """int64 `(batch,)`: where in `seq` each row's function tag ends."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """int64 `(batch,)`: real tokens of each row."""
+        return self.is_real.sum(dim=1)
+
+    def mask(self, dtype: torch.dtype) -> Tensor | None:
+        """Return the attention mask for the backbone.
+
+        Returns:
+            None for causal rows padded on the right, whose real tokens never see padding;
+            int64 `(batch, seq)` for causal rows padded on the left; float
+            `(batch, 1, seq, seq)` when isolated: 0 where a query sees a key, else the lowest
+            number of `dtype`. A span sees itself, everything else sees all before it.
+        """
+        if self.spans is None:
+            return None if bool(self.is_real[:, 0].all()) else self.is_real.long()
+        seq = self.ids.shape[1]
+        causal = torch.ones(seq, seq, dtype=torch.bool, device=self.ids.device).tril()
+        query, key = self.spans.unsqueeze(2), self.spans.unsqueeze(1)
+        sees = causal & ((query == 0) | (query == key)) & self.is_real.unsqueeze(1)
+        # a padded query sees itself, so that no softmax runs over nothing
+        sees |= torch.eye(seq, dtype=torch.bool, device=self.ids.device)
+        blocked = torch.zeros(sees.shape, dtype=dtype, device=self.ids.device)
+        return blocked.masked_fill(~sees, torch.finfo(dtype).min).unsqueeze(1)
+
+
+def collate(
+    rows: Rows,
+    indices: Sequence[int] | np.ndarray,
+    is_isolated: bool,
+    device: torch.device | str = "cpu",
+    side: str = "right",
+    only: str = "all",
+) -> Batch:
+    """Pad rows to the longest.
+
+    Args:
+        rows: Assembled rows.
+        indices: Which of them.
+        is_isolated: Whether to carry span numbers for the mask.
+        device: Where the tensors go.
+        side: Padding side, "right" or "left".
+        only: "all"; "prefix": up to the function tag; "suffix": from the function tag on.
+
+    Raises:
+        ConfigError: for another `side` or `only`.
+    """
+    if side not in ("right", "left") or only not in ("all", "prefix", "suffix"):
+        raise ConfigError(f"collate: side={side!r}, only={only!r} is not known.")
+    chosen = [int(i) for i in indices]
+    begin = [int(rows.suffix[i]) if only == "suffix" else 0 for i in chosen]
+    stop = [int(rows.suffix[i]) if only == "prefix" else len(rows.ids[i]) for i in chosen]
+    lengths = np.array(stop) - np.array(begin)
+    seq = int(lengths.max()) if len(lengths) else 0
+    ids = np.zeros((len(chosen), seq), dtype=np.int64)
+    spans = np.zeros((len(chosen), seq), dtype=np.int8)
+    starts = np.zeros(len(chosen), dtype=np.int64) if side == "right" else seq - lengths
+    for place, i in enumerate(chosen):
+        where = slice(int(starts[place]), int(starts[place] + lengths[place]))
+        ids[place, where] = rows.ids[i][begin[place] : stop[place]]
+        spans[place, where] = rows.spans[i][begin[place] : stop[place]]
+    column = np.arange(seq)
+    is_real = (column >= starts[:, None]) & (column < (starts + lengths)[:, None])
+    positions = np.maximum(column - starts[:, None], 0) + np.array(begin)[:, None]
+    read = rows.read[chosen] - np.array(begin) + starts
+    return Batch(
+        ids=torch.from_numpy(ids).to(device),
+        is_real=torch.from_numpy(is_real).to(device),
+        position_ids=torch.from_numpy(positions).to(device),
+        spans=torch.from_numpy(spans).to(device) if is_isolated else None,
+        read=torch.from_numpy(np.asarray(read)).to(device),
+    )

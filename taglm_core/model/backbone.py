@@ -1,0 +1,350 @@
+"""The frozen backbone: loading, its facts, its fingerprint, and one plain forward.
+
+No subclass of a transformers model: the backbone is used through `get_input_embeddings` (called,
+never indexed), `get_output_embeddings`, the base model's forward and the Cache classes.
+"""
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taglm_core.errors import BackboneError, UnknownNameError
+from taglm_core.plugins import Registry
+from taglm_core.specs.reference import is_reference, resolve
+
+logger = logging.getLogger(__name__)
+
+_PROBE_TEXT = "The quantitative estimate of the molecule CCO is 0.41; a b c 1 2 3."
+_PROBE_TOKENS = 24
+
+
+@attrs.frozen
+class Location:
+    """Where the weights of a backbone are."""
+
+    name: str
+    """What the user wrote."""
+    path: str
+    """A folder, or a Hub id."""
+    revision: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Fingerprint:
+    """What an artefact remembers of its backbone.
+
+    `shape` and `tokenizer` must be equal, `probe` close: so a re-saved or quantised copy of the
+    same backbone is accepted and another one refused.
+    """
+
+    shape: str
+    """Model type, hidden size, layers, heads and vocabulary size."""
+    tokenizer: str
+    """Hash of the token ids of a probe text and of the special ids."""
+    probe: tuple[float, ...]
+    """Leading hidden-state values of the probe, unit norm."""
+
+    @property
+    def key(self) -> str:
+        """Short stable name of the backbone for the tag store.
+
+        It holds the probe rounded coarsely, so equal backbones on other devices share it.
+        """
+        rounded = [round(value, 2) + 0.0 for value in self.probe]
+        text = json.dumps([self.shape, self.tokenizer, rounded])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def difference(self, other: "Fingerprint") -> str | None:
+        """Return None when both mean the same backbone, else what differs."""
+        if self.shape != other.shape:
+            return f"shape {self.shape} against {other.shape}"
+        if self.tokenizer != other.tokenizer:
+            return "the tokenizers give other ids for the same text"
+        cosine = float(np.dot(self.probe, other.probe))
+        if cosine < 0.98:
+            return f"equal shape but other weights (cosine of the probe's outputs {cosine:.3f})"
+        return None
+
+
+def locate(name: str, registry: Registry) -> Location:
+    """Find a backbone by registered name, folder or Hub id.
+
+    Raises:
+        UnknownNameError: when it is none of the three.
+        BackboneError: when a folder holds no model.
+    """
+    known = {item.short for item in registry.backbones} | {i.name for i in registry.backbones}
+    if name in known:
+        spec = registry.backbones.get(name).spec
+        if is_reference(spec.path):
+            return Location(name, str(resolve(spec.path, f"backbone {name}")()), spec.revision)
+        return Location(name, spec.path, spec.revision)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            held = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+            raise BackboneError(
+                f"backbone '{name}': the folder holds no config.json (it holds {held}). Give the "
+                "folder that `save_pretrained` wrote."
+            )
+        return Location(name, str(folder.resolve()))
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return Location(name, name)
+    try:
+        registry.backbones.get(name)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error} A folder or a Hub id (owner/name) works too.") from None
+    raise AssertionError("unreachable: known names were handled above")
+
+
+class Backbone:
+    """A frozen causal LM with its tokenizer."""
+
+    def __init__(self, model: nn.Module, tokenizer: Any, name: str) -> None:
+        self.model: Any = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.name = name
+        self.base: Any = self.model.base_model
+        config = self.model.config
+        self.config = config.get_text_config() if hasattr(config, "get_text_config") else config
+        embedding = self.model.get_input_embeddings()
+        self.hidden_size = int(embedding.weight.shape[1])
+        self.vocab_size = int(embedding.weight.shape[0])
+        self.device = embedding.weight.device
+        self.dtype = embedding.weight.dtype
+        self._scale_of_table: tuple[float, float] | None = None
+
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence in tokens that the backbone was made for."""
+        return int(getattr(self.config, "max_position_embeddings", 0) or 1_000_000)
+
+    @property
+    def window(self) -> int | None:
+        """Sliding attention window in tokens, None when every layer sees everything."""
+        window = getattr(self.config, "sliding_window", None)
+        if not window or getattr(self.config, "use_sliding_window", True) is False:
+            return None
+        kinds = getattr(self.config, "layer_types", None)
+        if kinds is not None and not any("sliding" in kind for kind in kinds):
+            return None
+        return int(window)
+
+    @property
+    def bos_ids(self) -> list[int]:
+        """Ids that the tokenizer puts before a text by itself (a BOS), usually none or one."""
+        plain = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        full = self.tokenizer("a")["input_ids"]
+        start = len(full) - len(plain)
+        bos = self.tokenizer.bos_token_id
+        return full[:1] if start > 0 and bos is not None and full[0] == bos else []
+
+    @property
+    def end_id(self) -> int:
+        """Id that ends a text.
+
+        Raises:
+            BackboneError: when the tokenizer names none.
+        """
+        for value in (self.tokenizer.eos_token_id, getattr(self.config, "eos_token_id", None)):
+            if value is not None:
+                return int(value[0] if isinstance(value, list) else value)
+        raise BackboneError(
+            f"backbone '{self.name}': its tokenizer names no end-of-text token; set eos_token in "
+            "tokenizer_config.json."
+        )
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return what the embedding module gives (Gemma scales inside it).
+
+        Args:
+            token_ids: `(...,)` ids of the LM's vocabulary.
+
+        Returns:
+            `(..., hidden)`.
+        """
+        embedded: Tensor = self.model.get_input_embeddings()(token_ids)
+        return embedded
+
+    def embedding_scale(self) -> tuple[float, float]:
+        """Return the mean norm and the root mean square of the vocabulary's embedding rows."""
+        if self._scale_of_table is None:
+            with torch.no_grad():
+                table = self.embedding_rows()
+                norm = float(table.norm(dim=1).mean())
+                rms = float(table.pow(2).mean().sqrt())
+            self._scale_of_table = (norm, rms)
+        return self._scale_of_table
+
+    @torch.no_grad()
+    def embedding_rows(self) -> Tensor:
+        """Return every vocabulary row as the embedding module gives it, fp32 `(vocab, hidden)`."""
+        ids = torch.arange(self.vocab_size, device=self.device)
+        return torch.cat([self.embed(part).float() for part in ids.split(16_384)])
+
+    def hidden_states(
+        self,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        cache: Any = None,
+    ) -> Tensor:
+        """Run the base model; no vocabulary logits.
+
+        Args:
+            inputs_embeds: `(batch, seq, hidden)`.
+            attention_mask: int `(batch, past + seq)`, 1 for real positions; or float
+                `(batch, 1, seq, past + seq)`, added to the attention scores.
+            position_ids: int `(batch, seq)`.
+            cache: A transformers Cache that holds `past` positions and is appended to; None: none.
+
+        Returns:
+            Last hidden states after the final norm, `(batch, seq, hidden)`.
+        """
+        output = self.base(
+            inputs_embeds=inputs_embeds.to(self.dtype),
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        states: Tensor = output.last_hidden_state
+        return states
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Return the LM's own logits for hidden states: `(..., hidden)` to `(..., vocab)`."""
+        return self.scale_logits(self.model.get_output_embeddings()(states))
+
+    def scale_logits(self, logits: Tensor) -> Tensor:
+        """Apply the scaling and soft-cap that some architectures put after their output matrix."""
+        config = self.config
+        logits = logits * float(getattr(config, "logit_scale", None) or 1.0)  # Cohere
+        logits = logits / float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
+        cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+        return torch.tanh(logits / cap) * cap if cap else logits
+
+    @torch.no_grad()
+    def fingerprint(self) -> Fingerprint:
+        """Return the fingerprint of this backbone."""
+        ids = self.tokenizer(_PROBE_TEXT, add_special_tokens=False)["input_ids"]
+        config = self.config
+        shape = "/".join(
+            str(part)
+            for part in (
+                config.model_type,
+                self.hidden_size,
+                config.num_hidden_layers,
+                config.num_attention_heads,
+                self.vocab_size,
+            )
+        )
+        special = [self.tokenizer.eos_token_id, self.tokenizer.bos_token_id]
+        hashed = hashlib.sha256(json.dumps([ids, special]).encode()).hexdigest()[:16]
+        # ids that need no tokenizer, so that the outputs say something of the weights alone
+        probe = (torch.arange(_PROBE_TOKENS) * 37 + 11) % self.vocab_size
+        probe = probe.unsqueeze(0).to(self.device)
+        states = self.hidden_states(
+            self.embed(probe),
+            torch.ones_like(probe),
+            torch.arange(_PROBE_TOKENS, device=self.device).unsqueeze(0),
+        )
+        values = states[0, -4:, :].float().flatten()[:64].cpu()
+        unit = values / values.norm().clamp_min(1e-12)
+        return Fingerprint(shape=shape, tokenizer=hashed, probe=tuple(unit.tolist()))
+
+    def checksum(self) -> str:
+        """Return a hash of every weight, to prove that training left them alone."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            raw = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
+            digest.update(raw.numpy().tobytes())
+        return digest.hexdigest()
+
+
+def load_backbone(
+    name: str, registry: Registry, device: str = "auto", dtype: torch.dtype | None = None
+) -> Backbone:
+    """Load a frozen backbone.
+
+    Args:
+        name: Registered name, folder or Hub id.
+        registry: Where registered names are looked up.
+        device: "cpu", "cuda", "cuda:1"; "auto": a GPU when there is one.
+        dtype: Type of the weights; None: fp32 on a CPU, bf16 on a GPU.
+
+    Raises:
+        BackboneError: when it cannot be loaded or can take no embeddings.
+    """
+    import transformers
+
+    place = locate(name, registry)
+    where = pick_device(device)
+    wanted = dtype or (torch.bfloat16 if where.type == "cuda" else torch.float32)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice on flags that we set ourselves
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                place.path, revision=place.revision
+            )
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                place.path, revision=place.revision, dtype=wanted, attn_implementation="sdpa"
+            )
+    except Exception as error:  # the library raises many kinds; each becomes one message
+        first = str(error).strip().split("\n")[0]
+        raise BackboneError(
+            f"backbone '{name}' cannot be loaded from '{place.path}': {type(error).__name__}: "
+            f"{first}. Check the name; `taglm plugins` lists registered ones; a Hub id needs the "
+            "network once."
+        ) from error
+    return Backbone(model.to(where), tokenizer, name)
+
+
+def pick_device(device: str) -> torch.device:
+    """Turn "auto" into a device.
+
+    Raises:
+        BackboneError: when the device is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise BackboneError(
+            f"device '{device}' cannot be used ({str(error).splitlines()[0]}). Use --set "
+            "device=cpu, or install a torch build for it."
+        ) from error
+    return found
+
+
+def check_lengths(lengths: Sequence[int], backbone: Backbone, is_isolated: bool) -> list[str | None]:
+    """Say which prompts are too long for the backbone.
+
+    Args:
+        lengths: Tokens of each prompt.
+        backbone: The backbone.
+        is_isolated: True when spans are isolated by a mask; then layers with a sliding window
+            would see everything, so prompts beyond the window are refused.
+
+    Returns:
+        One entry a prompt: None or what is wrong.
+    """
+    limit = backbone.max_positions
+    why = f"the backbone '{backbone.name}' takes {limit}"
+    if is_isolated and backbone.window is not None and backbone.window < limit:
+        limit = backbone.window
+        why = f"isolated attention on '{backbone.name}' takes its window of {limit}"
+    return [
+        None if length <= limit else f"too long: {length} tokens, but {why}" for length in lengths
+    ]

@@ -1,0 +1,49 @@
+"""Batches by token budget: rows of like length together, so that little is padded."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+
+def batches_by_tokens(
+    lengths: Sequence[int] | np.ndarray,
+    max_tokens: int,
+    max_rows: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> Iterator[np.ndarray]:
+    """Yield index batches whose padded size stays within a token budget.
+
+    Rows are sorted by length and cut into batches; every row comes once. With `rng` rows of equal
+    length are shuffled among each other and the batches come in random order.
+
+    Args:
+        lengths: Tokens of each row.
+        max_tokens: Most rows x longest row of a batch; a longer single row is a batch by itself.
+        max_rows: Most rows of a batch; None: no limit.
+        rng: Source of the order; None: longest first, which shows at once whether memory holds.
+
+    Yields:
+        int64 `(rows_of_batch,)` indices.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    if not len(sizes):
+        return
+    order = np.argsort(-sizes, kind="stable")
+    if rng is not None:
+        # a little noise mixes neighbours, so that batches differ between epochs
+        noise = rng.uniform(0.97, 1.03, size=len(sizes))
+        order = np.argsort(-(sizes * noise), kind="stable")
+    cuts = []
+    start = 0
+    while start < len(order):
+        count = max(1, max_tokens // max(1, int(sizes[order[start]])))
+        # under the noise a later row may be a little longer than the first
+        longest = int(sizes[order[start : start + count]].max())
+        count = max(1, max_tokens // max(1, longest))
+        if max_rows is not None:
+            count = min(count, max_rows)
+        cuts.append(order[start : start + count])
+        start += count
+    if rng is not None:
+        cuts = [cuts[i] for i in rng.permutation(len(cuts))]
+    yield from cuts

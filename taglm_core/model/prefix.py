@@ -1,0 +1,125 @@
+"""Constant-prefix reuse: what stands before the function tag is run once and kept.
+
+While only the function tag and the head are trained, the keys and values of everything before the
+function tag never change, so a training step costs `tag_length` tokens a row.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.assembly import Rows, collate
+from taglm_core.model.tagged import PastBatch, TaggedModel
+
+logger = logging.getLogger(__name__)
+
+
+class PrefixStore:
+    """Keys and values of the prefixes of a set of rows, as many as the budget holds.
+
+    An epoch is a scan, so a fixed share is kept and the rest is run again each time.
+    """
+
+    def __init__(
+        self,
+        model: TaggedModel,
+        rows: Rows,
+        is_isolated: bool,
+        budget_bytes: int,
+        max_tokens: int = 8192,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run the prefixes and keep them.
+
+        Args:
+            model: The tagged model; its prefix parameters must stay as they are.
+            rows: Rows without errors.
+            is_isolated: Attention of the template.
+            budget_bytes: Most memory that the store may take.
+            max_tokens: Token budget of a forward batch.
+            on_progress: Called with the number of rows done.
+        """
+        self.model = model
+        self.rows = rows
+        self.is_isolated = is_isolated
+        self.starts = np.full(len(rows), -1, dtype=np.int64)
+        self.held: Tensor | None = None
+        self._fill(budget_bytes, max_tokens, on_progress)
+
+    @property
+    def num_held(self) -> int:
+        """Rows whose prefix is kept."""
+        return int((self.starts >= 0).sum())
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the kept prefixes take."""
+        return 0 if self.held is None else self.held.numel() * self.held.element_size()
+
+    def _fill(
+        self, budget: int, max_tokens: int, on_progress: Callable[[int], None] | None
+    ) -> None:
+        lengths = self.rows.suffix
+        if not len(self.rows) or int(lengths.max()) == 0:
+            return
+        first = self._run([0])  # one row tells the bytes of a token
+        per_token = first[0, 0].numel() * first.element_size()
+        room = budget // per_token
+        kept = np.flatnonzero(np.cumsum(lengths) <= room)
+        if not len(kept):
+            return
+        ends = np.cumsum(lengths[kept])
+        self.held = torch.empty(
+            (int(ends[-1]), *first.shape[2:]), dtype=first.dtype, device=first.device
+        )
+        done = 0
+        for indices in batches_by_tokens(lengths[kept], max_tokens):
+            chosen = kept[indices]
+            past = self._run(chosen)
+            for place, row in enumerate(chosen):
+                length = int(lengths[row])
+                start = int(ends[indices[place]]) - length
+                self.held[start : start + length] = past[place, :length]
+                self.starts[row] = start
+            done += len(chosen)
+            if on_progress is not None:
+                on_progress(done)
+
+    def _run(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        batch = collate(
+            self.rows, indices, self.is_isolated, self.model.backbone.device, only="prefix"
+        )
+        return self.model.prefix_cache(batch)
+
+    def gather(self, indices: Sequence[int] | np.ndarray) -> PastBatch:
+        """Return the prefixes of some rows, padded on the left."""
+        chosen = np.asarray(indices)
+        lengths = self.rows.suffix[chosen]
+        longest = int(lengths.max())
+        column = np.arange(longest)
+        offset = column - (longest - lengths)[:, None]  # (batch, past): place in the prefix
+        real = offset >= 0
+        missing = np.flatnonzero(self.starts[chosen] < 0)
+        is_real = torch.from_numpy(real).to(self.model.backbone.device)
+        if self.held is not None and not len(missing):
+            flat = np.where(real, self.starts[chosen][:, None] + offset, 0)
+            held = self.held[torch.from_numpy(flat).to(self.held.device)]
+            return PastBatch(held, is_real)
+        ran = self._run(chosen[missing])
+        held = torch.zeros(
+            (len(chosen), longest, *ran.shape[2:]), dtype=ran.dtype, device=ran.device
+        )
+        run_at = {int(place): k for k, place in enumerate(missing)}
+        for place, row in enumerate(chosen):
+            length = int(lengths[place])
+            if place in run_at:
+                piece = ran[run_at[place], :length]
+            else:
+                start = int(self.starts[row])
+                piece = self.held[start : start + length]  # type: ignore[index]
+            held[place, longest - length :] = piece
+        return PastBatch(held, is_real)

@@ -1,0 +1,182 @@
+"""The tagged model: a frozen backbone, its symbol tables, tags and heads, and their forward.
+
+Letters of shapes: batch, seq, hidden, vocab as everywhere; past = positions held by a cache.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from taglm_core.errors import BackboneError, ShapeError
+from taglm_core.model.assembly import Batch, Layout, make_layout
+from taglm_core.model.backbone import Backbone
+
+
+class TaggedModel:
+    """Holds everything trainable apart from the frozen backbone.
+
+    Not an `nn.Module`: what is trained is named explicitly by each stage.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+        self.tags: dict[str, nn.Parameter] = {}
+        self.tables: dict[str, nn.Parameter] = {}
+        self.heads: dict[str, nn.Module] = {}
+        self._layout: Layout | None = None
+
+    def add_tag(self, name: str, rows: Tensor) -> None:
+        """Add a tag of shape `(tag_length, hidden)`, frozen until a stage trains it."""
+        if rows.dim() != 2 or rows.shape[1] != self.backbone.hidden_size:
+            raise ShapeError(
+                f"tag {name}: shape {tuple(rows.shape)}, expected (tag_length, "
+                f"{self.backbone.hidden_size})."
+            )
+        self.tags[name] = self._parameter(rows)
+        self._layout = None
+
+    def add_table(self, domain: str, rows: Tensor) -> None:
+        """Add a domain's symbol table `(symbols, hidden)`, frozen until a stage trains it."""
+        self.tables[domain] = self._parameter(rows)
+        self._layout = None
+
+    def _parameter(self, rows: Tensor) -> nn.Parameter:
+        copied = rows.detach().to(self.backbone.device, torch.float32).clone()
+        return nn.Parameter(copied, requires_grad=False)
+
+    @property
+    def layout(self) -> Layout:
+        """The common id space of the LM's tokens, the symbols and the tag rows."""
+        if self._layout is None:
+            self._layout = make_layout(
+                self.backbone.vocab_size,
+                {name: len(table) for name, table in self.tables.items()},
+                {name: len(tag) for name, tag in self.tags.items()},
+            )
+        return self._layout
+
+    def train_only(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Make exactly these parameters trainable and freeze all others."""
+        wanted = {id(parameter) for parameter in parameters}
+        for parameter in self.all_parameters():
+            parameter.requires_grad_(id(parameter) in wanted)
+
+    def all_parameters(self) -> list[nn.Parameter]:
+        """Return tags, symbol tables and heads, never the backbone's weights."""
+        heads = [p for head in self.heads.values() for p in head.parameters()]
+        return [*self.tags.values(), *self.tables.values(), *heads]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Embed ids of the common space.
+
+        Args:
+            ids: int64 `(batch, seq)`.
+
+        Returns:
+            fp32 `(batch, seq, hidden)`.
+        """
+        vocab = self.backbone.vocab_size
+        is_own = ids >= vocab
+        with torch.no_grad():
+            embedded = self.backbone.embed(ids.masked_fill(is_own, 0)).float()
+        if not self.tables and not self.tags:
+            return embedded
+        own = torch.cat([*self.tables.values(), *self.tags.values()])  # (symbols + rows, hidden)
+        chosen = own[(ids - vocab).clamp_min(0)]  # (batch, seq, hidden)
+        return torch.where(is_own.unsqueeze(-1), chosen, embedded)
+
+    def hidden_states(self, batch: Batch) -> Tensor:
+        """Run whole rows: `(batch, seq, hidden)` after the final norm."""
+        mask = batch.mask(self.backbone.dtype)
+        return self.backbone.hidden_states(
+            self.embed(batch.ids),
+            mask,  # type: ignore[arg-type]  # None is the plain causal mask
+            batch.position_ids,
+        )
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return each row's hidden state at the function tag's last row, `(batch, hidden)`."""
+        return pick(self.hidden_states(batch), batch.read)
+
+    def suffix_states(self, batch: Batch, prefix: "PastBatch") -> Tensor:
+        """Run function tags (and outputs) on top of cached prefixes.
+
+        Args:
+            batch: Suffixes, padded on the right, `(batch, seq)`.
+            prefix: Their prefixes' keys and values, padded on the left.
+
+        Returns:
+            `(batch, seq, hidden)`.
+        """
+        mask = torch.cat([prefix.is_real, batch.is_real], dim=1).long()  # (batch, past + seq)
+        return self.backbone.hidden_states(
+            self.embed(batch.ids), mask, batch.position_ids, prefix.cache()
+        )
+
+    @torch.no_grad()
+    def prefix_cache(self, batch: Batch) -> Tensor:
+        """Run prefixes once and return their keys and values.
+
+        Args:
+            batch: Prefixes padded on the right.
+
+        Returns:
+            `(batch, seq, layers, 2, kv_heads, head_dim)`; index 0 of the fourth axis holds keys.
+
+        Raises:
+            BackboneError: when the backbone keeps no plain keys and values.
+        """
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        self.backbone.hidden_states(
+            self.embed(batch.ids),
+            batch.mask(self.backbone.dtype),  # type: ignore[arg-type]
+            batch.position_ids,
+            cache,
+        )
+        layers = getattr(cache, "layers", [])
+        if not layers or any(getattr(layer, "keys", None) is None for layer in layers):
+            raise BackboneError(
+                f"backbone '{self.backbone.name}' keeps no keys and values to reuse."
+            )
+        pairs = [torch.stack([layer.keys, layer.values]) for layer in layers]
+        held = torch.stack(pairs)  # (layers, 2, batch, kv_heads, seq, head_dim)
+        return held.permute(2, 4, 0, 1, 3, 5)
+
+
+class PastBatch:
+    """Keys and values of a batch of prefixes, padded on the left."""
+
+    def __init__(self, held: Tensor, is_real: Tensor) -> None:
+        """Keep `held` `(batch, past, layers, 2, kv_heads, head_dim)` and `is_real` `(batch, past)`."""
+        self.held = held
+        self.is_real = is_real
+
+    def cache(self) -> Any:
+        """Return a fresh transformers cache that holds the prefixes."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer in range(self.held.shape[2]):
+            keys = self.held[:, :, layer, 0].transpose(1, 2)  # (batch, kv_heads, past, head_dim)
+            values = self.held[:, :, layer, 1].transpose(1, 2)
+            cache.update(keys, values, layer)
+        return cache
+
+
+def pick(states: Tensor, positions: Tensor) -> Tensor:
+    """Pick one position a row: `(batch, seq, hidden)` and `(batch,)` to `(batch, hidden)`."""
+    return states[torch.arange(len(states), device=states.device), positions]
+
+
+def parameter_counts(named: Mapping[str, nn.Parameter | nn.Module]) -> dict[str, int]:
+    """Return how many parameters stand behind each name."""
+    return {
+        name: item.numel() if isinstance(item, nn.Parameter) else sum(
+            p.numel() for p in item.parameters()
+        )
+        for name, item in named.items()
+    }

@@ -1,0 +1,40 @@
+"""Tags: trainable matrices at the input embeddings, and their initial values."""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from taglm_core.errors import ConfigError
+from taglm_core.model.backbone import Backbone
+
+
+def initial_tag(backbone: Backbone, name: str, length: int, how: str, seed: int) -> Tensor:
+    """Return the rows of an untrained tag, fp32 `(tag_length, hidden)`.
+
+    Args:
+        backbone: Whose embedding rows set direction and length.
+        name: Full name of the tag; with the seed it decides which rows `vocabulary` draws.
+        length: `tag_length`, rows of the tag (paper: 10).
+        how: "mean": every row is the mean vocabulary embedding, stretched to the mean norm
+            (Tag-LLM section 3.1). "vocabulary": `length` different vocabulary rows; equal rows
+            stay almost symmetric under the gradient.
+        seed: Seed of the run.
+
+    Raises:
+        ConfigError: for an unknown `how`.
+    """
+    table = backbone.embedding_rows()  # (vocab, hidden)
+    if how == "mean":
+        mean = table.mean(dim=0)  # (hidden,)
+        norm = table.norm(dim=1).mean()
+        row = mean * (norm / mean.norm().clamp_min(1e-12))
+        return row.repeat(length, 1).cpu()  # (tag_length, hidden)
+    if how == "vocabulary":
+        digest = hashlib.sha256(f"{name}/{seed}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        # rows that were never trained (padding, reserved) are near zero in many vocabularies
+        alive = (table.norm(dim=1) > 0.3 * table.norm(dim=1).median()).nonzero().flatten().cpu()
+        drawn = alive[torch.randperm(len(alive), generator=generator)[:length]]
+        return table[drawn.to(table.device)].cpu()  # (tag_length, hidden)
+    raise ConfigError(f"tag_init must be mean or vocabulary, not {how!r}.")

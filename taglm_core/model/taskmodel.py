@@ -1,0 +1,155 @@
+"""A task on a tagged model: assembler, head and target scaling, from fields to predictions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taglm_core.encoders import TextEncoder
+from taglm_core.model.assembly import Assembler, Rows, collate
+from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.plugins.resolved import ResolvedTask
+from taglm_core.specs import Classification, Encoder, Regression
+
+
+@attrs.define(kw_only=True)
+class Scaling:
+    """From head outputs to the user's units: `(output + offset) * std + mean`."""
+
+    mean: Tensor
+    """`(num_outputs,)`: means of the training targets; 0 for classes."""
+    std: Tensor
+    """`(num_outputs,)`: standard deviations of the training targets; 1 for classes."""
+    offset: Tensor
+    """`(num_outputs,)`: constant term of the closed-form head, in standardised units."""
+
+    @staticmethod
+    def of_targets(targets: np.ndarray) -> "Scaling":
+        """Return the scaling of regression targets `(rows, targets)`."""
+        mean = torch.tensor(targets.mean(axis=0), dtype=torch.float32)
+        std = torch.tensor(targets.std(axis=0), dtype=torch.float32)
+        # a constant target keeps its unit: nothing is to be learned but the mean
+        std = torch.where(std > 1e-12, std, torch.ones_like(std))
+        return Scaling(mean=mean, std=std, offset=torch.zeros_like(mean))
+
+    @staticmethod
+    def plain(num_outputs: int) -> "Scaling":
+        """Return the scaling that changes nothing."""
+        zero = torch.zeros(num_outputs)
+        return Scaling(mean=zero, std=torch.ones(num_outputs), offset=zero.clone())
+
+
+@attrs.define(kw_only=True)
+class TaskModel:
+    """What turns rows of fields into predictions of one task."""
+
+    task: ResolvedTask
+    model: TaggedModel
+    assembler: Assembler
+    is_isolated: bool
+    head: nn.Module | None
+    """None for text, which the LM's own head writes."""
+    scaling: Scaling
+    classes: tuple[str, ...] = ()
+
+    def outputs(self, states: Tensor) -> Tensor:
+        """Return standardised outputs or logits: `(batch, hidden)` to `(batch, num_outputs)`."""
+        assert self.head is not None, "a text task has no head"
+        raw: Tensor = self.head(states.float())
+        return raw + self.scaling.offset.to(raw.device)
+
+    def finish(self, outputs: Tensor) -> np.ndarray:
+        """Turn outputs into predictions.
+
+        Returns:
+            Regression: float64 `(rows, targets)` in the user's units. Classes: float64
+            `(rows, classes)` probabilities; multi-label: `(rows, labels)` probabilities.
+        """
+        values = outputs.detach().double().cpu()
+        target = self.task.spec.target
+        if isinstance(target, Classification):
+            done = values.sigmoid() if target.multi_label else values.softmax(dim=1)
+            return done.numpy()
+        return (values * self.scaling.std.double() + self.scaling.mean.double()).numpy()
+
+    @torch.no_grad()
+    def states(
+        self,
+        rows: Rows,
+        max_tokens: int = 8192,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Read the function tag of every row by whole forward passes.
+
+        Returns:
+            fp32 `(rows, hidden)` in the order of the rows; a row with an error reads zero.
+        """
+        found = torch.zeros(len(rows), self.model.backbone.hidden_size)
+        good = np.array([i for i, e in enumerate(rows.errors) if e is None], dtype=np.int64)
+        done = 0
+        for batch in batches_by_tokens(rows.lengths[good], max_tokens):
+            chosen = good[batch]
+            read = self.model.read(
+                collate(rows, chosen, self.is_isolated, self.model.backbone.device)
+            )
+            found[torch.from_numpy(chosen)] = read.float().cpu()
+            done += len(chosen)
+            if on_progress is not None:
+                on_progress(done)
+        return found
+
+
+def num_outputs(task: ResolvedTask, classes: Sequence[str]) -> int:
+    """Return how many outputs a task's head has."""
+    target = task.spec.target
+    if isinstance(target, Regression):
+        return len(target.names)
+    if isinstance(target, Classification):
+        return len(target.names) if target.multi_label else len(classes)
+    return 0
+
+
+def build_assembler(
+    task: ResolvedTask,
+    model: TaggedModel,
+    encoders: Mapping[str, Encoder],
+    is_isolated: bool,
+    domain_of: Mapping[str, str],
+    tag_of: Mapping[str, str],
+) -> Assembler:
+    """Build a task's assembler on a model that holds its tags and tables.
+
+    Args:
+        task: The task.
+        model: Holds every tag that `tag_of` gives, the function tag and the symbol tables.
+        encoders: Domain -> symbol encoder.
+        is_isolated: Attention.
+        domain_of: Tag as written -> domain.
+        tag_of: Tag as written -> key of the tag in the model.
+    """
+    backbone: Any = model.backbone
+    return Assembler(
+        layout=model.layout,
+        wording=task.wording,
+        text=TextEncoder(backbone.tokenizer),
+        encoders=encoders,
+        domain_of=domain_of,
+        tag_of=tag_of,
+        function_tag=task.function_tag,
+        bos_ids=backbone.bos_ids,
+        is_isolated=is_isolated,
+        end_id=backbone.end_id if task.wording.output is not None else 0,
+    )
+
+
+def written_tags(task: ResolvedTask, columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return the distinct domain tags of a task as written, those in columns included."""
+    names: list[str] = []
+    for tag in task.wording.domain_tags:
+        names += list(map(str, columns[tag.name])) if tag.is_column else [tag.name]
+    return list(dict.fromkeys(names))
+

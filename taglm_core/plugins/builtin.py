@@ -1,0 +1,36 @@
+"""The core's own registrations, through the same hooks as any plugin's."""
+
+from taglm_core.plugins.hookspecs import hookimpl
+from taglm_core.specs import Head, Metric, Split
+
+
+@hookimpl
+def register_splits() -> list[Split]:
+    """The random split, which keeps nothing apart but equal rows."""
+    return [
+        Split(
+            name="random",
+            assign="taglm_core.data.splits:assign_random",
+            description="80/10/10 by seed; equal rows stay together, nothing else is kept apart",
+        )
+    ]
+
+
+@hookimpl
+def register_heads() -> list[Head]:
+    """The paper's head."""
+    return [
+        Head(
+            name="linear",
+            module="taglm_core.model.heads:LinearHead",
+            description="a matrix without bias on the last row of the function tag (paper)",
+        )
+    ]
+
+
+@hookimpl
+def register_metrics() -> list[Metric]:
+    """The usual metrics; references only, numpy is imported when one is computed."""
+    from taglm_core.specs.metrics import METRICS
+
+    return list(METRICS)

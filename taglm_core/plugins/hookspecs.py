@@ -1,0 +1,85 @@
+"""The hooks that a plugin may implement. Each `register_` hook returns a list, or None."""
+
+import pluggy
+
+from taglm_core.specs import (
+    Backbone,
+    Command,
+    Dataset,
+    Domain,
+    Evaluated,
+    Head,
+    Metric,
+    RunFinished,
+    Split,
+    StageStarted,
+    Task,
+    Template,
+)
+
+hookspec = pluggy.HookspecMarker("taglm")
+hookimpl = pluggy.HookimplMarker("taglm")
+
+
+@hookspec
+def register_domains() -> list[Domain] | None:
+    """Return the domains that the plugin provides."""
+
+
+@hookspec
+def register_tasks() -> list[Task] | None:
+    """Return the tasks that the plugin provides."""
+
+
+@hookspec
+def register_templates() -> list[Template] | None:
+    """Return further wordings of tasks, the plugin's own or another's."""
+
+
+@hookspec
+def register_datasets() -> list[Dataset] | None:
+    """Return the datasets that the plugin makes or fetches."""
+
+
+@hookspec
+def register_metrics() -> list[Metric] | None:
+    """Return the metrics that the plugin provides."""
+
+
+@hookspec
+def register_heads() -> list[Head] | None:
+    """Return the heads that the plugin provides."""
+
+
+@hookspec
+def register_splits() -> list[Split] | None:
+    """Return the splits that the plugin provides."""
+
+
+@hookspec
+def register_backbones() -> list[Backbone] | None:
+    """Return the backbones that the plugin knows by a short name."""
+
+
+@hookspec
+def register_commands() -> list[Command] | None:
+    """Return further commands of the `taglm` program."""
+
+
+@hookspec
+def on_stage_started(event: StageStarted) -> None:
+    """Hear that a stage is about to train."""
+
+
+@hookspec
+def on_evaluated(event: Evaluated) -> dict[str, dict[str, dict[str, float]]] | None:
+    """Hear that a task was evaluated.
+
+    Return `{"references": {part: {name: {metric: value}}}}` to add predictors to compare with;
+    None adds nothing.
+    """
+
+
+@hookspec
+def on_run_finished(event: RunFinished) -> None:
+    """Hear that a run has ended and everything is written."""

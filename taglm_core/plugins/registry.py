@@ -1,0 +1,258 @@
+"""The registry: everything that plugins gave, under qualified and short names."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from taglm_core.errors import DuplicateNameError, PluginError, UnknownNameError, listed, nearest
+from taglm_core.plugins.discovery import (
+    LoadedPlugin,
+    PluginFailure,
+    PluginSource,
+    discover,
+    implementations,
+    validate,
+)
+from taglm_core.specs import (
+    Backbone,
+    Command,
+    Dataset,
+    Domain,
+    Head,
+    Metric,
+    Split,
+    Task,
+    Template,
+)
+
+T = TypeVar("T")
+
+# hook -> (kind in messages and listings, class of the objects)
+KINDS: dict[str, tuple[str, type]] = {
+    "register_domains": ("domain", Domain),
+    "register_tasks": ("task", Task),
+    "register_templates": ("template", Template),
+    "register_datasets": ("dataset", Dataset),
+    "register_metrics": ("metric", Metric),
+    "register_heads": ("head", Head),
+    "register_splits": ("split", Split),
+    "register_backbones": ("backbone", Backbone),
+    "register_commands": ("command", Command),
+}
+
+# Names known to be provided by a distribution, for the advice beside an unknown name.
+_PROVIDERS: dict[tuple[str, str], str] = {
+    ("domain", "SMILES"): "taglm-plugin-chem",
+    ("task", "QED"): "taglm-plugin-chem",
+    ("task", "LogP"): "taglm-plugin-chem",
+    ("split", "scaffold"): "taglm-plugin-chem",
+    ("backbone", "nano"): "taglm-backbone-nano",
+}
+
+
+@attrs.frozen
+class Registered(Generic[T]):
+    """One registered object with its full name."""
+
+    name: str
+    """`plugin/short`."""
+    spec: T
+    source: PluginSource
+
+    @property
+    def short(self) -> str:
+        """The name without its plugin."""
+        return self.name.partition("/")[2]
+
+
+class Names(Generic[T]):
+    """All objects of one kind, found by full name or by a short name while it is unique."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._by_name: dict[str, Registered[T]] = {}
+
+    def __iter__(self) -> Iterator[Registered[T]]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def add(self, item: Registered[T]) -> None:
+        """Add one object.
+
+        Raises:
+            PluginError: when the same plugin gave this name before.
+        """
+        if item.name in self._by_name:
+            raise PluginError(f"{self.kind} '{item.short}' is registered twice by this plugin")
+        self._by_name[item.name] = item
+
+    def get(self, name: str, plugin: str | None = None, where: str = "") -> Registered[T]:
+        """Find an object.
+
+        Args:
+            name: Full or short name.
+            plugin: Plugin in which a short name is looked for first.
+            where: What asks, for the message: "template of task QED".
+
+        Raises:
+            UnknownNameError: when nothing has this name; offers the nearest.
+            DuplicateNameError: when several plugins give this short name.
+        """
+        if name in self._by_name:
+            return self._by_name[name]
+        if plugin is not None and f"{plugin}/{name}" in self._by_name:
+            return self._by_name[f"{plugin}/{name}"]
+        found = [item for item in self if item.short == name]
+        place = f"{where}: " if where else ""
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DuplicateNameError(
+                f"{place}the {self.kind} '{name}' is given by several plugins: "
+                f"{listed(item.name for item in found)}. Write the full name."
+            )
+        raise UnknownNameError(f"{place}unknown {self.kind} '{name}'.{self._advice(name)}")
+
+    def _advice(self, name: str) -> str:
+        shorts = {item.short: item.name for item in self}
+        text = nearest(name, [*shorts, *self._by_name])
+        for (kind, known), distribution in _PROVIDERS.items():
+            if kind == self.kind and known.lower() == name.lower() and known not in shorts:
+                text += f" `pip install {distribution}` provides '{known}'."
+        text += f" Available: {listed(shorts) or 'none'}."
+        return text + " `taglm plugins` lists what each plugin gives."
+
+
+@attrs.frozen(kw_only=True)
+class Registry:
+    """What all plugins gave, and what went wrong; built by `load_registry`, never global."""
+
+    plugins: list[LoadedPlugin] = attrs.field(factory=list)
+    failures: list[PluginFailure] = attrs.field(factory=list)
+    domains: Names[Domain] = attrs.field(factory=lambda: Names("domain"))
+    tasks: Names[Task] = attrs.field(factory=lambda: Names("task"))
+    templates: Names[Template] = attrs.field(factory=lambda: Names("template"))
+    datasets: Names[Dataset] = attrs.field(factory=lambda: Names("dataset"))
+    metrics: Names[Metric] = attrs.field(factory=lambda: Names("metric"))
+    heads: Names[Head] = attrs.field(factory=lambda: Names("head"))
+    splits: Names[Split] = attrs.field(factory=lambda: Names("split"))
+    backbones: Names[Backbone] = attrs.field(factory=lambda: Names("backbone"))
+    commands: Names[Command] = attrs.field(factory=lambda: Names("command"))
+
+    def of_kind(self, kind: str) -> Names[Any]:
+        """Return the names of a kind, such as "domain"."""
+        found: Names[Any] = getattr(self, f"{kind}s")
+        return found
+
+    def domain_of_field(self, field: str) -> Registered[Domain] | None:
+        """Return the domain that declares this field, when exactly one does."""
+        found = [item for item in self.domains if item.spec.field == field]
+        return found[0] if len(found) == 1 else None
+
+    def send(self, event_hook: str, event: Any) -> list[tuple[PluginSource, Any]]:
+        """Call an event hook of each plugin by itself; a failure is recorded, not raised.
+
+        Returns:
+            (plugin, result) for each implementation that returned something.
+        """
+        results = []
+        for loaded in self.plugins:
+            caller = implementations(loaded).get(event_hook)
+            if caller is None:
+                continue
+            try:
+                returned = caller(event=event)
+            except Exception as error:  # charged to the plugin; the run goes on
+                reason = f"{type(error).__name__}: {error}"
+                self._fail(loaded.source, event_hook, reason)
+            else:
+                results += [(loaded.source, value) for value in returned if value is not None]
+        return results
+
+    def _fail(self, source: PluginSource, hook: str, reason: str) -> None:
+        failure = PluginFailure(source=source, hook=hook, reason=reason)
+        if os.environ.get("TAGLM_STRICT") == "1":
+            raise PluginError(str(failure))
+        self.failures.append(failure)
+
+
+def load_registry(
+    only: Iterable[str] | None = None, extra: Sequence[tuple[str, Any]] = ()
+) -> Registry:
+    """Collect what the core and all installed plugins register.
+
+    Args:
+        only: Plugin names to restrict to; None: all, or those in `TAGLM_PLUGINS`.
+        extra: (name, plugin object) pairs to add, for tests and scripts.
+
+    Returns:
+        A registry; what failed stands in `failures` (`TAGLM_STRICT=1` raises instead).
+    """
+    from taglm_core.plugins import builtin
+
+    loaded, failures = discover(only)
+    registry = Registry()
+    for failure in failures:
+        registry._fail(failure.source, failure.hook, failure.reason)
+    own = PluginSource(name="core", distribution="taglm", version=_own_version())
+    first = LoadedPlugin(own, builtin)
+    added = [
+        LoadedPlugin(PluginSource(name=name, distribution="extra", version="0"), plugin)
+        for name, plugin in extra
+    ]
+    for item in [first, *loaded, *added]:
+        try:
+            validate(item)
+        except PluginError as error:
+            registry._fail(item.source, "registration", str(error))
+        except Exception as error:
+            registry._fail(item.source, "registration", f"{type(error).__name__}: {error}")
+        else:
+            registry.plugins.append(item)
+            _collect(registry, item)
+    return registry
+
+
+def _collect(registry: Registry, loaded: LoadedPlugin) -> None:
+    callers = implementations(loaded)
+    for hook, (kind, cls) in KINDS.items():
+        if hook not in callers:
+            continue
+        try:
+            returned = callers[hook]()
+        except Exception as error:  # charged to the plugin; its other hooks still count
+            registry._fail(loaded.source, hook, f"{type(error).__name__}: {error}")
+            continue
+        for item in [one for value in returned if value is not None for one in _as_list(value)]:
+            try:
+                if not isinstance(item, cls):
+                    raise PluginError(
+                        f"gave {item!r} of type {type(item).__name__}, expected {cls.__name__}"
+                    )
+                name = _full_name(loaded.source.name, item)
+                registered = Registered(name, item, loaded.source)
+                registry.of_kind(kind).add(registered)
+            except PluginError as error:
+                registry._fail(loaded.source, hook, str(error))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _full_name(plugin: str, item: Any) -> str:
+    if isinstance(item, Domain):
+        return f"{plugin}/{item.tag}"
+    if isinstance(item, Template):
+        return f"{plugin}/{item.task.rpartition('/')[2]}.{item.name}"
+    return f"{plugin}/{item.name}"
+
+
+def _own_version() -> str:
+    from taglm_core import __version__
+
+    return __version__

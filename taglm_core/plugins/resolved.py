@@ -1,0 +1,126 @@
+"""A task with everything that it names looked up: template, domains, metrics, split."""
+
+import attrs
+
+from taglm_core.errors import ConfigError, UnknownNameError
+from taglm_core.plugins.registry import Registered, Registry
+from taglm_core.specs import Classification, Domain, Metric, Split, Task, Text
+from taglm_core.specs.wording import Wording, parse_template
+
+_USUAL_METRICS = {
+    "regression": ("rmse", "mae", "r2", "pearson", "spearman"),
+    "classification": ("auroc", "auprc", "accuracy", "mcc"),
+    "text": ("exact_match",),
+}
+
+
+@attrs.frozen(kw_only=True)
+class ResolvedTask:
+    """A task ready to be run."""
+
+    spec: Task
+    name: str
+    """Name in metrics.json and prediction columns."""
+    plugin: str
+    """Plugin in which its short names are looked up first."""
+    wording: Wording
+    function_tag: str
+    """Key of the function tag, `plugin/tag`."""
+    domains: dict[str, Registered[Domain]]
+    """Domain tag as the template writes it -> domain; without those named by a column."""
+    metrics: tuple[Metric, ...]
+    split: Registered[Split] | None
+    """The task's own split, else that of its only domain, else None (random)."""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether a head reads the function tag (regression and classes)."""
+        return not isinstance(self.spec.target, Text)
+
+    @property
+    def is_cross_domain(self) -> bool:
+        """Whether the template names several distinct domain tags (stage 3)."""
+        names = {tag.name for tag in self.wording.domain_tags}
+        return len(names) > 1 or bool(self.wording.tag_columns)
+
+    def domain_of_field(self, field: str) -> Registered[Domain] | None:
+        """Return the domain of a span field, None when a column names its tag."""
+        for part in self.wording.spans:
+            if part.field == field and not part.tag.is_column:
+                return self.domains[part.tag.name]
+        return None
+
+    @property
+    def span_fields(self) -> tuple[str, ...]:
+        """Distinct fields of domain spans, in order."""
+        return tuple(dict.fromkeys(part.field for part in self.wording.spans))
+
+
+def domain_name(tag: str) -> str:
+    """Return the domain of a tag name: `SMILES@QED` is an enriched `SMILES`."""
+    return tag.partition("@")[0]
+
+
+def resolve_task(
+    task: Task, plugin: str, registry: Registry, wording: str | None = None
+) -> ResolvedTask:
+    """Look up everything that a task names.
+
+    Args:
+        task: The task.
+        plugin: Who declares it; "local" for a run file.
+        registry: Where names are looked up.
+        wording: Name of a further wording, such as "paper"; None: the task's own template.
+
+    Raises:
+        TaglmError: when a name is unknown or the template malformed.
+    """
+    text = task.template
+    where = f"task {task.name}"
+    if wording is not None:
+        found = registry.templates.get(f"{task.name}.{wording}", plugin, where)
+        text = found.spec.text
+    read = parse_template(text, task.function_tag, isinstance(task.target, Text))
+    domains = {
+        tag.name: registry.domains.get(domain_name(tag.name), plugin, f"template of {where}")
+        for tag in read.domain_tags
+        if not tag.is_column
+    }
+    function_tag = task.function_tag if "/" in task.function_tag else f"{plugin}/{task.function_tag}"
+    return ResolvedTask(
+        spec=task,
+        name=task.name,
+        plugin=plugin,
+        wording=read,
+        function_tag=function_tag,
+        domains=domains,
+        metrics=_metrics(task, plugin, registry),
+        split=_split(task, plugin, domains, registry),
+    )
+
+
+def _metrics(task: Task, plugin: str, registry: Registry) -> tuple[Metric, ...]:
+    names = task.metrics or _USUAL_METRICS[task.target.kind]
+    found = [registry.metrics.get(name, plugin, f"task {task.name}").spec for name in names]
+    for metric in found:
+        if metric.kind != task.target.kind:
+            raise ConfigError(
+                f"task {task.name}: the metric '{metric.name}' judges {metric.kind}, but the "
+                f"target is {task.target.kind}."
+            )
+    if isinstance(task.target, Classification) and not found:
+        raise UnknownNameError(f"task {task.name}: no metric.")
+    return tuple(found)
+
+
+def _split(
+    task: Task, plugin: str, domains: dict[str, Registered[Domain]], registry: Registry
+) -> Registered[Split] | None:
+    if task.split is not None:
+        return registry.splits.get(task.split, plugin, f"task {task.name}")
+    distinct = {item.name: item for item in domains.values()}
+    if len(distinct) == 1:
+        only = next(iter(distinct.values()))
+        if only.spec.split is not None:
+            return registry.splits.get(only.spec.split, only.source.name, f"domain {only.name}")
+    return None

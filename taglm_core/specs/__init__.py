@@ -1,0 +1,30 @@
+"""What a plugin declares: small frozen classes that import neither torch nor a domain library."""
+
+from taglm_core.specs.domain import Domain
+from taglm_core.specs.encoding import Checked, Encoded, Encoder
+from taglm_core.specs.events import Evaluated, RunFinished, StageStarted
+from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Split
+from taglm_core.specs.target import Classification, Regression, Target, Text
+from taglm_core.specs.task import Task, Template
+
+__all__ = [
+    "Backbone",
+    "Checked",
+    "Classification",
+    "Command",
+    "Dataset",
+    "Domain",
+    "Encoded",
+    "Encoder",
+    "Evaluated",
+    "Head",
+    "Metric",
+    "Regression",
+    "RunFinished",
+    "Split",
+    "StageStarted",
+    "Target",
+    "Task",
+    "Template",
+    "Text",
+]

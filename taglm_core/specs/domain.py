@@ -1,0 +1,45 @@
+"""A domain: one kind of data, the tag that announces it, and what the core may ask about it."""
+
+import attrs
+
+from taglm_core.specs.fields import as_names, identifier, optional_reference
+
+
+@attrs.frozen(kw_only=True)
+class Domain:
+    """One kind of specialised data, such as molecules written as SMILES.
+
+    Every callable is a reference `"package.module:attribute"` imported on first use, so that
+    registering a domain costs nothing. Callables work on batches: they take a sequence of rows
+    (a row is a string, or a tuple of strings when `columns` names several) and return as many.
+    """
+
+    tag: str = attrs.field(validator=identifier)
+    """Name of the domain tag, written `<tag>` in templates."""
+    field: str = attrs.field(validator=identifier)
+    """Name of the template field that holds this data, written `{field}`."""
+    aliases: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    """Other column names, any case, under which a file may hold the field."""
+    columns: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    """Columns that make up one record; empty means the one column named by `field`."""
+    description: str = ""
+    """One sentence for listings."""
+    encoder: str = attrs.field(default="text")
+    """Reference to a class or function that gives an `Encoder`; "text": the LM's tokenizer."""
+    corpus: str | None = None
+    """Dataset on which stage 1 trains; None: only a file given by `--domain-data`."""
+    split: str | None = None
+    """The leak-free split of this domain, also the rule of the test bucket; None: random."""
+    features: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows) -> float32 (rows, features)`, for reference predictors; None: none."""
+    canonical: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows) -> Checked`: one spelling for each thing, errors for impossible rows."""
+    augment: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows, rng: numpy.random.Generator) -> list[str]`: other spellings of the same things."""
+    draw: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(row) -> str`: a picture of one row as SVG text."""
+
+    @encoder.validator
+    def _check_encoder(self, attribute: "attrs.Attribute[str]", value: str) -> None:
+        if value != "text":
+            optional_reference(self, attribute, value)

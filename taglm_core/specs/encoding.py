@@ -1,0 +1,51 @@
+"""What a domain encoder is: a finite ordered alphabet, and rows in and out of it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Encoded(NamedTuple):
+    """Rows encoded as symbol ids, laid end to end."""
+
+    ids: "np.ndarray"
+    """int32 `(total,)`: symbol indices of all rows, one row after the other."""
+    offsets: "np.ndarray"
+    """int64 `(rows + 1,)`: row `i` is `ids[offsets[i]:offsets[i + 1]]`."""
+    errors: list[str | None]
+    """One entry a row: None, or why the row cannot be encoded (it then has no ids)."""
+
+
+class Checked(NamedTuple):
+    """Rows after a check or a rewriting that can fail row by row."""
+
+    values: list[str | None]
+    """The rewritten rows; None where there is an error."""
+    errors: list[str | None]
+    """One entry a row: None, or what is wrong with it, in the domain's own words."""
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A tokenizer-free domain encoder.
+
+    `encode_batch` and `decode` are exact inverses on every row without an error. The core builds
+    one embedding row for each symbol from the LM's own tokens of its spelling.
+    """
+
+    symbols: tuple[str, ...]
+    """The ordered alphabet; an artefact stores it, so its order belongs to the version."""
+    spellings: tuple[str, ...]
+    """What the LM reads for each symbol, in the same order; no two alike, none empty."""
+    version: str
+    """Changes when the same row would be encoded otherwise."""
+
+    def encode_batch(self, rows: Sequence[str]) -> Encoded:
+        """Encode rows; never raises for the content of a row."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the row that the symbol ids spell."""
+        ...

@@ -1,0 +1,45 @@
+"""Converters and validators that the spec classes share."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from taglm_core.errors import ConfigError
+from taglm_core.specs.reference import is_reference
+
+_NAME = re.compile(r"[A-Za-z][\w.+-]*")
+
+
+def as_names(value: "str | Iterable[str]") -> tuple[str, ...]:
+    """Take one name or several; give a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def identifier(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand a name: a letter, then letters, digits and `_ . + -`."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ConfigError(
+            f"{type(instance).__name__}: {attribute.name} must be a name (a letter, then letters, "
+            f"digits, '_', '.', '+', '-'), not {value!r}."
+        )
+
+
+def optional_reference(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand None or `package.module:attribute`."""
+    if value is not None and not (isinstance(value, str) and is_reference(value)):
+        raise ConfigError(
+            f"{type(instance).__name__}: {attribute.name} must be 'package.module:attribute', "
+            f"not {value!r}."
+        )
+
+
+def one_of(*allowed: str) -> Any:
+    """Return a validator that demands one of the given words."""
+
+    def check(instance: Any, attribute: Any, value: Any) -> None:
+        if value not in allowed:
+            raise ConfigError(
+                f"{attribute.name} must be one of {', '.join(allowed)}, not {value!r}."
+            )
+
+    return check

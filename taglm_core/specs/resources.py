@@ -1,0 +1,105 @@
+"""Datasets, splits, metrics, heads, backbones and commands that plugins register."""
+
+import attrs
+
+from taglm_core.specs.fields import as_names, identifier, one_of, optional_reference
+
+
+@attrs.frozen(kw_only=True)
+class Dataset:
+    """Rows that a plugin makes or fetches."""
+
+    name: str = attrs.field(validator=identifier)
+    """Short name; templates and tasks name it `plugin/name`."""
+    load: str = attrs.field(validator=optional_reference)
+    """`(*, seed: int, size: int | None) -> dict[column, list]` (or a `datasets.Dataset`)."""
+    columns: tuple[str, ...] = attrs.field(converter=as_names)
+    """Columns that `load` gives."""
+    description: str = ""
+    """What the rows are, and whether they were measured or generated."""
+    licence: str = ""
+    """Licence of the rows."""
+    generated: bool = False
+    """True when no measurement stands behind the rows."""
+    split_column: str | None = None
+    """Column with train, valid or test, when the data bring their own split."""
+
+
+@attrs.frozen(kw_only=True)
+class Split:
+    """A rule that puts rows into train, valid and test.
+
+    Either `groups` gives a key a row (rows with equal keys stay together; the core puts a fixed
+    tenth of all keys into the test part and another into the validation part), or `assign` names
+    the part of each row outright.
+    """
+
+    name: str = attrs.field(validator=identifier)
+    """Short name, such as "scaffold"."""
+    field: str | None = None
+    """Field whose canonical rows are given to `groups`; None: the only domain of the task."""
+    groups: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows: list[str]) -> list[str]`: the key of each row."""
+    assign: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(columns: dict[field, list], seed: int) -> list of "train" | "valid" | "test"`."""
+    description: str = ""
+    """One sentence: what is kept apart."""
+
+
+@attrs.frozen(kw_only=True)
+class Metric:
+    """A number that says how good predictions are."""
+
+    name: str = attrs.field(validator=identifier)
+    """Key in metrics.json, such as "rmse"."""
+    function: str = attrs.field(validator=optional_reference)
+    """`(truth, prediction) -> float`. Regression: float `(rows,)` twice. Classification: int
+    `(rows,)` class indices and float `(rows, classes)` probabilities. Text: two lists of str.
+    NaN when the metric is undefined for these rows."""
+    kind: str = attrs.field(validator=one_of("regression", "classification", "text"))
+    """The kind of target that it judges."""
+    greater_is_better: bool = True
+    """Direction, for early stopping and tables."""
+    description: str = ""
+    """One sentence with the formula or its source."""
+
+
+@attrs.frozen(kw_only=True)
+class Head:
+    """A map from the hidden state of the function tag's last row to outputs."""
+
+    name: str = attrs.field(validator=identifier)
+    """Short name, such as "linear"."""
+    module: str = attrs.field(validator=optional_reference)
+    """`(hidden_size: int, num_outputs: int) -> torch.nn.Module`: `(batch, hidden)` to
+    `(batch, num_outputs)`."""
+    description: str = ""
+    """One sentence for listings."""
+
+
+@attrs.frozen(kw_only=True)
+class Backbone:
+    """A causal LM under a short name."""
+
+    name: str = attrs.field(validator=identifier)
+    """Short name, given as `--backbone NAME`."""
+    path: str
+    """A Hub id, or a reference `package.module:function` to a function that gives a folder."""
+    revision: str | None = None
+    """Revision on the Hub; None: the newest."""
+    description: str = ""
+    """Size and what it was trained on."""
+    licence: str = ""
+    """Licence of the weights."""
+
+
+@attrs.frozen(kw_only=True)
+class Command:
+    """A further command of the `taglm` program."""
+
+    name: str = attrs.field(validator=identifier)
+    """Word after `taglm`."""
+    help: str
+    """One line for `taglm --help`."""
+    app: str = attrs.field(validator=optional_reference)
+    """Reference to a `typer.Typer` or to a function that becomes one; imported on use."""

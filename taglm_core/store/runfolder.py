@@ -1,0 +1,110 @@
+"""The run folder: resolved settings, split, metrics, predictions, checkpoints, artefact."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from taglm_core.data.atomic import write_json, write_text
+from taglm_core.errors import CheckpointError
+
+
+class RunFolder:
+    """A folder that belongs to one resolved configuration.
+
+    The same configuration continues or returns what is there; another one is refused.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(str(path / ".lock"))
+
+    def open(self, config: Mapping[str, Any]) -> None:
+        """Create the folder, or check that it belongs to this configuration.
+
+        Raises:
+            CheckpointError: when it belongs to another one, is no run folder, or is in use.
+        """
+        file = self.path / "run.yaml"
+        if file.is_file():
+            held = yaml.safe_load(file.read_text(encoding="utf-8"))
+            differences = list(_differences(held, json.loads(json.dumps(config)), ""))
+            if differences:
+                shown = "\n".join(f"  {line}" for line in differences[:8])
+                raise CheckpointError(
+                    f"{self.path} holds a run with other settings:\n{shown}\n"
+                    "Give another folder with --out, or the settings of that run to go on."
+                )
+        elif self.path.is_dir() and any(p.name != ".lock" for p in self.path.iterdir()):
+            raise CheckpointError(
+                f"{self.path} is not empty and holds no run. Give another folder with --out."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise CheckpointError(
+                f"{self.path} is in use by another process. Wait for it, or give another --out."
+            ) from error
+        if not file.is_file():
+            text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False)
+            write_text(file, text)
+
+    def close(self, discard: bool = False) -> None:
+        """Let other processes use the folder.
+
+        Args:
+            discard: Remove the folder if it holds nothing but its settings, after a run that
+                ended before its first stage.
+        """
+        self._lock.release()
+        if discard and {p.name for p in self.path.iterdir()} <= {"run.yaml", ".lock"}:
+            for file in self.path.iterdir():
+                file.unlink()
+            self.path.rmdir()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved settings.
+
+        Raises:
+            CheckpointError: when the folder holds no run.
+        """
+        try:
+            loaded: dict[str, Any] = yaml.safe_load(
+                (self.path / "run.yaml").read_text(encoding="utf-8")
+            )
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path}: holds no run (run.yaml is missing)."
+            ) from error
+        return loaded
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """Contents of metrics.json, None while the run has not finished."""
+        file = self.path / "metrics.json"
+        if not file.is_file():
+            return None
+        loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return loaded
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file of the run, whole."""
+        write_json(self.path / name, content)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def _differences(held: Any, given: Any, path: str) -> Any:
+    if isinstance(held, dict) and isinstance(given, dict):
+        for key in sorted({*held, *given}):
+            yield from _differences(held.get(key), given.get(key), f"{path}.{key}".lstrip("."))
+    elif held != given:
+        yield f"{path}: {held!r} there, {given!r} now"

@@ -1,0 +1,99 @@
+"""The tag store: trained tags by backbone, name and fingerprint, under `$TAGLM_HOME`."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+from filelock import FileLock
+
+from taglm_core.errors import UnknownNameError, listed, nearest
+from taglm_core.store.artefact import Artefact, load_artefact, save_artefact
+
+
+def home() -> Path:
+    """Return `$TAGLM_HOME`, by default the user's data directory for taglm."""
+    given = os.environ.get("TAGLM_HOME")
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "taglm"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "taglm"
+    return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "taglm"
+
+
+@attrs.frozen
+class StoredTag:
+    """One entry of the store."""
+
+    name: str
+    """Full name, such as `chem/SMILES`."""
+    backbone_key: str
+    fingerprint: str
+    folder: Path
+
+
+class TagStore:
+    """Trained tags on disk; each entry is written whole, under a lock of its own."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or home()) / "tags"
+
+    def path(self, backbone_key: str, name: str, fingerprint: str) -> Path:
+        """Return where an entry is or would be."""
+        return self.folder / backbone_key / name / fingerprint
+
+    @contextlib.contextmanager
+    def lock(self, backbone_key: str, name: str, fingerprint: str) -> Iterator[None]:
+        """Hold the entry for writing; another run that wants it waits."""
+        path = self.path(backbone_key, name, fingerprint)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(path) + ".lock"):
+            yield
+
+    def find(self, backbone_key: str, name: str, fingerprint: str) -> Artefact | None:
+        """Return an entry, None when it is not there."""
+        path = self.path(backbone_key, name, fingerprint)
+        return load_artefact(path) if path.is_dir() else None
+
+    def save(
+        self, backbone_key: str, name: str, fingerprint: str, artefact: Artefact, readme: str
+    ) -> Path:
+        """Write an entry and return its folder."""
+        path = self.path(backbone_key, name, fingerprint)
+        save_artefact(path, artefact, readme)
+        return path
+
+    def entries(self) -> list[StoredTag]:
+        """List what the store holds, sorted by name."""
+        found = []
+        for config in sorted(self.folder.glob("*/*/*/*/config.json")):
+            folder = config.parent
+            backbone_key, plugin, tag = folder.relative_to(self.folder).parts[:3]
+            found.append(StoredTag(f"{plugin}/{tag}", backbone_key, folder.name, folder))
+        return sorted(found, key=lambda entry: (entry.name, entry.fingerprint))
+
+    def get(self, name: str) -> list[StoredTag]:
+        """Return the entries of a tag by full or short name, or by leading fingerprint.
+
+        Raises:
+            UnknownNameError: offering the nearest.
+        """
+        entries = self.entries()
+        found = [
+            entry
+            for entry in entries
+            if name in (entry.name, entry.name.partition("/")[2])
+            or (len(name) >= 4 and entry.fingerprint.startswith(name))
+        ]
+        if not found:
+            shorts = {entry.name.partition("/")[2] for entry in entries}
+            raise UnknownNameError(
+                f"the store {self.folder} holds no tag '{name}'.{nearest(name, shorts)} It holds: "
+                f"{listed(shorts) or 'nothing yet; `taglm run` trains tags'}."
+            )
+        return found
+

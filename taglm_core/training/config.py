@@ -1,0 +1,256 @@
+"""The settings of a run: one small frozen class per concern, read from YAML and `--set`."""
+
+from typing import Any
+
+import attrs
+
+from taglm_core.errors import ConfigError
+from taglm_core.specs.fields import one_of
+
+
+def _positive(instance: Any, attribute: Any, value: Any) -> None:
+    if value is not None and value <= 0:
+        raise ConfigError(f"{attribute.name} must be above 0, not {value!r}.")
+
+
+def _not_negative(instance: Any, attribute: Any, value: Any) -> None:
+    if value is not None and value < 0:
+        raise ConfigError(f"{attribute.name} must not be below 0, not {value!r}.")
+
+
+@attrs.frozen(kw_only=True)
+class TargetConfig:
+    """The target of a task declared in the run file."""
+
+    kind: str = attrs.field(validator=one_of("regression", "classification", "text"))
+    """regression, classification or text."""
+    columns: tuple[str, ...] | None = None
+    """Columns that hold the targets; None: the names."""
+    names: tuple[str, ...] | None = None
+    """Names of the targets; None: the task's name, or the columns when several."""
+    unit: str = ""
+    """Unit of a regression target."""
+    classes: tuple[str, ...] | None = None
+    """Class names in order; None: those of the training part."""
+    multi_label: bool = False
+    """True: every column is a yes-or-no label of its own."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskConfig:
+    """Which task: a registered one by name, or one declared here."""
+
+    name: str
+    """Name of the task."""
+    function_tag: str | None = None
+    """Function tag of a task declared here; None: the name."""
+    template: str | None = None
+    """Template of a task declared here; None: a registered task of this name."""
+    wording: str | None = None
+    """Named wording of a registered task, such as "paper"; None: its own template."""
+    target: TargetConfig | None = None
+    """Target of a task declared here."""
+    metrics: tuple[str, ...] | None = None
+    """Metrics, the first decides early stopping; None: the task's own."""
+    split: str | None = None
+    """Split of the task; None: that of its domain."""
+
+
+@attrs.frozen(kw_only=True)
+class SplitConfig:
+    """How rows come into train, valid and test; at most one of the three."""
+
+    name: str | None = None
+    """A registered split, such as "scaffold" or "random"."""
+    column: str | None = None
+    """A column with train, valid, test."""
+    file: str | None = None
+    """A table with the columns row (1-based) and part."""
+
+    def __attrs_post_init__(self) -> None:
+        given = [f"{k}={v}" for k, v in attrs.asdict(self).items() if v is not None]
+        if len(given) > 1:
+            raise ConfigError(f"data.split: give one of name, column, file, not {given}.")
+
+
+@attrs.frozen(kw_only=True)
+class DataConfig:
+    """Where the rows come from."""
+
+    file: str | None = None
+    """Table of rows; None: the task's dataset."""
+    dataset: str | None = None
+    """A registered dataset instead of the task's own; None: the task's own."""
+    size: int | None = attrs.field(default=None, validator=_positive)
+    """Rows that a generated dataset makes; None: its own default."""
+    columns: dict[str, str] = attrs.field(factory=dict)
+    """Field -> column of the file."""
+    split: SplitConfig = attrs.field(factory=SplitConfig)
+    """How rows come into parts."""
+    domain: dict[str, str] = attrs.field(factory=dict)
+    """Domain tag -> file of unlabelled rows for stage 1."""
+    on_error: str = attrs.field(default="raise", validator=one_of("raise", "keep"))
+    """What a bad row does: raise ends the run, keep leaves it out and reports it."""
+    on_long: str = attrs.field(default="error", validator=one_of("error", "keep"))
+    """What a row too long for the backbone does: error, as any bad row; keep: left out."""
+
+
+@attrs.frozen(kw_only=True)
+class DomainStageConfig:
+    """Stage 1: a domain tag learns to predict the next symbol."""
+
+    epochs: float = attrs.field(default=1.0, validator=_positive)
+    """Passes over the corpus."""
+    max_steps: int | None = attrs.field(default=None, validator=_positive)
+    """Most optimizer steps; None: what the epochs need."""
+    rows: int | None = attrs.field(default=None, validator=_positive)
+    """Most corpus rows, drawn by the seed; None: all."""
+    size: int | None = attrs.field(default=None, validator=_positive)
+    """Rows that a generated corpus makes; None: its own default."""
+    batch_rows: int = attrs.field(default=32, validator=_positive)
+    """Rows of an optimizer step."""
+    batch_tokens: int = attrs.field(default=8192, validator=_positive)
+    """Most tokens of a forward batch, padding included; steps are accumulated over batches."""
+    tag_length: int = attrs.field(default=10, validator=_positive)
+    """Rows of the tag."""
+    tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
+    """Start of the tag: different vocabulary rows, or the mean row (paper)."""
+    tag_lr: float = attrs.field(default=0.05, validator=_positive)
+    """Learning rate relative to the root mean square of the embedding rows."""
+    lr: float | None = attrs.field(default=None, validator=_positive)
+    """Absolute learning rate of the tag (paper: 1e-4); None: from `tag_lr`."""
+    train_symbols: bool = False
+    """True: the domain's symbol table is trained too."""
+    weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
+    """AdamW's weight decay."""
+    schedule: str = attrs.field(
+        default="cosine", validator=one_of("cosine", "linear", "constant")
+    )
+    """Learning rate over the steps, after the warm-up."""
+    warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
+    """Share of the steps in which the rate rises."""
+    clip: float = attrs.field(default=1.0, validator=_positive)
+    """Largest gradient norm."""
+    evals: int = attrs.field(default=5, validator=_positive)
+    """Evaluations on held-out rows over the stage."""
+    patience: int = attrs.field(default=3, validator=_positive)
+    """Evaluations without gain after which the stage stops."""
+    fresh: bool = False
+    """True: train again although the store holds the tag."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskStageConfig:
+    """Stages 2 and 3: a function tag and a head learn a task."""
+
+    epochs: float = attrs.field(default=6.0, validator=_positive)
+    """Passes over the training part."""
+    max_steps: int | None = attrs.field(default=None, validator=_positive)
+    """Most optimizer steps; None: what the epochs need."""
+    rows: int | None = attrs.field(default=None, validator=_positive)
+    """Most training rows, drawn by the seed; None: all."""
+    enrich: bool = False
+    """True: the domain tag is trained along, into `SMILES@QED` (stage 2 only; paper preset)."""
+    domain_tags: bool = True
+    """False: untrained domain tags are used and stage 1 is left out, for comparisons."""
+    batch_rows: int = attrs.field(default=64, validator=_positive)
+    """Rows of an optimizer step."""
+    batch_tokens: int = attrs.field(default=8192, validator=_positive)
+    """Most tokens of a forward batch, padding included."""
+    tag_length: int = attrs.field(default=10, validator=_positive)
+    """Rows of the function tag."""
+    tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
+    """Start of the tag."""
+    tag_lr: float = attrs.field(default=0.05, validator=_positive)
+    """Learning rate relative to the root mean square of the embedding rows."""
+    lr: float | None = attrs.field(default=None, validator=_positive)
+    """Absolute learning rate of tag and head (paper: 1e-4); None: `tag_lr` and `head_lr`."""
+    head: str = "linear"
+    """Registered head."""
+    head_lr: float = attrs.field(default=2e-3, validator=_positive)
+    """Learning rate of the head."""
+    head_init: str = attrs.field(
+        default="ridge", validator=one_of("ridge", "mean_embedding")
+    )
+    """Start of the head: solved in closed form, or the mean embedding (paper)."""
+    ridge_rows: int = attrs.field(default=8000, validator=_positive)
+    """Most training rows that the closed form uses."""
+    weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
+    """AdamW's weight decay."""
+    schedule: str = attrs.field(
+        default="cosine", validator=one_of("cosine", "linear", "constant")
+    )
+    """Learning rate over the steps, after the warm-up."""
+    warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
+    """Share of the steps in which the rate rises."""
+    clip: float = attrs.field(default=1.0, validator=_positive)
+    """Largest gradient norm."""
+    evals: int = attrs.field(default=10, validator=_positive)
+    """Evaluations on the validation part over the stage."""
+    patience: int = attrs.field(default=4, validator=_positive)
+    """Evaluations without gain after which the stage stops."""
+    augment: int = attrs.field(default=0, validator=_not_negative)
+    """Further spellings of each training row by the domains' `augment`."""
+    cache_gb: float | None = attrs.field(default=None, validator=_not_negative)
+    """Memory for reused prefixes in GB; None: half of what is free; 0: no reuse."""
+
+
+@attrs.frozen(kw_only=True)
+class StagesConfig:
+    """Settings of the stages."""
+
+    domain: DomainStageConfig = attrs.field(factory=DomainStageConfig)
+    """Stage 1."""
+    task: TaskStageConfig = attrs.field(factory=TaskStageConfig)
+    """Stages 2 and 3."""
+
+
+@attrs.frozen(kw_only=True)
+class RunConfig:
+    """Everything that decides the result of a run."""
+
+    task: TaskConfig
+    """The task."""
+    data: DataConfig = attrs.field(factory=DataConfig)
+    """Its rows."""
+    backbone: str = "nano"
+    """Registered name, folder or Hub id."""
+    stages: StagesConfig = attrs.field(factory=StagesConfig)
+    """How the stages train."""
+    attention: str = attrs.field(default="auto", validator=one_of("auto", "causal", "isolated"))
+    """Mask: auto is isolated for numeric heads and causal for text."""
+    precision: str = attrs.field(default="auto", validator=one_of("auto", "fp32", "bf16"))
+    """Arithmetic of the backbone; auto measures which is faster here."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU when there is one."""
+    preset: str = attrs.field(default="default", validator=one_of("default", "paper", "quick"))
+    """Values that the other settings start from."""
+    seed: int = 0
+    """Seed of everything random."""
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # Tag-LLM appendix A; epochs of the tasks differ there (Translate 1, QED 2, Descriptor, DC and
+    # BA 4), so they are the run's to set
+    "paper": {
+        "stages": {
+            "domain": {"tag_init": "mean", "lr": 1e-4},
+            "task": {
+                "enrich": True,
+                "tag_init": "mean",
+                "lr": 1e-4,
+                "head_init": "mean_embedding",
+                "batch_rows": 32,
+                "epochs": 2.0,
+            },
+        }
+    },
+    "quick": {
+        "data": {"size": 3000},
+        "stages": {
+            "domain": {"size": 3000, "max_steps": 60},
+            "task": {"epochs": 4.0, "evals": 6},
+        },
+    },
+}

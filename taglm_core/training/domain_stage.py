@@ -1,0 +1,177 @@
+"""Stage 1: a domain tag learns to make the frozen backbone predict the domain's next symbol."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.encoders import TextEncoder, encode_checked
+from taglm_core.errors import DataError
+from taglm_core.model.assembly import Layout
+from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.symbols import output_rows
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.specs import Encoder
+
+
+@attrs.frozen
+class _Rows:
+    """Encoded corpus rows: LM token ids or symbol indices."""
+
+    ids: list[np.ndarray]
+    lengths: np.ndarray
+
+
+class DomainObjective:
+    """Next-symbol prediction after `[BOS;] tag; x_1 .. x_n` (Tag-LLM section 3.2, stage 1).
+
+    The softmax runs over the domain's alphabet and an end symbol; for text domains over the LM's
+    vocabulary. The loss is the mean over predicted symbols in nats.
+    """
+
+    sorts_batches = True
+
+    def __init__(
+        self,
+        model: TaggedModel,
+        domain: str,
+        tag: str,
+        encoder: Encoder | None,
+        train: Sequence[Any],
+        held_out: Sequence[Any],
+        max_tokens: int,
+    ) -> None:
+        """Encode the corpus.
+
+        Args:
+            model: Holds the tag and, for a symbol encoder, the table.
+            domain: Full name of the domain.
+            tag: Key of the tag in the model.
+            encoder: Symbol encoder; None: the LM's tokenizer.
+            train: Canonical rows.
+            held_out: Canonical rows for the score.
+            max_tokens: Token budget of an evaluation batch.
+        """
+        self.model = model
+        self.domain = domain
+        self.tag = tag
+        self.encoder = encoder
+        self.max_tokens = max_tokens
+        self.num_cut = 0
+        self.train = self._encode(train)
+        self.held_out = self._encode(held_out)
+        self.lengths = self.train.lengths + len(self._before())
+        self._output: tuple[Tensor, Tensor] | None = None
+        if encoder is not None:
+            self._output = output_rows(model.backbone, tuple(encoder.spellings))
+
+    def _encode(self, rows: Sequence[Any]) -> _Rows:
+        if self.encoder is None:
+            encoded = TextEncoder(self.model.backbone.tokenizer).encode_batch(rows)
+        else:
+            encoded = encode_checked(self.encoder, rows, self.domain)
+        limit = self.model.backbone.max_positions - 64
+        pieces = []
+        for i, error in enumerate(encoded.errors):
+            if error is not None:
+                raise DataError(f"corpus of {self.domain}, row {i + 1}: {error}.")
+            piece = encoded.ids[encoded.offsets[i] : encoded.offsets[i + 1]]
+            self.num_cut += len(piece) > limit  # trained on its beginning, and reported
+            pieces.append(piece[:limit])
+        return _Rows(pieces, np.array([len(piece) for piece in pieces], dtype=np.int64))
+
+    def _before(self, variant: str = "tag") -> np.ndarray:
+        layout: Layout = self.model.layout
+        bos = np.asarray(self.model.backbone.bos_ids, dtype=np.int32)
+        if variant == "tag":
+            return np.concatenate([bos, layout.tag_ids(self.tag)])
+        if variant == "words":
+            words = TextEncoder(self.model.backbone.tokenizer).encode(
+                f"{self.domain.rpartition('/')[2]}:"
+            )
+            return np.concatenate([bos, words])
+        return bos
+
+    def weight(self, indices: np.ndarray) -> float:
+        """Return how many symbols are predicted, the end included."""
+        return float((self.train.lengths[indices] + 1).sum())
+
+    def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
+        """Return the summed negative log-likelihood in nats and the number of symbols."""
+        total, count = self._nll(self.train, indices, "tag", 0)
+        return total, count
+
+    def _nll(
+        self, rows: _Rows, indices: np.ndarray, variant: str, skip: int
+    ) -> tuple[Tensor, float]:
+        """Sum -log p over the symbols after the first `skip` of each row."""
+        backbone = self.model.backbone
+        before = self._before(variant)
+        base = self.model.layout.symbols[self.domain][0] if self.encoder is not None else 0
+        lengths = rows.lengths[indices]
+        longest = int(lengths.max())
+        seq = len(before) + longest
+        ids = np.zeros((len(indices), seq), dtype=np.int64)
+        ids[:, : len(before)] = before
+        end = self.end_label
+        labels = np.full((len(indices), longest + 1), -100, dtype=np.int64)
+        for place, i in enumerate(indices):
+            piece, length = rows.ids[int(i)], int(lengths[place])
+            ids[place, len(before) : len(before) + length] = piece + base
+            labels[place, :length] = piece
+            labels[place, length] = end
+        labels[:, :skip] = -100
+        token_ids = torch.from_numpy(ids).to(backbone.device)
+        positions = torch.arange(seq, device=backbone.device).expand_as(token_ids)
+        # padded on the right under a plain causal mask: real tokens never see padding
+        states = backbone.hidden_states(
+            self.model.embed(token_ids), None, positions  # type: ignore[arg-type]
+        )
+        start = len(before) - 1  # the position that predicts the first symbol
+        if start < 0:  # nothing stands before the first symbol: it cannot be predicted
+            labels = labels[:, 1:]
+            start = 0
+        wanted = torch.from_numpy(labels).to(backbone.device)
+        chosen = states[:, start : start + wanted.shape[1]]
+        is_label = wanted != -100  # (batch, symbols)
+        logits = self._logits(chosen[is_label])  # (labels, alphabet + 1)
+        nll = torch.nn.functional.cross_entropy(logits, wanted[is_label], reduction="sum")
+        return nll, float(is_label.sum())
+
+    @property
+    def end_label(self) -> int:
+        """Index of the end symbol among the outputs."""
+        return len(self.encoder.symbols) if self.encoder is not None else self.model.backbone.end_id
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """Map `(labels, hidden)` to fp32 `(labels, symbols + 1)`, or to the LM's vocabulary."""
+        backbone = self.model.backbone
+        if self._output is None:
+            return backbone.logits(states).float()
+        weight, bias = self._output
+        return backbone.scale_logits(states.float() @ weight.T + bias)
+
+    @torch.no_grad()
+    def nats(self, variant: str = "tag", skip: int = 0) -> float:
+        """Return held-out nats per symbol.
+
+        Args:
+            variant: "tag"; "none": nothing before the data; "words": the domain's name in text.
+            skip: Symbols at the start of each row that do not count; 1 where the variants are
+                compared, since without anything before it the first symbol cannot be predicted.
+        """
+        total = count = 0.0
+        lengths = self.held_out.lengths + len(self._before(variant))
+        for batch in batches_by_tokens(lengths, self.max_tokens):
+            nll, number = self._nll(self.held_out, batch, variant, skip)
+            total += float(nll)
+            count += number
+        return total / max(count, 1.0)
+
+    def evaluate(self) -> tuple[float, dict[str, float]]:
+        """Return held-out nats per symbol, the score and the record."""
+        nats = self.nats()
+        return nats, {"nats_per_symbol": round(nats, 5)}

@@ -1,0 +1,210 @@
+"""The training loop: AdamW over named parameter groups, early stopping, exact resumption."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taglm_core.model.batching import batches_by_tokens
+from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
+from taglm_core.training.progress import Progress
+
+_CHECKPOINT_SECONDS = 60.0
+
+
+class Objective(Protocol):
+    """What a fit minimises."""
+
+    lengths: np.ndarray
+    """int64 `(rows,)`: tokens that a step computes for each training row."""
+    sorts_batches: bool
+    """Whether rows of like length should meet in a batch."""
+
+    def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
+        """Return the summed loss of some training rows, and what to divide it by."""
+        ...
+
+    def weight(self, indices: np.ndarray) -> float:
+        """Return what the loss of some rows will be divided by, without computing it."""
+        ...
+
+    def evaluate(self) -> tuple[float, dict[str, float]]:
+        """Return a score on held-out rows, lower is better, and what to log."""
+        ...
+
+
+@attrs.frozen
+class Group:
+    """Parameters with one learning rate."""
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+    lr: float
+
+
+@attrs.frozen(kw_only=True)
+class FitSettings:
+    """How long and how a fit goes."""
+
+    steps: int
+    batch_rows: int
+    batch_tokens: int
+    schedule: str
+    warmup_ratio: float
+    weight_decay: float
+    clip: float
+    evals: int
+    patience: int
+    seed: int
+
+
+@attrs.define
+class FitResult:
+    """What a fit did."""
+
+    steps: int
+    """Optimizer steps taken, those of earlier processes included."""
+    best_score: float
+    history: list[dict[str, Any]]
+    """One record for each evaluation."""
+    seconds: float
+    """Wall time of this process's share."""
+
+
+def fit(
+    objective: Objective,
+    groups: Sequence[Group],
+    settings: FitSettings,
+    folder: Path,
+    progress: Progress,
+    description: str,
+) -> FitResult:
+    """Minimise an objective; leave the parameters at their best evaluation.
+
+    Resumes from `folder` when it holds a checkpoint; the same process unbroken ends with the same
+    numbers.
+
+    Args:
+        objective: Loss on training rows, score on held-out ones.
+        groups: Trained parameters.
+        settings: Steps, batches, schedule.
+        folder: Where checkpoints go.
+        progress: Hears about steps.
+        description: Title of the progress bar.
+    """
+    began = time.monotonic()
+    parameters = [p for group in groups for p in group.parameters]
+    optimizer = torch.optim.AdamW(
+        [{"params": list(group.parameters), "lr": group.lr} for group in groups],
+        weight_decay=settings.weight_decay,
+        betas=(0.9, 0.98),
+    )
+    for group in optimizer.param_groups:
+        group["base_lr"] = group["lr"]
+    every = max(1, math.ceil(settings.steps / settings.evals))
+    loaded = load_checkpoint(folder, parameters, optimizer)
+    if loaded is None:
+        score, record = objective.evaluate()
+        best = [p.detach().clone() for p in parameters]
+        state: dict[str, Any] = {
+            "step": 0, "best": score, "bad": 0, "history": [{"step": 0, **record}]
+        }
+    else:
+        best, state = loaded
+        progress.say(f"{description}: going on at step {state['step']}")
+    saved = time.monotonic()
+    progress.start(description, settings.steps)
+    progress.advance(state["step"])
+    batches = _steps(objective, settings, state["step"])
+    for step, batch in zip(range(state["step"], settings.steps), batches, strict=False):
+        if state["bad"] >= settings.patience:
+            break
+        _take_step(objective, optimizer, parameters, batch, step, settings)
+        state["step"] = step + 1
+        is_eval = state["step"] % every == 0 or state["step"] == settings.steps
+        if is_eval:
+            score, record = objective.evaluate()
+            state["history"].append({"step": state["step"], **record})
+            if score < state["best"]:
+                state["best"], state["bad"] = score, 0
+                best = [p.detach().clone() for p in parameters]
+            else:
+                state["bad"] += 1
+        note = ", ".join(f"{k} {v:.4g}" for k, v in list(state["history"][-1].items())[1:3])
+        progress.advance(state["step"], note)
+        if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+            save_checkpoint(folder, parameters, optimizer, best, state)
+            saved = time.monotonic()
+    progress.finish()
+    with torch.no_grad():
+        for parameter, value in zip(parameters, best, strict=True):
+            parameter.copy_(value)
+    return FitResult(
+        state["step"], state["best"], state["history"], round(time.monotonic() - began, 2)
+    )
+
+
+def _take_step(
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    batch: np.ndarray,
+    step: int,
+    settings: FitSettings,
+) -> None:
+    share = rate(step, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * share
+    optimizer.zero_grad(set_to_none=True)
+    total = objective.weight(batch)
+    # gradients of the parts add up to that of the mean over the whole batch
+    for part in batches_by_tokens(objective.lengths[batch], settings.batch_tokens):
+        loss, _ = objective.loss(batch[part])
+        (loss / total).backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+    optimizer.step()
+
+
+def rate(step: int, settings: FitSettings) -> float:
+    """Return the learning rate of a step as a share of its largest value."""
+    warmup = max(1, round(settings.warmup_ratio * settings.steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, settings.steps - warmup)
+    if settings.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 1 - done if settings.schedule == "linear" else 1.0
+
+
+def _steps(objective: Objective, settings: FitSettings, start: int) -> Iterator[np.ndarray]:
+    """Yield the row indices of each step from `start` on; each epoch has its own order."""
+    per_epoch = math.ceil(len(objective.lengths) / settings.batch_rows)
+    epoch = start // per_epoch
+    while True:
+        order = _epoch_order(objective, settings, epoch)
+        yield from order[start - epoch * per_epoch :]
+        epoch += 1
+        start = epoch * per_epoch
+
+
+def _epoch_order(
+    objective: Objective, settings: FitSettings, epoch: int
+) -> list[np.ndarray]:
+    rng = np.random.default_rng([settings.seed, epoch])
+    order = rng.permutation(len(objective.lengths))
+    rows = settings.batch_rows
+    if objective.sorts_batches:
+        # sorted within pools of many batches: little padding, yet other neighbours each epoch
+        pool = 32 * rows
+        pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+        order = np.concatenate(
+            [p[np.argsort(objective.lengths[p], kind="stable")] for p in pools]
+        )
+    cuts = [order[i : i + rows] for i in range(0, len(order), rows)]
+    return [cuts[i] for i in rng.permutation(len(cuts))]

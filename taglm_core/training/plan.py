@@ -1,0 +1,284 @@
+"""The plan of a run: which stages a task needs, what each trains, and what the store holds."""
+
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+from taglm_core.data.rows import TaskRows, corpus_rows, load_task_rows
+from taglm_core.data.splits import NUM_BUCKETS
+from taglm_core.encoders import alphabet_of, load_encoder
+from taglm_core.errors import ConfigError, UnknownNameError
+from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
+from taglm_core.model.taskmodel import num_outputs, written_tags
+from taglm_core.plugins import Registered, Registry
+from taglm_core.plugins.resolved import ResolvedTask, domain_name, resolve_task
+from taglm_core.specs import Classification, Domain, Encoder, Regression, Task, Text
+from taglm_core.store.artefact import Artefact, load_artefact
+from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training.config import RunConfig, TaskConfig
+from taglm_core.training.precision import pick_precision
+
+LOCAL = "local"
+"""Plugin name that qualifies what a run file declares."""
+
+
+@attrs.define(kw_only=True)
+class DomainPlan:
+    """What happens to one domain tag."""
+
+    tag: str
+    """Key of the tag: `chem/SMILES`, or `chem/SMILES@QED` named by the template."""
+    domain: Registered[Domain]
+    encoder: Encoder | None
+    corpus: list[Any] = attrs.field(factory=list)
+    """Canonical rows outside the test bucket; empty when nothing is trained."""
+    corpus_source: str = ""
+    num_bucket: int = 0
+    """Rows that the test bucket took out of the corpus."""
+    fingerprint: str = ""
+    stored: Artefact | None = None
+    is_trained: bool = False
+    """Whether stage 1 will train it in this run."""
+
+
+@attrs.define(kw_only=True)
+class Plan:
+    """Everything that a run needs, loaded and checked, before anything is trained."""
+
+    config: RunConfig
+    registry: Registry
+    task: ResolvedTask
+    backbone: Backbone
+    fingerprint: Fingerprint
+    precision: str
+    rows: TaskRows
+    domains: dict[str, DomainPlan]
+    """Tag as written -> its plan."""
+    is_isolated: bool
+    task_fingerprint: str
+    stored_task: Artefact | None
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs of the head, 0 for text."""
+        return num_outputs(self.task, self.rows.classes)
+
+    @property
+    def stage_number(self) -> int:
+        """2 for tasks of one domain, 3 across domains (Tag-LLM section 3.2)."""
+        return 3 if self.task.is_cross_domain else 2
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one record for each tag and head of each stage: trained or frozen, parameters."""
+        hidden = self.backbone.hidden_size
+        settings = self.config.stages
+        records: list[dict[str, Any]] = []
+        for item in self.domains.values():
+            if item.is_trained:
+                state, count = "trained", settings.domain.tag_length * hidden
+                if settings.domain.train_symbols and item.encoder is not None:
+                    count += len(item.encoder.symbols) * hidden
+            elif item.stored is not None:
+                state, count = "from the store", len(item.stored.tensors[f"tag:{item.tag}"]) * hidden
+            else:
+                state, count = "untrained", settings.domain.tag_length * hidden
+            records.append(_record("1", f"<{item.tag}>", state, count))
+        stage = str(self.stage_number)
+        is_new = self.stored_task is None
+        trained = "trained" if is_new else "from the store"
+        for item in self.domains.values():
+            state = "trained" if settings.task.enrich and is_new else "frozen"
+            name = item.tag + (f"@{self.task.name}" if settings.task.enrich else "")
+            records.append(_record(stage, f"<{name}>", state, settings.domain.tag_length * hidden))
+        length = settings.task.tag_length * hidden
+        records.append(_record(stage, f"<{self.task.function_tag}>", trained, length))
+        if self.num_outputs:
+            count = self.num_outputs * hidden
+            records.append(_record(stage, f"head {self.task.name}", trained, count))
+        total = sum(p.numel() for p in self.backbone.model.parameters())
+        records.append(_record("all", f"backbone {self.backbone.name}", "frozen", total))
+        return records
+
+    def lora_parameters(self, rank: int = 8) -> int | None:
+        """Return what LoRA of a rank on the query and value projections would train.
+
+        None when the backbone has no separate projections of these names.
+        """
+        shapes = [
+            module.weight.shape
+            for name, module in self.backbone.model.named_modules()
+            if name.endswith(("q_proj", "v_proj")) and isinstance(module, torch.nn.Linear)
+        ]
+        return sum(rank * (rows + columns) for rows, columns in shapes) or None
+
+
+def _record(stage: str, tag: str, state: str, parameters: int) -> dict[str, Any]:
+    return {"stage": stage, "tag": tag, "state": state, "parameters": parameters}
+
+
+def make_plan(config: RunConfig, registry: Registry, store: TagStore) -> Plan:
+    """Load and check everything that a run needs.
+
+    Raises:
+        TaglmError: naming what is wrong and how to mend it.
+    """
+    task = configured_task(config.task, registry)
+    settings = config.stages
+    if settings.task.enrich and task.is_cross_domain:
+        raise ConfigError(
+            f"stages.task.enrich: task {task.name} names several domain tags; in stage 3 they stay "
+            "frozen (Tag-LLM section 3.2). Set stages.task.enrich=false."
+        )
+    rows = load_task_rows(task, registry, config.data, config.seed)
+    backbone = load_backbone(config.backbone, registry, config.device)
+    fingerprint = backbone.fingerprint()
+    is_isolated = config.attention == "isolated" or (
+        config.attention == "auto" and task.is_numeric
+    )
+    domains = {
+        tag: _plan_domain(tag, task, config, registry, fingerprint, store)
+        for tag in written_tags(task, rows.fields)
+    }
+    content = {
+        "task": [task.wording.text, task.function_tag, repr(task.spec.target)],
+        "rows": [rows.fields, _plain_targets(rows.targets), rows.parts],
+        "settings": {k: v for k, v in attrs.asdict(settings.task).items() if k != "cache_gb"},
+        "tags": {tag: item.fingerprint for tag, item in domains.items()},
+        "metric": task.metrics[0].name,
+        "backbone": fingerprint.key,
+        "isolated": is_isolated,
+        "seed": config.seed,
+    }
+    task_fingerprint = fingerprint_of(content)
+    stored = store.find(fingerprint.key, task.function_tag, task_fingerprint)
+    return Plan(
+        config=config,
+        registry=registry,
+        task=task,
+        backbone=backbone,
+        fingerprint=fingerprint,
+        precision=pick_precision(config.precision, backbone.device),
+        rows=rows,
+        domains=domains,
+        is_isolated=is_isolated,
+        task_fingerprint=task_fingerprint,
+        stored_task=stored,
+    )
+
+
+def _plain_targets(targets: Any) -> Any:
+    return targets.tolist() if isinstance(targets, np.ndarray) else targets
+
+
+def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
+    """Return the registered task that the settings name, or the one that they declare.
+
+    Raises:
+        ConfigError: when a declared task lacks its target.
+    """
+    if config.template is None:
+        found = registry.tasks.get(config.name)
+        given = {
+            k: v
+            for k, v in (("metrics", config.metrics), ("split", config.split))
+            if v is not None
+        }
+        for key in ("target", "function_tag"):
+            if getattr(config, key) is not None:
+                raise ConfigError(
+                    f"task.{key} is given but task.template is not: the registered task "
+                    f"{found.name} has its own. Give a template to declare a task."
+                )
+        spec = attrs.evolve(found.spec, **given)
+        return resolve_task(spec, found.source.name, registry, config.wording)
+    if config.target is None:
+        raise ConfigError(
+            "task.target is missing, for example {kind: regression, columns: [Y]}."
+        )
+    if config.wording is not None:
+        raise ConfigError("task.wording names a wording of a registered task; drop task.template.")
+    spec = Task(
+        name=config.name,
+        function_tag=config.function_tag or config.name,
+        template=config.template,
+        target=_target(config),
+        metrics=config.metrics or (),
+        split=config.split,
+    )
+    return resolve_task(spec, LOCAL, registry)
+
+
+def _target(config: TaskConfig) -> Regression | Classification | Text:
+    target = config.target
+    assert target is not None, "checked by the caller"
+    columns = target.columns
+    names = target.names or (columns if columns and len(columns) > 1 else (config.name,))
+    if target.kind == "regression":
+        return Regression(names=names, columns=columns, unit=target.unit)
+    if target.kind == "classification":
+        return Classification(
+            names=names, columns=columns, classes=target.classes, multi_label=target.multi_label
+        )
+    return Text()
+
+
+def _plan_domain(
+    tag: str,
+    task: ResolvedTask,
+    config: RunConfig,
+    registry: Registry,
+    backbone: Fingerprint,
+    store: TagStore,
+) -> DomainPlan:
+    domain = task.domains.get(tag) or registry.domains.get(domain_name(tag), task.plugin)
+    encoder = None if domain.spec.encoder == "text" else load_encoder(domain.spec, domain.name)
+    _, _, enriched_for = tag.partition("@")
+    plan = DomainPlan(tag=domain.name, domain=domain, encoder=encoder)
+    if enriched_for:
+        plan.tag = f"{domain.name}@{enriched_for}"
+        return _enriched(plan, backbone, store)
+    settings = config.stages.domain
+    if not config.stages.task.domain_tags:
+        plan.fingerprint = "untrained"
+        return plan
+    files = {name.rpartition("/")[2]: path for name, path in config.data.domain.items()}
+    plan.corpus, plan.corpus_source, plan.num_bucket = corpus_rows(
+        domain,
+        registry,
+        files.get(domain.spec.tag),
+        config.seed,
+        settings.size,
+        config.data.on_error,
+    )
+    alphabet = alphabet_of(encoder).fingerprint if encoder is not None else "text"
+    plan.fingerprint = fingerprint_of(
+        {
+            "backbone": backbone.key,
+            "domain": domain.name,
+            "alphabet": alphabet,
+            "corpus": plan.corpus,
+            "settings": {k: v for k, v in attrs.asdict(settings).items() if k != "fresh"},
+            "seed": config.seed,
+            "buckets": NUM_BUCKETS,
+        }
+    )
+    if not settings.fresh:
+        plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
+    plan.is_trained = plan.stored is None
+    return plan
+
+
+def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> DomainPlan:
+    entries = [e for e in store.entries() if e.name == plan.tag and e.backbone_key == backbone.key]
+    if not entries:
+        raise UnknownNameError(
+            f"the store holds no enriched tag <{plan.tag}> for this backbone. Train its task first "
+            "with --set stages.task.enrich=true."
+        )
+    newest = max(entries, key=lambda e: (e.folder / "config.json").stat().st_mtime)
+    plan.stored = load_artefact(newest.folder)
+    plan.fingerprint = newest.fingerprint
+    return plan

@@ -1,0 +1,181 @@
+"""Reading settings: presets, YAML and `--set`, with every mistake shown at once."""
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+import yaml
+
+from taglm_core.errors import ConfigError, nearest
+from taglm_core.training.config import PRESETS, RunConfig
+
+
+def read_run_file(path: str | Path) -> dict[str, Any]:
+    """Read a run's YAML.
+
+    Raises:
+        ConfigError: when there is no such file, or it is no mapping.
+    """
+    try:
+        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path}: a run file is a mapping that begins with 'task:'.")
+    return loaded
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn `a.b=value` words into a nested mapping; values are read as YAML.
+
+    Raises:
+        ConfigError: for a word without '='.
+    """
+    nested: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {pair}: write it as key=value, such as seed=1.")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {pair}: the value is not valid YAML: {error}") from error
+        if isinstance(parsed, str) and _is_number(parsed):
+            parsed = float(parsed)  # YAML 1.1 reads 1e-4 as text
+        target = nested
+        *path, last = key.strip().split(".")
+        for part in path:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {pair}: '{part}' has been given a value before.")
+        target[last] = parsed
+    return nested
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings; later layers win."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            held = merged.get(key)
+            if isinstance(held, dict) and isinstance(value, Mapping):
+                merged[key] = merge(held, value)
+            else:
+                merged[key] = merge(value) if isinstance(value, Mapping) else value
+    return merged
+
+
+def run_config(source: str, *layers: Mapping[str, Any]) -> RunConfig:
+    """Build the settings of a run from layers, the preset under them all.
+
+    Args:
+        source: File or command line, for messages.
+        *layers: Nested mappings; later ones win.
+
+    Raises:
+        ConfigError: listing every unknown key and every wrong value.
+    """
+    given = merge(*layers)
+    if isinstance(given.get("task"), str):
+        given["task"] = {"name": given["task"]}
+    preset = given.get("preset", "default")
+    if preset not in PRESETS:
+        raise ConfigError(
+            f"{source}: unknown preset {preset!r}.{nearest(str(preset), PRESETS)} Known: "
+            f"{', '.join(PRESETS)}."
+        )
+    values = merge(PRESETS[preset], given)
+    problems = _problems(values, RunConfig, "")
+    if problems:
+        raise ConfigError(f"{source}: " + "\n  ".join(problems))
+    try:
+        return _converter().structure(values, RunConfig)
+    except Exception as error:  # cattrs nests what went wrong; every leaf is a mistake to show
+        raise ConfigError(f"{source}: " + "\n  ".join(_leaves(error))) from error
+
+
+def _problems(values: Mapping[str, Any], cls: type, path: str) -> list[str]:
+    """Return one line for each unknown or missing key and each value of the wrong kind."""
+    problems: list[str] = []
+    fields = {field.name: field for field in attrs.fields(cls)}
+    for key in values:
+        if key not in fields:
+            known = ", ".join(fields)
+            problems.append(
+                f"unknown key '{path}{key}'.{nearest(str(key), fields)} Known here: {known}."
+            )
+    for name, field in fields.items():
+        if field.default is attrs.NOTHING and name not in values:
+            problems.append(f"the key '{path}{name}' is missing.")
+        if name not in values or values[name] is None:
+            continue
+        problems += _value_problems(values[name], field.type, f"{path}{name}")
+    return problems
+
+
+def _value_problems(value: Any, kind: Any, path: str) -> list[str]:
+    options = [
+        option
+        for option in (
+            typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+        )
+        if option is not types.NoneType
+    ]
+    nested = next((option for option in options if attrs.has(option)), None)
+    if nested is not None:
+        if not isinstance(value, Mapping):
+            return [f"'{path}' must be a mapping, not {value!r}."]
+        return _problems(value, nested, f"{path}.")
+    wanted = options[0]
+    origin = typing.get_origin(wanted)
+    if origin is tuple:
+        good = isinstance(value, str) or (
+            isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        )
+        return [] if good else [f"'{path}' must be a list of names, not {value!r}."]
+    if origin is dict:
+        return [] if isinstance(value, Mapping) else [f"'{path}' must be a mapping."]
+    accepted: dict[Any, tuple[Any, str]] = {
+        bool: (bool, "true or false"),
+        int: (int, "a whole number"),
+        float: ((int, float), "a number"),
+        str: (str, "text"),
+    }
+    types_, word = accepted[wanted]
+    is_wrong = not isinstance(value, types_) or (wanted is not bool and isinstance(value, bool))
+    if is_wrong and wanted is str and isinstance(value, int | float):
+        return []  # a name such as 1k may be read as a number by YAML
+    return [f"'{path}' must be {word}, not {value!r}."] if is_wrong else []
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    names = (tuple[str, ...], tuple[str, ...] | None)
+    converter.register_structure_hook_func(lambda kind: kind in names, _as_names)
+    return converter
+
+
+def _as_names(value: Any, kind: Any) -> "tuple[str, ...] | None":
+    if value is None:
+        return None
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
+def _leaves(error: BaseException) -> list[str]:
+    if isinstance(error, BaseExceptionGroup):
+        return [line for inner in error.exceptions for line in _leaves(inner)]
+    return [str(error).split(" @ ")[0]]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,264 @@
+"""Stages 2 and 3: a function tag and a head learn a task on frozen domain tags."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taglm_core.inference.scores import as_cost, score
+from taglm_core.model.assembly import IGNORED, Rows, collate
+from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.heads import LinearHead, solve_ridge
+from taglm_core.model.prefix import PrefixStore
+from taglm_core.model.tagged import pick
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.specs import Classification, Regression
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.define
+class PartData:
+    """The rows of one part, assembled."""
+
+    rows: Rows
+    targets: Any
+    """float64 `(rows, targets)`, int64 class indices, or texts."""
+    store: PrefixStore | None = None
+    """Kept prefixes; None: whole rows are run."""
+
+
+class TaskObjective:
+    """The loss of a task on its training part, the first metric on its validation part.
+
+    Regression: mean squared error on standardised targets, averaged over the targets.
+    Classification: cross-entropy (multi-label: binary, averaged over the labels). Text: negative
+    log-likelihood of the output's tokens, averaged over tokens.
+    """
+
+    def __init__(self, task_model: TaskModel, train: PartData, valid: PartData, max_tokens: int):
+        """Keep the parts; `max_tokens` bounds a batch of the evaluation."""
+        self.task_model = task_model
+        self.train = train
+        self.valid = valid
+        self.max_tokens = max_tokens
+        lengths = train.rows.lengths
+        self.lengths = lengths if train.store is None else lengths - train.rows.suffix
+        self.sorts_batches = train.store is None
+        self._wanted = self._labels(train.targets)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the LM's own head writes the output."""
+        return self.task_model.head is None
+
+    def _labels(self, targets: Any) -> Tensor | None:
+        if self.is_text:
+            return None
+        target = self.task_model.task.spec.target
+        if isinstance(target, Regression):
+            scaling = self.task_model.scaling
+            raw = torch.tensor(targets, dtype=torch.float32)
+            return (raw - scaling.mean) / scaling.std
+        kind = torch.float32 if getattr(target, "multi_label", False) else torch.int64
+        return torch.tensor(targets, dtype=kind)
+
+    def weight(self, indices: np.ndarray) -> float:
+        """Return rows, or for text the output tokens."""
+        if not self.is_text:
+            return float(len(indices))
+        rows = self.train.rows
+        return float((rows.lengths[indices] - rows.read[indices] - 1).sum())
+
+    def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
+        """Return the summed loss and the weight of some training rows."""
+        if self.is_text:
+            return self._text_loss(self.train, indices), self.weight(indices)
+        outputs = self.task_model.outputs(self._read(self.train, indices))
+        assert self._wanted is not None
+        wanted = self._wanted[torch.from_numpy(indices)].to(outputs.device)
+        target = self.task_model.task.spec.target
+        functional = torch.nn.functional
+        if isinstance(target, Regression):
+            losses = (outputs - wanted).square().mean(dim=1)
+        elif isinstance(target, Classification) and target.multi_label:
+            losses = functional.binary_cross_entropy_with_logits(
+                outputs, wanted, reduction="none"
+            ).mean(dim=1)
+        else:
+            losses = functional.cross_entropy(outputs, wanted, reduction="none")
+        return losses.sum(), float(len(indices))
+
+    def _states(self, part: PartData, indices: np.ndarray) -> tuple[Tensor, Any]:
+        """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""
+        model, isolated = self.task_model.model, self.task_model.is_isolated
+        device = model.backbone.device
+        if part.store is None:
+            batch = collate(part.rows, indices, isolated, device)
+            return model.hidden_states(batch), batch
+        batch = collate(part.rows, indices, isolated, device, only="suffix")
+        return model.suffix_states(batch, part.store.gather(indices)), batch
+
+    def _read(self, part: PartData, indices: np.ndarray) -> Tensor:
+        states, batch = self._states(part, indices)
+        return pick(states, batch.read)  # (batch, hidden)
+
+    def _text_loss(self, part: PartData, indices: np.ndarray) -> Tensor:
+        states, batch = self._states(part, indices)
+        column = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+        is_output = (column > batch.read.unsqueeze(1)) & batch.is_real  # (batch, seq)
+        labels = batch.ids.masked_fill(~is_output, IGNORED)[:, 1:]
+        keeps = labels != IGNORED
+        logits = self.task_model.model.backbone.logits(states[:, :-1][keeps]).float()
+        return torch.nn.functional.cross_entropy(logits, labels[keeps], reduction="sum")
+
+    @torch.no_grad()
+    def states_of(self, part: PartData, indices: np.ndarray | None = None) -> Tensor:
+        """Return what the head reads for some rows, fp32 `(rows, hidden)` in their order."""
+        chosen = np.arange(len(part.rows)) if indices is None else indices
+        found = torch.zeros(len(chosen), self.task_model.model.backbone.hidden_size)
+        lengths = part.rows.lengths[chosen]
+        cost = lengths if part.store is None else np.maximum(lengths // 4, 1)
+        for batch in batches_by_tokens(cost, self.max_tokens):
+            found[torch.from_numpy(batch)] = self._read(part, chosen[batch]).float().cpu()
+        return found
+
+    @torch.no_grad()
+    def predict(self, part: PartData) -> np.ndarray:
+        """Return predictions of a numeric task for a part."""
+        device = self.task_model.model.backbone.device
+        return self.task_model.finish(self.task_model.outputs(self.states_of(part).to(device)))
+
+    @torch.no_grad()
+    def evaluate(self) -> tuple[float, dict[str, float]]:
+        """Return the cost on the validation part and what to log."""
+        if self.is_text:
+            total = tokens = 0.0
+            rows = self.valid.rows
+            for batch in batches_by_tokens(rows.lengths, self.max_tokens):
+                total += float(self._text_loss(self.valid, batch))
+                tokens += float((rows.lengths[batch] - rows.read[batch] - 1).sum())
+            nats = total / max(tokens, 1.0)
+            return nats, {"nats_per_token": round(nats, 5)}
+        task = self.task_model.task
+        metrics = score(task, self.valid.targets, self.predict(self.valid))
+        shown = {name: round(value, 5) for name, value in metrics.items() if "." not in name}
+        return as_cost(task, metrics), shown
+
+
+def start_head(objective: TaskObjective, how: str, ridge_rows: int, seed: int) -> dict[str, float]:
+    """Give the head its start.
+
+    Args:
+        objective: Its task model holds the head.
+        how: "ridge": solved in closed form on states of the untrained function tag;
+            "mean_embedding": the paper's start.
+        ridge_rows: Most training rows for the closed form.
+        seed: Decides which.
+
+    Returns:
+        What was found, for the log.
+    """
+    task_model = objective.task_model
+    head = task_model.head
+    if not isinstance(head, LinearHead):
+        return {}  # a plugin's head starts as its module does
+    if how == "mean_embedding":
+        head.start_from_mean_embedding(task_model.model.backbone.embedding_rows().mean(dim=0))
+        return {}
+    return resolve_head(objective, ridge_rows, seed)
+
+
+def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[str, float]:
+    """Solve the linear head in closed form and keep the solution if validation gains by it.
+
+    For classes the squared loss on one-hot targets gives the direction, and the scale of the
+    logits is the one with the best validation result among a few.
+
+    Returns:
+        `strength` and the validation cost when the solution was kept, else nothing.
+    """
+    task_model = objective.task_model
+    head = task_model.head
+    if not isinstance(head, LinearHead):
+        return {}
+    rng = np.random.default_rng([seed, 77])
+    count = len(objective.train.rows)
+    sample = np.sort(rng.permutation(count)[:ridge_rows])
+    states = objective.states_of(objective.train, sample)
+    targets = _one_hot(objective, sample)
+    valid_states = objective.states_of(objective.valid)
+    is_new = bool((head.weight == 0).all())
+    scaling, device = task_model.scaling, head.weight.device
+    held = (head.weight.detach().clone(), scaling.offset.clone())
+    # the head that gradient steps have found competes unless it was never set
+    best = np.inf if is_new else _cost(objective, valid_states)
+    kept: dict[str, float] = {}
+    scales = (1.0,) if isinstance(task_model.task.spec.target, Regression) else (2.0, 5.0, 10.0)
+    for strength, weights, offsets in solve_ridge(states, targets):
+        for scale in scales:
+            _set_head(head, task_model, weights * scale, offsets * scale, device)
+            cost = _cost(objective, valid_states)
+            if cost < best:
+                best, held = cost, (head.weight.detach().clone(), scaling.offset.clone())
+                kept = {"ridge_strength": strength, "cost": round(cost, 5)}
+    _set_head(head, task_model, *held, device)
+    return kept
+
+
+def _set_head(
+    head: LinearHead, task_model: TaskModel, weights: Tensor, offsets: Tensor, device: torch.device
+) -> None:
+    with torch.no_grad():
+        head.weight.copy_(weights.to(device))
+    task_model.scaling.offset = offsets.cpu().clone()
+
+
+def _cost(objective: TaskObjective, valid_states: Tensor) -> float:
+    """Return the validation cost of the present head on states that are at hand."""
+    task_model = objective.task_model
+    with torch.no_grad():
+        outputs = task_model.outputs(valid_states.to(task_model.model.backbone.device))
+    prediction = task_model.finish(outputs)
+    target = task_model.task.spec.target
+    if isinstance(target, Classification) and not target.multi_label:
+        # likelihood, since ranking metrics cannot tell the scales apart
+        picked = prediction[np.arange(len(prediction)), objective.valid.targets]
+        return float(-np.log(np.maximum(picked, 1e-9)).mean())
+    if isinstance(target, Classification):
+        truth = objective.valid.targets
+        chosen = np.where(truth == 1, prediction, 1 - prediction)
+        return float(-np.log(np.maximum(chosen, 1e-9)).mean())
+    return as_cost(task_model.task, score(task_model.task, objective.valid.targets, prediction))
+
+
+def _one_hot(objective: TaskObjective, sample: np.ndarray) -> Tensor:
+    wanted = objective._labels([objective.train.targets[i] for i in sample]
+                               if isinstance(objective.train.targets, list)
+                               else objective.train.targets[sample])
+    assert wanted is not None
+    if wanted.dtype == torch.int64:
+        classes = len(objective.task_model.classes)
+        return torch.nn.functional.one_hot(wanted, classes).float() - 1.0 / classes
+    if isinstance(objective.task_model.task.spec.target, Classification):
+        return wanted - 0.5
+    return wanted
+
+
+def head_parameters(head: nn.Module | None) -> tuple[nn.Parameter, ...]:
+    """Return a head's parameters, none for text."""
+    return tuple(head.parameters()) if head is not None else ()
+
+
+def trained_names(task_model: TaskModel, enriched: Sequence[str]) -> dict[str, Any]:
+    """Return name -> parameter or module of everything that a task stage trains."""
+    task, model = task_model.task, task_model.model
+    named: dict[str, Any] = {f"<{task.function_tag}>": model.tags[task.function_tag]}
+    named |= {f"<{tag}>": model.tags[tag] for tag in enriched}
+    if task_model.head is not None:
+        named[f"head {task.name}"] = task_model.head
+    return named

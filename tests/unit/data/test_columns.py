@@ -1,0 +1,139 @@
+"""Which column holds a field, and cells as numbers or classes."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pytest
+
+from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+from taglm_core.errors import DataError, RowError
+
+ALIASES = ("drug", "canonical_smiles")
+
+
+@pytest.mark.parametrize(
+    ("columns", "mapping", "found"),
+    [
+        (["smiles", "SMILES"], {}, "smiles"),
+        (["id", "SMILES"], {}, "SMILES"),
+        (["id", " Smiles "], {}, " Smiles "),
+        (["canonical_smiles", "Drug"], {}, "Drug"),
+        (["drug", "Drug"], {}, "drug"),
+        (["Canonical_SMILES"], {}, "Canonical_SMILES"),
+        (["smiles", "x"], {"smiles": "x"}, "x"),
+        (["Drug", "SMILES"], {}, "SMILES"),
+    ],
+)
+def test_find_column(columns, mapping, found):
+    """The mapping wins, then the field's name, then aliases in order, exact before any case."""
+    assert find_column(columns, "smiles", ALIASES, mapping, "a.csv") == found
+
+
+@pytest.mark.parametrize(
+    ("columns", "mapping", "message"),
+    [
+        (
+            ["Smiles", "SMILES"],
+            {},
+            r"a.csv: the columns 'Smiles' and 'SMILES' fit the field 'smiles'.*--column "
+            r"smiles=Smiles",
+        ),
+        (["Drug", "DRUG"], {}, "'Drug' and 'DRUG' fit"),
+        (
+            ["smile", "Y"],
+            {},
+            r"a.csv: no column for the field 'smiles' \(nor drug, canonical_smiles\). Did you mean "
+            r"'smile'\? Columns: smile, Y. Name the column: --column smiles=NAME",
+        ),
+        (["smiles", "Y"], {"smiles": "y"}, r"--column smiles=y, but .*Did you mean 'Y'\?.*smiles"),
+        ([], {}, "no column for the field"),
+    ],
+)
+def test_find_column_explains(columns, mapping, message):
+    """Without a column, or with two, the message shows what to write."""
+    with pytest.raises(DataError, match=message):
+        find_column(columns, "smiles", ALIASES, mapping, "a.csv")
+
+
+def test_parse_numbers_reads_text_and_numbers():
+    """Text formats give strings, parquet gives numbers."""
+    cells = ["1.50", " -2e-3 ", 3, np.float32(0.5), decimal.Decimal("1.25"), "+7"]
+    numbers, errors = parse_numbers(cells, range(1, 7), "a.csv", "Y")
+    assert numbers.dtype == np.float64
+    assert numbers.tolist() == [1.5, -0.002, 3.0, 0.5, 1.25, 7.0]
+    assert errors == [None] * 6
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("", "the cell is empty"),
+        ("  ", "the cell is empty"),
+        (None, "the cell is empty"),
+        (float("nan"), "the cell is empty"),
+        ("NaN", "'NaN' stands for a missing one"),
+        ("NA", "'NA' stands for a missing one"),
+        ("abc", "'abc' is not a number"),
+        ("1_000", "'1_000' is not a number"),
+        ("1,5", "'1,5' is not a number; write 1.5"),
+        (">5", "'>5' is not a number"),
+        ("inf", "'inf' is infinite"),
+        ("-1e999", "'-1e999' is infinite"),
+        (float("inf"), "inf is infinite"),
+        (10**400, "is not a number"),
+        (datetime.date(2024, 1, 1), "is not a number"),
+        ([1], r"\[1\] is not a number"),
+        ("x" * 100, r"x\.\.\. is not a number"),
+    ],
+)
+def test_parse_numbers_says_what_is_wrong(cell, reason):
+    """Each way of not being a finite number has its own words."""
+    with pytest.raises(RowError, match=f"a.csv, row 8: column 'Y': .*{reason}"):
+        parse_numbers(["1", cell], [7, 8], "a.csv", "Y")
+    numbers, errors = parse_numbers(["1", cell], [7, 8], "a.csv", "Y", on_error="keep")
+    assert numbers[0] == 1.0
+    assert np.isnan(numbers[1])
+    assert errors[0] is None
+
+
+def test_parse_numbers_gathers_all_and_shows_five():
+    """One run shows the size of the trouble."""
+    with pytest.raises(RowError) as raised:
+        parse_numbers(["x"] * 7 + ["1"], list(range(1, 9)), "a.csv", "Y")
+    text = str(raised.value)
+    assert text.startswith("a.csv: 7 of 8 rows have no usable number:")
+    assert text.count("is not a number") == 5
+    assert "and 2 more" in text
+    assert "--on-error keep" in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["1", "0", "1.0", "0."], ["1", "0", "1", "0"]),
+        ([1.0, 0, np.int64(1)], ["1", "0", "1"]),
+        (["01", "1.0"], ["01", "1"]),
+        (["1.0", "1.5"], ["1.0", "1.5"]),
+        (["1.0", "yes"], ["1.0", "yes"]),
+        ([" yes", "no "], ["yes", "no"]),
+        ([True, False], ["True", "False"]),
+        (["-1.0", "+1"], ["-1", "+1"]),
+    ],
+)
+def test_parse_classes(cells, names):
+    """Names stay as they are; whole numbers are one class however they are written."""
+    assert parse_classes(cells, range(1, 9)[: len(cells)], "a.csv", "Y") == (
+        names,
+        [None] * len(cells),
+    )
+
+
+def test_empty_classes_are_errors():
+    """A row without a class cannot be learned from."""
+    cells = ["1.0", "", None, float("nan")]
+    with pytest.raises(RowError, match=r"(?s)3 of 4 rows have no usable class.*row 2.*is empty"):
+        parse_classes(cells, [1, 2, 3, 4], "a.csv", "Y")
+    names, errors = parse_classes(cells, [1, 2, 3, 4], "a.csv", "Y", on_error="keep")
+    assert names == ["1", None, None, None]
+    assert errors == [None] + ["column 'Y': the cell is empty"] * 3
