@@ -1,0 +1,1 @@
+"""The commands of the `taglm` program, one small module each."""

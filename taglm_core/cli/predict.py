@@ -1,5 +1,6 @@
 """`taglm predict`: predictions for a file, every input row kept in order."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,13 @@ def predict(
         list[str] | None,
         typer.Option(metavar="FIELD=COLUMN", help="Which column holds a field."),
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Another copy of the same backbone.")
-    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
     on_error: Annotated[
-        str, typer.Option(metavar="raise|keep", help="A bad row ends the command, or is kept with its error.")
+        str,
+        typer.Option(
+            metavar="raise|keep", help="A bad row ends the command, or is kept with its error."
+        ),
     ] = "keep",
     overwrite_column: Annotated[
         bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
@@ -52,8 +54,7 @@ def predict(
         progress.start("predicting", None)
         for table in iter_tables(input_file, chunk_rows):
             _check_clash(list(table.columns), predictor.names, overwrite_column, input_file)
-            base = done
-            found = predictor.predict(table, mapping, lambda n, base=base: progress.advance(base + n))
+            found = predictor.predict(table, mapping, partial(_advance, progress, done))
             bad = [(row, e) for row, e in zip(table.rows, found.errors, strict=True) if e]
             if bad and on_error == "raise":
                 raise_rows(table.source, bad, table.num_rows, "Mend them, or use --on-error keep.")
@@ -70,9 +71,11 @@ def predict(
     errors.print(text, markup=False)
 
 
-def _check_clash(
-    held: list[str], made: list[str], overwrite: bool, source: Path
-) -> None:
+def _advance(progress: Any, base: int, done: int) -> None:
+    progress.advance(base + done)
+
+
+def _check_clash(held: list[str], made: list[str], overwrite: bool, source: Path) -> None:
     from taglm_core.errors import DataError
 
     clash = [name for name in [*made, "error"] if name in held]

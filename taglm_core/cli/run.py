@@ -12,7 +12,8 @@ def run(
         str | None, typer.Option(help="Registered name, folder or Hub id.", show_default="nano")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Table of rows (csv, tsv, parquet, jsonl, smi).")
+        str | None,
+        typer.Option(metavar="FILE", help="Rows: csv, tsv, parquet, jsonl or smi."),
     ] = None,
     domain_data: Annotated[
         list[str] | None,
@@ -32,13 +33,13 @@ def run(
     on_long: Annotated[
         str | None, typer.Option(metavar="error|keep", help="What a row too long does.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/TASK")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/TASK")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as stages.task.epochs=4."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any setting, such as stages.task.epochs=4."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the stages and stop before training.")

@@ -1,0 +1,1 @@
+"""Readers, writers, row checks, splits and metrics."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from taglm_core.data.columns import find_column, parse_classes, parse_numbers
 from taglm_core.data.readers import read_table
-from taglm_core.data.splits import assign_random, check_parts, parse_parts, parts_by_groups
+from taglm_core.data.splits import check_parts, parse_parts, parts_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, PluginError, RowError
 from taglm_core.plugins import Registered, Registry
@@ -29,7 +29,7 @@ class TaskRows:
 
     fields: dict[str, list[str]]
     """Field or tag column -> canonical value of each row."""
-    targets: np.ndarray | list[str]
+    targets: Any
     """float64 `(rows, targets)`; int64 `(rows,)` class indices or `(rows, labels)`; texts."""
     classes: tuple[str, ...]
     """Class names, empty unless classification."""
@@ -87,9 +87,7 @@ def load_table(
         return read_table(Path(file)), None
     name = dataset or task.spec.dataset
     if name is None:
-        raise DataError(
-            f"task {task.name} has no dataset of its own: give one with --data FILE."
-        )
+        raise DataError(f"task {task.name} has no dataset of its own: give one with --data FILE.")
     found = registry.datasets.get(name, task.plugin, f"task {task.name}")
     return load_dataset(found, options["seed"], options["size"]), found
 
@@ -161,9 +159,7 @@ def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, mend: st
     """Raise one error that names the first bad rows and counts them all."""
     shown = "\n".join(f"  row {row}: {reason}" for row, reason in bad[:_SHOWN])
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    raise RowError(
-        f"{source}: {len(bad)} of {total} rows cannot be used:\n{shown}{more}\n{mend}"
-    )
+    raise RowError(f"{source}: {len(bad)} of {total} rows cannot be used:\n{shown}{more}\n{mend}")
 
 
 def target_columns(task: ResolvedTask) -> dict[str, str]:
@@ -270,9 +266,7 @@ def load_task_rows(
         RowError: naming bad rows, unless `data.on_error` is keep.
         DataError: for a missing file or column, or a split with an empty part.
     """
-    table, dataset = load_table(
-        data.file, data.dataset, task, registry, seed=seed, size=data.size
-    )
+    table, dataset = load_table(data.file, data.dataset, task, registry, seed=seed, size=data.size)
     if not table.num_rows:
         raise DataError(f"{table.source}: no rows.")
     raw, columns = read_fields(table, task, data.columns)
@@ -375,7 +369,7 @@ def apply_split(
     else:
         groups = resolve(spec.groups or "", f"split {split.name}")
         field = spec.field or (task.span_fields[0] if task.span_fields else None)
-        if field not in fields:
+        if field is None or field not in fields:
             raise DataError(
                 f"the split '{split.name}' groups by the field '{field}', which task {task.name} "
                 f"has not (it has {', '.join(fields)}). Use --set data.split.name=random."
@@ -383,8 +377,9 @@ def apply_split(
         parts = parts_by_groups(groups(fields[field]))
     count = len(next(iter(fields.values())))
     if len(parts) != count:
-        raise PluginError(f"{split.source}: split '{split.name}' gave {len(parts)} parts "
-                          f"for {count} rows.")
+        raise PluginError(
+            f"{split.source}: split '{split.name}' gave {len(parts)} parts for {count} rows."
+        )
     return parts
 
 
@@ -448,7 +443,5 @@ def corpus_rows(
     if split.groups is None:
         return good, table.source, 0
     keys = resolve(split.groups, f"split {spec.split}")(good)
-    outside = [
-        row for row, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"
-    ]
+    outside = [row for row, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"]
     return outside, table.source, len(good) - len(outside)

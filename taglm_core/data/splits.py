@@ -64,9 +64,7 @@ _SPELLINGS = {
 }
 
 
-def parse_parts(
-    values: Sequence[Any], rows: Sequence[int], source: str, column: str
-) -> list[str]:
+def parse_parts(values: Sequence[Any], rows: Sequence[int], source: str, column: str) -> list[str]:
     """Read a column that names each row's part.
 
     Raises:
@@ -92,7 +90,7 @@ def check_parts(parts: Sequence[str], rule: str) -> None:
     """
     for part in PARTS:
         if part not in parts:
-            counts = ", ".join(f"{p} {parts.count(p)}" for p in PARTS)  # type: ignore[attr-defined]
+            counts = ", ".join(f"{p} {parts.count(p)}" for p in PARTS)
             raise DataError(
                 f"the split '{rule}' leaves no rows in the {part} part ({counts}). Give more rows, "
                 "another split (--set data.split.name=random) or a split column "

@@ -22,17 +22,20 @@ def prediction_names(task: ResolvedTask, classes: Sequence[str]) -> list[str]:
 
 
 def prediction_columns(
-    task: ResolvedTask, classes: Sequence[str], prediction: np.ndarray
+    task: ResolvedTask, classes: Sequence[str], prediction: np.ndarray | list[str]
 ) -> dict[str, list[Any]]:
     """Return the columns of predictions.
 
     Args:
         task: The task.
         classes: Class names, for classification.
-        prediction: `(rows, targets)` values, `(rows, classes)` or `(rows, labels)` probabilities.
+        prediction: `(rows, targets)` values, `(rows, classes)` or `(rows, labels)` probabilities;
+            texts for a text task.
     """
     names = prediction_names(task, classes)
     target = task.spec.target
+    if isinstance(prediction, list):
+        return {names[0]: prediction}
     if isinstance(target, Classification) and not target.multi_label:
         best = [classes[k] for k in prediction.argmax(axis=1)]
         return {names[0]: best} | {

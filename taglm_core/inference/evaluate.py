@@ -63,11 +63,19 @@ def evaluate_file(
         raise_rows(table.source, bad, table.num_rows, "Mend them, or use --on-error keep.")
     place_of = {row: place for place, row in enumerate(predicted.good)}
     fine = [i for i, error in enumerate(errors) if error is None]
-    assert predicted.values is not None, "at least one row is good"
-    prediction = predicted.values[[place_of[i] for i in fine]]
-    metrics = rounded(score(task, targets[fine], prediction))
+    chosen = [place_of[i] for i in fine]
+    if isinstance(predicted.values, list):
+        prediction: Any = [predicted.values[k] for k in chosen]
+        truth: Any = [targets[i] for i in fine]
+    else:
+        prediction, truth = predicted.values[chosen], targets[fine]
+    metrics = rounded(score(task, truth, prediction))
     held = {"rows": len(fine), "metrics": metrics}
     unit = getattr(target, "unit", "")
-    facts = {"target": {"kind": target.kind, "unit": unit}, "source": table.source,
-             "split": "none", "splits": {"input": held}}
+    facts = {
+        "target": {"kind": target.kind, "unit": unit},
+        "source": table.source,
+        "split": "none",
+        "splits": {"input": held},
+    }
     return {"tasks": {task.name: facts}}, bad

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 
 from taglm_core.data.rows import canonical_fields, read_fields
@@ -12,6 +11,7 @@ from taglm_core.data.table import Table
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError
 from taglm_core.inference.columns import prediction_columns, prediction_names
+from taglm_core.model.assembly import Rows
 from taglm_core.model.backbone import check_lengths, load_backbone
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
@@ -31,8 +31,8 @@ class Predicted:
     """Prediction column -> values; None where a row has an error."""
     errors: list[str | None]
     """One entry a row."""
-    values: np.ndarray | None
-    """Numeric predictions of the good rows, in order."""
+    values: Any
+    """Predictions of the good rows in order, an array or texts; None when no row is good."""
     good: list[int]
     """Indices of the rows without error."""
 
@@ -75,21 +75,26 @@ class Predictor:
         limits = check_lengths(
             rows.lengths.tolist(), self.task_model.model.backbone, self.task_model.is_isolated
         )
-        errors = [
-            a or b or c for a, b, c in zip(errors, rows.errors, limits, strict=True)
-        ]
+        errors = [a or b or c for a, b, c in zip(errors, rows.errors, limits, strict=True)]
         good = [i for i, error in enumerate(errors) if error is None]
         columns: dict[str, list[Any]] = {name: [None] * table.num_rows for name in self.names}
         if not good:
             return Predicted(columns, errors, None, good)
-        states = self.task_model.states(rows.select(good), self.max_tokens, on_progress)
-        device = self.task_model.model.backbone.device
-        with torch.no_grad():
-            values = self.task_model.finish(self.task_model.outputs(states.to(device)))
+        values = self._values(rows.select(good), on_progress)
         for name, filled in prediction_columns(task, self.task_model.classes, values).items():
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
         return Predicted(columns, errors, values, good)
+
+    def _values(self, rows: Rows, on_progress: Callable[[int], None] | None) -> Any:
+        target = self.task_model.task.spec.target
+        if isinstance(target, Text):
+            write = self.task_model.write
+            return write(rows, target.max_new_tokens, self.max_tokens, on_progress)
+        states = self.task_model.states(rows, self.max_tokens, on_progress)
+        with torch.no_grad():
+            outputs = self.task_model.outputs(states.to(self.task_model.model.backbone.device))
+        return self.task_model.finish(outputs)
 
     def _mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
         remembered = {
@@ -202,4 +207,3 @@ def _task(facts: Mapping[str, Any], registry: Registry) -> ResolvedTask:
         metrics=facts["metrics"],
     )
     return resolve_task(spec, facts["plugin"], registry)
-

@@ -1,0 +1,1 @@
+"""Backbone, tags, heads, assembly of rows, constant-prefix reuse."""

@@ -45,9 +45,7 @@ class Layout:
         return np.arange(start, start + length, dtype=np.int32)
 
 
-def make_layout(
-    vocab_size: int, symbols: Mapping[str, int], tags: Mapping[str, int]
-) -> Layout:
+def make_layout(vocab_size: int, symbols: Mapping[str, int], tags: Mapping[str, int]) -> Layout:
     """Lay out symbols and tags behind the vocabulary.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taglm_core.errors import BackboneError, UnknownNameError
 from taglm_core.plugins import Registry
@@ -109,13 +109,15 @@ def locate(name: str, registry: Registry) -> Location:
 class Backbone:
     """A frozen causal LM with its tokenizer."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any, name: str) -> None:
+    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
         self.model: Any = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
         self.base: Any = self.model.base_model
-        config = self.model.config
-        self.config = config.get_text_config() if hasattr(config, "get_text_config") else config
+        config: Any = self.model.config
+        self.config: Any = (
+            config.get_text_config() if hasattr(config, "get_text_config") else config
+        )
         embedding = self.model.get_input_embeddings()
         self.hidden_size = int(embedding.weight.shape[1])
         self.vocab_size = int(embedding.weight.shape[0])
@@ -189,12 +191,12 @@ class Backbone:
     def embedding_rows(self) -> Tensor:
         """Return every vocabulary row as the embedding module gives it, fp32 `(vocab, hidden)`."""
         ids = torch.arange(self.vocab_size, device=self.device)
-        return torch.cat([self.embed(part).float() for part in ids.split(16_384)])
+        return torch.cat([self.embed(part).float() for part in torch.split(ids, 16_384)])
 
     def hidden_states(
         self,
         inputs_embeds: Tensor,
-        attention_mask: Tensor,
+        attention_mask: Tensor | None,
         position_ids: Tensor,
         cache: Any = None,
     ) -> Tensor:
@@ -202,8 +204,8 @@ class Backbone:
 
         Args:
             inputs_embeds: `(batch, seq, hidden)`.
-            attention_mask: int `(batch, past + seq)`, 1 for real positions; or float
-                `(batch, 1, seq, past + seq)`, added to the attention scores.
+            attention_mask: None: plain causal. Int `(batch, past + seq)`: 1 for real positions.
+                Float `(batch, 1, seq, past + seq)`: added to the attention scores.
             position_ids: int `(batch, seq)`.
             cache: A transformers Cache that holds `past` positions and is appended to; None: none.
 
@@ -290,6 +292,7 @@ def load_backbone(
     place = locate(name, registry)
     where = pick_device(device)
     wanted = dtype or (torch.bfloat16 if where.type == "cuda" else torch.float32)
+    transformers.utils.logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice on flags that we set ourselves
@@ -328,7 +331,9 @@ def pick_device(device: str) -> torch.device:
     return found
 
 
-def check_lengths(lengths: Sequence[int], backbone: Backbone, is_isolated: bool) -> list[str | None]:
+def check_lengths(
+    lengths: Sequence[int], backbone: Backbone, is_isolated: bool
+) -> list[str | None]:
     """Say which prompts are too long for the backbone.
 
     Args:

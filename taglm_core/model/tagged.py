@@ -92,7 +92,7 @@ class TaggedModel:
         mask = batch.mask(self.backbone.dtype)
         return self.backbone.hidden_states(
             self.embed(batch.ids),
-            mask,  # type: ignore[arg-type]  # None is the plain causal mask
+            mask,
             batch.position_ids,
         )
 
@@ -133,7 +133,7 @@ class TaggedModel:
         cache = DynamicCache()
         self.backbone.hidden_states(
             self.embed(batch.ids),
-            batch.mask(self.backbone.dtype),  # type: ignore[arg-type]
+            batch.mask(self.backbone.dtype),
             batch.position_ids,
             cache,
         )
@@ -151,7 +151,12 @@ class PastBatch:
     """Keys and values of a batch of prefixes, padded on the left."""
 
     def __init__(self, held: Tensor, is_real: Tensor) -> None:
-        """Keep `held` `(batch, past, layers, 2, kv_heads, head_dim)` and `is_real` `(batch, past)`."""
+        """Keep keys and values with the mask of what is real.
+
+        Args:
+            held: `(batch, past, layers, 2, kv_heads, head_dim)`.
+            is_real: bool `(batch, past)`.
+        """
         self.held = held
         self.is_real = is_real
 
@@ -175,8 +180,8 @@ def pick(states: Tensor, positions: Tensor) -> Tensor:
 def parameter_counts(named: Mapping[str, nn.Parameter | nn.Module]) -> dict[str, int]:
     """Return how many parameters stand behind each name."""
     return {
-        name: item.numel() if isinstance(item, nn.Parameter) else sum(
-            p.numel() for p in item.parameters()
-        )
+        name: item.numel()
+        if isinstance(item, nn.Parameter)
+        else sum(p.numel() for p in item.parameters())
         for name, item in named.items()
     }

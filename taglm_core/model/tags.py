@@ -28,7 +28,7 @@ def initial_tag(backbone: Backbone, name: str, length: int, how: str, seed: int)
     if how == "mean":
         mean = table.mean(dim=0)  # (hidden,)
         norm = table.norm(dim=1).mean()
-        row = mean * (norm / mean.norm().clamp_min(1e-12))
+        row: Tensor = mean * (norm / mean.norm().clamp_min(1e-12))
         return row.repeat(length, 1).cpu()  # (tag_length, hidden)
     if how == "vocabulary":
         digest = hashlib.sha256(f"{name}/{seed}".encode()).digest()
@@ -36,5 +36,5 @@ def initial_tag(backbone: Backbone, name: str, length: int, how: str, seed: int)
         # rows that were never trained (padding, reserved) are near zero in many vocabularies
         alive = (table.norm(dim=1) > 0.3 * table.norm(dim=1).median()).nonzero().flatten().cpu()
         drawn = alive[torch.randperm(len(alive), generator=generator)[:length]]
-        return table[drawn.to(table.device)].cpu()  # (tag_length, hidden)
+        return table.index_select(0, drawn.to(table.device)).cpu()  # (tag_length, hidden)
     raise ConfigError(f"tag_init must be mean or vocabulary, not {how!r}.")

@@ -102,6 +102,47 @@ class TaskModel:
                 on_progress(done)
         return found
 
+    @torch.no_grad()
+    def write(
+        self,
+        rows: Rows,
+        max_new_tokens: int,
+        max_tokens: int = 8192,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """Write the output text of every row, greedily, by the public `generate`.
+
+        Prompts are padded on the left, so a row is written the same alone and in a batch.
+
+        Args:
+            rows: Rows without outputs; one with an error writes nothing.
+            max_new_tokens: Longest output in tokens.
+            max_tokens: Token budget of a batch, outputs included.
+            on_progress: Called with the number of rows done.
+        """
+        backbone = self.model.backbone
+        texts = [""] * len(rows)
+        good = np.array([i for i, e in enumerate(rows.errors) if e is None], dtype=np.int64)
+        done = 0
+        for indices in batches_by_tokens(rows.lengths[good] + max_new_tokens, max_tokens):
+            chosen = good[indices]
+            batch = collate(rows, chosen, False, backbone.device, side="left")
+            written = backbone.model.generate(
+                inputs_embeds=self.model.embed(batch.ids).to(backbone.dtype),
+                attention_mask=batch.is_real.long(),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                eos_token_id=backbone.end_id,
+                pad_token_id=backbone.end_id,
+            )
+            for row, ids in zip(chosen, written.tolist(), strict=True):
+                kept = ids[: ids.index(backbone.end_id)] if backbone.end_id in ids else ids
+                texts[int(row)] = self.assembler.text.decode(kept)
+            done += len(chosen)
+            if on_progress is not None:
+                on_progress(done)
+        return texts
+
 
 def num_outputs(task: ResolvedTask, classes: Sequence[str]) -> int:
     """Return how many outputs a task's head has."""
@@ -152,4 +193,3 @@ def written_tags(task: ResolvedTask, columns: Mapping[str, Sequence[Any]]) -> li
     for tag in task.wording.domain_tags:
         names += list(map(str, columns[tag.name])) if tag.is_column else [tag.name]
     return list(dict.fromkeys(names))
-

@@ -86,7 +86,9 @@ def resolve_task(
         for tag in read.domain_tags
         if not tag.is_column
     }
-    function_tag = task.function_tag if "/" in task.function_tag else f"{plugin}/{task.function_tag}"
+    function_tag = (
+        task.function_tag if "/" in task.function_tag else f"{plugin}/{task.function_tag}"
+    )
     return ResolvedTask(
         spec=task,
         name=task.name,

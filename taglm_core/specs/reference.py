@@ -25,9 +25,7 @@ def resolve(reference: str, owner: str) -> Any:
         PluginError: when the form is wrong, or module or attribute cannot be had.
     """
     if not is_reference(reference):
-        raise PluginError(
-            f"{owner}: '{reference}' is not of the form 'package.module:attribute'."
-        )
+        raise PluginError(f"{owner}: '{reference}' is not of the form 'package.module:attribute'.")
     module_name, _, attribute = reference.partition(":")
     try:
         found: Any = importlib.import_module(module_name)

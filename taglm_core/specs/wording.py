@@ -5,6 +5,7 @@ tokenizer, `<{column}>` a tag named by a column, `<<` and `{{` the characters th
 """
 
 import re
+from collections.abc import Mapping
 from typing import NoReturn
 
 import attrs
@@ -36,7 +37,7 @@ class TagName:
     name: str
     is_column: bool = False
 
-    def of(self, row: "dict[str, str]") -> str:
+    def of(self, row: Mapping[str, str]) -> str:
         """Return the tag's name for one row."""
         return row[self.name] if self.is_column else self.name
 
@@ -142,7 +143,9 @@ def parse_template(text: str, function_tag: str, is_text_output: bool = False) -
         TemplateError: with a caret under the place.
     """
     tokens = _tokens(text)
-    functions = [t for t in tokens if t.kind == "tag" and not t.is_column and _same(t, function_tag)]
+    functions = [
+        t for t in tokens if t.kind == "tag" and not t.is_column and _same(t, function_tag)
+    ]
     if len(functions) != 1:
         at = functions[1].start if functions else len(text)
         count = "stands twice" if functions else "is missing"
@@ -240,8 +243,9 @@ def _tokens(text: str) -> list[_Token]:
             tokens.append(token)
         elif char == "{":
             flush()
-            name, position = _read_field(text, position)
+            name, end = _read_field(text, position)
             tokens.append(_Token("field", name, position))
+            position = end
         else:
             plain_start = plain_start if plain else position
             plain += char

@@ -1,0 +1,1 @@
+"""Artefacts, the tag store and run folders on disk."""

@@ -17,7 +17,16 @@ from taglm_core.errors import CheckpointError, nearest
 from taglm_core.model.backbone import Fingerprint
 
 FORMAT_VERSION = 1
-_KEYS = {"format_version", "kind", "taglm_version", "plugins", "backbone", "tags", "domains", "task"}
+_KEYS = {
+    "format_version",
+    "kind",
+    "taglm_version",
+    "plugins",
+    "backbone",
+    "tags",
+    "domains",
+    "task",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -99,9 +108,11 @@ def find_artefact(path: Path) -> Path:
         if (folder / "tags.safetensors").is_file():
             return folder
     if not path.exists():
-        near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if (
-            path.parent.is_dir()
-        ) else ""
+        near = (
+            nearest(path.name, [p.name for p in path.parent.iterdir()])
+            if (path.parent.is_dir())
+            else ""
+        )
         raise CheckpointError(f"{path}: no such run or artefact.{near}")
     raise CheckpointError(
         f"{path}: holds no artefact. A run writes it when it has finished; run it again to go on."

@@ -78,9 +78,7 @@ class RunFolder:
                 (self.path / "run.yaml").read_text(encoding="utf-8")
             )
         except OSError as error:
-            raise CheckpointError(
-                f"{self.path}: holds no run (run.yaml is missing)."
-            ) from error
+            raise CheckpointError(f"{self.path}: holds no run (run.yaml is missing).") from error
         return loaded
 
     @property

@@ -96,4 +96,3 @@ class TagStore:
                 f"{listed(shorts) or 'nothing yet; `taglm run` trains tags'}."
             )
         return found
-

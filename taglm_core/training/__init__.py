@@ -1,0 +1,1 @@
+"""Settings, objectives, the loop, checkpoints and the stage scheduler."""

@@ -123,9 +123,7 @@ class DomainStageConfig:
     """True: the domain's symbol table is trained too."""
     weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
     """AdamW's weight decay."""
-    schedule: str = attrs.field(
-        default="cosine", validator=one_of("cosine", "linear", "constant")
-    )
+    schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
     """Learning rate over the steps, after the warm-up."""
     warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
     """Share of the steps in which the rate rises."""
@@ -169,17 +167,13 @@ class TaskStageConfig:
     """Registered head."""
     head_lr: float = attrs.field(default=2e-3, validator=_positive)
     """Learning rate of the head."""
-    head_init: str = attrs.field(
-        default="ridge", validator=one_of("ridge", "mean_embedding")
-    )
+    head_init: str = attrs.field(default="ridge", validator=one_of("ridge", "mean_embedding"))
     """Start of the head: solved in closed form, or the mean embedding (paper)."""
     ridge_rows: int = attrs.field(default=8000, validator=_positive)
     """Most training rows that the closed form uses."""
     weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
     """AdamW's weight decay."""
-    schedule: str = attrs.field(
-        default="cosine", validator=one_of("cosine", "linear", "constant")
-    )
+    schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
     """Learning rate over the steps, after the warm-up."""
     warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
     """Share of the steps in which the rate rises."""

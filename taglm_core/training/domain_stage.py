@@ -128,7 +128,9 @@ class DomainObjective:
         positions = torch.arange(seq, device=backbone.device).expand_as(token_ids)
         # padded on the right under a plain causal mask: real tokens never see padding
         states = backbone.hidden_states(
-            self.model.embed(token_ids), None, positions  # type: ignore[arg-type]
+            self.model.embed(token_ids),
+            None,
+            positions,
         )
         start = len(before) - 1  # the position that predicts the first symbol
         if start < 0:  # nothing stands before the first symbol: it cannot be predicted

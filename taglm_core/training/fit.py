@@ -113,7 +113,10 @@ def fit(
         score, record = objective.evaluate()
         best = [p.detach().clone() for p in parameters]
         state: dict[str, Any] = {
-            "step": 0, "best": score, "bad": 0, "history": [{"step": 0, **record}]
+            "step": 0,
+            "best": score,
+            "bad": 0,
+            "history": [{"step": 0, **record}],
         }
     else:
         best, state = loaded
@@ -193,9 +196,7 @@ def _steps(objective: Objective, settings: FitSettings, start: int) -> Iterator[
         start = epoch * per_epoch
 
 
-def _epoch_order(
-    objective: Objective, settings: FitSettings, epoch: int
-) -> list[np.ndarray]:
+def _epoch_order(objective: Objective, settings: FitSettings, epoch: int) -> list[np.ndarray]:
     rng = np.random.default_rng([settings.seed, epoch])
     order = rng.permutation(len(objective.lengths))
     rows = settings.batch_rows
@@ -203,8 +204,6 @@ def _epoch_order(
         # sorted within pools of many batches: little padding, yet other neighbours each epoch
         pool = 32 * rows
         pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-        order = np.concatenate(
-            [p[np.argsort(objective.lengths[p], kind="stable")] for p in pools]
-        )
+        order = np.concatenate([p[np.argsort(objective.lengths[p], kind="stable")] for p in pools])
     cuts = [order[i : i + rows] for i in range(0, len(order), rows)]
     return [cuts[i] for i in rng.permutation(len(cuts))]

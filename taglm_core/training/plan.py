@@ -82,7 +82,10 @@ class Plan:
                 if settings.domain.train_symbols and item.encoder is not None:
                     count += len(item.encoder.symbols) * hidden
             elif item.stored is not None:
-                state, count = "from the store", len(item.stored.tensors[f"tag:{item.tag}"]) * hidden
+                state, count = (
+                    "from the store",
+                    len(item.stored.tensors[f"tag:{item.tag}"]) * hidden,
+                )
             else:
                 state, count = "untrained", settings.domain.tag_length * hidden
             records.append(_record("1", f"<{item.tag}>", state, count))
@@ -135,9 +138,9 @@ def make_plan(config: RunConfig, registry: Registry, store: TagStore) -> Plan:
     rows = load_task_rows(task, registry, config.data, config.seed)
     backbone = load_backbone(config.backbone, registry, config.device)
     fingerprint = backbone.fingerprint()
-    is_isolated = config.attention == "isolated" or (
-        config.attention == "auto" and task.is_numeric
-    )
+    if config.attention == "isolated" and not task.is_numeric:
+        raise ConfigError("attention: isolated spans are for numeric heads; text needs causal.")
+    is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
     domains = {
         tag: _plan_domain(tag, task, config, registry, fingerprint, store)
         for tag in written_tags(task, rows.fields)
@@ -181,10 +184,8 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
     """
     if config.template is None:
         found = registry.tasks.get(config.name)
-        given = {
-            k: v
-            for k, v in (("metrics", config.metrics), ("split", config.split))
-            if v is not None
+        given: dict[str, Any] = {
+            k: v for k, v in (("metrics", config.metrics), ("split", config.split)) if v is not None
         }
         for key in ("target", "function_tag"):
             if getattr(config, key) is not None:
@@ -195,9 +196,7 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
         spec = attrs.evolve(found.spec, **given)
         return resolve_task(spec, found.source.name, registry, config.wording)
     if config.target is None:
-        raise ConfigError(
-            "task.target is missing, for example {kind: regression, columns: [Y]}."
-        )
+        raise ConfigError("task.target is missing, for example {kind: regression, columns: [Y]}.")
     if config.wording is not None:
         raise ConfigError("task.wording names a wording of a registered task; drop task.template.")
     spec = Task(

@@ -11,9 +11,8 @@ import numpy as np
 import psutil
 import torch
 
-from taglm_core.data.writers import TableWriter
+from taglm_core.data.rows import raise_rows
 from taglm_core.errors import RowError
-from taglm_core.inference.scores import rounded, score, scorer
 from taglm_core.model.assembly import Rows
 from taglm_core.model.backbone import check_lengths
 from taglm_core.model.prefix import PrefixStore
@@ -21,14 +20,14 @@ from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel, parameter_counts
 from taglm_core.model.tags import initial_tag
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
-from taglm_core.data.rows import raise_rows
-from taglm_core.specs import Classification, Evaluated, Regression, RunFinished, StageStarted
-from taglm_core.specs.events import Part
+from taglm_core.specs import Regression, RunFinished, StageStarted
 from taglm_core.specs.reference import resolve
+from taglm_core.store.artefact import save_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_stage import DomainObjective
+from taglm_core.training.evaluation import evaluate_run
 from taglm_core.training.fit import FitSettings, Group, fit
 from taglm_core.training.lineage import domain_artefact, put_task, task_artefact
 from taglm_core.training.plan import DomainPlan, Plan
@@ -42,7 +41,6 @@ from taglm_core.training.task_stage import (
     start_head,
     trained_names,
 )
-from taglm_core.store.artefact import save_artefact
 
 _HELD_OUT_SHARE = 0.05
 _MOST_HELD_OUT = 400
@@ -66,10 +64,10 @@ def execute(plan: Plan, folder: RunFolder, store: TagStore, progress: Progress) 
             _domain_stage(plan, item, model, folder, store, progress)
             for item in plan.domains.values()
         ]
-        task_model, objective, stage = _task_stage(plan, model, folder, store, progress)
+        task_model, stage = _task_stage(plan, model, folder, store, progress)
         stages.append(stage)
         progress.say("evaluating")
-        metrics = _evaluate(plan, task_model, objective, folder)
+        metrics = evaluate_run(plan, task_model, folder)
     task = metrics["tasks"][plan.task.name]
     task["stages"] = [stage for stage in stages if stage]
     metrics["seconds"] = round(time.monotonic() - began, 1)
@@ -157,8 +155,12 @@ def _train_domain(
     steps = _steps(len(chosen), settings.epochs, settings.batch_rows, settings.max_steps)
     checkpoint = folder.path / "checkpoints" / f"domain-{item.tag.replace('/', '-')}"
     result = fit(
-        objective, groups, _fit_settings(settings, steps, plan.config.seed), checkpoint,
-        progress, name,
+        objective,
+        groups,
+        _fit_settings(settings, steps, plan.config.seed),
+        checkpoint,
+        progress,
+        name,
     )
     model.train_only([])
     compared = {
@@ -234,7 +236,7 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
         model.heads[task.name] = head
     scaling = Scaling.plain(plan.num_outputs)
     if isinstance(target, Regression):
-        scaling = Scaling.of_targets(plan.rows.targets[plan.rows.of_part("train")])  # type: ignore[call-overload]
+        scaling = Scaling.of_targets(plan.rows.targets[plan.rows.of_part("train")])
     return TaskModel(
         task=task,
         model=model,
@@ -248,18 +250,15 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
 
 def _task_stage(
     plan: Plan, model: TaggedModel, folder: RunFolder, store: TagStore, progress: Progress
-) -> tuple[TaskModel, TaskObjective, dict[str, Any]]:
+) -> tuple[TaskModel, dict[str, Any]]:
     settings = plan.config.stages.task
     task_model = build_task_model(plan, model)
     parts = _assemble_parts(plan, task_model)
     enriched = [t for t in task_model.assembler.tag_of.values() if settings.enrich]
     if plan.stored_task is not None:
         put_task(plan.stored_task, task_model)
-        objective = TaskObjective(
-            task_model, parts["train"], parts["valid"], settings.batch_tokens
-        )
         held = plan.stored_task.config["tags"][plan.task.function_tag]["lineage"]
-        return task_model, objective, {**held, "from_store": True}
+        return task_model, {**held, "from_store": True}
     began = time.monotonic()
     if not settings.enrich:
         _keep_prefixes(plan, task_model, parts, progress)
@@ -277,8 +276,12 @@ def _task_stage(
     steps = _steps(rows, settings.epochs, settings.batch_rows, settings.max_steps)
     checkpoint = folder.path / "checkpoints" / f"task-{plan.task.name}"
     result = fit(
-        objective, groups, _fit_settings(settings, steps, plan.config.seed), checkpoint,
-        progress, name,
+        objective,
+        groups,
+        _fit_settings(settings, steps, plan.config.seed),
+        checkpoint,
+        progress,
+        name,
     )
     model.train_only([])
     again: Mapping[str, Any] = {}
@@ -305,7 +308,7 @@ def _task_stage(
     key = plan.fingerprint.key
     with store.lock(key, plan.task.function_tag, plan.task_fingerprint):
         store.save(key, plan.task.function_tag, plan.task_fingerprint, artefact, readme)
-    return task_model, objective, record
+    return task_model, record
 
 
 def _task_groups(plan: Plan, task_model: TaskModel, enriched: list[str]) -> list[Group]:
@@ -337,9 +340,7 @@ def _assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
         if with_output and plan.task.wording.output is not None:
             fields[plan.task.wording.output.field] = targets
         assembled = task_model.assembler.assemble(fields, with_output)
-        too_long = check_lengths(
-            assembled.lengths.tolist(), plan.backbone, plan.is_isolated
-        )
+        too_long = check_lengths(assembled.lengths.tolist(), plan.backbone, plan.is_isolated)
         errors = [a or b for a, b in zip(assembled.errors, too_long, strict=True)]
         good = [i for i, error in enumerate(errors) if error is None]
         bad += [(rows.numbers[chosen[i]], e) for i, e in enumerate(errors) if e is not None]
@@ -367,8 +368,11 @@ def _limit_and_augment(
     if settings.rows is not None and settings.rows < len(keep):
         keep = np.sort(rng.permutation(len(keep))[: settings.rows])
     rows = [part.rows.select(keep)]
-    targets = [part.targets[keep] if isinstance(part.targets, np.ndarray)
-               else [part.targets[i] for i in keep]]
+    targets = [
+        part.targets[keep]
+        if isinstance(part.targets, np.ndarray)
+        else [part.targets[i] for i in keep]
+    ]
     for _ in range(settings.augment):
         spelt = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
         for field in plan.task.span_fields:
@@ -378,14 +382,10 @@ def _limit_and_augment(
                 spelt[field] = augment(spelt[field], rng)
         made = task_model.assembler.assemble(spelt, not plan.task.is_numeric)
         limits = check_lengths(made.lengths.tolist(), plan.backbone, plan.is_isolated)
-        fine = [
-            i for i, (a, b) in enumerate(zip(made.errors, limits, strict=True)) if not (a or b)
-        ]
+        fine = [i for i, (a, b) in enumerate(zip(made.errors, limits, strict=True)) if not (a or b)]
         rows.append(made.select(fine))
         first = targets[0]
-        targets.append(
-            first[fine] if isinstance(first, np.ndarray) else [first[i] for i in fine]
-        )
+        targets.append(first[fine] if isinstance(first, np.ndarray) else [first[i] for i in fine])
     return PartData(_joined(rows), _joined_targets(targets))
 
 
@@ -434,161 +434,6 @@ def _keep_prefixes(
                 f"{held.store.num_held} of {len(held.rows)} prefixes of the {part} part fit the "
                 "memory for reuse; the others are run again at each use (stages.task.cache_gb)"
             )
-
-
-def _evaluate(
-    plan: Plan, task_model: TaskModel, objective: TaskObjective, folder: RunFolder
-) -> dict[str, Any]:
-    """Score every part, write predictions and split, and ask plugins for references."""
-    rows, task = plan.rows, plan.task
-    splits: dict[str, Any] = {}
-    events: dict[str, Part] = {}
-    _write_split(plan, folder)
-    _write_rejected(plan, folder)
-    if not task.is_numeric:
-        cost, record = objective.evaluate()
-        splits["valid"] = {"rows": len(objective.valid.rows), "metrics": record}
-    else:
-        for part in ("train", "valid", "test"):
-            chosen = rows.of_part(part)
-            fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
-            assembled = task_model.assembler.assemble(fields)
-            limits = check_lengths(assembled.lengths.tolist(), plan.backbone, plan.is_isolated)
-            fine = np.array(
-                [i for i, (a, b) in enumerate(zip(assembled.errors, limits, strict=True))
-                 if not (a or b)], dtype=np.int64,
-            )
-            if part == "train":
-                fine = _sampled(fine, plan.config.seed)
-            states = task_model.states(assembled.select(fine), plan.config.stages.task.batch_tokens)
-            outputs = task_model.outputs(states.to(plan.backbone.device))
-            prediction = task_model.finish(outputs)
-            truth = rows.targets[chosen[fine]]  # type: ignore[call-overload]
-            splits[part] = {
-                "rows": len(chosen),
-                "metrics": rounded(score(task, truth, prediction)),
-            }
-            if len(fine) < len(chosen):
-                splits[part]["rows_scored"] = len(fine)
-            if part != "train":
-                _write_predictions(plan, folder, part, chosen[fine], truth, prediction)
-            spans = {f: [fields[f][i] for i in fine] for f in task.span_fields}
-            events[part] = Part(fields=spans, truth=truth, prediction=prediction)
-        _add_references(plan, folder, splits, _whole_train(plan, events))
-    return {
-        "taglm": _version(),
-        "backbone": {"name": plan.backbone.name, "fingerprint": plan.fingerprint.key},
-        "precision": plan.precision,
-        "seed": plan.config.seed,
-        "tasks": {
-            task.name: {
-                "target": _target_facts(plan),
-                "source": rows.source,
-                "split": rows.rule,
-                "rows_left_out": len(rows.rejected),
-                "splits": splits,
-            }
-        },
-    }
-
-
-_MOST_TRAIN_SCORED = 4000
-
-
-def _sampled(indices: np.ndarray, seed: int) -> np.ndarray:
-    """Return at most a fixed number of training rows; their score is a diagnostic only."""
-    if len(indices) <= _MOST_TRAIN_SCORED:
-        return indices
-    rng = np.random.default_rng([seed, 3])
-    return np.sort(rng.permutation(indices)[:_MOST_TRAIN_SCORED])
-
-
-def _whole_train(plan: Plan, events: Mapping[str, Part]) -> dict[str, Part]:
-    """Give reference predictors every training row, not only the scored ones."""
-    chosen = plan.rows.of_part("train")
-    fields = {f: [plan.rows.fields[f][i] for i in chosen] for f in plan.task.span_fields}
-    truth = plan.rows.targets[chosen]  # type: ignore[call-overload]
-    whole = Part(fields=fields, truth=truth, prediction=events["train"].prediction)
-    return {**events, "train": whole}
-
-
-def _add_references(
-    plan: Plan, folder: RunFolder, splits: dict[str, Any], parts: Mapping[str, Part]
-) -> None:
-    task = plan.task
-    features = {}
-    for field in task.span_fields:
-        domain = task.domain_of_field(field)
-        if domain is not None and domain.spec.features is not None:
-            features[field] = resolve(domain.spec.features, f"domain {domain.name}, features")
-    target = task.spec.target
-    if isinstance(target, Classification):
-        target = attrs.evolve(target, classes=plan.rows.classes)
-    event = Evaluated(
-        task=task.name,
-        target=target,
-        parts=parts,
-        features=features,
-        score=scorer(task),
-        seed=plan.config.seed,
-        folder=folder.path,
-    )
-    for source, result in plan.registry.send("on_evaluated", event):
-        for part, found in (result.get("references") or {}).items():
-            held = splits.setdefault(part, {}).setdefault("references", {})
-            for name, metrics in found.items():
-                unique = name if name not in held else f"{source.name}/{name}"
-                held[unique] = rounded(metrics)
-
-
-def _target_facts(plan: Plan) -> dict[str, Any]:
-    target = plan.task.spec.target
-    facts: dict[str, Any] = {"kind": target.kind}
-    if isinstance(target, Regression):
-        facts |= {"names": list(target.names), "unit": target.unit}
-    if isinstance(target, Classification):
-        facts |= {"names": list(target.names), "classes": list(plan.rows.classes)}
-    return facts
-
-
-def _write_split(plan: Plan, folder: RunFolder) -> None:
-    with TableWriter(folder.path / "split.csv") as writer:
-        writer.write({"row": plan.rows.numbers, "part": plan.rows.parts})
-
-
-def _write_rejected(plan: Plan, folder: RunFolder) -> None:
-    if plan.rows.rejected:
-        with TableWriter(folder.path / "rejected.csv") as writer:
-            rows, reasons = zip(*plan.rows.rejected, strict=True)
-            writer.write({"row": list(rows), "reason": list(reasons)})
-
-
-def _write_predictions(
-    plan: Plan, folder: RunFolder, part: str, chosen: np.ndarray, truth: Any, prediction: Any
-) -> None:
-    from taglm_core.inference.columns import prediction_columns
-
-    rows = plan.rows
-    columns: dict[str, list[Any]] = {"row": [rows.numbers[i] for i in chosen]}
-    for name in plan.task.span_fields:
-        columns[name] = [rows.fields[name][i] for i in chosen]
-    target = plan.task.spec.target
-    if isinstance(target, Regression):
-        columns |= {f"{n}.measured": truth[:, k].tolist() for k, n in enumerate(target.names)}
-    elif isinstance(target, Classification) and target.multi_label:
-        columns |= {f"{n}.measured": truth[:, k].tolist() for k, n in enumerate(target.names)}
-    else:
-        columns["measured"] = [rows.classes[k] for k in truth]
-    columns |= prediction_columns(plan.task, rows.classes, prediction)
-    (folder.path / "predictions").mkdir(exist_ok=True)
-    with TableWriter(folder.path / "predictions" / f"{part}.csv") as writer:
-        writer.write(columns)
-
-
-def _version() -> str:
-    from taglm_core import __version__
-
-    return __version__
 
 
 def resolved(config: RunConfig, outside: Mapping[str, str]) -> dict[str, Any]:

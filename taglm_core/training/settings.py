@@ -122,9 +122,7 @@ def _problems(values: Mapping[str, Any], cls: type, path: str) -> list[str]:
 def _value_problems(value: Any, kind: Any, path: str) -> list[str]:
     options = [
         option
-        for option in (
-            typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-        )
+        for option in (typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,))
         if option is not types.NoneType
     ]
     nested = next((option for option in options if attrs.has(option)), None)

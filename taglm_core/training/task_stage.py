@@ -40,7 +40,9 @@ class TaskObjective:
     log-likelihood of the output's tokens, averaged over tokens.
     """
 
-    def __init__(self, task_model: TaskModel, train: PartData, valid: PartData, max_tokens: int):
+    def __init__(
+        self, task_model: TaskModel, train: PartData, valid: PartData, max_tokens: int
+    ) -> None:
         """Keep the parts; `max_tokens` bounds a batch of the evaluation."""
         self.task_model = task_model
         self.train = train
@@ -237,9 +239,11 @@ def _cost(objective: TaskObjective, valid_states: Tensor) -> float:
 
 
 def _one_hot(objective: TaskObjective, sample: np.ndarray) -> Tensor:
-    wanted = objective._labels([objective.train.targets[i] for i in sample]
-                               if isinstance(objective.train.targets, list)
-                               else objective.train.targets[sample])
+    wanted = objective._labels(
+        [objective.train.targets[i] for i in sample]
+        if isinstance(objective.train.targets, list)
+        else objective.train.targets[sample]
+    )
     assert wanted is not None
     if wanted.dtype == torch.int64:
         classes = len(objective.task_model.classes)

@@ -206,8 +206,8 @@ def _without_overlaps(pairs: np.ndarray) -> np.ndarray:
     if is_first.all():
         return pairs
     run_start = np.maximum.accumulate(np.where(is_first, np.arange(len(pairs)), 0))
-    is_kept: np.ndarray = (np.arange(len(pairs)) - run_start) % 2 == 0
-    return pairs[is_kept]
+    kept: np.ndarray = pairs[(np.arange(len(pairs)) - run_start) % 2 == 0]
+    return kept
 
 
 def _explain(row: str) -> str:

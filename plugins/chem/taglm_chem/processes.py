@@ -99,7 +99,9 @@ def _ask_worker(function: Callable[[Sequence[Any]], Any], rows: list[Any]) -> An
 
 def _write(stream: BinaryIO, result: Any) -> None:
     if isinstance(result, np.ndarray):
-        np.save(stream, result, allow_pickle=False)
+        buffer = io.BytesIO()  # numpy wants to seek, which a pipe cannot
+        np.save(buffer, result, allow_pickle=False)
+        stream.write(buffer.getbuffer())
     else:
         stream.write(json.dumps(result).encode())
 

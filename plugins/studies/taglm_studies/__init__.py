@@ -23,7 +23,9 @@ def register_commands() -> list[taglm.Command]:
 
 
 @taglm.hookimpl
-def on_evaluated(event: taglm.Evaluated) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
+def on_evaluated(
+    event: taglm.Evaluated,
+) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
     """Fit reference predictors on the train part and score them on the parts of the task."""
     if event.target.kind == "text" or "train" not in event.parts:
         return None

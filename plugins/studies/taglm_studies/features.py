@@ -24,21 +24,36 @@ class Features:
         """Number of features, of all fields together."""
         return sum(matrix.shape[1] for matrix in self.matrices)
 
-    def num_rows(self, part: str) -> int:
-        """Number of rows of a part."""
-        return len(self.index[part])
+    def of(
+        self, part: str, rows: "np.ndarray | slice", columns: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return features, those of all fields side by side: float32 `(rows, features)`.
 
-    def of(self, part: str, rows: "np.ndarray | slice | None" = None) -> np.ndarray:
-        """Return features, those of all fields side by side: float32 `(rows, features)`."""
-        chosen = self.index[part] if rows is None else self.index[part][rows]
-        found = [matrix[chosen[:, field]] for field, matrix in enumerate(self.matrices)]
+        Args:
+            part: The part that the rows are of.
+            rows: Indices of rows.
+            columns: Indices of features in order; None: all.
+        """
+        chosen = self.index[part][rows]
+        found = []
+        first = 0
+        for field, matrix in enumerate(self.matrices):
+            if columns is None:
+                found.append(matrix[chosen[:, field]])
+            else:
+                last = first + matrix.shape[1]
+                own = columns[(columns >= first) & (columns < last)] - first
+                found.append(matrix[np.ix_(chosen[:, field], own)])
+                first = last
         return np.concatenate(found, axis=1)
 
-    def blocks(self, part: str, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, np.ndarray]]:
+    def blocks(
+        self, part: str, columns: np.ndarray | None = None
+    ) -> Iterator[tuple[slice, np.ndarray]]:
         """Go through a part in blocks: which rows, and float32 `(rows, features)`."""
-        for start in range(0, self.num_rows(part), size):
-            rows = slice(start, start + size)
-            yield rows, self.of(part, rows)
+        for start in range(0, len(self.index[part]), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            yield rows, self.of(part, rows, columns)
 
 
 def compute_features(event: Evaluated) -> Features | None:
@@ -51,8 +66,10 @@ def compute_features(event: Evaluated) -> Features | None:
     if not fields:
         return None
     matrices = []
-    index = {part: np.empty((len(held.truth), len(fields)), np.int64)
-             for part, held in event.parts.items()}
+    index = {
+        part: np.empty((len(held.truth), len(fields)), np.int64)
+        for part, held in event.parts.items()
+    }
     for number, field in enumerate(fields):
         places: dict[str, int] = {}
         for part, held in event.parts.items():
@@ -72,3 +89,26 @@ def sample_rows(num_rows: int, most: int, seed: int) -> np.ndarray:
     if num_rows <= most:
         return np.arange(num_rows)
     return np.sort(np.random.default_rng(seed).choice(num_rows, most, replace=False))
+
+
+@attrs.frozen
+class Fold:
+    """Which rows a predictor is fitted on, and which judge its settings."""
+
+    fit: np.ndarray
+    """Indices of train rows."""
+    part: str
+    """The part that the judging rows are of."""
+    rows: np.ndarray
+    """Indices of the judging rows in that part."""
+
+
+def make_fold(num_train: int, num_valid: int, seed: int) -> Fold:
+    """Fit on all train rows and judge by the valid part; without one, by a tenth of train."""
+    everything = np.arange(num_train)
+    if num_valid:
+        return Fold(everything, "valid", np.arange(num_valid))
+    if num_train < 20:
+        return Fold(everything, "train", everything)
+    order = np.random.default_rng(seed).permutation(num_train)
+    return Fold(np.sort(order[num_train // 10 :]), "train", np.sort(order[: num_train // 10]))

@@ -5,14 +5,14 @@ part is only scored.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
-import attrs
 import numpy as np
 from taglm_core import Classification, Evaluated
 
 from taglm_studies.boosting import boost_classes, boost_numbers
-from taglm_studies.features import Features, compute_features
+from taglm_studies.features import Features, Fold, compute_features, make_fold
 from taglm_studies.logistic import logistic_ridge
 from taglm_studies.nearest import nearest_rows
 from taglm_studies.outcome import Outcome
@@ -40,37 +40,72 @@ def references(event: Evaluated) -> Scores:
             found[part][name] = {**metrics, **outcome.limits}
         if outcome.limits:
             limits = ", ".join(f"{key} {value:,}" for key, value in outcome.limits.items())
-            _log.info("%s: reference '%s' was fitted on a part of the data: %s",
-                      event.task, name, limits)
+            _log.info(
+                "%s: reference '%s' was fitted on a part of the data: %s", event.task, name, limits
+            )
     return {part: held for part, held in found.items() if held}
 
 
 def _outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
-    targets = {part: _as_matrix(event, held.truth) for part, held in event.parts.items()}
+    is_class = isinstance(event.target, Classification)
+    targets = _as_outputs(event)
     prior = targets["train"].mean(axis=0)  # (outputs,)
     yield "mean", Outcome({part: np.tile(prior, (len(t), 1)) for part, t in targets.items()})
     features = compute_features(event)
     if features is None:
         return
-    yield "nearest", nearest_rows(features, targets["train"], event.seed)
-    if not isinstance(event.target, Classification):
-        yield "ridge", ridge(features, targets, event.seed)
-        yield "boosting", boost_numbers(features, targets, event.seed)
-        return
-    if event.target.multi_label:
-        yield "ridge", _each_label(logistic_ridge, features, targets, event.seed)
-        yield "boosting", _each_label(boost_classes, features, targets, event.seed)
-        return
-    truth = {part: np.asarray(held.truth) for part, held in event.parts.items()}
-    if len(np.unique(truth["train"])) > 1:
+    seed = event.seed
+    fold = make_fold(len(targets["train"]), len(targets.get("valid", ())), seed)
+    yield "nearest", nearest_rows(features, targets["train"], seed)
+    if not is_class:
+        yield "ridge", ridge(features, targets, fold)
+        yield "boosting", boost_numbers(features, targets, fold, seed)
+    elif event.target.multi_label:
+        num_labels = targets["train"].shape[1]
+        boost = partial(boost_classes, num_fits=num_labels)
+        yield "ridge", _each_label(logistic_ridge, features, targets, fold, seed)
+        yield "boosting", _each_label(boost, features, targets, fold, seed)
+    else:
+        truth = {part: np.asarray(held.truth) for part, held in event.parts.items()}
         num_classes = targets["train"].shape[1]
-        yield "ridge", logistic_ridge(features, truth, num_classes, event.seed)
-        yield "boosting", boost_classes(features, truth, num_classes, event.seed)
+        if len(np.unique(truth["train"][fold.fit])) < 2:
+            _log.warning("%s: the train part has one class only, nothing to fit", event.task)
+            return
+        yield "ridge", logistic_ridge(features, truth, num_classes, fold, seed)
+        yield "boosting", boost_classes(features, truth, num_classes, fold, seed)
 
 
-def _as_matrix(event: Evaluated, truth: np.ndarray) -> np.ndarray:
-    """Return what is to be predicted as float64 `(rows, outputs)`; classes as 0 and 1."""
-    if isinstance(event.target, Classification) and not event.target.multi_label:
-        num_classes = len(event.target.classes or ()) or int(truth.max()) + 1
-        return np.eye(num_classes)[truth]
-    return np.asarray(truth, dtype=np.float64)
+def _as_outputs(event: Evaluated) -> dict[str, np.ndarray]:
+    """Return for each part what is to be predicted as float64 `(rows, outputs)`.
+
+    Outputs are the numbers, the labels, or one column of 0 and 1 for each class.
+    """
+    truth = {part: np.asarray(held.truth) for part, held in event.parts.items()}
+    if not isinstance(event.target, Classification) or event.target.multi_label:
+        return {part: values.astype(np.float64) for part, values in truth.items()}
+    highest = max(int(values.max()) for values in truth.values() if len(values))
+    num_classes = max(len(event.target.classes or ()), highest + 1)
+    return {part: np.eye(num_classes)[values] for part, values in truth.items()}
+
+
+def _each_label(
+    fit: Callable[..., Outcome],
+    features: Features,
+    targets: dict[str, np.ndarray],
+    fold: Fold,
+    seed: int,
+) -> Outcome:
+    """Fit one label after the other; a label that never varies in train keeps its value."""
+    predictions = {part: np.empty(values.shape) for part, values in targets.items()}
+    limits: dict[str, float] = {}
+    for label in range(targets["train"].shape[1]):
+        truth = {part: values[:, label].astype(np.int64) for part, values in targets.items()}
+        if len(np.unique(truth["train"][fold.fit])) < 2:
+            for made in predictions.values():
+                made[:, label] = truth["train"][fold.fit][0]
+            continue
+        outcome = fit(features, truth, 2, fold, seed)
+        for part, made in predictions.items():
+            made[:, label] = outcome.predictions[part][:, 1]
+        limits |= outcome.limits
+    return Outcome(predictions, limits)

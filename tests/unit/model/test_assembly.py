@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler, collate
 from taglm_core.model.prefix import PrefixStore

@@ -1,0 +1,51 @@
+# Everything a fresh machine needs: Python 3.11 or newer and the package registries.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := nano chem studies
+SOURCES := taglm_core tests plugins
+
+# The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
+export TAGLM_HOME ?= $(CURDIR)/runs/.taglm
+
+.PHONY: help setup quickstart test test-fast lint format wheels clean
+
+help:
+	@echo "make quickstart   install, train <SMILES> and <QED> on the embedded backbone, show results"
+	@echo "make test         install, check style and types, run every test"
+	@echo "make test-fast    the tests without those that take more than a few seconds"
+	@echo "make wheels       build every distribution into dist/"
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		$(PLUGINS:%=-e plugins/%) -e '.[dev]'
+	touch $@
+
+quickstart: setup
+	$(BIN)/taglm run QED --preset quick --out runs/quickstart
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+test-fast: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: setup
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+wheels: setup
+	for folder in . $(PLUGINS:%=plugins/%); do \
+		$(BIN)/python -m build --wheel --outdir dist $$folder || exit 1; done
+
+clean:
+	rm -rf $(VENV) dist build runs

@@ -1,0 +1,38 @@
+"""Fixtures for all tests: an own tag store, few threads, a toy plugin."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path_factory, monkeypatch):
+    """Keep every test away from the user's tag store."""
+    monkeypatch.setenv("TAGLM_HOME", str(tmp_path_factory.mktemp("taglm-home")))
+    monkeypatch.delenv("TAGLM_PLUGINS", raising=False)
+    monkeypatch.delenv("TAGLM_STRICT", raising=False)
+
+
+@pytest.fixture
+def toy_registry():
+    """Return a registry with the core's own registrations and the toy plugin only."""
+    import toy_plugin
+
+    from taglm_core.plugins import load_registry
+
+    return load_registry(only=(), extra=[("toy", toy_plugin)])
+
+
+@pytest.fixture
+def toy_backbone(tmp_path):
+    """Save a tiny random backbone and return its folder."""
+    from taglm_core.testing import tiny_backbone
+
+    folder = tmp_path / "tiny"
+    backbone = tiny_backbone("llama")
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,144 @@
+"""Each kind of head must be able to memorise a handful of rows, and bad starts must be seen."""
+
+import numpy as np
+import pytest
+import torch
+import toy_plugin
+
+from taglm_core.model.heads import LinearHead, solve_ridge
+from taglm_core.model.prefix import PrefixStore
+from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.tags import initial_tag
+from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs import Classification, Regression, Task, Text
+from taglm_core.testing import tiny_backbone
+from taglm_core.training.fit import FitSettings, Group, fit
+from taglm_core.training.progress import Silent
+from taglm_core.training.task_stage import PartData, TaskObjective, start_head
+
+WORDS = ["abc", "cab", "bbbb", "acca", "c", "aab", "bca", "cccc"]
+
+
+def build(target, registry, outputs, is_text=False):
+    """Return a task model on a tiny backbone whose function tag and head are to be trained."""
+    template = "Letters <Letters>{letters} give <T>" + ("{answer}" if is_text else "")
+    spec = Task(name="T", function_tag="T", template=template, target=target)
+    task = resolve_task(spec, "toy", registry)
+    backbone = tiny_backbone("llama")
+    model = TaggedModel(backbone)
+    encoder = toy_plugin.LettersEncoder()
+    model.add_table("toy/Letters", symbol_rows(backbone, encoder.spellings))
+    for name in ("toy/Letters", "toy/T"):
+        model.add_tag(name, initial_tag(backbone, name, 8, "vocabulary", 0))
+    head = LinearHead(32, outputs) if outputs else None
+    names = {"Letters": "toy/Letters"}
+    assembler = build_assembler(task, model, {"toy/Letters": encoder}, not is_text, names, names)
+    scaling = Scaling.plain(outputs)
+    return TaskModel(
+        task=task,
+        model=model,
+        assembler=assembler,
+        is_isolated=not is_text,
+        head=head,
+        scaling=scaling,
+        classes=("x", "y", "z"),
+    )
+
+
+def memorise(task_model, targets, folder, steps, extra=None):
+    """Train on all rows and return the objective."""
+    fields = {"letters": WORDS} | (extra or {})
+    rows = task_model.assembler.assemble(fields, with_output=extra is not None)
+    if isinstance(task_model.task.spec.target, Regression):
+        task_model.scaling = Scaling.of_targets(targets)
+    part = PartData(rows, targets)
+    part.store = PrefixStore(task_model.model, rows, task_model.is_isolated, 10**9)
+    objective = TaskObjective(task_model, part, part, 4096)
+    start_head(objective, "mean_embedding", 100, 0)
+    tag = task_model.model.tags["toy/T"]
+    groups = [Group("tag", (tag,), 0.1)]
+    if task_model.head is not None:
+        groups.append(Group("head", tuple(task_model.head.parameters()), 0.2))
+    task_model.model.train_only([p for group in groups for p in group.parameters])
+    settings = FitSettings(
+        steps=steps,
+        batch_rows=8,
+        batch_tokens=4096,
+        schedule="cosine",
+        warmup_ratio=0.03,
+        weight_decay=0.0,
+        clip=5.0,
+        evals=10,
+        patience=10,
+        seed=0,
+    )
+    fit(objective, groups, settings, folder, Silent(), "memorise")
+    return objective
+
+
+def test_regression_memorises(toy_registry, tmp_path):
+    """Two random targets of eight rows are fitted to within a tenth of their spread."""
+    targets = np.random.default_rng(0).normal(5.0, 3.0, size=(8, 2))
+    task_model = build(Regression(names=("u", "v")), toy_registry, 2)
+    objective = memorise(task_model, targets, tmp_path, 400)
+    error = np.abs(objective.predict(objective.train) - targets).mean(axis=0)
+    assert (error < 0.1 * targets.std(axis=0)).all()
+
+
+def test_classes_memorise(toy_registry, tmp_path):
+    """Three classes at random are told apart, every row with probability above 0.9."""
+    targets = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+    task_model = build(Classification(names=("k",)), toy_registry, 3)
+    objective = memorise(task_model, targets, tmp_path, 300)
+    assert (objective.predict(objective.train)[np.arange(8), targets] > 0.9).all()
+
+
+def test_labels_memorise(toy_registry, tmp_path):
+    """Two yes-or-no labels at random, every one with probability above 0.9."""
+    targets = np.random.default_rng(1).integers(0, 2, size=(8, 2))
+    target = Classification(names=("p", "q"), multi_label=True)
+    objective = memorise(build(target, toy_registry, 2), targets, tmp_path, 300)
+    found = objective.predict(objective.train)
+    assert (np.where(targets == 1, found, 1 - found) > 0.9).all()
+
+
+def test_text_memorises_and_is_written_alike_alone_and_in_a_batch(toy_registry, tmp_path):
+    """One answer for all rows is learned by the tag alone, and written by greedy generation."""
+    answers = ["ok"] * 8
+    task_model = build(Text(), toy_registry, 0, is_text=True)
+    memorise(task_model, answers, tmp_path, 300, {"answer": answers})
+    rows = task_model.assembler.assemble({"letters": WORDS})
+    together = task_model.write(rows, 12)
+    assert together == answers
+    assert [task_model.write(rows.select([i]), 12)[0] for i in range(8)] == together
+
+
+def test_the_closed_form_is_the_least_squares_optimum():
+    """At a vanishing penalty ridge agrees with torch's least squares on centred data."""
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(200, 10, generator=generator)
+    targets = torch.randn(200, 2, generator=generator) + 3
+    (_, weights, offsets), *_ = solve_ridge(states, targets, (1e-12,))
+    ones = torch.cat([states, torch.ones(200, 1)], dim=1)
+    expected = torch.linalg.lstsq(ones, targets).solution
+    torch.testing.assert_close(weights, expected[:-1].T, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(offsets, expected[-1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["ridge", "mean_embedding"])
+def test_the_start_of_the_head(how, toy_registry):
+    """Ridge starts below the error of the mean; the paper's start copies the mean embedding."""
+    targets = np.arange(8.0)[:, None]
+    task_model = build(Regression(names=("y",)), toy_registry, 1)
+    rows = task_model.assembler.assemble({"letters": WORDS})
+    task_model.scaling = Scaling.of_targets(targets)
+    part = PartData(rows, targets)
+    objective = TaskObjective(task_model, part, part, 4096)
+    start_head(objective, how, 100, 0)
+    if how == "ridge":
+        assert np.abs(objective.predict(part) - targets).mean() < 1.0
+    else:
+        mean = task_model.model.backbone.embedding_rows().mean(dim=0)
+        torch.testing.assert_close(task_model.head.weight[0], mean)

@@ -1,0 +1,90 @@
+"""Reading settings: YAML, presets, overrides, and every mistake at once."""
+
+import pytest
+
+from taglm_core.errors import ConfigError
+from taglm_core.training.settings import parse_overrides, read_run_file, run_config
+
+ESOL = """
+task:
+  name: ESOL
+  function_tag: ESOL
+  template: "The SMILES of the molecule is <SMILES>{smiles}. Its solubility is <ESOL>"
+  target: {kind: regression, columns: [Y], unit: "log10 mol/L"}
+  metrics: [rmse, mae, r2]
+data: {file: esol.csv, columns: {smiles: Drug}, split: {column: split}}
+backbone: nano
+stages: {domain: {epochs: 1}, task: {epochs: 20, enrich: false}}
+seed: 0
+"""
+
+
+def test_the_shape_of_a_run_file(tmp_path):
+    """The documented run file is read into the settings."""
+    file = tmp_path / "esol.yaml"
+    file.write_text(ESOL)
+    config = run_config("esol.yaml", read_run_file(file))
+    assert config.task.target.columns == ("Y",)
+    assert config.data.split.column == "split"
+    assert config.stages.task.epochs == 20
+    assert config.stages.domain.tag_length == 10
+
+
+def test_a_task_may_be_a_plain_name():
+    """`task: QED` names a registered task."""
+    assert run_config("x", {"task": "QED"}).task.name == "QED"
+
+
+def test_later_layers_win_over_earlier_and_the_preset():
+    """Preset, file, flags and --set are laid over each other."""
+    config = run_config(
+        "x", {"task": "QED", "preset": "paper"}, parse_overrides(["stages.task.epochs=7", "seed=3"])
+    )
+    assert config.stages.task.enrich is True
+    assert config.stages.task.lr == 1e-4
+    assert config.stages.task.epochs == 7
+    assert config.seed == 3
+
+
+def test_all_mistakes_are_shown_together():
+    """Unknown keys name the nearest known one; wrong values say what was expected."""
+    with pytest.raises(ConfigError) as found:
+        run_config(
+            "run.yaml",
+            {
+                "task": {"name": "X", "tempalte": "a"},
+                "stages": {"task": {"epochs": "many", "enrich": 1}},
+                "sead": 1,
+            },
+        )
+    message = str(found.value)
+    assert "unknown key 'task.tempalte'. Did you mean 'template'?" in message
+    assert "unknown key 'sead'. Did you mean 'seed'?" in message
+    assert "'stages.task.epochs' must be a number, not 'many'" in message
+    assert "'stages.task.enrich' must be true or false, not 1" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"task": "X", "stages": {"task": {"epochs": 0}}}, "epochs must be above 0"),
+        ({"task": "X", "attention": "sideways"}, "attention must be one of"),
+        ({"task": "X", "preset": "papr"}, "Did you mean 'paper'"),
+        ({"task": "X", "data": {"split": {"name": "a", "column": "b"}}}, "give one of"),
+        ({}, "'task' is missing"),
+        ({"task": "X", "data": "file.csv"}, "'data' must be a mapping"),
+    ],
+)
+def test_values_are_checked_where_they_belong(values, message):
+    """Each class checks its own values."""
+    with pytest.raises(ConfigError, match=message):
+        run_config("x", values)
+
+
+def test_overrides_read_numbers_as_yaml_does_not():
+    """1e-4 is a number, though YAML 1.1 calls it text."""
+    assert parse_overrides(["a.b=1e-4", "a.c=true", "a.d=x"]) == {
+        "a": {"b": 1e-4, "c": True, "d": "x"}
+    }
+    with pytest.raises(ConfigError, match="key=value"):
+        parse_overrides(["nothing"])

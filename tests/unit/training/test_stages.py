@@ -1,0 +1,199 @@
+"""The scheduler on a tiny random backbone: what is trained, skipped, resumed and stored."""
+
+import json
+
+import pytest
+import torch
+
+from taglm_core.data.table import Table
+from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.inference.predictor import load_predictor
+from taglm_core.store.artefact import load_artefact
+from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training import fit as fit_module
+from taglm_core.training.plan import make_plan
+from taglm_core.training.progress import Silent
+from taglm_core.training.run import execute, resolved
+from taglm_core.training.settings import run_config
+
+FAST = {
+    "domain": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8},
+    "task": {"max_steps": 6, "evals": 3, "tag_length": 3, "batch_rows": 8, "ridge_rows": 50},
+}
+
+
+def settings(task, backbone, **more):
+    """Return small settings of a run of a toy task."""
+    return run_config("test", {"task": task, "backbone": str(backbone), "stages": FAST}, more)
+
+
+def go(config, registry, folder, store=None):
+    """Run and return plan and metrics."""
+    store = store or TagStore()
+    plan = make_plan(config, registry, store)
+    opened = RunFolder(folder)
+    opened.open(resolved(config, {}))
+    try:
+        return plan, execute(plan, opened, store, Silent())
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize("task", ["ShareA", "Both", "First"])
+def test_a_run_writes_everything_and_predicts_the_same_later(
+    task, toy_registry, toy_backbone, tmp_path
+):
+    """Metrics, split, predictions, artefact; a loaded artefact repeats the predictions."""
+    plan, metrics = go(settings(task, toy_backbone), toy_registry, tmp_path / "run")
+    before = plan.backbone.checksum()
+    splits = metrics["tasks"][task]["splits"]
+    assert set(splits) == {"train", "valid", "test"}
+    assert sum(part["rows"] for part in splits.values()) == 120
+    run = tmp_path / "run"
+    assert json.loads((run / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
+    lines = (run / "predictions" / "test.csv").read_text().splitlines()
+    assert len(lines) == splits["test"]["rows"] + 1
+    artefact = load_artefact(run / "artefact")
+    predictor = load_predictor(artefact, toy_registry)
+    table = Table(columns={"string": ["abca", "bbbb"]}, rows=[1, 2], source="x")
+    first = predictor.predict(table).columns
+    again = load_predictor(artefact, toy_registry).predict(table).columns
+    assert first == again
+    assert predictor.task_model.model.backbone.checksum() == before
+
+
+def test_stage_one_runs_once_and_its_tag_is_shared(toy_registry, toy_backbone, tmp_path):
+    """The second task takes the domain tag from the store, bit for bit."""
+    plan, _ = go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "one")
+    assert plan.domains["Letters"].is_trained
+    second, metrics = go(settings("Both", toy_backbone), toy_registry, tmp_path / "two")
+    assert not second.domains["Letters"].is_trained
+    assert metrics["tasks"]["Both"]["stages"][0]["from_store"] is True
+    tags = [
+        load_artefact(tmp_path / n / "artefact").tensors["tag:toy/Letters"] for n in ("one", "two")
+    ]
+    assert torch.equal(*tags)
+
+
+def test_the_plan_says_what_is_trained(toy_registry, toy_backbone, tmp_path):
+    """Tag -> trained, frozen or from the store, with parameters."""
+    config = settings("ShareA", toy_backbone)
+    plan = make_plan(config, toy_registry, TagStore())
+    table = {(r["stage"], r["tag"]): (r["state"], r["parameters"]) for r in plan.table()}
+    assert table["1", "<toy/Letters>"] == ("trained", 3 * 32)
+    assert table["2", "<toy/Letters>"] == ("frozen", 3 * 32)
+    assert table["2", "<toy/ShareA>"] == ("trained", 3 * 32)
+    assert table["2", "head ShareA"] == ("trained", 32)
+    # q: 32 x 32, v: 32 x 16, two layers, rank 8
+    assert plan.lora_parameters() == 2 * (8 * 64 + 8 * 48)
+
+
+def test_enrichment_stores_a_second_tag_and_leaves_the_first(toy_registry, toy_backbone, tmp_path):
+    """`enrich` trains a copy of the domain tag for this task only."""
+    store = TagStore()
+    plain, _ = go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "plain", store)
+    # from the paper's head every step is a gain, so the best state is not the start
+    rich = {"task": {"enrich": True, "head_init": "mean_embedding"}}
+    config = settings("ShareA", toy_backbone, stages=rich)
+    plan, metrics = go(config, toy_registry, tmp_path / "rich", store)
+    tensors = load_artefact(tmp_path / "rich" / "artefact").tensors
+    held = plan.domains["Letters"].stored.tensors["tag:toy/Letters"]
+    assert torch.equal(held, plain.domains["Letters"].stored.tensors["tag:toy/Letters"])
+    assert not torch.equal(tensors["tag:toy/Letters@ShareA"], held)
+    trained = metrics["tasks"]["ShareA"]["stages"][-1]["trained"]
+    assert set(trained) == {"<toy/ShareA>", "<toy/Letters@ShareA>", "head ShareA"}
+
+
+@pytest.mark.parametrize("at", [2, 7])
+def test_a_killed_run_ends_with_the_same_numbers(
+    at, toy_registry, toy_backbone, tmp_path, monkeypatch
+):
+    """Killing in stage 1 (step 2) or stage 2 (step 7) and running again changes nothing."""
+    monkeypatch.setattr(fit_module, "_CHECKPOINT_SECONDS", 0.0)
+    config = settings("ShareA", toy_backbone)
+    _, whole = go(config, toy_registry, tmp_path / "whole", TagStore(tmp_path / "s1"))
+    taken = []
+    step = fit_module._take_step
+
+    def killed(*args):
+        if len(taken) == at:
+            raise KeyboardInterrupt
+        taken.append(1)
+        step(*args)
+
+    monkeypatch.setattr(fit_module, "_take_step", killed)
+    store = TagStore(tmp_path / "s2")
+    with pytest.raises(KeyboardInterrupt):
+        go(config, toy_registry, tmp_path / "broken", store)
+    monkeypatch.setattr(fit_module, "_take_step", step)
+    _, resumed = go(config, toy_registry, tmp_path / "broken", store)
+    assert resumed["tasks"]["ShareA"]["splits"] == whole["tasks"]["ShareA"]["splits"]
+
+
+def test_other_settings_in_the_same_folder_are_refused(toy_registry, toy_backbone, tmp_path):
+    """The difference is shown, and nothing is touched."""
+    go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "run")
+    other = settings("ShareA", toy_backbone, seed=5)
+    with pytest.raises(CheckpointError, match="seed: 0 there, 5 now"):
+        go(other, toy_registry, tmp_path / "run")
+
+
+def test_an_artefact_refuses_another_backbone(toy_registry, toy_backbone, tmp_path):
+    """Tags belong to their backbone; the message names what differs."""
+    from taglm_core.testing import tiny_backbone
+
+    go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "run")
+    other = tiny_backbone("llama", seed=9)
+    other.model.save_pretrained(tmp_path / "other")
+    other.tokenizer.save_pretrained(tmp_path / "other")
+    artefact = load_artefact(tmp_path / "run" / "artefact")
+    with pytest.raises(CheckpointError, match="equal shape but other weights"):
+        load_predictor(artefact, toy_registry, str(tmp_path / "other"))
+
+
+def test_a_resaved_copy_of_the_backbone_is_accepted(toy_registry, toy_backbone, tmp_path):
+    """The same weights in bf16 are the same backbone."""
+    from taglm_core.model.backbone import load_backbone
+
+    go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "run")
+    copy = load_backbone(str(toy_backbone), toy_registry)
+    copy.model.to(torch.bfloat16).save_pretrained(tmp_path / "copy")
+    copy.tokenizer.save_pretrained(tmp_path / "copy")
+    artefact = load_artefact(tmp_path / "run" / "artefact")
+    assert load_predictor(artefact, toy_registry, str(tmp_path / "copy")).names == ["ShareA"]
+
+
+def test_enrichment_across_domains_is_refused(toy_registry, toy_backbone):
+    """In stage 3 domain tags stay frozen."""
+    config = run_config(
+        "test",
+        {
+            "task": {
+                "name": "Pair",
+                "template": "<Letters>{letters} and <{other}>{second}<Pair>",
+                "target": {"kind": "regression"},
+            },
+            "backbone": str(toy_backbone),
+            "stages": {"task": {"enrich": True}},
+        },
+    )
+    with pytest.raises(ConfigError, match="stage 3"):
+        make_plan(config, toy_registry, TagStore())
+
+
+def test_augmented_and_paper_settings_run(toy_registry, toy_backbone, tmp_path):
+    """Other spellings, the paper's preset and a named wording all go through."""
+    config = run_config(
+        "test",
+        {
+            "task": {"name": "ShareA", "wording": "short"},
+            "backbone": str(toy_backbone),
+            "preset": "paper",
+            "stages": FAST,
+        },
+        {"stages": {"task": {"augment": 1}}},
+    )
+    _, metrics = go(config, toy_registry, tmp_path / "run")
+    stage = metrics["tasks"]["ShareA"]["stages"][-1]
+    assert stage["rows"] == 2 * metrics["tasks"]["ShareA"]["splits"]["train"]["rows"]
