@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 import numpy as np
+
 from taglm_core import Evaluated
 from taglm_core.errors import ShapeError
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from taglm_core import Classification, Evaluated
 
+from taglm_core import Classification, Evaluated
 from taglm_studies.boosting import boost_classes, boost_numbers
 from taglm_studies.features import Features, Fold, compute_features, make_fold
 from taglm_studies.logistic import logistic_ridge

@@ -24,7 +24,8 @@ WORDS = ["abc", "cab", "bbbb", "acca", "c", "aab", "bca", "cccc"]
 def build(target, registry, outputs, is_text=False):
     """Return a task model on a tiny backbone whose function tag and head are to be trained."""
     template = "Letters <Letters>{letters} give <T>" + ("{answer}" if is_text else "")
-    spec = Task(name="T", function_tag="T", template=template, target=target)
+    metrics = ("logloss",) if isinstance(target, Classification) else ()
+    spec = Task(name="T", function_tag="T", template=template, target=target, metrics=metrics)
     task = resolve_task(spec, "toy", registry)
     backbone = tiny_backbone("llama")
     model = TaggedModel(backbone)
@@ -47,6 +48,18 @@ def build(target, registry, outputs, is_text=False):
     )
 
 
+def teach(backbone, texts, steps):
+    """Train the tiny backbone itself on a few texts, before it is frozen for a test."""
+    model = backbone.model
+    ids = torch.tensor([[*backbone.tokenizer(text)["input_ids"], 257] for text in texts])
+    optimizer = torch.optim.AdamW(model.requires_grad_(True).parameters(), lr=3e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+    model.requires_grad_(False)
+
+
 def memorise(task_model, targets, folder, steps, extra=None):
     """Train on all rows and return the objective."""
     fields = {"letters": WORDS} | (extra or {})
@@ -58,9 +71,9 @@ def memorise(task_model, targets, folder, steps, extra=None):
     objective = TaskObjective(task_model, part, part, 4096)
     start_head(objective, "mean_embedding", 100, 0)
     tag = task_model.model.tags["toy/T"]
-    groups = [Group("tag", (tag,), 0.1)]
+    groups = [Group("tag", (tag,), 0.02)]
     if task_model.head is not None:
-        groups.append(Group("head", tuple(task_model.head.parameters()), 0.2))
+        groups.append(Group("head", tuple(task_model.head.parameters()), 0.05))
     task_model.model.train_only([p for group in groups for p in group.parameters])
     settings = FitSettings(
         steps=steps,
@@ -82,7 +95,7 @@ def test_regression_memorises(toy_registry, tmp_path):
     """Two random targets of eight rows are fitted to within a tenth of their spread."""
     targets = np.random.default_rng(0).normal(5.0, 3.0, size=(8, 2))
     task_model = build(Regression(names=("u", "v")), toy_registry, 2)
-    objective = memorise(task_model, targets, tmp_path, 400)
+    objective = memorise(task_model, targets, tmp_path, 900)
     error = np.abs(objective.predict(objective.train) - targets).mean(axis=0)
     assert (error < 0.1 * targets.std(axis=0)).all()
 
@@ -105,10 +118,12 @@ def test_labels_memorise(toy_registry, tmp_path):
 
 
 def test_text_memorises_and_is_written_alike_alone_and_in_a_batch(toy_registry, tmp_path):
-    """One answer for all rows is learned by the tag alone, and written by greedy generation."""
-    answers = ["ok"] * 8
+    """Answers that depend on the row are learned by the tag alone, and written greedily."""
     task_model = build(Text(), toy_registry, 0, is_text=True)
-    memorise(task_model, answers, tmp_path, 300, {"answer": answers})
+    # a random LM cannot be made to write by its input alone: it must know the words
+    teach(task_model.model.backbone, ["abc: ok", "cab: ok", "bbb: no", "cca: no"], 150)
+    answers = ["ok", "ok", "no", "no", "ok", "no", "ok", "no"]
+    memorise(task_model, answers, tmp_path, 400, {"answer": answers})
     rows = task_model.assembler.assemble({"letters": WORDS})
     together = task_model.write(rows, 12)
     assert together == answers
