@@ -23,7 +23,7 @@ def evaluate(
     ] = "raise",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show a run's results, or score its artefact on a labelled file."""
+    """Show results, or score a labelled file."""
     from taglm_core.cli.screen import errors, pairs, print_json, print_metrics
     from taglm_core.errors import CheckpointError
     from taglm_core.inference.evaluate import evaluate_file

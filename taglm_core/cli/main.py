@@ -8,14 +8,6 @@ import typer
 from taglm_core import __version__
 from taglm_core.errors import TaglmError
 
-app = typer.Typer(
-    name="taglm",
-    help="Teach a frozen causal language model a domain with small input tags.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 _state = {"debug": False}
 
 
@@ -25,7 +17,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
@@ -36,36 +27,45 @@ def _options(
     _state["debug"] = debug
 
 
-def _add_commands() -> None:
+def build_app() -> typer.Typer:
+    """Return the program with the core's commands and those of plugins."""
     from taglm_core.cli import evaluate, plugins, predict, run, tags
 
+    app = typer.Typer(
+        name="taglm",
+        help="Teach a frozen causal language model a domain with small input tags.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
     app.command("run")(run.run)
     app.command("predict")(predict.predict)
     app.command("evaluate")(evaluate.evaluate)
     app.command("plugins")(plugins.plugins)
     app.add_typer(tags.app, name="tags")
-    _add_plugin_commands()
+    _add_plugin_commands(app, {"run", "predict", "evaluate", "plugins", "tags"})
+    return app
 
 
-def _add_plugin_commands() -> None:
+def _add_plugin_commands(app: typer.Typer, taken: set[str]) -> None:
     """Add the commands of plugins; only the one that is called is imported."""
     from taglm_core.plugins import load_registry
     from taglm_core.specs.reference import resolve
 
-    own = {"run", "predict", "evaluate", "plugins", "tags"}
     for item in load_registry().commands:
         command = item.spec
-        if command.name in own:
-            continue  # `taglm plugins` shows it; the core's own word keeps its meaning
-        own.add(command.name)
+        if command.name in taken:
+            continue  # `taglm plugins` lists it; the word keeps its first meaning
+        taken.add(command.name)
+        found: Any = _not_called
         if command.name in sys.argv[1:]:
-            found: Any = resolve(command.app, f"command {item.name}")
-            if isinstance(found, typer.Typer):
-                app.add_typer(found, name=command.name, help=command.help)
-            else:
-                app.command(command.name, help=command.help)(found)
+            found = resolve(command.app, f"command {item.name}")
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=command.name, help=command.help)
         else:
-            app.command(command.name, help=command.help)(_not_called)
+            app.command(command.name, help=command.help)(found)
 
 
 def _not_called() -> None:
@@ -78,8 +78,7 @@ def main() -> None:
 
     set_up_logging("--debug" in sys.argv)
     try:
-        _add_commands()
-        app()
+        build_app()()
     except (TaglmError, OSError) as error:
         if _state["debug"]:
             raise
@@ -92,3 +91,7 @@ def _message(error: TaglmError | OSError) -> str:
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}."
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import typer
 def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List plugins, what each registers, and failures with their reason."""
+    """List plugins, what each gives, what failed."""
     from taglm_core.cli.screen import print_json, print_table, results
     from taglm_core.plugins import load_registry
     from taglm_core.plugins.registry import KINDS

@@ -28,7 +28,7 @@ def predict(
     ] = False,
     chunk_rows: Annotated[int, typer.Option(help="Rows held in memory at a time.", min=1)] = 20_000,
 ) -> None:
-    """Predict every row of a file with the artefact of a run.
+    """Predict every row of a file.
 
     The output holds all input columns, the predictions, and a column `error`.
     Formats by extension: csv, tsv, parquet, jsonl, smi, also with .gz.

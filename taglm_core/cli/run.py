@@ -46,7 +46,7 @@ def run(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json.")] = False,
 ) -> None:
-    """Train the tags that a task needs on a frozen backbone, and evaluate them.
+    """Train what a task needs, evaluate it, write a predictor.
 
     Examples: `taglm run QED`; `taglm run QED --data molecules.csv --column smiles=Structure`;
     `taglm run esol.yaml --set stages.task.epochs=10 --out runs/long`.

@@ -7,6 +7,7 @@ from taglm_studies.outcome import Outcome
 
 MOST_TRAIN_ROWS = 20_000
 _BLOCK_ROWS = 512
+_TINY = np.finfo(np.float32).tiny
 
 
 def nearest_rows(features: Features, values: np.ndarray, seed: int) -> Outcome:
@@ -53,20 +54,20 @@ class _Field:
         """Return the similarity of rows to every training row: float32 `(rows, train rows)`."""
         distinct, places = np.unique(index, return_inverse=True)
         rows = self._prepared(distinct)
-        found = rows @ self.train.T  # (distinct rows, distinct train rows)
+        found: np.ndarray = rows @ self.train.T  # (distinct rows, distinct train rows)
         if self.is_tanimoto:
             below = np.square(rows).sum(axis=1)[:, None] + self.norms
             below -= found
-            found /= np.maximum(below, np.finfo(np.float32).tiny, out=below)
-        found = found if _counts_up(places, len(found)) else found[places]
+            found /= np.maximum(below, _TINY, out=below)
+        if not _counts_up(places, len(found)):
+            found = found[places]
         return found if _counts_up(self.places, len(self.norms)) else found[:, self.places]
 
     def _prepared(self, chosen: np.ndarray) -> np.ndarray:
-        rows = self.matrix[chosen]
-        if self.is_tanimoto:
-            return rows
-        length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-        return rows / np.maximum(length, np.finfo(np.float32).tiny)
+        rows: np.ndarray = self.matrix[chosen]
+        if not self.is_tanimoto:
+            rows /= np.maximum(np.sqrt(np.square(rows).sum(axis=1, keepdims=True)), _TINY)
+        return rows
 
 
 def _counts_up(places: np.ndarray, count: int) -> bool:

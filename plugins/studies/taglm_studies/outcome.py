@@ -1,5 +1,7 @@
 """What a reference predictor gives back."""
 
+from collections.abc import Mapping
+
 import attrs
 import numpy as np
 
@@ -10,5 +12,5 @@ class Outcome:
 
     predictions: dict[str, np.ndarray]
     """Part -> float `(rows, outputs)`; some parts may be left out."""
-    limits: dict[str, float] = attrs.field(factory=dict)
+    limits: Mapping[str, float] = attrs.field(factory=dict[str, float])
     """What was left out of the fit: `train_rows`, `train_columns`; empty: nothing."""

@@ -47,7 +47,7 @@ def references(event: Evaluated) -> Scores:
 
 
 def _outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
-    is_class = isinstance(event.target, Classification)
+    target = event.target
     targets = _as_outputs(event)
     prior = targets["train"].mean(axis=0)  # (outputs,)
     yield "mean", Outcome({part: np.tile(prior, (len(t), 1)) for part, t in targets.items()})
@@ -57,10 +57,10 @@ def _outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
     seed = event.seed
     fold = make_fold(len(targets["train"]), len(targets.get("valid", ())), seed)
     yield "nearest", nearest_rows(features, targets["train"], seed)
-    if not is_class:
+    if not isinstance(target, Classification):
         yield "ridge", ridge(features, targets, fold)
         yield "boosting", boost_numbers(features, targets, fold, seed)
-    elif event.target.multi_label:
+    elif target.multi_label:
         num_labels = targets["train"].shape[1]
         boost = partial(boost_classes, num_fits=num_labels)
         yield "ridge", _each_label(logistic_ridge, features, targets, fold, seed)

@@ -1,0 +1,327 @@
+"""`taglm data check`: which columns a file has for a task, and what is wrong with its rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+from taglm_core.data.readers import read_table
+from taglm_core.data.splits import parse_parts
+from taglm_core.data.table import Table
+from taglm_core.errors import DataError, PluginError
+from taglm_core.plugins import Registered, Registry
+from taglm_core.plugins.resolved import ResolvedTask, resolve_task
+from taglm_core.specs import Classification, Domain, Regression
+from taglm_core.specs.reference import resolve
+from taglm_studies import findings
+
+app = typer.Typer(no_args_is_help=True)
+
+_PART_COLUMNS = ("part", "partition")
+_MOST_CLASSES = 10
+
+
+@attrs.frozen
+class _Field:
+    """A field of the data and the columns that hold it."""
+
+    name: str
+    columns: tuple[str, ...]
+    domain: Registered[Domain] | None
+
+
+def check_file(
+    path: Path,
+    registry: Registry,
+    task: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    targets: Sequence[str] = (),
+    format: str | None = None,
+) -> dict[str, Any]:
+    """Look through a data file.
+
+    Args:
+        path: The file.
+        registry: Where tasks and domains are looked up.
+        task: Name of a task, which says what fields and targets there are; None: every domain
+            whose column is found, the fields that `mapping` names, and `targets`.
+        mapping: Field, target or "split" -> column, before any other rule.
+        targets: Further columns to be checked as targets.
+        format: Format of the file; None: its extension decides.
+
+    Returns:
+        Plain data: what was found, with counts over all rows and the first rows as examples;
+        `notes` says what was not checked.
+
+    Raises:
+        DataError: when the file cannot be read or no field has a column.
+        UnknownNameError: when there is no such task.
+    """
+    mapping = mapping or {}
+    table = read_table(path, format)
+    notes: list[str] = []
+    resolved = None
+    if task is not None:
+        found = registry.tasks.get(task)
+        resolved = resolve_task(found.spec, found.source.name, registry)
+        fields = _task_fields(table, resolved, mapping)
+    else:
+        fields = _known_fields(table, registry, mapping, targets, notes)
+    report: dict[str, Any] = {
+        "file": table.source,
+        "rows": table.num_rows,
+        "task": task,
+        "fields": {},
+        "targets": {},
+    }
+    exact, canonical, is_empty = _check_fields(table, fields, report)
+    report["empty_rows"] = findings.marked(
+        ["no field is filled" if empty else None for empty in is_empty], table.rows
+    )
+    equal_exact = findings.equal_rows(exact)
+    equal = findings.equal_rows(canonical)
+    report["duplicates"] = {
+        "exact": findings.duplicates(equal_exact, table.rows),
+        "canonical": findings.duplicates(equal, table.rows),
+    }
+    parts = _parts(table, mapping, notes)
+    if parts is not None:
+        column, values = parts
+        report["between_parts"] = {
+            "column": column,
+            "rows": {part: values.count(part) for part in dict.fromkeys(values)},
+            "exact": findings.between_parts(equal_exact, values, table.rows),
+            "canonical": findings.between_parts(equal, values, table.rows),
+        }
+    for name, column in _target_columns(table, resolved, mapping, targets, notes).items():
+        report["targets"][name] = _check_target(table, column, resolved, equal)
+    report["notes"] = notes
+    return report
+
+
+def _task_fields(table: Table, task: ResolvedTask, mapping: Mapping[str, str]) -> list[_Field]:
+    found = []
+    wording = task.wording
+    names = dict.fromkeys([*task.span_fields, *wording.text_fields, *wording.tag_columns])
+    for name in names:
+        domain = task.domain_of_field(name)
+        found.append(_field(table, name, domain, mapping))
+    return found
+
+
+def _field(
+    table: Table, name: str, domain: Registered[Domain] | None, mapping: Mapping[str, str]
+) -> _Field:
+    spec = domain.spec if domain is not None and domain.spec.field == name else None
+    wanted = spec.columns if spec is not None and spec.columns else (name,)
+    aliases = spec.aliases if spec is not None and not spec.columns else ()
+    columns = [find_column(table.columns, one, aliases, mapping, table.source) for one in wanted]
+    return _Field(name, tuple(columns), domain)
+
+
+def _known_fields(
+    table: Table,
+    registry: Registry,
+    mapping: Mapping[str, str],
+    targets: Sequence[str],
+    notes: list[str],
+) -> list[_Field]:
+    """Find the columns of all registered domains, and further fields that the mapping names.
+
+    A column that several domains claim is left out.
+    """
+    claims: dict[tuple[str, ...], list[_Field]] = {}
+    for domain in registry.domains:
+        try:
+            field = _field(table, domain.spec.field, domain, mapping)
+        except DataError:
+            if domain.spec.field in mapping:
+                raise
+            continue
+        claims.setdefault(field.columns, []).append(field)
+    found = []
+    for columns, fields in claims.items():
+        if len(fields) > 1:
+            names = ", ".join(field.domain.name for field in fields if field.domain is not None)
+            notes.append(f"column {columns[0]} fits several domains ({names}); give --task")
+        else:
+            found += fields
+    named = {domain.spec.field for domain in registry.domains} | {"split", *targets}
+    found += [_field(table, name, None, mapping) for name in mapping if name not in named]
+    if not found:
+        known = ", ".join(sorted({domain.spec.field for domain in registry.domains})) or "none"
+        raise DataError(
+            f"{table.source}: no column of a known field (fields: {known}). Columns: "
+            f"{', '.join(table.columns)}. Name the task with --task, or a column with "
+            "--column FIELD=NAME."
+        )
+    return found
+
+
+def _check_fields(
+    table: Table, fields: Sequence[_Field], report: dict[str, Any]
+) -> tuple[list[Any], list[Any], list[bool]]:
+    """Check every field; return exact keys, canonical keys (None: not valid), and empty rows."""
+    exact, canonical = [], []
+    for field in fields:
+        raw = [
+            _text(cells) for cells in zip(*(table.columns[c] for c in field.columns), strict=True)
+        ]
+        rows: list[Any] = [row if len(field.columns) > 1 else row[0] for row in raw]
+        values: list[Any] = [row if any(raw[i]) else None for i, row in enumerate(rows)]
+        exact.append(list(values))
+        errors: list[str | None] = [None] * len(rows)
+        domain = field.domain
+        if domain is not None and domain.spec.canonical is not None:
+            checked = _canonical(domain, list(dict.fromkeys(v for v in values if v is not None)))
+            for i, value in enumerate(values):
+                if value is not None:
+                    values[i], errors[i] = checked[value]
+        report["fields"][field.name] = {
+            "column": ", ".join(field.columns),
+            "domain": domain.name if domain is not None else None,
+            "empty": findings.marked(
+                [None if any(row) else "the cell is empty" for row in raw], table.rows
+            ),
+            "invalid": findings.marked(errors, table.rows),
+        }
+        canonical.append(values)
+    return _keys(exact), _keys(canonical), [not any(row) for row in zip(*exact, strict=True)]
+
+
+def _canonical(
+    domain: Registered[Domain], distinct: list[Any]
+) -> dict[Any, tuple[str | None, str | None]]:
+    """Return each distinct row's canonical form and error."""
+    if not distinct:
+        return {}
+    rewrite = resolve(domain.spec.canonical or "", f"domain {domain.name}, canonical")
+    checked = rewrite(distinct)
+    if len(checked.values) != len(distinct) or len(checked.errors) != len(distinct):
+        raise PluginError(
+            f"{domain.source}: canonical of {domain.name} gave {len(checked.values)} values for "
+            f"{len(distinct)} rows."
+        )
+    return dict(zip(distinct, zip(checked.values, checked.errors, strict=True), strict=True))
+
+
+def _text(cells: Sequence[Any]) -> tuple[str, ...]:
+    return tuple("" if cell is None or cell != cell else str(cell).strip() for cell in cells)
+
+
+def _keys(columns: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return one key a row, None where a field has no value."""
+    return [None if None in row else row for row in zip(*columns, strict=True)]
+
+
+def _parts(
+    table: Table, mapping: Mapping[str, str], notes: list[str]
+) -> tuple[str, list[str]] | None:
+    try:
+        column = find_column(table.columns, "split", _PART_COLUMNS, mapping, table.source)
+        return column, parse_parts(table.columns[column], table.rows, table.source, column)
+    except DataError as error:
+        if "split" in mapping:
+            raise
+        reason = "no split column" if "no column for" in str(error) else str(error)
+        notes.append(f"rows between parts were not compared: {reason}")
+        return None
+
+
+def _target_columns(
+    table: Table,
+    task: ResolvedTask | None,
+    mapping: Mapping[str, str],
+    targets: Sequence[str],
+    notes: list[str],
+) -> dict[str, str]:
+    """Return target -> column, of the task and of those asked for."""
+    found = {name: find_column(table.columns, name, (), mapping, table.source) for name in targets}
+    if task is None:
+        if not targets:
+            notes.append("no target was checked: name one with --target, or the task with --task")
+        return found
+    target = task.spec.target
+    if isinstance(target, Regression | Classification):
+        wanted = dict(zip(target.names, target.columns or target.names, strict=True))
+    else:
+        output = task.wording.output
+        wanted = {output.field: output.field} if output is not None else {}
+    for name, column in wanted.items():
+        try:
+            found[name] = find_column(table.columns, column, (), mapping, table.source)
+        except DataError as error:
+            is_computed = getattr(target, "compute", None) is not None
+            if column in mapping:
+                raise
+            why = "the task computes it" if is_computed else str(error)
+            notes.append(f"target {name} was not checked: {why}")
+    return found
+
+
+def _check_target(
+    table: Table, column: str, task: ResolvedTask | None, equal: findings.Groups
+) -> dict[str, Any]:
+    kind = task.spec.target.kind if task is not None else _guessed_kind(table, column)
+    cells = table.columns[column]
+    place = (table.rows, table.source, column)
+    if kind == "regression":
+        numbers, errors = parse_numbers(cells, *place, on_error="keep")
+        values: Sequence[Any] = numbers.tolist()
+        more = {"outliers": findings.outliers(numbers, table.rows)}
+    else:
+        names, errors = parse_classes(cells, *place, on_error="keep")
+        values = names
+        counted = {name: names.count(name) for name in dict.fromkeys(names) if name is not None}
+        more = {"classes": counted} if kind == "classification" else {}
+    return {
+        "column": column,
+        "kind": kind,
+        "unusable": findings.marked(errors, table.rows),
+        "conflicts": findings.conflicts(equal, values, table.rows),
+        **more,
+    }
+
+
+def _guessed_kind(table: Table, column: str) -> str:
+    """Take a column for numbers when most cells are, unless there are a few whole ones only."""
+    cells = table.columns[column]
+    numbers, errors = parse_numbers(cells, table.rows, table.source, column, on_error="keep")
+    known = {number for number in numbers.tolist() if number == number}
+    is_few = len(known) <= _MOST_CLASSES and all(number.is_integer() for number in known)
+    is_numeric = 2 * sum(error is None for error in errors) > len(cells)
+    return "regression" if is_numeric and not is_few else "classification"
+
+
+@app.callback()
+def _data() -> None:
+    """Look at data files before training on them."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi or parquet file.")],
+    task: Annotated[str | None, typer.Option(help="Task that the file is for.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="Column of a field, a target, or of the split."),
+    ] = None,
+    target: Annotated[list[str] | None, typer.Option(help="Column to check as a target.")] = None,
+    format: Annotated[str | None, typer.Option(help="csv, tsv.gz, ...; else the name.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find duplicates, conflicting targets, outliers and unusable rows in a file."""
+    from taglm_core.cli.screen import pairs, print_json
+    from taglm_core.data.atomic import jsonable
+    from taglm_core.plugins import load_registry
+    from taglm_studies.report import report_lines
+
+    mapping = pairs(column or [], "--column")
+    found = check_file(file, load_registry(), task, mapping, target or (), format)
+    if as_json:
+        print_json(jsonable(found))
+    else:
+        typer.echo("\n".join(report_lines(found)))

@@ -1,0 +1,200 @@
+"""The program as a user types it: runs, predictions, listings, and every bad input."""
+
+import csv
+import json
+
+import pytest
+
+
+@pytest.fixture
+def finished(taglm, run_file, tmp_path):
+    """Return the folder of a finished run."""
+    out = tmp_path / "run"
+    done = taglm("run", run_file, "--out", out)
+    assert done.code == 0, done.err
+    assert "Sol [log10 mol/L], split: core/random" in done.out
+    return out
+
+
+def test_a_run_file_needs_no_python(finished, taglm, tmp_path, molecules_csv):
+    """YAML and a CSV give metrics, predictions in the file's order, and an evaluation."""
+    metrics = json.loads((finished / "metrics.json").read_text())["tasks"]["Sol"]
+    assert set(metrics["splits"]["test"]["metrics"]) == {"rmse", "mae", "r2"}
+    assert {"mean", "ridge"} <= set(metrics["splits"]["test"]["references"])
+    out = tmp_path / "predicted.csv"
+    done = taglm("predict", finished, "--input", molecules_csv, "--output", out)
+    assert done.code == 0, done.err
+    rows = list(csv.DictReader(out.open()))
+    assert list(rows[0]) == ["Drug", "Y", "Sol", "error"]
+    assert [row["Drug"] for row in rows][:2] == ["CCO", "CC(=O)Oc1ccccc1C(=O)O"]
+    assert all(row["Sol"] and not row["error"] for row in rows)
+    scored = taglm("evaluate", finished, "--input", molecules_csv, "--json")
+    found = json.loads(scored.out)["tasks"]["Sol"]["splits"]["input"]
+    errors = [abs(float(row["Sol"]) - float(row["Y"])) for row in rows]
+    assert found["rows"] == 40
+    assert found["metrics"]["mae"] == pytest.approx(sum(errors) / 40, abs=1e-5)
+
+
+def test_the_same_settings_return_the_finished_run(finished, taglm, run_file):
+    """Nothing is trained twice; other settings are refused with the difference."""
+    again = taglm("run", run_file, "--out", finished)
+    assert again.code == 0
+    assert "holds the finished run" in again.err
+    other = taglm("run", run_file, "--out", finished, "--seed", 4)
+    assert other.code == 1
+    assert "seed: 0 there, 4 now" in other.err
+    assert "--out" in other.err
+
+
+@pytest.mark.parametrize("ending", ["tsv", "parquet", "jsonl", "csv.gz", "smi"])
+def test_predictions_in_every_format(ending, finished, taglm, tmp_path):
+    """Each format can be read and written; a row that cannot be predicted is kept."""
+    source = tmp_path / "in.smi"
+    source.write_text("CCO ethanol\nnot_a_molecule bad\nc1ccccc1 benzene\n")
+    out = tmp_path / f"out.{ending}"
+    done = taglm("predict", finished, "-i", source, "-o", out)
+    assert done.code == 0, done.err
+    assert "1 could not be predicted" in done.err
+    assert "row 2" in done.err
+    back = tmp_path / "back.csv"
+    if ending != "smi":
+        again = taglm("predict", finished, "-i", out, "-o", back, "--overwrite-column")
+        assert again.code == 0, again.err
+        rows = list(csv.DictReader(back.open()))
+        assert [bool(row["Sol"]) for row in rows] == [True, False, True]
+        assert [row["name"] for row in rows] == ["ethanol", "bad", "benzene"]
+
+
+def test_the_plan_alone(taglm, run_file, tmp_path):
+    """--dry-run shows stages and parameters and writes nothing."""
+    out = tmp_path / "none"
+    done = taglm("run", run_file, "--out", out, "--dry-run")
+    assert done.code == 0, done.err
+    assert "<chem/SMILES>" in done.out
+    assert "trained" in done.out
+    assert not out.exists()
+
+
+def test_tags_are_listed_and_shown(finished, taglm):
+    """The store's tags with lineage, as text and as JSON."""
+    listed = json.loads(taglm("tags", "list", "--json").out)
+    assert {entry["tag"] for entry in listed} == {"chem/SMILES", "local/Sol"}
+    shown = json.loads(taglm("tags", "show", "SMILES", "--json").out)
+    assert shown[0]["lineage"]["corpus"] == "chem/molecules"
+    unknown = taglm("tags", "show", "SMILE")
+    assert unknown.code == 1
+    assert "Did you mean 'SMILES'?" in unknown.err
+
+
+def test_plugins_are_listed(taglm):
+    """What is installed and what it registers."""
+    listed = json.loads(taglm("plugins", "--json").out)
+    chem = next(plugin for plugin in listed["plugins"] if plugin["name"] == "chem")
+    assert chem["distribution"] == "taglm-plugin-chem"
+    assert "QED" in chem["registers"]["tasks"]
+    assert listed["failures"] == []
+
+
+def changed(molecules_csv, old, new):
+    """Replace text in the molecules file."""
+    text = molecules_csv.read_text()
+    assert old in text
+    molecules_csv.write_text(text.replace(old, new, 1))
+
+
+BAD = {
+    "invalid SMILES": ("c1ccccc1,", "c1ccccc,", ["molecules.csv", "row 5", "smiles", "--on-error"]),
+    "non-numeric target": ("CCO,0.3", "CCO,high", ["molecules.csv", "row 1", "'Y'", "high"]),
+    "missing target": ("CCO,0.3", "CCO,", ["molecules.csv", "row 1", "'Y'"]),
+    "infinite target": ("CCO,0.3", "CCO,inf", ["molecules.csv", "row 1", "'Y'", "inf"]),
+    "missing column": ("Drug,Y", "Structur,Y", ["molecules.csv", "smiles", "--column"]),
+    "ragged row": ("CCO,0.3", "CCO,0.3,7", ["molecules.csv", "row 1"]),
+    "too long": ("CCO,0.3", "C" * 400 + ",0.3", ["molecules.csv", "row 1", "too long", "256"]),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_rows_are_one_message(kind, taglm, run_file, molecules_csv, tmp_path):
+    """File, row or key, and the mend; no traceback and no half-written file."""
+    old, new, words = BAD[kind]
+    changed(molecules_csv, old, new)
+    out = tmp_path / "run"
+    done = taglm("run", run_file, "--out", out)
+    assert done.code == 1
+    assert done.err.count("error: ") == 1
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err, done.err
+    assert not (out / "metrics.json").exists()
+    assert not (out / "artefact").exists()
+
+
+def test_an_empty_file(taglm, run_file, molecules_csv):
+    """A file without rows says so."""
+    for text in ("", "Drug,Y\n"):
+        molecules_csv.write_text(text)
+        done = taglm("run", run_file)
+        assert done.code == 1
+        assert "molecules.csv" in done.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("<SMILES>{smiles}", "<SMILE>{smiles}", ["unknown domain 'SMILE'", "'SMILES'"]),
+        ("<Sol>", "<Sool>", ["function tag <Sol> is missing", "^"]),
+        ("{smiles}", "{smiles", ["malformed template", "^"]),
+        ("metrics: [rmse", "metrics: [rmsd", ["unknown metric 'rmsd'", "'rmse'"]),
+        ("max_steps: 3", "max_step: 3", ["stages.domain.max_step", "'max_steps'"]),
+        ("columns: [Y]", "columns: [Z]", ["molecules.csv", "'Z'", "Y"]),
+        ("file: molecules.csv", "file: molecule.csv", ["molecule.csv", "molecules.csv"]),
+        ("name: random", "name: randon", ["unknown split 'randon'", "'random'"]),
+        ("backbone: ", "backbone: /nowhere", ["unknown backbone"]),
+    ],
+)
+def test_bad_settings_are_one_message(old, new, words, taglm, run_file, tmp_path):
+    """Wrong names offer the nearest known one; templates get a caret."""
+    text = run_file.read_text()
+    assert old in text
+    run_file.write_text(text.replace(old, new, 1))
+    done = taglm("run", run_file, "--out", tmp_path / "run")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err, done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_artefact_of_another_backbone(finished, taglm, tmp_path, molecules_csv):
+    """Prediction with other weights is refused and writes nothing."""
+    from taglm_core.testing import tiny_backbone
+
+    other = tiny_backbone("llama", seed=3)
+    other.model.save_pretrained(tmp_path / "other")
+    other.tokenizer.save_pretrained(tmp_path / "other")
+    out = tmp_path / "out.csv"
+    done = taglm(
+        "predict", finished, "-i", molecules_csv, "-o", out, "--backbone", tmp_path / "other"
+    )
+    assert done.code == 1
+    assert "belongs to the backbone" in done.err
+    assert not out.exists()
+
+
+def test_a_clash_of_columns(finished, taglm, tmp_path):
+    """A prediction never replaces an input column unasked."""
+    source = tmp_path / "in.csv"
+    source.write_text("smiles,Sol\nCCO,1\n")
+    out = tmp_path / "out.csv"
+    done = taglm("predict", finished, "-i", source, "-o", out)
+    assert done.code == 1
+    assert "--overwrite-column" in done.err
+    assert not out.exists()
+    assert taglm("predict", finished, "-i", source, "-o", out, "--overwrite-column").code == 0
+
+
+def test_no_run_to_predict_with(taglm, tmp_path, molecules_csv):
+    """A folder without an artefact says what it lacks."""
+    done = taglm("predict", tmp_path, "-i", molecules_csv, "-o", tmp_path / "out.csv")
+    assert done.code == 1
+    assert "holds no artefact" in done.err
