@@ -28,6 +28,29 @@ class LettersEncoder:
         return "".join("abc"[int(i)] for i in ids)
 
 
+class DigitsEncoder:
+    """Encodes strings over 0 and 1."""
+
+    symbols = ("0", "1")
+    spellings = ("0", "1")
+    version = "1"
+
+    def encode_batch(self, rows):
+        """Encode; the toy never gives another digit."""
+        ids = np.array([int(char) for row in rows for char in row], dtype=np.int32)
+        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+        return Encoded(ids, offsets, [None] * len(rows))
+
+    def decode(self, ids):
+        """Join the digits."""
+        return "".join(str(int(i)) for i in ids)
+
+
+def digits(*, seed, size):
+    """Make distinct binary numbers."""
+    return {"digits": [f"{i:b}" for i in range(8, 8 + (size or 40))]}
+
+
 def letters(*, seed, size):
     """Make distinct random strings with two targets and a class."""
     rng = np.random.default_rng(seed)
@@ -84,7 +107,10 @@ def register_domains():
             canonical="toy_plugin:canonical",
             features="toy_plugin:features",
             augment="toy_plugin:augment",
-        )
+        ),
+        taglm.Domain(
+            tag="Digits", field="digits", encoder="toy_plugin:DigitsEncoder", corpus="digits"
+        ),
     ]
 
 
@@ -103,7 +129,8 @@ def register_datasets():
             load="toy_plugin:letters",
             columns=("letters", "share_a", "length", "first"),
             generated=True,
-        )
+        ),
+        taglm.Dataset(name="digits", load="toy_plugin:digits", columns=("digits",), generated=True),
     ]
 
 

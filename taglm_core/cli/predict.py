@@ -31,7 +31,7 @@ def predict(
     """Predict every row of a file.
 
     The output holds all input columns, the predictions, and a column `error`.
-    Formats by extension: csv, tsv, parquet, jsonl, smi, also with .gz.
+    Formats by extension: csv, tsv, parquet, jsonl, also with .gz; smi for input.
     """
     from taglm_core.cli.screen import BarProgress, errors, pairs
     from taglm_core.data.readers import iter_tables
@@ -44,6 +44,8 @@ def predict(
 
     if on_error not in ("raise", "keep"):
         raise ConfigError(f"--on-error {on_error}: write raise or keep.")
+    if output_file.name.endswith((".smi", ".smi.gz")):
+        raise ConfigError(f"{output_file}: a smi file has no columns to write to; write a .csv.")
     mapping = pairs(column or [], "--column")
     artefact = load_artefact(find_artefact(run))
     predictor = load_predictor(artefact, load_registry(), backbone, device)

@@ -108,6 +108,12 @@ def _show_plan(config: Any, registry: Any, store: Any, progress: Any) -> Any:
     shown = ", ".join(f"{part} {count:,}" for part, count in counts.items())
     left_out = f", {len(plan.rows.rejected)} left out" if plan.rows.rejected else ""
     progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{left_out}")
+    most = config.stages.task.rows
+    if most is not None and most < counts["train"]:
+        progress.say(
+            f"{most:,} of the {counts['train']:,} training rows will be used; "
+            "--set stages.task.rows=null takes all"
+        )
     rows = [list(record.values()) for record in plan.table()]
     print_table(["stage", "tag", "state", "parameters"], rows)
     trained = sum(r["parameters"] for r in plan.table() if r["state"] == "trained")

@@ -39,7 +39,9 @@ def print_json(content: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
     """Print a table to stdout; numbers are set to the right."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    if title:
+        results.print(title, markup=False)
+    table = Table(box=None, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")

@@ -145,8 +145,11 @@ class TaskStageConfig:
     """Passes over the training part."""
     max_steps: int | None = attrs.field(default=None, validator=_positive)
     """Most optimizer steps; None: what the epochs need."""
-    rows: int | None = attrs.field(default=None, validator=_positive)
-    """Most training rows, drawn by the seed; None: all."""
+    rows: int | None = attrs.field(default=20_000, validator=_positive)
+    """Most training rows, drawn by the seed; None: all. Reference predictors always get all."""
+    valid_rows: int | None = attrs.field(default=3000, validator=_positive)
+    """Most validation rows for early stopping, drawn by the seed; None: all. The results are
+    scored on all."""
     enrich: bool = False
     """True: the domain tag is trained along, into `SMILES@QED` (stage 2 only; paper preset)."""
     domain_tags: bool = True

@@ -348,6 +348,9 @@ def _assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
         parts[part] = PartData(assembled.select(good), kept)
         if part == "train":
             parts[part] = _limit_and_augment(plan, task_model, parts[part], fields, good)
+        elif part == "valid":
+            keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
+            parts[part] = _chosen(parts[part], keep)
     if bad and (data.on_long == "error" and data.on_error == "raise"):
         mend = "Shorten or remove the rows, or leave them out with --on-long keep."
         raise_rows(rows.source, bad, len(rows), mend)
@@ -364,15 +367,9 @@ def _limit_and_augment(
     """Draw the training rows asked for, and add other spellings of them."""
     settings = plan.config.stages.task
     rng = np.random.default_rng([plan.config.seed, 2])
-    keep = np.arange(len(part.rows))
-    if settings.rows is not None and settings.rows < len(keep):
-        keep = np.sort(rng.permutation(len(keep))[: settings.rows])
-    rows = [part.rows.select(keep)]
-    targets = [
-        part.targets[keep]
-        if isinstance(part.targets, np.ndarray)
-        else [part.targets[i] for i in keep]
-    ]
+    keep = _drawn(plan, len(part.rows), settings.rows)
+    first = _chosen(part, keep)
+    rows, targets = [first.rows], [first.targets]
     for _ in range(settings.augment):
         spelt = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
         for field in plan.task.span_fields:
@@ -384,9 +381,22 @@ def _limit_and_augment(
         limits = check_lengths(made.lengths.tolist(), plan.backbone, plan.is_isolated)
         fine = [i for i, (a, b) in enumerate(zip(made.errors, limits, strict=True)) if not (a or b)]
         rows.append(made.select(fine))
-        first = targets[0]
-        targets.append(first[fine] if isinstance(first, np.ndarray) else [first[i] for i in fine])
+        targets.append(_chosen(first, np.array(fine, dtype=np.int64)).targets)
     return PartData(_joined(rows), _joined_targets(targets))
+
+
+def _drawn(plan: Plan, count: int, most: int | None) -> np.ndarray:
+    """Return the sorted indices of at most `most` of `count` rows, by the seed."""
+    if most is None or most >= count:
+        return np.arange(count)
+    rng = np.random.default_rng([plan.config.seed, 4])
+    return np.sort(rng.permutation(count)[:most])
+
+
+def _chosen(part: PartData, keep: np.ndarray) -> PartData:
+    if isinstance(part.targets, np.ndarray):
+        return PartData(part.rows.select(keep), part.targets[keep])
+    return PartData(part.rows.select(keep), [part.targets[i] for i in keep])
 
 
 def _joined(rows: list[Rows]) -> Rows:

@@ -15,7 +15,7 @@ from taglm_core.training.config import PRESETS, RunConfig
 
 
 def read_run_file(path: str | Path) -> dict[str, Any]:
-    """Read a run's YAML.
+    """Read a run's YAML; files that it names are relative to its own folder.
 
     Raises:
         ConfigError: when there is no such file, or it is no mapping.
@@ -28,7 +28,20 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: a run file is a mapping that begins with 'task:'.")
+    _anchor(loaded.get("data"), Path(path).parent)
     return loaded
+
+
+def _anchor(data: Any, folder: Path) -> None:
+    """Make the file names in `data` relative to the working directory; wrong kinds are left."""
+    if not isinstance(data, dict):
+        return
+    domain, split = data.get("domain"), data.get("split")
+    named = [(data, "file"), (split, "file")]
+    named += [(domain, tag) for tag in domain] if isinstance(domain, dict) else []
+    for held, key in named:
+        if isinstance(held, dict) and isinstance(held.get(key), str):
+            held[key] = str(folder / held[key])
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import taglm_core.plugins.hookspecs as hookspecs
 
 ROOT = Path(__file__).parents[2]

@@ -46,7 +46,7 @@ def test_the_same_settings_return_the_finished_run(finished, taglm, run_file):
     assert "--out" in other.err
 
 
-@pytest.mark.parametrize("ending", ["tsv", "parquet", "jsonl", "csv.gz", "smi"])
+@pytest.mark.parametrize("ending", ["tsv", "parquet", "jsonl", "csv.gz"])
 def test_predictions_in_every_format(ending, finished, taglm, tmp_path):
     """Each format can be read and written; a row that cannot be predicted is kept."""
     source = tmp_path / "in.smi"
@@ -57,12 +57,22 @@ def test_predictions_in_every_format(ending, finished, taglm, tmp_path):
     assert "1 could not be predicted" in done.err
     assert "row 2" in done.err
     back = tmp_path / "back.csv"
-    if ending != "smi":
-        again = taglm("predict", finished, "-i", out, "-o", back, "--overwrite-column")
-        assert again.code == 0, again.err
-        rows = list(csv.DictReader(back.open()))
-        assert [bool(row["Sol"]) for row in rows] == [True, False, True]
-        assert [row["name"] for row in rows] == ["ethanol", "bad", "benzene"]
+    again = taglm("predict", finished, "-i", out, "-o", back, "--overwrite-column")
+    assert again.code == 0, again.err
+    rows = list(csv.DictReader(back.open()))
+    assert [bool(row["Sol"]) for row in rows] == [True, False, True]
+    assert [row["name"] for row in rows] == ["ethanol", "bad", "benzene"]
+
+
+def test_an_output_that_cannot_hold_predictions_is_refused_at_once(finished, taglm, tmp_path):
+    """A .smi file has no columns for predictions; an unknown ending no format."""
+    source = tmp_path / "in.smi"
+    source.write_text("CCO ethanol\n")
+    for ending in ("smi", "xlsx"):
+        done = taglm("predict", finished, "-i", source, "-o", tmp_path / f"out.{ending}")
+        assert done.code == 1
+        assert "csv" in done.err
+        assert not (tmp_path / f"out.{ending}").exists()
 
 
 def test_the_plan_alone(taglm, run_file, tmp_path):

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import attrs
 import typer
 
 from taglm_core.data.columns import find_column, parse_classes, parse_numbers
@@ -17,20 +16,12 @@ from taglm_core.plugins.resolved import ResolvedTask, resolve_task
 from taglm_core.specs import Classification, Domain, Regression
 from taglm_core.specs.reference import resolve
 from taglm_studies import findings
+from taglm_studies.fields import Field, known_fields, task_fields
 
 app = typer.Typer(no_args_is_help=True)
 
 _PART_COLUMNS = ("part", "partition")
 _MOST_CLASSES = 10
-
-
-@attrs.frozen
-class _Field:
-    """A field of the data and the columns that hold it."""
-
-    name: str
-    columns: tuple[str, ...]
-    domain: Registered[Domain] | None
 
 
 def check_file(
@@ -67,9 +58,9 @@ def check_file(
     if task is not None:
         found = registry.tasks.get(task)
         resolved = resolve_task(found.spec, found.source.name, registry)
-        fields = _task_fields(table, resolved, mapping)
+        fields = task_fields(table, resolved, mapping)
     else:
-        fields = _known_fields(table, registry, mapping, targets, notes)
+        fields = known_fields(table, registry, mapping, targets, notes)
     report: dict[str, Any] = {
         "file": table.source,
         "rows": table.num_rows,
@@ -102,67 +93,8 @@ def check_file(
     return report
 
 
-def _task_fields(table: Table, task: ResolvedTask, mapping: Mapping[str, str]) -> list[_Field]:
-    found = []
-    wording = task.wording
-    names = dict.fromkeys([*task.span_fields, *wording.text_fields, *wording.tag_columns])
-    for name in names:
-        domain = task.domain_of_field(name)
-        found.append(_field(table, name, domain, mapping))
-    return found
-
-
-def _field(
-    table: Table, name: str, domain: Registered[Domain] | None, mapping: Mapping[str, str]
-) -> _Field:
-    spec = domain.spec if domain is not None and domain.spec.field == name else None
-    wanted = spec.columns if spec is not None and spec.columns else (name,)
-    aliases = spec.aliases if spec is not None and not spec.columns else ()
-    columns = [find_column(table.columns, one, aliases, mapping, table.source) for one in wanted]
-    return _Field(name, tuple(columns), domain)
-
-
-def _known_fields(
-    table: Table,
-    registry: Registry,
-    mapping: Mapping[str, str],
-    targets: Sequence[str],
-    notes: list[str],
-) -> list[_Field]:
-    """Find the columns of all registered domains, and further fields that the mapping names.
-
-    A column that several domains claim is left out.
-    """
-    claims: dict[tuple[str, ...], list[_Field]] = {}
-    for domain in registry.domains:
-        try:
-            field = _field(table, domain.spec.field, domain, mapping)
-        except DataError:
-            if domain.spec.field in mapping:
-                raise
-            continue
-        claims.setdefault(field.columns, []).append(field)
-    found = []
-    for columns, fields in claims.items():
-        if len(fields) > 1:
-            names = ", ".join(field.domain.name for field in fields if field.domain is not None)
-            notes.append(f"column {columns[0]} fits several domains ({names}); give --task")
-        else:
-            found += fields
-    named = {domain.spec.field for domain in registry.domains} | {"split", *targets}
-    found += [_field(table, name, None, mapping) for name in mapping if name not in named]
-    if not found:
-        known = ", ".join(sorted({domain.spec.field for domain in registry.domains})) or "none"
-        raise DataError(
-            f"{table.source}: no column of a known field (fields: {known}). Columns: "
-            f"{', '.join(table.columns)}. Name the task with --task, or a column with "
-            "--column FIELD=NAME."
-        )
-    return found
-
-
 def _check_fields(
-    table: Table, fields: Sequence[_Field], report: dict[str, Any]
+    table: Table, fields: Sequence[Field], report: dict[str, Any]
 ) -> tuple[list[Any], list[Any], list[bool]]:
     """Check every field; return exact keys, canonical keys (None: not valid), and empty rows."""
     exact, canonical = [], []

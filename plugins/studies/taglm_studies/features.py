@@ -1,5 +1,6 @@
 """Features of the rows of a task, computed once for each distinct row of a domain."""
 
+import logging
 from collections.abc import Iterator
 
 import attrs
@@ -9,6 +10,8 @@ from taglm_core import Evaluated
 from taglm_core.errors import ShapeError
 
 BLOCK_ROWS = 4096
+
+_log = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -81,7 +84,14 @@ def compute_features(event: Evaluated) -> Features | None:
                 f"task {event.task}: the features of '{field}' have the shape {matrix.shape} for "
                 f"{len(places)} rows; (rows, features) is expected."
             )
-        matrices.append(np.nan_to_num(matrix, copy=False, posinf=0.0, neginf=0.0))
+        is_finite = np.isfinite(matrix)
+        if not is_finite.all():
+            num_bad = matrix.size - int(is_finite.sum())
+            _log.warning(
+                "%s: %d features of '%s' are not finite; taken as 0", event.task, num_bad, field
+            )
+            matrix = np.where(is_finite, matrix, np.float32(0))
+        matrices.append(matrix)
     return Features(tuple(matrices), index)
 
 

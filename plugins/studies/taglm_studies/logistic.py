@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from taglm_studies.features import Features, Fold, sample_rows
 from taglm_studies.outcome import Outcome
 
-MOST_TRAIN_ROWS = 20_000
+MOST_TRAIN_ROWS = 50_000
 # scikit-learn's C, the inverse of the penalty, for features of variance 1
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 _MOST_STEPS = 200

@@ -34,7 +34,7 @@ def references(event: Evaluated) -> Scores:
         than there are says so: `train_rows`, `train_columns`.
     """
     found: Scores = {part: {} for part in event.parts}
-    for name, outcome in _outcomes(event):
+    for name, outcome in outcomes(event):
         for part, prediction in outcome.predictions.items():
             metrics = event.score(event.parts[part].truth, prediction)
             found[part][name] = {**metrics, **outcome.limits}
@@ -46,7 +46,8 @@ def references(event: Evaluated) -> Scores:
     return {part: held for part, held in found.items() if held}
 
 
-def _outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
+def outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
+    """Fit the predictors one after the other and give each with its name."""
     target = event.target
     targets = _as_outputs(event)
     prior = targets["train"].mean(axis=0)  # (outputs,)

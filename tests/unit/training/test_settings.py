@@ -1,9 +1,13 @@
 """Reading settings: YAML, presets, overrides, and every mistake at once."""
 
+from pathlib import Path
+
 import pytest
 
 from taglm_core.errors import ConfigError
 from taglm_core.training.settings import parse_overrides, read_run_file, run_config
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 
 ESOL = """
 task:
@@ -88,3 +92,9 @@ def test_overrides_read_numbers_as_yaml_does_not():
     }
     with pytest.raises(ConfigError, match="key=value"):
         parse_overrides(["nothing"])
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_shipped_run_files_are_read(file):
+    """Every example is a run file without a mistake."""
+    assert run_config(file.name, read_run_file(file)).task.name.lower() == file.stem

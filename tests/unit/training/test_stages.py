@@ -197,3 +197,34 @@ def test_augmented_and_paper_settings_run(toy_registry, toy_backbone, tmp_path):
     _, metrics = go(config, toy_registry, tmp_path / "run")
     stage = metrics["tasks"]["ShareA"]["stages"][-1]
     assert stage["rows"] == 2 * metrics["tasks"]["ShareA"]["splits"]["train"]["rows"]
+
+
+def test_three_stages_with_frozen_domain_tags(toy_registry, toy_backbone, tmp_path):
+    """A cross-domain task trains each domain tag by itself, then leaves both bit-identical."""
+    rows = [f"{w},{n:b},{len(w) + n}" for n, w in enumerate(["abc", "ca", "bbb", "ac"] * 8, 8)]
+    (tmp_path / "pairs.csv").write_text("letters,digits,y\n" + "\n".join(rows) + "\n")
+    store = TagStore()
+    config = run_config(
+        "test",
+        {
+            "task": {
+                "name": "Pair",
+                "template": "<Letters>{letters} and <Digits>{digits} give <Pair>",
+                "target": {"kind": "regression", "columns": ["y"]},
+            },
+            "data": {"file": str(tmp_path / "pairs.csv")},
+            "backbone": str(toy_backbone),
+            "stages": FAST,
+        },
+    )
+    plan, metrics = go(config, toy_registry, tmp_path / "pair", store)
+    stages = metrics["tasks"]["Pair"]["stages"]
+    assert [stage["stage"] for stage in stages] == [1, 1, 3]
+    assert set(stages[-1]["trained"]) == {"<local/Pair>", "head Pair"}
+    artefact = load_artefact(tmp_path / "pair" / "artefact")
+    for item in plan.domains.values():
+        held = store.find(plan.fingerprint.key, item.tag, item.fingerprint)
+        assert torch.equal(held.tensors[f"tag:{item.tag}"], artefact.tensors[f"tag:{item.tag}"])
+    # the same Letters tag serves a task of one domain
+    one, _ = go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "one", store)
+    assert not one.domains["Letters"].is_trained

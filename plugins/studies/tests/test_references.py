@@ -1,0 +1,342 @@
+"""Reference predictors: fitted on train only, scored as the task is, in the task's shapes."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+import taglm_studies
+from taglm_core import Classification, Evaluated, Regression, Text
+from taglm_core.data import metrics
+from taglm_core.errors import ShapeError
+from taglm_core.specs.events import Part
+from taglm_studies import boosting, logistic, nearest
+from taglm_studies.features import compute_features, make_fold, sample_rows
+from taglm_studies.nearest import nearest_rows
+from taglm_studies.ridge import ridge
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+REGRESSION = Regression(names=("a", "b"))
+SIZES = {"train": 300, "valid": 60, "test": 60}
+
+
+def numbers_of(rows):
+    """Give each row the six numbers written in it as features."""
+    return np.array([[float(word) for word in row.split()] for row in rows], dtype=np.float32)
+
+
+def score(truth, prediction):
+    """Score as a task does: shapes must agree."""
+    assert len(truth) == len(prediction)
+    if truth.dtype.kind == "f":
+        assert truth.shape == prediction.shape
+        return {"mae": metrics.mae(truth[:, 0], prediction[:, 0])}
+    if truth.ndim == 2:
+        assert truth.shape == prediction.shape
+        return {"logloss": metrics.logloss(truth[:, 0], np.eye(2)[truth[:, 0]])}
+    assert np.allclose(prediction.sum(axis=1), 1.0)
+    return {
+        "accuracy": metrics.accuracy(truth, prediction),
+        "auroc": metrics.auroc(truth, prediction),
+    }
+
+
+def make_event(target, truth_of, parts=("train", "valid", "test"), fields=("x",), **changes):
+    """Build an event whose truth is a function of the features."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for part in parts:
+        features = {f: rng.poisson(1.0, size=(SIZES[part], 6)) for f in fields}
+        truth = truth_of(np.concatenate(list(features.values()), axis=1), rng)
+        rows = {f: [" ".join(map(str, row)) for row in values] for f, values in features.items()}
+        made[part] = Part(fields=rows, truth=truth, prediction=truth)
+    return event_of(
+        made, **{"target": target, "features": dict.fromkeys(fields, numbers_of)} | changes
+    )
+
+
+def event_of(parts, **changes):
+    """Build an event of given parts."""
+    values = {
+        "task": "toy",
+        "target": REGRESSION,
+        "parts": parts,
+        "features": {"x": numbers_of},
+        "score": score,
+        "seed": 3,
+        "folder": Path(),
+    }
+    return Evaluated(**values | changes)
+
+
+def part_of(rows, truth=None):
+    """Build a part with one field; its truth is 0 when not given."""
+    truth = np.zeros((len(rows), 1)) if truth is None else truth
+    return Part(fields={"x": rows}, truth=truth, prediction=truth)
+
+
+def linear(x, rng):
+    """Return two targets, the second constant in its first column."""
+    weights = np.arange(x.shape[1])
+    return np.stack([x @ weights + rng.normal(size=len(x)) * 0.1, x[:, 0] * 100.0], axis=1)
+
+
+def run(event):
+    """Call the hook and return its references."""
+    result = taglm_studies.on_evaluated(event)
+    assert list(result) == ["references"]
+    return result["references"]
+
+
+def test_importing_the_plugin_is_cheap():
+    """Starting the program must not cost scikit-learn."""
+    code = (
+        "import sys, taglm_studies; taglm_studies.register_commands(); "
+        "assert not {'numpy', 'sklearn', 'scipy', 'typer'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_entry_point_and_version():
+    """The distribution names the module that holds the hooks."""
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    project = tomllib.loads(text)["project"]
+    assert project["entry-points"]["taglm"] == {"studies": "taglm_studies"}
+    assert project["version"] == taglm_studies.__version__
+
+
+def test_regression_references():
+    """All four, on the parts they belong to, better than the mean where the data are linear."""
+    found = run(make_event(REGRESSION, linear))
+    assert set(found["test"]) == {"mean", "nearest", "ridge", "boosting"}
+    assert set(found["valid"]) == set(found["test"])
+    assert set(found["train"]) == {"mean", "ridge", "boosting"}
+    errors = {name: held["mae"] for name, held in found["test"].items()}
+    assert errors["ridge"] < 0.15
+    assert errors["ridge"] < errors["boosting"] < errors["mean"]
+    assert errors["nearest"] < errors["mean"]
+    assert all(set(held) == {"mae"} for held in found["test"].values())
+
+
+def test_references_are_deterministic():
+    """The same seed gives the same numbers."""
+    event = make_event(REGRESSION, linear)
+    assert run(event) == run(event)
+
+
+def test_test_part_is_only_scored():
+    """Changing the truth of the test part may not change a prediction."""
+    event = make_event(REGRESSION, linear)
+    seen = []
+
+    def record(truth, prediction):
+        seen.append(prediction)
+        return {}
+
+    def predictions(truth):
+        test = part_of(event.parts["test"].fields["x"], truth)
+        seen.clear()
+        run(event_of({**event.parts, "test": test}, score=record))
+        return list(seen)
+
+    first = predictions(event.parts["test"].truth)
+    second = predictions(event.parts["test"].truth * 7 + 5)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_features_only_the_mean():
+    """A text domain has no features."""
+    found = run(make_event(REGRESSION, linear, features={}))
+    assert {name for held in found.values() for name in held} == {"mean"}
+
+
+def test_text_and_missing_train_give_nothing():
+    """There is nothing to fit."""
+    assert taglm_studies.on_evaluated(make_event(Text(), linear)) is None
+    assert taglm_studies.on_evaluated(make_event(REGRESSION, linear, parts=("test",))) is None
+
+
+@pytest.mark.parametrize("parts", [("train",), ("train", "test")])
+def test_a_missing_valid_part_is_replaced_by_a_tenth_of_train(parts):
+    """Strengths and early stopping need rows that were not fitted."""
+    found = run(make_event(REGRESSION, linear, parts=parts))
+    assert set(found) == set(parts)
+    assert found["train"]["ridge"]["mae"] < 0.2
+
+
+def test_several_fields_are_joined():
+    """Each field adds its features."""
+    found = run(make_event(REGRESSION, linear, fields=("x", "y")))
+    assert found["test"]["ridge"]["mae"] < 0.2
+    assert found["test"]["nearest"]["mae"] < found["test"]["mean"]["mae"]
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_classification_references(num_classes):
+    """Probabilities for every class that the target names, also one that train has not."""
+
+    def truth(x, rng):
+        return np.minimum(x[:, 0], num_classes - 1)
+
+    names = tuple(f"c{k}" for k in range(num_classes + 1))
+    found = run(make_event(Classification(names="c", classes=names), truth))
+    assert set(found["test"]) == {"mean", "nearest", "ridge", "boosting"}
+    assert found["test"]["ridge"]["accuracy"] > found["test"]["mean"]["accuracy"] + 0.1
+    assert found["test"]["boosting"]["accuracy"] > 0.9
+    assert found["test"]["mean"]["auroc"] == 0.5
+
+
+def test_classes_of_valid_that_train_has_not():
+    """They cannot be fitted and may not end the run."""
+    event = make_event(
+        Classification(names="c", classes=("a", "b", "c")), lambda x, rng: np.minimum(x[:, 0], 1)
+    )
+    event.parts["valid"].truth[:] = 2
+    assert run(event)["test"]["boosting"]["accuracy"] > 0.9
+
+
+def test_one_class_alone_leaves_mean_and_nearest(caplog):
+    """Nothing can be fitted to constant classes."""
+    event = make_event(
+        Classification(names="c", classes=("a", "b")), lambda x, rng: np.zeros(len(x), int)
+    )
+    assert set(run(event)["test"]) == {"mean", "nearest"}
+    assert "one class only" in caplog.text
+
+
+def test_multi_label_references():
+    """Each label is a problem of its own; one that never varies keeps its value."""
+    found = {}
+
+    def keep(truth, prediction):
+        found[len(found)] = (truth, prediction)
+        return {"x": 1.0}
+
+    def truth(x, rng):
+        return np.stack([x[:, 0] > 0, x[:, 1] > 1, np.ones(len(x))], axis=1).astype(int)
+
+    target = Classification(names=("p", "q", "r"), multi_label=True)
+    result = run(make_event(target, truth, score=keep))
+    assert set(result["test"]) == {"mean", "nearest", "ridge", "boosting"}
+    for true, prediction in found.values():
+        assert prediction.shape == true.shape
+        assert prediction[:, 2].tolist() == [1.0] * len(true)
+    true, prediction = found[len(found) - 1]
+    assert ((prediction > 0.5) == true).mean() > 0.95
+
+
+def test_bounds_are_stated(monkeypatch, caplog):
+    """A predictor fitted on a part of the data says so beside its scores and in the log."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(nearest, "MOST_TRAIN_ROWS", 100)
+    monkeypatch.setattr(boosting, "FREE_CELLS", 0)
+    monkeypatch.setattr(boosting, "MOST_COLUMNS", 4)
+    monkeypatch.setattr(boosting, "FEWEST_COLUMNS", 4)
+    monkeypatch.setattr(boosting, "MOST_CELLS", 4 * 200)
+    found = run(make_event(REGRESSION, linear))
+    assert found["test"]["nearest"]["train_rows"] == 100
+    assert found["test"]["boosting"]["train_rows"] == 200
+    assert found["train"]["boosting"]["train_columns"] == 4
+    assert "train_rows" not in found["test"]["ridge"]
+    assert "'nearest' was fitted on a part of the data: train_rows 100" in caplog.text
+
+
+def test_logistic_bound_is_stated(monkeypatch):
+    """Logistic regression takes rows up to a bound."""
+    monkeypatch.setattr(logistic, "MOST_TRAIN_ROWS", 100)
+    target = Classification(names="c", classes=("a", "b"))
+    found = run(make_event(target, lambda x, rng: np.minimum(x[:, 0], 1)))
+    assert found["test"]["ridge"]["train_rows"] == 100
+
+
+def test_boosting_keeps_the_columns_that_matter(monkeypatch):
+    """Left-out columns are those that go with the target least."""
+    monkeypatch.setattr(boosting, "FREE_CELLS", 0)
+    monkeypatch.setattr(boosting, "MOST_COLUMNS", 1)
+    monkeypatch.setattr(boosting, "FEWEST_COLUMNS", 1)
+    event = make_event(Regression(names="y"), lambda x, rng: x[:, 4:5] * 2.0)
+    assert run(event)["test"]["boosting"]["mae"] < 0.05
+
+
+def test_features_are_computed_once_for_each_distinct_row():
+    """A drug may stand in thousands of pairs."""
+    calls = []
+
+    def count(rows):
+        calls.extend(rows)
+        return np.ones((len(rows), 2), np.float32)
+
+    part = part_of(["a", "b", "a"])
+    event = event_of({"train": part, "test": part}, features={"x": count})
+    features = compute_features(event)
+    assert calls == ["a", "b"]
+    assert features.index["test"].tolist() == [[0], [1], [0]]
+    assert features.of("test", slice(0, 3)).shape == (3, 2)
+
+
+def test_features_that_are_not_finite_are_counted(caplog):
+    """A descriptor may fail for some molecules; the feature function's own array is left alone."""
+    made = np.array([[1.0, np.nan], [np.inf, 2.0]], np.float32)
+    event = event_of({"train": part_of(["a", "b"])}, features={"x": lambda rows: made})
+    assert compute_features(event).matrices[0].tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    assert "2 features of 'x' are not finite" in caplog.text
+    assert np.isnan(made[0, 1])
+
+
+def test_wrong_number_of_features_is_explained():
+    """The message names task, field and shapes."""
+    event = make_event(REGRESSION, linear, features={"x": lambda rows: np.ones((1, 2))})
+    with pytest.raises(ShapeError, match=r"task toy: the features of 'x' have the shape \(1, 2\)"):
+        compute_features(event)
+
+
+def test_ridge_agrees_with_scikit_learn():
+    """The normal equations give the minimum of the same cost."""
+    event = make_event(Regression(names="y"), lambda x, rng: linear(x, rng)[:, :1])
+    features = compute_features(event)
+    truth = {part: held.truth for part, held in event.parts.items()}
+    made = ridge(features, truth, make_fold(300, 60, 0)).predictions["test"]
+    x = features.of("train", slice(0, 300)).astype(float)
+    centred = x - x.mean(axis=0)
+    costs = []
+    for strength in (1e-4, 1e-3, 1e-2):
+        alpha = strength * np.square(centred).sum() / 6
+        model = Ridge(alpha=alpha).fit(x, truth["train"])
+        costs.append(np.abs(model.predict(features.of("test", slice(0, 60))) - made[:, 0]).max())
+    assert min(costs) < 1e-2
+
+
+def test_nearest_is_the_most_similar_row():
+    """Agrees with the definition, for Tanimoto and for the cosine."""
+    rng = np.random.default_rng(1)
+    for shift in (0, -1):
+        values = {
+            part: rng.poisson(1.0, (n, 6)) + shift for part, n in (("train", 40), ("test", 9))
+        }
+        rows = {part: [" ".join(map(str, row)) for row in v] for part, v in values.items()}
+        event = event_of({part: part_of(held) for part, held in rows.items()})
+        found = nearest_rows(compute_features(event), np.arange(40.0)[:, None], 0)
+        a, b = values["test"].astype(float), values["train"].astype(float)
+        dot = a @ b.T
+        squares = np.square(a).sum(1)[:, None], np.square(b).sum(1)[None]
+        if shift:
+            wanted = dot / np.sqrt(squares[0] * squares[1])
+        else:
+            wanted = dot / (squares[0] + squares[1] - dot)
+        chosen = found.predictions["test"][:, 0].astype(int)
+        np.testing.assert_allclose(wanted[np.arange(9), chosen], wanted.max(axis=1), rtol=1e-5)
+
+
+def test_sample_rows():
+    """In order, without repetition, the same for the same seed."""
+    assert sample_rows(3, 5, 0).tolist() == [0, 1, 2]
+    chosen = sample_rows(100, 10, 1)
+    assert len(set(chosen.tolist())) == 10
+    assert chosen.tolist() == sorted(chosen.tolist()) == sample_rows(100, 10, 1).tolist()
+    assert chosen.tolist() != sample_rows(100, 10, 2).tolist()
