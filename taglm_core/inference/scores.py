@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,6 @@ def _pairs(task: ResolvedTask, truth: Any, prediction: Any) -> list[tuple[str, A
     return [(task.name, truth, prediction)]
 
 
-def is_better(task: ResolvedTask, value: float, other: float) -> bool:
-    """Say whether one value of the task's first metric beats another."""
-    return value > other if task.metrics[0].greater_is_better else value < other
-
-
 def as_cost(task: ResolvedTask, metrics: dict[str, float]) -> float:
     """Return the task's first metric such that lower is better; undefined is worst."""
     value = metrics[task.metrics[0].name]
@@ -75,8 +70,3 @@ def scorer(task: ResolvedTask) -> Callable[[Any, Any], dict[str, float]]:
 def rounded(metrics: dict[str, float], digits: int = 6) -> dict[str, float | None]:
     """Return metrics for JSON: rounded, None where undefined."""
     return {k: None if math.isnan(v) else round(v, digits) for k, v in metrics.items()}
-
-
-def shown(names: Sequence[str], metrics: dict[str, Any]) -> str:
-    """Return metrics for one line of a log."""
-    return ", ".join(f"{n} {metrics[n]:.4g}" for n in names if metrics.get(n) is not None)

@@ -148,11 +148,6 @@ class Registry:
         found: Names[Any] = getattr(self, f"{kind}s")
         return found
 
-    def domain_of_field(self, field: str) -> Registered[Domain] | None:
-        """Return the domain that declares this field, when exactly one does."""
-        found = [item for item in self.domains if item.spec.field == field]
-        return found[0] if len(found) == 1 else None
-
     def send(self, event_hook: str, event: Any) -> list[tuple[PluginSource, Any]]:
         """Call an event hook of each plugin by itself; a failure is recorded, not raised.
 

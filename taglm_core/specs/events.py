@@ -33,8 +33,9 @@ class Part:
     truth: "np.ndarray"
     """float `(rows, targets)` in the user's units, or int `(rows,)` class indices
     (`(rows, labels)` when multi-label)."""
-    prediction: "np.ndarray"
-    """Same shape for regression; float `(rows, classes)` probabilities for classes."""
+    prediction: "np.ndarray | None"
+    """Same shape for regression; float `(rows, classes)` probabilities for classes. None for the
+    train part, whose rows are not all predicted."""
 
 
 @attrs.frozen(kw_only=True)

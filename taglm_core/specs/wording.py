@@ -114,12 +114,6 @@ class Wording:
         last = self.parts[-1]
         return last if isinstance(last, OutputPart) else None
 
-    @property
-    def before_function(self) -> tuple[Part, ...]:
-        """The parts before the function tag."""
-        index = next(i for i, part in enumerate(self.parts) if isinstance(part, FunctionPart))
-        return self.parts[:index]
-
 
 @attrs.frozen
 class _Token:

@@ -19,7 +19,7 @@ from taglm_core.specs.reference import resolve
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.plan import Plan
 
-_MOST_TRAIN_SCORED = 4000
+_MOST_TRAIN_SCORED = 2000
 """Training rows whose score is a diagnostic only."""
 
 
@@ -60,7 +60,7 @@ def evaluate_run(
         spans = {field: [fields[field][i] for i in fine] for field in task.span_fields}
         events[part] = Part(fields=spans, truth=truth, prediction=prediction)
     if task.is_numeric:
-        _add_references(plan, folder, splits, _whole_train(plan, events))
+        _add_references(plan, folder, splits, {**events, "train": _whole_train(plan)})
     facts = {
         "target": _target_facts(plan),
         "source": rows.source,
@@ -96,13 +96,11 @@ def _sampled(indices: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(rng.permutation(indices)[:_MOST_TRAIN_SCORED])
 
 
-def _whole_train(plan: Plan, events: Mapping[str, Part]) -> dict[str, Part]:
-    """Give reference predictors every training row, not only the scored ones."""
+def _whole_train(plan: Plan) -> Part:
+    """Return every training row, so that reference predictors are fitted on all of them."""
     chosen = plan.rows.of_part("train")
     fields = {f: [plan.rows.fields[f][i] for i in chosen] for f in plan.task.span_fields}
-    truth = plan.rows.targets[chosen]
-    whole = Part(fields=fields, truth=truth, prediction=events["train"].prediction)
-    return {**events, "train": whole}
+    return Part(fields=fields, truth=plan.rows.targets[chosen], prediction=None)
 
 
 def _add_references(
