@@ -208,3 +208,19 @@ def test_no_run_to_predict_with(taglm, tmp_path, molecules_csv):
     done = taglm("predict", tmp_path, "-i", molecules_csv, "-o", tmp_path / "out.csv")
     assert done.code == 1
     assert "holds no artefact" in done.err
+
+
+def test_a_fresh_process_repeats_the_predictions_of_the_run(finished, tmp_path):
+    """What the artefact predicts elsewhere is what the run has written."""
+    import subprocess
+    import sys
+
+    written = list(csv.DictReader((finished / "predictions" / "test.csv").open()))
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("smiles\n" + "\n".join(row["smiles"] for row in written) + "\n")
+    words = ["predict", finished, "--input", source, "--output", out]
+    program = [sys.executable, "-m", "taglm_core.cli.main", *map(str, words)]
+    subprocess.run(program, check=True, capture_output=True)
+    again = list(csv.DictReader(out.open()))
+    for before, after in zip(written, again, strict=True):
+        assert float(after["Sol"]) == pytest.approx(float(before["Sol"]), abs=1e-5)
