@@ -78,6 +78,7 @@ class BarProgress:
             disable=not errors.is_terminal,
         )
         self._task: TaskID | None = None
+        self._note = ""
 
     def start(self, description: str, total: int | None) -> None:
         """Begin a bar."""
@@ -88,8 +89,12 @@ class BarProgress:
 
     def advance(self, done: int, note: str = "") -> None:
         """Set the bar."""
-        if self._task is not None:
-            self._bars.update(self._task, completed=done, note=note)
+        if self._task is None:
+            return
+        self._bars.update(self._task, completed=done, note=note)
+        if note != self._note and not errors.is_terminal:
+            errors.print(f"  {done}/{self._bars.tasks[self._task].total:.0f}: {note}", markup=False)
+        self._note = note
 
     def finish(self) -> None:
         """End the bar."""

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from taglm_studies.features import BLOCK_ROWS, Features, Fold, sample_rows
 from taglm_studies.outcome import Outcome
@@ -29,6 +30,9 @@ FEWEST_TREES = 50
 _MOST_JUDGING_ROWS = 10_000
 _LEARNING_RATE = 0.2
 _PATIENCE = 20
+# Threads wait for each other many times a tree. With little to do between, and another program on
+# the same cores, that took nine times as long as one thread.
+_CELLS_FOR_THREADS = 10_000_000
 
 
 def boost_numbers(
@@ -166,7 +170,8 @@ def _fit(model: Any, features: Features, truth: dict[str, np.ndarray], work: _Wo
     model.set_params(max_bins=_num_bins(rows))
     judge = features.of(work.part, work.judge, work.columns)
     judged = truth[work.part][work.judge]
-    model.fit(rows, truth["train"][work.fit], X_val=judge, y_val=judged)
+    with _threads(work):
+        model.fit(rows, truth["train"][work.fit], X_val=judge, y_val=judged)
 
 
 def _num_bins(rows: np.ndarray) -> int:
@@ -176,9 +181,16 @@ def _num_bins(rows: np.ndarray) -> int:
     return int(min(max(rows.max() - rows.min() + 1, 2), 255))
 
 
+def _threads(work: _Work) -> threadpool_limits:
+    """Use one thread for a small fit, and for others as many as are allowed already."""
+    is_small = len(work.fit) * len(work.columns) < _CELLS_FOR_THREADS
+    return threadpool_limits(1 if is_small else None, user_api="openmp")
+
+
 def _predict(
     predict: Callable[[np.ndarray], np.ndarray], features: Features, part: str, work: _Work
 ) -> np.ndarray:
     """Predict a part block by block: `(rows,)` or `(rows, classes)`."""
-    blocks = [predict(block) for _, block in features.blocks(part, work.columns)]
+    with _threads(work):
+        blocks = [predict(block) for _, block in features.blocks(part, work.columns)]
     return np.concatenate(blocks)
