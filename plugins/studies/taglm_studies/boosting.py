@@ -3,6 +3,9 @@
 The bounds were measured on QED from Morgan counts (2,048 columns): the 512 columns that go with the
 target best are as good as all of them in a sixth of the time, and for the same work 90,000 rows
 with 256 columns beat 30,000 rows with 1,024.
+
+Trees are grown by one thread: threads wait for each other many times a tree, and beside another
+program on the same two cores two of them took two to nine times as long as one.
 """
 
 from collections.abc import Callable
@@ -30,9 +33,6 @@ FEWEST_TREES = 50
 _MOST_JUDGING_ROWS = 10_000
 _LEARNING_RATE = 0.2
 _PATIENCE = 20
-# Threads wait for each other many times a tree. With little to do between, and another program on
-# the same cores, that took nine times as long as one thread.
-_CELLS_FOR_THREADS = 10_000_000
 
 
 def boost_numbers(
@@ -170,7 +170,7 @@ def _fit(model: Any, features: Features, truth: dict[str, np.ndarray], work: _Wo
     model.set_params(max_bins=_num_bins(rows))
     judge = features.of(work.part, work.judge, work.columns)
     judged = truth[work.part][work.judge]
-    with _threads(work):
+    with threadpool_limits(1, user_api="openmp"):
         model.fit(rows, truth["train"][work.fit], X_val=judge, y_val=judged)
 
 
@@ -181,16 +181,10 @@ def _num_bins(rows: np.ndarray) -> int:
     return int(min(max(rows.max() - rows.min() + 1, 2), 255))
 
 
-def _threads(work: _Work) -> threadpool_limits:
-    """Use one thread for a small fit, and for others as many as are allowed already."""
-    is_small = len(work.fit) * len(work.columns) < _CELLS_FOR_THREADS
-    return threadpool_limits(1 if is_small else None, user_api="openmp")
-
-
 def _predict(
     predict: Callable[[np.ndarray], np.ndarray], features: Features, part: str, work: _Work
 ) -> np.ndarray:
     """Predict a part block by block: `(rows,)` or `(rows, classes)`."""
-    with _threads(work):
+    with threadpool_limits(1, user_api="openmp"):
         blocks = [predict(block) for _, block in features.blocks(part, work.columns)]
     return np.concatenate(blocks)

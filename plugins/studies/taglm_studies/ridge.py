@@ -79,7 +79,9 @@ def _solutions(products: np.ndarray, crossed: np.ndarray) -> Iterator[np.ndarray
         size = max(float(np.diag(matrix).mean()), 1e-30)
         for strength in STRENGTHS:
             penalised = matrix + np.diag(np.full(len(matrix), strength * size))
-            solved = scipy.linalg.solve(
-                penalised, crossed / divisor[:, None], assume_a="pos", overwrite_a=True
-            )
+            try:
+                factor = scipy.linalg.cho_factor(penalised, overwrite_a=True)
+            except np.linalg.LinAlgError:  # rounding outweighs so weak a penalty
+                continue
+            solved = scipy.linalg.cho_solve(factor, crossed / divisor[:, None])
             yield (solved / divisor[:, None]).astype(np.float32)

@@ -312,6 +312,16 @@ def test_ridge_agrees_with_scikit_learn():
     assert min(costs) < 1e-2
 
 
+def test_ridge_of_few_distinct_rows_and_many_features():
+    """Drug-target pairs repeat a few drugs; rounding may then outweigh the weakest penalties."""
+    rng = np.random.default_rng(0)
+    values = rng.poisson(0.1, (10, 300)).astype(np.float32) * 1000
+    rows = {part: [str(i) for i in rng.integers(10, size=n)] for part, n in SIZES.items()}
+    parts = {p: part_of(held, np.array([[float(r)] for r in held])) for p, held in rows.items()}
+    event = event_of(parts, features={"x": lambda rows: values[[int(row) for row in rows]]})
+    assert run(event)["test"]["ridge"]["mae"] < 0.1
+
+
 def test_nearest_is_the_most_similar_row():
     """Agrees with the definition, for Tanimoto and for the cosine."""
     rng = np.random.default_rng(1)
