@@ -18,13 +18,10 @@ import numpy as np
 import torch
 
 from taglm_core.model.prefix import PrefixStore
-from taglm_core.model.symbols import symbol_rows
-from taglm_core.model.tagged import TaggedModel
-from taglm_core.model.tags import initial_tag
 from taglm_core.plugins import load_registry
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plan
-from taglm_core.training.run import build_task_model
+from taglm_core.training.run import build_task_model, untrained_model
 from taglm_core.training.settings import run_config
 from taglm_core.training.task_stage import PartData, TaskObjective
 
@@ -81,13 +78,9 @@ def main() -> None:
 
 def untrained(plan):  # noqa: ANN001, ANN201 - a script's own step
     """Return the task model with untrained tags, the function tag and head to be trained."""
-    model = TaggedModel(plan.backbone)
-    for item in plan.domains.values():
-        model.add_table(item.domain.name, symbol_rows(plan.backbone, item.encoder.spellings))
-        model.add_tag(item.tag, initial_tag(plan.backbone, item.tag, 10, "vocabulary", 0))
+    model = untrained_model(plan)
     task_model = build_task_model(plan, model)
-    tag = model.tags[plan.task.function_tag]
-    model.train_only([tag, *task_model.head.parameters()])
+    model.train_only([model.tags[plan.task.function_tag], *task_model.head.parameters()])
     return task_model
 
 

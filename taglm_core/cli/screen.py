@@ -24,12 +24,13 @@ results = Console(highlight=False, soft_wrap=True)
 
 
 def set_up_logging(is_debug: bool) -> None:
-    """Send log records of taglm to stderr, once."""
+    """Send log records of taglm and its plugins to stderr, once."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("taglm_core")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if is_debug else logging.INFO)
+    handler.addFilter(lambda record: record.name.startswith("taglm_") or record.levelno > 20)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if is_debug else logging.INFO)
 
 
 def print_json(content: Any) -> None:

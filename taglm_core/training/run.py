@@ -22,7 +22,7 @@ from taglm_core.model.tags import initial_tag
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
 from taglm_core.specs import Regression, RunFinished, StageStarted
 from taglm_core.specs.reference import resolve
-from taglm_core.store.artefact import save_artefact
+from taglm_core.store.artefact import Artefact, save_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig
@@ -54,18 +54,16 @@ def execute(plan: Plan, folder: RunFolder, store: TagStore, progress: Progress) 
     """
     began = time.monotonic()
     torch.manual_seed(plan.config.seed)
-    model = TaggedModel(plan.backbone)
-    for item in plan.domains.values():
-        if item.encoder is not None and item.domain.name not in model.tables:
-            rows = symbol_rows(plan.backbone, tuple(item.encoder.spellings))
-            model.add_table(item.domain.name, rows)
+    model = untrained_model(plan)
+    task_model = build_task_model(plan, model)
+    # every row is assembled before anything is trained, so that a row too long is found at once
+    parts = _assemble_parts(plan, task_model)
     with autocast(plan.precision, plan.backbone.device):
         stages = [
             _domain_stage(plan, item, model, folder, store, progress)
             for item in plan.domains.values()
         ]
-        task_model, stage = _task_stage(plan, model, folder, store, progress)
-        stages.append(stage)
+        stages.append(_task_stage(plan, task_model, parts, folder, store, progress))
         progress.say("evaluating")
         metrics = evaluate_run(plan, task_model, folder)
     task = metrics["tasks"][plan.task.name]
@@ -78,6 +76,35 @@ def execute(plan: Plan, folder: RunFolder, store: TagStore, progress: Progress) 
     return metrics
 
 
+def untrained_model(plan: Plan) -> TaggedModel:
+    """Return a model with symbol tables and domain tags, those of the store or their start."""
+    model = TaggedModel(plan.backbone)
+    settings = plan.config.stages.domain
+    for item in plan.domains.values():
+        name = item.domain.name
+        if item.encoder is not None and name not in model.tables:
+            model.add_table(name, symbol_rows(plan.backbone, tuple(item.encoder.spellings)))
+        rows = initial_tag(
+            plan.backbone, item.tag, settings.tag_length, settings.tag_init, plan.config.seed
+        )
+        model.add_tag(item.tag, rows)
+        if item.stored is not None:
+            _take_stored(item, item.stored, model)
+    return model
+
+
+def _take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
+    """Put a stored domain tag, and its symbol table if it was trained, into the model."""
+    rows = stored.tensors[f"tag:{item.tag}"]
+    if item.tag in model.tags and model.tags[item.tag].shape == rows.shape:
+        model.tags[item.tag].data.copy_(rows)
+    else:
+        model.add_tag(item.tag, rows)
+    table = stored.tensors.get(f"table:{item.domain.name}")
+    if table is not None:
+        model.tables[item.domain.name].data.copy_(table)
+
+
 def _domain_stage(
     plan: Plan,
     item: DomainPlan,
@@ -86,39 +113,22 @@ def _domain_stage(
     store: TagStore,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Put one domain tag into the model, trained now, from the store, or untrained."""
+    """Train one domain tag unless the store holds it or it is to stay untrained."""
     settings = plan.config.stages.domain
     key = plan.fingerprint.key
-    if not item.is_trained:
-        return _ready_domain(plan, item, model)
-    with store.lock(key, item.tag, item.fingerprint):
-        if not settings.fresh:
-            item.stored = store.find(key, item.tag, item.fingerprint)
-        if item.stored is not None:  # another run trained it while this one waited
-            return _ready_domain(plan, item, model)
-        rows = initial_tag(
-            plan.backbone, item.tag, settings.tag_length, settings.tag_init, plan.config.seed
-        )
-        model.add_tag(item.tag, rows)
-        record = _train_domain(plan, item, model, folder, progress)
-        artefact, readme = domain_artefact(plan, item, model, record)
-        store.save(key, item.tag, item.fingerprint, artefact, readme)
-        item.stored = artefact
-    return record
-
-
-def _ready_domain(plan: Plan, item: DomainPlan, model: TaggedModel) -> dict[str, Any]:
+    if item.is_trained:
+        with store.lock(key, item.tag, item.fingerprint):
+            if not settings.fresh:  # another run may have trained it while this one waited
+                item.stored = store.find(key, item.tag, item.fingerprint)
+            if item.stored is None:
+                record = _train_domain(plan, item, model, folder, progress)
+                artefact, readme = domain_artefact(plan, item, model, record)
+                store.save(key, item.tag, item.fingerprint, artefact, readme)
+                item.stored = artefact
+                return record
+        _take_stored(item, item.stored, model)
     if item.stored is None:
-        settings = plan.config.stages.domain
-        rows = initial_tag(
-            plan.backbone, item.tag, settings.tag_length, settings.tag_init, plan.config.seed
-        )
-        model.add_tag(item.tag, rows)
         return {}
-    model.add_tag(item.tag, item.stored.tensors[f"tag:{item.tag}"])
-    table = item.stored.tensors.get(f"table:{item.domain.name}")
-    if table is not None:
-        model.add_table(item.domain.name, table)
     held: dict[str, Any] = item.stored.config["tags"][item.tag]["lineage"]
     return {**held, "from_store": True}
 
@@ -249,16 +259,21 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
 
 
 def _task_stage(
-    plan: Plan, model: TaggedModel, folder: RunFolder, store: TagStore, progress: Progress
-) -> tuple[TaskModel, dict[str, Any]]:
+    plan: Plan,
+    task_model: TaskModel,
+    parts: dict[str, PartData],
+    folder: RunFolder,
+    store: TagStore,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train function tag and head, and the enriched domain tag if asked for."""
     settings = plan.config.stages.task
-    task_model = build_task_model(plan, model)
-    parts = _assemble_parts(plan, task_model)
-    enriched = [t for t in task_model.assembler.tag_of.values() if settings.enrich]
+    model = task_model.model
+    enriched = _start_enriched(plan, task_model)
     if plan.stored_task is not None:
         put_task(plan.stored_task, task_model)
         held = plan.stored_task.config["tags"][plan.task.function_tag]["lineage"]
-        return task_model, {**held, "from_store": True}
+        return {**held, "from_store": True}
     began = time.monotonic()
     if not settings.enrich:
         _keep_prefixes(plan, task_model, parts, progress)
@@ -308,7 +323,18 @@ def _task_stage(
     key = plan.fingerprint.key
     with store.lock(key, plan.task.function_tag, plan.task_fingerprint):
         store.save(key, plan.task.function_tag, plan.task_fingerprint, artefact, readme)
-    return task_model, record
+    return record
+
+
+def _start_enriched(plan: Plan, task_model: TaskModel) -> list[str]:
+    """Give each enriched tag the value of its trained domain tag; return their names."""
+    names = []
+    for written, item in plan.domains.items():
+        name = task_model.assembler.tag_of[written]
+        if name != item.tag:
+            task_model.model.tags[name].data.copy_(task_model.model.tags[item.tag])
+            names.append(name)
+    return names
 
 
 def _task_groups(plan: Plan, task_model: TaskModel, enriched: list[str]) -> list[Group]:
@@ -351,6 +377,7 @@ def _assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
         elif part == "valid":
             keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
             parts[part] = _chosen(parts[part], keep)
+    bad.sort()
     if bad and (data.on_long == "error" and data.on_error == "raise"):
         mend = "Shorten or remove the rows, or leave them out with --on-long keep."
         raise_rows(rows.source, bad, len(rows), mend)
