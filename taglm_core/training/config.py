@@ -168,8 +168,8 @@ class TaskStageConfig:
     """Absolute learning rate of tag and head (paper: 1e-4); None: `tag_lr` and `head_lr`."""
     head: str = "linear"
     """Registered head."""
-    head_lr: float = attrs.field(default=2e-3, validator=_positive)
-    """Learning rate of the head."""
+    head_lr: float = attrs.field(default=1e-4, validator=_positive)
+    """Learning rate of the head; small, since Adam moves every weight by it at each step."""
     head_init: str = attrs.field(default="ridge", validator=one_of("ridge", "mean_embedding"))
     """Start of the head: solved in closed form, or the mean embedding (paper)."""
     ridge_rows: int = attrs.field(default=8000, validator=_positive)
