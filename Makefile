@@ -22,7 +22,8 @@ $(VENV)/.installed: constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproje
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		$(PLUGINS:%=-e plugins/%) -e '.[dev]'
+		-e . $(PLUGINS:%=-e plugins/%)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
 quickstart: setup
