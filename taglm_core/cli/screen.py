@@ -93,7 +93,7 @@ class BarProgress:
         if self._task is None:
             return
         self._bars.update(self._task, completed=done, note=note)
-        if note != self._note and not errors.is_terminal:
+        if note and note != self._note and not errors.is_terminal:
             errors.print(f"  {done}/{self._bars.tasks[self._task].total:.0f}: {note}", markup=False)
         self._note = note
 
