@@ -11,8 +11,7 @@ from taglm_core.data.table import Table
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError
 from taglm_core.inference.columns import prediction_columns, prediction_names
-from taglm_core.model.assembly import Rows
-from taglm_core.model.backbone import check_lengths, load_backbone
+from taglm_core.model.backbone import load_backbone
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
@@ -71,30 +70,17 @@ class Predictor:
         wanted = self._mapping(table, mapping or {})
         raw, _ = read_fields(table, task, wanted)
         fields, errors = canonical_fields(raw, task)
-        rows = self.task_model.assembler.assemble(fields)
-        limits = check_lengths(
-            rows.lengths.tolist(), self.task_model.model.backbone, self.task_model.is_isolated
-        )
-        errors = [a or b or c for a, b, c in zip(errors, rows.errors, limits, strict=True)]
+        rows = self.task_model.assemble(fields)
+        errors = [a or b for a, b in zip(errors, rows.errors, strict=True)]
         good = [i for i, error in enumerate(errors) if error is None]
         columns: dict[str, list[Any]] = {name: [None] * table.num_rows for name in self.names}
         if not good:
             return Predicted(columns, errors, None, good)
-        values = self._values(rows.select(good), on_progress)
+        values = self.task_model.predict(rows.select(good), self.max_tokens, on_progress)
         for name, filled in prediction_columns(task, self.task_model.classes, values).items():
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
         return Predicted(columns, errors, values, good)
-
-    def _values(self, rows: Rows, on_progress: Callable[[int], None] | None) -> Any:
-        target = self.task_model.task.spec.target
-        if isinstance(target, Text):
-            write = self.task_model.write
-            return write(rows, target.max_new_tokens, self.max_tokens, on_progress)
-        states = self.task_model.states(rows, self.max_tokens, on_progress)
-        with torch.no_grad():
-            outputs = self.task_model.outputs(states.to(self.task_model.model.backbone.device))
-        return self.task_model.finish(outputs)
 
     def _mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
         remembered = {

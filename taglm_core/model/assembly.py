@@ -81,6 +81,12 @@ class Rows:
         return len(self.ids)
 
     @property
+    def good(self) -> np.ndarray:
+        """int64: indices of the rows without an error."""
+        fine = [i for i, error in enumerate(self.errors) if error is None]
+        return np.array(fine, dtype=np.int64)
+
+    @property
     def lengths(self) -> np.ndarray:
         """int64 `(rows,)`: tokens of each row."""
         return np.array([len(row) for row in self.ids], dtype=np.int64)

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler, Rows, collate
+from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Encoder, Regression
+from taglm_core.specs import Classification, Encoder, Regression, Text
 
 
 @attrs.define(kw_only=True)
@@ -56,6 +57,13 @@ class TaskModel:
     scaling: Scaling
     classes: tuple[str, ...] = ()
 
+    def assemble(self, fields: Mapping[str, Sequence[Any]], with_output: bool = False) -> Rows:
+        """Assemble rows; one that is too long for the backbone carries that as its error."""
+        rows = self.assembler.assemble(fields, with_output)
+        limits = check_lengths(rows.lengths.tolist(), self.model.backbone, self.is_isolated)
+        errors = [a or b for a, b in zip(rows.errors, limits, strict=True)]
+        return attrs.evolve(rows, errors=errors)
+
     def outputs(self, states: Tensor) -> Tensor:
         """Return standardised outputs or logits: `(batch, hidden)` to `(batch, num_outputs)`."""
         assert self.head is not None, "a text task has no head"
@@ -77,6 +85,20 @@ class TaskModel:
         return (values * self.scaling.std.double() + self.scaling.mean.double()).numpy()
 
     @torch.no_grad()
+    def predict(
+        self,
+        rows: Rows,
+        max_tokens: int = 8192,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Any:
+        """Return predictions of rows without errors: an array as `finish` gives, or texts."""
+        target = self.task.spec.target
+        if isinstance(target, Text):
+            return self.write(rows, target.max_new_tokens, max_tokens, on_progress)
+        states = self.states(rows, max_tokens, on_progress)
+        return self.finish(self.outputs(states.to(self.model.backbone.device)))
+
+    @torch.no_grad()
     def states(
         self,
         rows: Rows,
@@ -89,7 +111,7 @@ class TaskModel:
             fp32 `(rows, hidden)` in the order of the rows; a row with an error reads zero.
         """
         found = torch.zeros(len(rows), self.model.backbone.hidden_size)
-        good = np.array([i for i, e in enumerate(rows.errors) if e is None], dtype=np.int64)
+        good = rows.good
         done = 0
         for batch in batches_by_tokens(rows.lengths[good], max_tokens):
             chosen = good[batch]
@@ -122,7 +144,7 @@ class TaskModel:
         """
         backbone = self.model.backbone
         texts = [""] * len(rows)
-        good = np.array([i for i, e in enumerate(rows.errors) if e is None], dtype=np.int64)
+        good = rows.good
         done = 0
         for indices in batches_by_tokens(rows.lengths[good] + max_new_tokens, max_tokens):
             chosen = good[indices]

@@ -10,10 +10,8 @@ from taglm_core import __version__
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import prediction_columns
 from taglm_core.inference.scores import rounded, score, scorer
-from taglm_core.model.assembly import Rows
-from taglm_core.model.backbone import check_lengths
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.specs import Classification, Evaluated, Regression, Text
+from taglm_core.specs import Classification, Evaluated, Regression
 from taglm_core.specs.events import Part
 from taglm_core.specs.reference import resolve
 from taglm_core.store.runfolder import RunFolder
@@ -43,11 +41,10 @@ def evaluate_run(
         chosen = rows.of_part(part)
         scored = _sampled(chosen, plan.config.seed) if part == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
-        assembled = task_model.assembler.assemble(fields)
-        limits = check_lengths(assembled.lengths.tolist(), plan.backbone, plan.is_isolated)
-        errors = [a or b for a, b in zip(assembled.errors, limits, strict=True)]
-        fine = np.array([i for i, error in enumerate(errors) if error is None], dtype=np.int64)
-        prediction = _predict(plan, task_model, assembled.select(fine), on_progress)
+        assembled = task_model.assemble(fields)
+        fine = assembled.good
+        budget = plan.config.stages.task.batch_tokens
+        prediction = task_model.predict(assembled.select(fine), budget, on_progress)
         if isinstance(rows.targets, np.ndarray):
             truth: Any = rows.targets[scored[fine]]
         else:
@@ -75,17 +72,6 @@ def evaluate_run(
         "seed": plan.config.seed,
         "tasks": {task.name: facts},
     }
-
-
-def _predict(
-    plan: Plan, task_model: TaskModel, rows: Rows, on_progress: Callable[[int], None] | None
-) -> Any:
-    budget = plan.config.stages.task.batch_tokens
-    target = plan.task.spec.target
-    if isinstance(target, Text):
-        return task_model.write(rows, target.max_new_tokens, budget, on_progress)
-    states = task_model.states(rows, budget, on_progress)
-    return task_model.finish(task_model.outputs(states.to(plan.backbone.device)))
 
 
 def _sampled(indices: np.ndarray, seed: int) -> np.ndarray:
@@ -162,9 +148,9 @@ def _write_predictions(
     for name in plan.task.span_fields:
         columns[name] = [rows.fields[name][i] for i in chosen]
     target = plan.task.spec.target
-    if isinstance(target, Regression):
-        columns |= {f"{n}.measured": truth[:, k].tolist() for k, n in enumerate(target.names)}
-    elif isinstance(target, Classification) and target.multi_label:
+    if isinstance(target, Regression) or (
+        isinstance(target, Classification) and target.multi_label
+    ):
         columns |= {f"{n}.measured": truth[:, k].tolist() for k, n in enumerate(target.names)}
     elif isinstance(target, Classification):
         columns["measured"] = [rows.classes[k] for k in truth]

@@ -14,7 +14,6 @@ import torch
 from taglm_core.data.rows import raise_rows
 from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows
-from taglm_core.model.backbone import check_lengths
 from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel, parameter_counts
@@ -365,13 +364,10 @@ def _assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
         )
         if with_output and plan.task.wording.output is not None:
             fields[plan.task.wording.output.field] = targets
-        assembled = task_model.assembler.assemble(fields, with_output)
-        too_long = check_lengths(assembled.lengths.tolist(), plan.backbone, plan.is_isolated)
-        errors = [a or b for a, b in zip(assembled.errors, too_long, strict=True)]
-        good = [i for i, error in enumerate(errors) if error is None]
-        bad += [(rows.numbers[chosen[i]], e) for i, e in enumerate(errors) if e is not None]
-        kept = targets[good] if isinstance(targets, np.ndarray) else [targets[i] for i in good]
-        parts[part] = PartData(assembled.select(good), kept)
+        assembled = task_model.assemble(fields, with_output)
+        good = assembled.good
+        bad += [(rows.numbers[chosen[i]], e) for i, e in enumerate(assembled.errors) if e]
+        parts[part] = _chosen(PartData(assembled, targets), good)
         if part == "train":
             parts[part] = _limit_and_augment(plan, task_model, parts[part], fields, good)
         elif part == "valid":
@@ -389,7 +385,7 @@ def _assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
 
 
 def _limit_and_augment(
-    plan: Plan, task_model: TaskModel, part: PartData, fields: Mapping[str, Any], good: list[int]
+    plan: Plan, task_model: TaskModel, part: PartData, fields: Mapping[str, Any], good: np.ndarray
 ) -> PartData:
     """Draw the training rows asked for, and add other spellings of them."""
     settings = plan.config.stages.task
@@ -404,11 +400,10 @@ def _limit_and_augment(
             if domain is not None and domain.spec.augment is not None:
                 augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
                 spelt[field] = augment(spelt[field], rng)
-        made = task_model.assembler.assemble(spelt, not plan.task.is_numeric)
-        limits = check_lengths(made.lengths.tolist(), plan.backbone, plan.is_isolated)
-        fine = [i for i, (a, b) in enumerate(zip(made.errors, limits, strict=True)) if not (a or b)]
-        rows.append(made.select(fine))
-        targets.append(_chosen(first, np.array(fine, dtype=np.int64)).targets)
+        made = task_model.assemble(spelt, not plan.task.is_numeric)
+        more = _chosen(PartData(made, first.targets), made.good)
+        rows.append(more.rows)
+        targets.append(more.targets)
     return PartData(_joined(rows), _joined_targets(targets))
 
 
