@@ -21,9 +21,10 @@ from taglm_core.model.prefix import PrefixStore
 from taglm_core.plugins import load_registry
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plan
-from taglm_core.training.run import build_task_model, untrained_model
+from taglm_core.training.build import build_task_model, untrained_model
 from taglm_core.training.settings import run_config
-from taglm_core.training.task_stage import PartData, TaskObjective
+from taglm_core.training.parts import PartData
+from taglm_core.training.task_stage import TaskObjective
 
 
 def main() -> None:

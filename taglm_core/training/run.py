@@ -8,32 +8,25 @@ from typing import Any
 
 import attrs
 import numpy as np
-import psutil
 import torch
 
-from taglm_core.data.rows import raise_rows
-from taglm_core.errors import RowError
-from taglm_core.model.assembly import Rows
-from taglm_core.model.prefix import PrefixStore
-from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel, parameter_counts
-from taglm_core.model.tags import initial_tag
-from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
-from taglm_core.specs import Regression, RunFinished, StageStarted
-from taglm_core.specs.reference import resolve
-from taglm_core.store.artefact import Artefact, save_artefact
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.specs import RunFinished, StageStarted
+from taglm_core.store.artefact import save_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training.build import build_task_model, take_stored, untrained_model
 from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.evaluation import evaluate_run
 from taglm_core.training.fit import FitSettings, Group, fit
 from taglm_core.training.lineage import domain_artefact, put_task, task_artefact
+from taglm_core.training.parts import PartData, assemble_parts, keep_prefixes
 from taglm_core.training.plan import DomainPlan, Plan
 from taglm_core.training.precision import autocast
 from taglm_core.training.progress import Progress
 from taglm_core.training.task_stage import (
-    PartData,
     TaskObjective,
     head_parameters,
     resolve_head,
@@ -56,7 +49,7 @@ def execute(plan: Plan, folder: RunFolder, store: TagStore, progress: Progress) 
     model = untrained_model(plan)
     task_model = build_task_model(plan, model)
     # every row is assembled before anything is trained, so that a row too long is found at once
-    parts = _assemble_parts(plan, task_model)
+    parts = assemble_parts(plan, task_model)
     with autocast(plan.precision, plan.backbone.device):
         stages = [
             _domain_stage(plan, item, model, folder, store, progress)
@@ -73,35 +66,6 @@ def execute(plan: Plan, folder: RunFolder, store: TagStore, progress: Progress) 
     folder.write_json("metrics.json", metrics)
     plan.registry.send("on_run_finished", RunFinished(folder=folder.path, metrics=metrics))
     return metrics
-
-
-def untrained_model(plan: Plan) -> TaggedModel:
-    """Return a model with symbol tables and domain tags, those of the store or their start."""
-    model = TaggedModel(plan.backbone)
-    settings = plan.config.stages.domain
-    for item in plan.domains.values():
-        name = item.domain.name
-        if item.encoder is not None and name not in model.tables:
-            model.add_table(name, symbol_rows(plan.backbone, tuple(item.encoder.spellings)))
-        rows = initial_tag(
-            plan.backbone, item.tag, settings.tag_length, settings.tag_init, plan.config.seed
-        )
-        model.add_tag(item.tag, rows)
-        if item.stored is not None:
-            _take_stored(item, item.stored, model)
-    return model
-
-
-def _take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
-    """Put a stored domain tag, and its symbol table if it was trained, into the model."""
-    rows = stored.tensors[f"tag:{item.tag}"]
-    if item.tag in model.tags and model.tags[item.tag].shape == rows.shape:
-        model.tags[item.tag].data.copy_(rows)
-    else:
-        model.add_tag(item.tag, rows)
-    table = stored.tensors.get(f"table:{item.domain.name}")
-    if table is not None:
-        model.tables[item.domain.name].data.copy_(table)
 
 
 def _domain_stage(
@@ -125,7 +89,7 @@ def _domain_stage(
                 store.save(key, item.tag, item.fingerprint, artefact, readme)
                 item.stored = artefact
                 return record
-        _take_stored(item, item.stored, model)
+        take_stored(item, item.stored, model)
     if item.stored is None:
         return {}
     held: dict[str, Any] = item.stored.config["tags"][item.tag]["lineage"]
@@ -215,48 +179,6 @@ def _fit_settings(settings: Any, steps: int, seed: int) -> FitSettings:
     )
 
 
-def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
-    """Build the task model with untrained function tag and head on a model with domain tags."""
-    settings = plan.config.stages.task
-    task = plan.task
-    if task.function_tag not in model.tags:
-        rows = initial_tag(
-            plan.backbone,
-            task.function_tag,
-            settings.tag_length,
-            settings.tag_init,
-            plan.config.seed,
-        )
-        model.add_tag(task.function_tag, rows)
-    tag_of = {written: item.tag for written, item in plan.domains.items()}
-    if settings.enrich:
-        for written, item in plan.domains.items():
-            name = f"{item.tag}@{task.name}"
-            model.add_tag(name, model.tags[item.tag])
-            tag_of[written] = name
-    encoders = {i.domain.name: i.encoder for i in plan.domains.values() if i.encoder is not None}
-    domain_of = {written: item.domain.name for written, item in plan.domains.items()}
-    target = task.spec.target
-    head = None
-    if plan.num_outputs:
-        spec = plan.registry.heads.get(settings.head, task.plugin, f"task {task.name}")
-        build = resolve(spec.spec.module, f"head {spec.name}")
-        head = build(plan.backbone.hidden_size, plan.num_outputs).to(plan.backbone.device)
-        model.heads[task.name] = head
-    scaling = Scaling.plain(plan.num_outputs)
-    if isinstance(target, Regression):
-        scaling = Scaling.of_targets(plan.rows.targets[plan.rows.of_part("train")])
-    return TaskModel(
-        task=task,
-        model=model,
-        assembler=build_assembler(task, model, encoders, plan.is_isolated, domain_of, tag_of),
-        is_isolated=plan.is_isolated,
-        head=head,
-        scaling=scaling,
-        classes=plan.rows.classes,
-    )
-
-
 def _task_stage(
     plan: Plan,
     task_model: TaskModel,
@@ -275,7 +197,7 @@ def _task_stage(
         return {**held, "from_store": True}
     began = time.monotonic()
     if not settings.enrich:
-        _keep_prefixes(plan, task_model, parts, progress)
+        keep_prefixes(plan, task_model, parts, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
     objective = TaskObjective(task_model, parts["train"], parts["valid"], settings.batch_tokens)
     named = trained_names(task_model, enriched)
@@ -346,126 +268,6 @@ def _task_groups(plan: Plan, task_model: TaskModel, enriched: list[str]) -> list
         head_lr = settings.lr or settings.head_lr
         groups.append(Group("head", head_parameters(task_model.head), head_lr))
     return groups
-
-
-def _assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
-    """Assemble each part; rows that are too long for the backbone follow the policy."""
-    data, rows = plan.config.data, plan.rows
-    parts: dict[str, PartData] = {}
-    bad: list[tuple[int, str]] = []
-    with_output = not plan.task.is_numeric
-    for part in ("train", "valid", "test"):
-        chosen = rows.of_part(part)
-        fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
-        targets: Any = (
-            rows.targets[chosen]
-            if isinstance(rows.targets, np.ndarray)
-            else [rows.targets[i] for i in chosen]
-        )
-        if with_output and plan.task.wording.output is not None:
-            fields[plan.task.wording.output.field] = targets
-        assembled = task_model.assemble(fields, with_output)
-        good = assembled.good
-        bad += [(rows.numbers[chosen[i]], e) for i, e in enumerate(assembled.errors) if e]
-        parts[part] = _chosen(PartData(assembled, targets), good)
-        if part == "train":
-            parts[part] = _limit_and_augment(plan, task_model, parts[part], fields, good)
-        elif part == "valid":
-            keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
-            parts[part] = _chosen(parts[part], keep)
-    bad.sort()
-    if bad and (data.on_long == "error" and data.on_error == "raise"):
-        mend = "Shorten or remove the rows, or leave them out with --on-long keep."
-        raise_rows(rows.source, bad, len(rows), mend)
-    rows.rejected.extend(bad)
-    for part, held in parts.items():
-        if not len(held.rows):
-            raise RowError(f"{rows.source}: no usable rows are left in the {part} part.")
-    return parts
-
-
-def _limit_and_augment(
-    plan: Plan, task_model: TaskModel, part: PartData, fields: Mapping[str, Any], good: np.ndarray
-) -> PartData:
-    """Draw the training rows asked for, and add other spellings of them."""
-    settings = plan.config.stages.task
-    rng = np.random.default_rng([plan.config.seed, 2])
-    keep = _drawn(plan, len(part.rows), settings.rows)
-    first = _chosen(part, keep)
-    rows, targets = [first.rows], [first.targets]
-    for _ in range(settings.augment):
-        spelt = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
-        for field in plan.task.span_fields:
-            domain = plan.task.domain_of_field(field)
-            if domain is not None and domain.spec.augment is not None:
-                augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
-                spelt[field] = augment(spelt[field], rng)
-        made = task_model.assemble(spelt, not plan.task.is_numeric)
-        more = _chosen(PartData(made, first.targets), made.good)
-        rows.append(more.rows)
-        targets.append(more.targets)
-    return PartData(_joined(rows), _joined_targets(targets))
-
-
-def _drawn(plan: Plan, count: int, most: int | None) -> np.ndarray:
-    """Return the sorted indices of at most `most` of `count` rows, by the seed."""
-    if most is None or most >= count:
-        return np.arange(count)
-    rng = np.random.default_rng([plan.config.seed, 4])
-    return np.sort(rng.permutation(count)[:most])
-
-
-def _chosen(part: PartData, keep: np.ndarray) -> PartData:
-    if isinstance(part.targets, np.ndarray):
-        return PartData(part.rows.select(keep), part.targets[keep])
-    return PartData(part.rows.select(keep), [part.targets[i] for i in keep])
-
-
-def _joined(rows: list[Rows]) -> Rows:
-    return Rows(
-        [i for r in rows for i in r.ids],
-        [s for r in rows for s in r.spans],
-        np.concatenate([r.suffix for r in rows]),
-        np.concatenate([r.read for r in rows]),
-        [e for r in rows for e in r.errors],
-    )
-
-
-def _joined_targets(targets: list[Any]) -> Any:
-    if isinstance(targets[0], np.ndarray):
-        return np.concatenate(targets)
-    return [t for held in targets for t in held]
-
-
-def _keep_prefixes(
-    plan: Plan, task_model: TaskModel, parts: dict[str, PartData], progress: Progress
-) -> None:
-    """Run what stands before the function tag once, for the training and validation parts."""
-    settings = plan.config.stages.task
-    free = psutil.virtual_memory().available / 2
-    if plan.backbone.device.type == "cuda":
-        free = torch.cuda.mem_get_info(plan.backbone.device)[0] / 2
-    budget = int(settings.cache_gb * 1e9 if settings.cache_gb is not None else free)
-    if budget == 0:
-        return
-    for part in ("valid", "train"):
-        held = parts[part]
-        progress.start(f"prefixes of the {part} part", len(held.rows))
-        held.store = PrefixStore(
-            task_model.model,
-            held.rows,
-            plan.is_isolated,
-            budget,
-            settings.batch_tokens,
-            progress.advance,
-        )
-        progress.finish()
-        budget -= held.store.num_bytes
-        if held.store.num_held < len(held.rows):
-            progress.say(
-                f"{held.store.num_held} of {len(held.rows)} prefixes of the {part} part fit the "
-                "memory for reuse; the others are run again at each use (stages.task.cache_gb)"
-            )
 
 
 def resolved(config: RunConfig, outside: Mapping[str, str]) -> dict[str, Any]:

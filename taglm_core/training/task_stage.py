@@ -4,32 +4,20 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from taglm_core.inference.scores import as_cost, score
-from taglm_core.model.assembly import IGNORED, Rows, collate
+from taglm_core.model.assembly import IGNORED, collate
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.heads import LinearHead, solve_ridge
-from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.tagged import pick
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
+from taglm_core.training.parts import PartData
 
 logger = logging.getLogger(__name__)
-
-
-@attrs.define
-class PartData:
-    """The rows of one part, assembled."""
-
-    rows: Rows
-    targets: Any
-    """float64 `(rows, targets)`, int64 class indices, or texts."""
-    store: PrefixStore | None = None
-    """Kept prefixes; None: whole rows are run."""
 
 
 class TaskObjective:

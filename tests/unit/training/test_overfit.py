@@ -15,8 +15,9 @@ from taglm_core.plugins.resolved import resolve_task
 from taglm_core.specs import Classification, Regression, Task, Text
 from taglm_core.testing import tiny_backbone
 from taglm_core.training.fit import FitSettings, Group, fit
+from taglm_core.training.parts import PartData
 from taglm_core.training.progress import Silent
-from taglm_core.training.task_stage import PartData, TaskObjective, start_head
+from taglm_core.training.task_stage import TaskObjective, start_head
 
 WORDS = ["abc", "cab", "bbbb", "acca", "c", "aab", "bca", "cccc"]
 

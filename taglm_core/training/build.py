@@ -1,0 +1,81 @@
+"""From a plan to modules: tags, symbol tables and heads, those of the store or their start."""
+
+from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.tags import initial_tag
+from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
+from taglm_core.specs import Regression
+from taglm_core.specs.reference import resolve
+from taglm_core.store.artefact import Artefact
+from taglm_core.training.plan import DomainPlan, Plan
+
+
+def untrained_model(plan: Plan) -> TaggedModel:
+    """Return a model with symbol tables and domain tags, those of the store or their start."""
+    model = TaggedModel(plan.backbone)
+    settings = plan.config.stages.domain
+    for item in plan.domains.values():
+        name = item.domain.name
+        if item.encoder is not None and name not in model.tables:
+            model.add_table(name, symbol_rows(plan.backbone, tuple(item.encoder.spellings)))
+        rows = initial_tag(
+            plan.backbone, item.tag, settings.tag_length, settings.tag_init, plan.config.seed
+        )
+        model.add_tag(item.tag, rows)
+        if item.stored is not None:
+            take_stored(item, item.stored, model)
+    return model
+
+
+def take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
+    """Put a stored domain tag, and its symbol table if it was trained, into the model."""
+    rows = stored.tensors[f"tag:{item.tag}"]
+    if item.tag in model.tags and model.tags[item.tag].shape == rows.shape:
+        model.tags[item.tag].data.copy_(rows)
+    else:
+        model.add_tag(item.tag, rows)
+    table = stored.tensors.get(f"table:{item.domain.name}")
+    if table is not None:
+        model.tables[item.domain.name].data.copy_(table)
+
+
+def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
+    """Build the task model with untrained function tag and head on a model with domain tags."""
+    settings = plan.config.stages.task
+    task = plan.task
+    if task.function_tag not in model.tags:
+        rows = initial_tag(
+            plan.backbone,
+            task.function_tag,
+            settings.tag_length,
+            settings.tag_init,
+            plan.config.seed,
+        )
+        model.add_tag(task.function_tag, rows)
+    tag_of = {written: item.tag for written, item in plan.domains.items()}
+    if settings.enrich:
+        for written, item in plan.domains.items():
+            name = f"{item.tag}@{task.name}"
+            model.add_tag(name, model.tags[item.tag])
+            tag_of[written] = name
+    encoders = {i.domain.name: i.encoder for i in plan.domains.values() if i.encoder is not None}
+    domain_of = {written: item.domain.name for written, item in plan.domains.items()}
+    target = task.spec.target
+    head = None
+    if plan.num_outputs:
+        spec = plan.registry.heads.get(settings.head, task.plugin, f"task {task.name}")
+        build = resolve(spec.spec.module, f"head {spec.name}")
+        head = build(plan.backbone.hidden_size, plan.num_outputs).to(plan.backbone.device)
+        model.heads[task.name] = head
+    scaling = Scaling.plain(plan.num_outputs)
+    if isinstance(target, Regression):
+        scaling = Scaling.of_targets(plan.rows.targets[plan.rows.of_part("train")])
+    return TaskModel(
+        task=task,
+        model=model,
+        assembler=build_assembler(task, model, encoders, plan.is_isolated, domain_of, tag_of),
+        is_isolated=plan.is_isolated,
+        head=head,
+        scaling=scaling,
+        classes=plan.rows.classes,
+    )

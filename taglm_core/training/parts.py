@@ -1,0 +1,149 @@
+"""The rows of a run's parts, assembled, drawn and with the constant part of each kept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import psutil
+import torch
+
+from taglm_core.data.rows import raise_rows
+from taglm_core.errors import RowError
+from taglm_core.model.assembly import Rows
+from taglm_core.model.prefix import PrefixStore
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.specs.reference import resolve
+from taglm_core.training.plan import Plan
+from taglm_core.training.progress import Progress
+
+
+@attrs.define
+class PartData:
+    """The rows of one part, assembled."""
+
+    rows: Rows
+    targets: Any
+    """float64 `(rows, targets)`, int64 class indices, or texts."""
+    store: PrefixStore | None = None
+    """Kept prefixes; None: whole rows are run."""
+
+
+def assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
+    """Assemble each part; rows that are too long for the backbone follow the policy."""
+    data, rows = plan.config.data, plan.rows
+    parts: dict[str, PartData] = {}
+    bad: list[tuple[int, str]] = []
+    with_output = not plan.task.is_numeric
+    for part in ("train", "valid", "test"):
+        chosen = rows.of_part(part)
+        fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
+        targets: Any = (
+            rows.targets[chosen]
+            if isinstance(rows.targets, np.ndarray)
+            else [rows.targets[i] for i in chosen]
+        )
+        if with_output and plan.task.wording.output is not None:
+            fields[plan.task.wording.output.field] = targets
+        assembled = task_model.assemble(fields, with_output)
+        good = assembled.good
+        bad += [(rows.numbers[chosen[i]], e) for i, e in enumerate(assembled.errors) if e]
+        parts[part] = _chosen(PartData(assembled, targets), good)
+        if part == "train":
+            parts[part] = _limit_and_augment(plan, task_model, parts[part], fields, good)
+        elif part == "valid":
+            keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
+            parts[part] = _chosen(parts[part], keep)
+    bad.sort()
+    if bad and (data.on_long == "error" and data.on_error == "raise"):
+        mend = "Shorten or remove the rows, or leave them out with --on-long keep."
+        raise_rows(rows.source, bad, len(rows), mend)
+    rows.rejected.extend(bad)
+    for part, held in parts.items():
+        if not len(held.rows):
+            raise RowError(f"{rows.source}: no usable rows are left in the {part} part.")
+    return parts
+
+
+def _limit_and_augment(
+    plan: Plan, task_model: TaskModel, part: PartData, fields: Mapping[str, Any], good: np.ndarray
+) -> PartData:
+    """Draw the training rows asked for, and add other spellings of them."""
+    settings = plan.config.stages.task
+    rng = np.random.default_rng([plan.config.seed, 2])
+    keep = _drawn(plan, len(part.rows), settings.rows)
+    first = _chosen(part, keep)
+    rows, targets = [first.rows], [first.targets]
+    for _ in range(settings.augment):
+        spelt = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
+        for field in plan.task.span_fields:
+            domain = plan.task.domain_of_field(field)
+            if domain is not None and domain.spec.augment is not None:
+                augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
+                spelt[field] = augment(spelt[field], rng)
+        made = task_model.assemble(spelt, not plan.task.is_numeric)
+        more = _chosen(PartData(made, first.targets), made.good)
+        rows.append(more.rows)
+        targets.append(more.targets)
+    return PartData(_joined(rows), _joined_targets(targets))
+
+
+def _drawn(plan: Plan, count: int, most: int | None) -> np.ndarray:
+    """Return the sorted indices of at most `most` of `count` rows, by the seed."""
+    if most is None or most >= count:
+        return np.arange(count)
+    rng = np.random.default_rng([plan.config.seed, 4])
+    return np.sort(rng.permutation(count)[:most])
+
+
+def _chosen(part: PartData, keep: np.ndarray) -> PartData:
+    if isinstance(part.targets, np.ndarray):
+        return PartData(part.rows.select(keep), part.targets[keep])
+    return PartData(part.rows.select(keep), [part.targets[i] for i in keep])
+
+
+def _joined(rows: list[Rows]) -> Rows:
+    return Rows(
+        [i for r in rows for i in r.ids],
+        [s for r in rows for s in r.spans],
+        np.concatenate([r.suffix for r in rows]),
+        np.concatenate([r.read for r in rows]),
+        [e for r in rows for e in r.errors],
+    )
+
+
+def _joined_targets(targets: list[Any]) -> Any:
+    if isinstance(targets[0], np.ndarray):
+        return np.concatenate(targets)
+    return [t for held in targets for t in held]
+
+
+def keep_prefixes(
+    plan: Plan, task_model: TaskModel, parts: dict[str, PartData], progress: Progress
+) -> None:
+    """Run what stands before the function tag once, for the training and validation parts."""
+    settings = plan.config.stages.task
+    free = psutil.virtual_memory().available / 2
+    if plan.backbone.device.type == "cuda":
+        free = torch.cuda.mem_get_info(plan.backbone.device)[0] / 2
+    budget = int(settings.cache_gb * 1e9 if settings.cache_gb is not None else free)
+    if budget == 0:
+        return
+    for part in ("valid", "train"):
+        held = parts[part]
+        progress.start(f"prefixes of the {part} part", len(held.rows))
+        held.store = PrefixStore(
+            task_model.model,
+            held.rows,
+            plan.is_isolated,
+            budget,
+            settings.batch_tokens,
+            progress.advance,
+        )
+        progress.finish()
+        budget -= held.store.num_bytes
+        if held.store.num_held < len(held.rows):
+            progress.say(
+                f"{held.store.num_held} of {len(held.rows)} prefixes of the {part} part fit the "
+                "memory for reuse; the others are run again at each use (stages.task.cache_gb)"
+            )
