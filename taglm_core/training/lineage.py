@@ -12,6 +12,7 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
 from taglm_core.store.artefact import Artefact
+from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.training.plan import DomainPlan, Plan
 
 
@@ -68,6 +69,41 @@ def domain_artefact(
         f"{nats['words']} with the domain's name in words.\n"
     )
     return Artefact(kind="tag", config=config, tensors=tensors), readme
+
+
+def enriched_artefact(
+    plan: Plan, item: DomainPlan, key: str, model: TaggedModel, record: Mapping[str, Any]
+) -> tuple[Artefact, str]:
+    """Return the tag `key` that a task made of a domain tag as an artefact, and its README."""
+    table = f"table:{item.domain.name}"
+    tensors = {f"tag:{key}": model.tags[key].detach().cpu().clone()}
+    if item.stored is not None and table in item.stored.tensors:
+        tensors[table] = item.stored.tensors[table]
+    config = {
+        **_common(plan),
+        "tags": {
+            key: {
+                "kind": "domain",
+                "fingerprint": enriched_fingerprint(plan, key),
+                "enriched_from": {"tag": item.tag, "fingerprint": item.fingerprint},
+                "lineage": dict(record),
+                "settings": attrs.asdict(plan.config.stages.task),
+            }
+        },
+        "domains": {item.domain.name: _domain(item)},
+    }
+    readme = (
+        f"# Domain tag <{key}>\n\n"
+        f"The domain tag <{item.tag}> enriched by the task {plan.task.name} on {record['rows']} "
+        f"rows, by taglm {config['taglm_version']}, for the frozen backbone "
+        f"{plan.config.backbone}.\n"
+    )
+    return Artefact(kind="tag", config=config, tensors=tensors), readme
+
+
+def enriched_fingerprint(plan: Plan, key: str) -> str:
+    """Return the fingerprint of a tag that the plan's task enriches."""
+    return fingerprint_of({"task": plan.task_fingerprint, "tag": key})
 
 
 def task_artefact(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,13 @@ from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.evaluation import evaluate_run
 from taglm_core.training.fit import FitSettings, Group, fit
-from taglm_core.training.lineage import domain_artefact, put_task, task_artefact
+from taglm_core.training.lineage import (
+    domain_artefact,
+    enriched_artefact,
+    enriched_fingerprint,
+    put_task,
+    task_artefact,
+)
 from taglm_core.training.parts import PartData, assemble_parts, keep_prefixes
 from taglm_core.training.plan import DomainPlan, Plan
 from taglm_core.training.precision import autocast
@@ -244,21 +250,25 @@ def _task_stage(
     key = plan.fingerprint.key
     with store.lock(key, plan.task.function_tag, plan.task_fingerprint):
         store.save(key, plan.task.function_tag, plan.task_fingerprint, artefact, readme)
+    for name, item in enriched.items():
+        fingerprint = enriched_fingerprint(plan, name)
+        with store.lock(key, name, fingerprint):
+            store.save(key, name, fingerprint, *enriched_artefact(plan, item, name, model, record))
     return record
 
 
-def _start_enriched(plan: Plan, task_model: TaskModel) -> list[str]:
-    """Give each enriched tag the value of its trained domain tag; return their names."""
-    names = []
+def _start_enriched(plan: Plan, task_model: TaskModel) -> dict[str, DomainPlan]:
+    """Give each enriched tag the value of its trained domain tag; return them by name."""
+    enriched = {}
     for written, item in plan.domains.items():
         name = task_model.assembler.tag_of[written]
         if name != item.tag:
             task_model.model.tags[name].data.copy_(task_model.model.tags[item.tag])
-            names.append(name)
-    return names
+            enriched[name] = item
+    return enriched
 
 
-def _task_groups(plan: Plan, task_model: TaskModel, enriched: list[str]) -> list[Group]:
+def _task_groups(plan: Plan, task_model: TaskModel, enriched: Iterable[str]) -> list[Group]:
     settings = plan.config.stages.task
     lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
     tag = plan.task.function_tag

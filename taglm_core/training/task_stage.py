@@ -1,7 +1,7 @@
 """Stages 2 and 3: a function tag and a head learn a task on frozen domain tags."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -246,7 +246,7 @@ def head_parameters(head: nn.Module | None) -> tuple[nn.Parameter, ...]:
     return tuple(head.parameters()) if head is not None else ()
 
 
-def trained_names(task_model: TaskModel, enriched: Sequence[str]) -> dict[str, Any]:
+def trained_names(task_model: TaskModel, enriched: Iterable[str]) -> dict[str, Any]:
     """Return name -> parameter or module of everything that a task stage trains."""
     task, model = task_model.task, task_model.model
     named: dict[str, Any] = {f"<{task.function_tag}>": model.tags[task.function_tag]}

@@ -105,6 +105,31 @@ def test_enrichment_stores_a_second_tag_and_leaves_the_first(toy_registry, toy_b
     assert set(trained) == {"<toy/ShareA>", "<toy/Letters@ShareA>", "head ShareA"}
 
 
+def test_another_task_uses_an_enriched_tag_from_the_store(toy_registry, toy_backbone, tmp_path):
+    """`<Letters@ShareA>` in a template is the very tag that ShareA enriched."""
+    store = TagStore()
+    rich = {"task": {"enrich": True, "head_init": "mean_embedding"}}
+    config = settings("ShareA", toy_backbone, stages=rich)
+    go(config, toy_registry, tmp_path / "rich", store)
+    task = {
+        "name": "Again",
+        "template": "<toy/Letters@ShareA>{letters}<Again>",
+        "target": {"kind": "regression", "columns": ["share_a"]},
+    }
+    config = run_config(
+        "test",
+        {"task": task, "backbone": str(toy_backbone), "stages": FAST},
+        {"data": {"dataset": "toy/letters"}},
+    )
+    plan, metrics = go(config, toy_registry, tmp_path / "again", store)
+    assert metrics["tasks"]["Again"]["stages"][0]["from_store"] is True
+    made, used = (
+        load_artefact(tmp_path / n / "artefact").tensors["tag:toy/Letters@ShareA"]
+        for n in ("rich", "again")
+    )
+    assert torch.equal(made, used)
+
+
 @pytest.mark.parametrize("at", [2, 7])
 def test_a_killed_run_ends_with_the_same_numbers(
     at, toy_registry, toy_backbone, tmp_path, monkeypatch
