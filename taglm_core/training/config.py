@@ -224,6 +224,8 @@ class RunConfig:
     """Values that the other settings start from."""
     seed: int = 0
     """Seed of everything random."""
+    checkpoint_seconds: float = attrs.field(default=60.0, validator=_not_negative)
+    """Seconds between checkpoints: the most work that a killed run loses."""
 
 
 PRESETS: dict[str, dict[str, Any]] = {

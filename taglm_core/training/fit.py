@@ -15,8 +15,6 @@ from taglm_core.model.batching import batches_by_tokens
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.progress import Progress
 
-_CHECKPOINT_SECONDS = 60.0
-
 
 class Objective(Protocol):
     """What a fit minimises."""
@@ -62,6 +60,7 @@ class FitSettings:
     evals: int
     patience: int
     seed: int
+    checkpoint_seconds: float
 
 
 @attrs.define
@@ -141,7 +140,7 @@ def fit(
                 state["bad"] += 1
         note = ", ".join(f"{k} {v:.4g}" for k, v in list(state["history"][-1].items())[1:3])
         progress.advance(state["step"], note)
-        if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+        if time.monotonic() - saved > settings.checkpoint_seconds:
             save_checkpoint(folder, parameters, optimizer, best, state)
             saved = time.monotonic()
     progress.finish()

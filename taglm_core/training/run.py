@@ -136,7 +136,7 @@ def _train_domain(
     result = fit(
         objective,
         groups,
-        _fit_settings(settings, steps, plan.config.seed),
+        _fit_settings(settings, steps, plan.config),
         checkpoint,
         progress,
         name,
@@ -170,7 +170,7 @@ def _steps(rows: int, epochs: float, batch_rows: int, most: int | None) -> int:
     return min(steps, most) if most is not None else steps
 
 
-def _fit_settings(settings: Any, steps: int, seed: int) -> FitSettings:
+def _fit_settings(settings: Any, steps: int, config: RunConfig) -> FitSettings:
     return FitSettings(
         steps=steps,
         batch_rows=settings.batch_rows,
@@ -181,7 +181,8 @@ def _fit_settings(settings: Any, steps: int, seed: int) -> FitSettings:
         clip=settings.clip,
         evals=settings.evals,
         patience=settings.patience,
-        seed=seed,
+        seed=config.seed,
+        checkpoint_seconds=config.checkpoint_seconds,
     )
 
 
@@ -220,7 +221,7 @@ def _task_stage(
     result = fit(
         objective,
         groups,
-        _fit_settings(settings, steps, plan.config.seed),
+        _fit_settings(settings, steps, plan.config),
         checkpoint,
         progress,
         name,

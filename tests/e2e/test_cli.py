@@ -2,6 +2,10 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -44,6 +48,36 @@ def test_the_same_settings_return_the_finished_run(finished, taglm, run_file):
     assert other.code == 1
     assert "seed: 0 there, 4 now" in other.err
     assert "--out" in other.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["domain", "task"])
+def test_a_process_killed_at_any_instant_ends_with_the_same_numbers(
+    stage, taglm, run_file, tmp_path, monkeypatch
+):
+    """SIGKILL in either stage leaves nothing half-written; running again gives the same result."""
+    longer = "--set=checkpoint_seconds=0", "--set=stages.domain.max_steps=60"
+    words = ["run", str(run_file), *longer, "--set=stages.task.max_steps=60"]
+    whole = taglm(*words, "--out", tmp_path / "whole")
+    assert whole.code == 0, whole.err
+    monkeypatch.setenv("TAGLM_HOME", str(tmp_path / "home"))  # nothing is stored there yet
+    out = tmp_path / "killed"
+    program = [sys.executable, "-m", "taglm_core.cli.main", *words, "--out", str(out)]
+    process = subprocess.Popen(program, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not list(out.glob(f"checkpoints/{stage}-*/state.json")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "metrics.json").exists()
+    again = taglm(*words, "--out", out)
+    assert again.code == 0, again.err
+    assert "going on at step" in again.err
+    found, wanted = (
+        json.loads((folder / "metrics.json").read_text())["tasks"]["Sol"]["splits"]
+        for folder in (out, tmp_path / "whole")
+    )
+    assert found == wanted
 
 
 @pytest.mark.parametrize("ending", ["tsv", "parquet", "jsonl", "csv.gz"])
@@ -212,9 +246,6 @@ def test_no_run_to_predict_with(taglm, tmp_path, molecules_csv):
 
 def test_a_fresh_process_repeats_the_predictions_of_the_run(finished, tmp_path):
     """What the artefact predicts elsewhere is what the run has written."""
-    import subprocess
-    import sys
-
     written = list(csv.DictReader((finished / "predictions" / "test.csv").open()))
     source, out = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("smiles\n" + "\n".join(row["smiles"] for row in written) + "\n")

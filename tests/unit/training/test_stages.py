@@ -135,8 +135,7 @@ def test_a_killed_run_ends_with_the_same_numbers(
     at, toy_registry, toy_backbone, tmp_path, monkeypatch
 ):
     """Killing in stage 1 (step 2) or stage 2 (step 7) and running again changes nothing."""
-    monkeypatch.setattr(fit_module, "_CHECKPOINT_SECONDS", 0.0)
-    config = settings("ShareA", toy_backbone)
+    config = settings("ShareA", toy_backbone, checkpoint_seconds=0)
     _, whole = go(config, toy_registry, tmp_path / "whole", TagStore(tmp_path / "s1"))
     taken = []
     step = fit_module._take_step
