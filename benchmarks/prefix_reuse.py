@@ -79,7 +79,7 @@ def main() -> None:
 
 def untrained(plan):  # noqa: ANN001, ANN201 - a script's own step
     """Return the task model with untrained tags, the function tag and head to be trained."""
-    model = untrained_model(plan)
+    model = untrained_model([plan])
     task_model = build_task_model(plan, model)
     model.train_only([model.tags[plan.task.function_tag], *task_model.head.parameters()])
     return task_model

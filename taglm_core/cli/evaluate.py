@@ -12,6 +12,7 @@ def evaluate(
         Path | None,
         typer.Option("--input", "-i", help="Labelled table; without it the run's own results."),
     ] = None,
+    task: Annotated[str | None, typer.Option(help="Which task of a run with several.")] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Which column holds a field or a target."),
@@ -40,7 +41,7 @@ def evaluate(
                 "artefact on a labelled file with --input FILE."
             )
     else:
-        artefact = load_artefact(find_artefact(run))
+        artefact = load_artefact(find_artefact(run, task))
         predictor = load_predictor(artefact, load_registry(), backbone, device)
         found, left_out = evaluate_file(
             predictor, input_file, pairs(column or [], "--column"), on_error

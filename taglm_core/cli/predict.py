@@ -11,6 +11,7 @@ def predict(
     run: Annotated[Path, typer.Argument(help="A finished run or an artefact folder.")],
     input_file: Annotated[Path, typer.Option("--input", "-i", help="Table to predict.")],
     output_file: Annotated[Path, typer.Option("--output", "-o", help="Table to write.")],
+    task: Annotated[str | None, typer.Option(help="Which task of a run with several.")] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="FIELD=COLUMN", help="Which column holds a field."),
@@ -47,7 +48,7 @@ def predict(
     if output_file.name.endswith((".smi", ".smi.gz")):
         raise ConfigError(f"{output_file}: a smi file has no columns to write to; write a .csv.")
     mapping = pairs(column or [], "--column")
-    artefact = load_artefact(find_artefact(run))
+    artefact = load_artefact(find_artefact(run, task))
     predictor = load_predictor(artefact, load_registry(), backbone, device)
     progress = BarProgress()
     done = failed = 0

@@ -7,7 +7,10 @@ import typer
 
 
 def run(
-    task: Annotated[str, typer.Argument(help="A registered task, or a run file (YAML).")],
+    task: Annotated[
+        list[str],
+        typer.Argument(help="A registered task, several of them, or a run file (YAML)."),
+    ],
     backbone: Annotated[
         str | None, typer.Option(help="Registered name, folder or Hub id.", show_default="nano")
     ] = None,
@@ -58,8 +61,8 @@ def run(
     from taglm_core.training.config import RunConfig
     from taglm_core.training.settings import parse_overrides, read_run_file, run_config
 
-    is_file = task.endswith((".yaml", ".yml"))
-    base = read_run_file(task) if is_file else {"task": {"name": task}}
+    is_file = task[0].endswith((".yaml", ".yml"))
+    base = _named(task) if not is_file or len(task) > 1 else read_run_file(task[0])
     flags: dict[str, Any] = {
         "backbone": backbone,
         "seed": seed,
@@ -75,16 +78,27 @@ def run(
         or None,
     }
     config: RunConfig = run_config(
-        task if is_file else "taglm run", base, _given(**flags), parse_overrides(setting or [])
+        task[0] if is_file else "taglm run", base, _given(**flags), parse_overrides(setting or [])
     )
     registry = load_registry()
     _warn(registry)
-    folder = RunFolder(out or Path("runs") / config.task.name)
+    folder = RunFolder(out or Path("runs") / config.name)
     progress = BarProgress()
     if dry_run:
-        _show_plan(config, registry, TagStore(), progress)
+        _show_plans(config, registry, TagStore(), progress)
         return
     _execute(config, registry, folder, TagStore(), progress, as_json)
+
+
+def _named(tasks: list[str]) -> dict[str, Any]:
+    from taglm_core.errors import ConfigError
+
+    files = [name for name in tasks if name.endswith((".yaml", ".yml"))]
+    if files:
+        raise ConfigError(
+            f"{files[0]}: a run file stands alone; its key 'tasks' takes a list of tasks."
+        )
+    return {"task": {"name": tasks[0]}} if len(tasks) == 1 else {"tasks": tasks}
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -98,29 +112,35 @@ def _warn(registry: Any) -> None:
         errors.print(f"warning: {failure}", markup=False)
 
 
-def _show_plan(config: Any, registry: Any, store: Any, progress: Any) -> Any:
+def _show_plans(config: Any, registry: Any, store: Any, progress: Any) -> Any:
     from taglm_core.cli.screen import print_table
-    from taglm_core.training.plan import make_plan
+    from taglm_core.training.plan import make_plans
 
     progress.say("reading data and backbone")
-    plan = make_plan(config, registry, store)
+    plans = make_plans(config, registry, store)
+    for plan in plans:
+        _show_rows(plan, progress)
+    records = [record for plan in plans for record in plan.table()]
+    distinct = list(dict.fromkeys(tuple(record.values()) for record in records))
+    print_table(["stage", "tag", "state", "parameters"], [list(row) for row in distinct])
+    trained = sum(row[-1] for row in distinct if row[2] == "trained")
+    lora = plans[0].lora_parameters()
+    beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
+    progress.say(f"{trained:,} parameters are trained{beside}")
+    return plans
+
+
+def _show_rows(plan: Any, progress: Any) -> None:
     counts = {part: plan.rows.parts.count(part) for part in ("train", "valid", "test")}
     shown = ", ".join(f"{part} {count:,}" for part, count in counts.items())
     left_out = f", {len(plan.rows.rejected)} left out" if plan.rows.rejected else ""
     progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{left_out}")
-    most = config.stages.task.rows
+    most = plan.config.stages.task.rows
     if most is not None and most < counts["train"]:
         progress.say(
             f"{most:,} of the {counts['train']:,} training rows will be used; "
             "--set stages.task.rows=null takes all"
         )
-    rows = [list(record.values()) for record in plan.table()]
-    print_table(["stage", "tag", "state", "parameters"], rows)
-    trained = sum(r["parameters"] for r in plan.table() if r["state"] == "trained")
-    lora = plan.lora_parameters()
-    beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
-    progress.say(f"{trained:,} parameters are trained{beside}")
-    return plan
 
 
 def _execute(
@@ -135,8 +155,8 @@ def _execute(
     try:
         metrics = folder.metrics
         if metrics is None:
-            plan = _show_plan(config, registry, store, progress)
-            metrics = execute(plan, folder, store, progress)
+            plans = _show_plans(config, registry, store, progress)
+            metrics = execute(plans, folder, store, progress)
         else:
             progress.say(f"{folder.path} holds the finished run of these settings")
     finally:

@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from taglm_core.data.atomic import replace_folder
-from taglm_core.errors import CheckpointError, nearest
+from taglm_core.errors import CheckpointError, listed, nearest
 from taglm_core.model.backbone import Fingerprint
 
 FORMAT_VERSION = 1
@@ -98,12 +98,22 @@ def load_artefact(folder: Path) -> Artefact:
     return Artefact(kind=config.pop("kind"), config=config, tensors=tensors, folder=folder)
 
 
-def find_artefact(path: Path) -> Path:
+def find_artefact(path: Path, task: str | None = None) -> Path:
     """Return the artefact's folder for a run folder or an artefact folder.
 
+    Args:
+        path: The folder.
+        task: Which task of a run with several.
+
     Raises:
-        CheckpointError: when there is none.
+        CheckpointError: when there is none, or several and none is named.
     """
+    tasks = sorted(folder.name for folder in path.glob("tasks/*") if folder.is_dir())
+    if tasks and task not in tasks:
+        asked = "" if task is None else f"no task '{task}'.{nearest(task, tasks)} It "
+        raise CheckpointError(f"{path}: {asked}holds the tasks {listed(tasks)}: name one, --task.")
+    if task is not None:
+        path = path / "tasks" / task if tasks else path
     for folder in (path / "artefact", path):
         if (folder / "tags.safetensors").is_file():
             return folder

@@ -90,6 +90,12 @@ class RunFolder:
         loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return loaded
 
+    def of_task(self, name: str) -> "RunFolder":
+        """Return the folder of one of several tasks, inside this one."""
+        path = self.path / "tasks" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return RunFolder(path)
+
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file of the run, whole."""
         write_json(self.path / name, content)

@@ -1,5 +1,7 @@
 """From a plan to modules: tags, symbol tables and heads, those of the store or their start."""
 
+from collections.abc import Sequence
+
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
@@ -10,11 +12,12 @@ from taglm_core.store.artefact import Artefact
 from taglm_core.training.plan import DomainPlan, Plan
 
 
-def untrained_model(plan: Plan) -> TaggedModel:
+def untrained_model(plans: Sequence[Plan]) -> TaggedModel:
     """Return a model with symbol tables and domain tags, those of the store or their start."""
+    plan = plans[0]
     model = TaggedModel(plan.backbone)
     settings = plan.config.stages.domain
-    for item in plan.domains.values():
+    for item in domain_plans(plans):
         name = item.domain.name
         if item.encoder is not None and name not in model.tables:
             model.add_table(name, symbol_rows(plan.backbone, tuple(item.encoder.spellings)))
@@ -25,6 +28,11 @@ def untrained_model(plan: Plan) -> TaggedModel:
         if item.stored is not None:
             take_stored(item, item.stored, model)
     return model
+
+
+def domain_plans(plans: Sequence[Plan]) -> list[DomainPlan]:
+    """Return what happens to each domain tag of the plans, each once."""
+    return list({item.tag: item for plan in plans for item in plan.domains.values()}.values())
 
 
 def take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
@@ -44,13 +52,15 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     settings = plan.config.stages.task
     task = plan.task
     if task.function_tag not in model.tags:
-        rows = initial_tag(
-            plan.backbone,
-            task.function_tag,
-            settings.tag_length,
-            settings.tag_init,
-            plan.config.seed,
-        )
+        rows = plan.given_function_tag
+        if rows is None:
+            rows = initial_tag(
+                plan.backbone,
+                task.function_tag,
+                settings.tag_length,
+                settings.tag_init,
+                plan.config.seed,
+            )
         model.add_tag(task.function_tag, rows)
     tag_of = {written: item.tag for written, item in plan.domains.items()}
     if settings.enrich:

@@ -96,6 +96,16 @@ class DataConfig:
 
 
 @attrs.frozen(kw_only=True)
+class JobConfig:
+    """One of several tasks of a run, with its own rows."""
+
+    task: TaskConfig
+    """The task."""
+    data: DataConfig = attrs.field(factory=DataConfig)
+    """Its rows; what is not given here is taken from the run's `data`."""
+
+
+@attrs.frozen(kw_only=True)
 class DomainStageConfig:
     """Stage 1: a domain tag learns to predict the next symbol."""
 
@@ -152,6 +162,9 @@ class TaskStageConfig:
     scored on all."""
     enrich: bool = False
     """True: the domain tag is trained along, into `SMILES@QED` (stage 2 only; paper preset)."""
+    function_tag_from: str | None = None
+    """Run or artefact whose function tag is used, frozen, so that only the head is trained; None:
+    the function tag is trained."""
     domain_tags: bool = True
     """False: untrained domain tags are used and stage 1 is left out, for comparisons."""
     batch_rows: int = attrs.field(default=64, validator=_positive)
@@ -206,10 +219,12 @@ class StagesConfig:
 class RunConfig:
     """Everything that decides the result of a run."""
 
-    task: TaskConfig
-    """The task."""
+    task: TaskConfig | None = None
+    """The task; None: `tasks`."""
+    tasks: tuple[JobConfig, ...] = ()
+    """Several tasks instead of one; those that name one function tag train it together."""
     data: DataConfig = attrs.field(factory=DataConfig)
-    """Its rows."""
+    """The rows of the task."""
     backbone: str = "nano"
     """Registered name, folder or Hub id."""
     stages: StagesConfig = attrs.field(factory=StagesConfig)
@@ -226,6 +241,27 @@ class RunConfig:
     """Seed of everything random."""
     checkpoint_seconds: float = attrs.field(default=60.0, validator=_not_negative)
     """Seconds between checkpoints: the most work that a killed run loses."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.task is None and not self.tasks:
+            raise ConfigError("the key 'task' is missing (or 'tasks', for several).")
+        if self.task is not None and self.tasks:
+            raise ConfigError("give the key 'task' or the key 'tasks', not both.")
+        names = [job.task.name for job in self.tasks]
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            raise ConfigError(f"tasks: {twice[0]} stands there twice; give each its own name.")
+
+    def jobs(self) -> list["RunConfig"]:
+        """Return the settings of each task alone."""
+        if self.task is not None:
+            return [self]
+        return [attrs.evolve(self, task=job.task, data=job.data, tasks=()) for job in self.tasks]
+
+    @property
+    def name(self) -> str:
+        """Name of the task, or those of the tasks joined by "+"."""
+        return "+".join(job.task.name for job in self.jobs() if job.task is not None)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

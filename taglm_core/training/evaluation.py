@@ -6,7 +6,6 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core import __version__
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import prediction_columns
 from taglm_core.inference.scores import rounded, score, scorer
@@ -21,7 +20,7 @@ _MOST_TRAIN_SCORED = 2000
 """Training rows whose score is a diagnostic only."""
 
 
-def evaluate_run(
+def evaluate_task(
     plan: Plan,
     task_model: TaskModel,
     folder: RunFolder,
@@ -30,7 +29,7 @@ def evaluate_run(
     """Score every part, write predictions and split, and ask plugins for references.
 
     Returns:
-        The contents of metrics.json.
+        What metrics.json says of the task.
     """
     rows, task = plan.rows, plan.task
     splits: dict[str, Any] = {}
@@ -58,19 +57,12 @@ def evaluate_run(
         events[part] = Part(fields=spans, truth=truth, prediction=prediction)
     if task.is_numeric:
         _add_references(plan, folder, splits, {**events, "train": _whole_train(plan)})
-    facts = {
+    return {
         "target": _target_facts(plan),
         "source": rows.source,
         "split": rows.rule,
         "rows_left_out": len(rows.rejected),
         "splits": splits,
-    }
-    return {
-        "taglm": __version__,
-        "backbone": {"name": plan.backbone.name, "fingerprint": plan.fingerprint.key},
-        "precision": plan.precision,
-        "seed": plan.config.seed,
-        "tasks": {task.name: facts},
     }
 
 

@@ -60,7 +60,7 @@ class FitSettings:
     evals: int
     patience: int
     seed: int
-    checkpoint_seconds: float
+    checkpoint_seconds: float = 60.0
 
 
 @attrs.define

@@ -1,5 +1,7 @@
 """The plan of a run: which stages a task needs, what each trains, and what the store holds."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -9,13 +11,13 @@ import torch
 from taglm_core.data.rows import TaskRows, corpus_rows, load_task_rows
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import ConfigError, UnknownNameError
+from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
 from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
 from taglm_core.model.taskmodel import num_outputs, written_tags
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name, resolve_task
 from taglm_core.specs import Classification, Domain, Encoder, Regression, Task, Text
-from taglm_core.store.artefact import Artefact, load_artefact
+from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig, TaskConfig
@@ -60,6 +62,8 @@ class Plan:
     is_isolated: bool
     task_fingerprint: str
     stored_task: Artefact | None
+    given_function_tag: torch.Tensor | None = None
+    """`(tag_length, hidden)`: rows of a function tag that stays frozen; None: it is trained."""
 
     @property
     def num_outputs(self) -> int:
@@ -70,6 +74,22 @@ class Plan:
     def stage_number(self) -> int:
         """2 for tasks of one domain, 3 across domains (Tag-LLM section 3.2)."""
         return 3 if self.task.is_cross_domain else 2
+
+    def share_tags_of(self, other: "Plan") -> None:
+        """Take the domain tags of another plan of the run for one's own of the same name.
+
+        Raises:
+            ConfigError: when the two would be trained differently.
+        """
+        theirs = {item.tag: item for item in other.domains.values()}
+        for written, own in self.domains.items():
+            item = theirs.get(own.tag, own)
+            if item.fingerprint != own.fingerprint:
+                raise ConfigError(
+                    f"tasks {other.task.name} and {self.task.name}: the domain tag <{own.tag}> "
+                    "would be trained on different data. Give data.domain once, for the whole run."
+                )
+            self.domains[written] = item
 
     def table(self) -> list[dict[str, Any]]:
         """Return one record for each tag and head of each stage: trained or frozen, parameters."""
@@ -96,8 +116,10 @@ class Plan:
             state = "trained" if settings.task.enrich and is_new else "frozen"
             name = item.tag + (f"@{self.task.name}" if settings.task.enrich else "")
             records.append(_record(stage, f"<{name}>", state, settings.domain.tag_length * hidden))
-        length = settings.task.tag_length * hidden
-        records.append(_record(stage, f"<{self.task.function_tag}>", trained, length))
+        given = self.given_function_tag
+        length = settings.task.tag_length * hidden if given is None else given.numel()
+        state = trained if given is None else "frozen"
+        records.append(_record(stage, f"<{self.task.function_tag}>", state, length))
         if self.num_outputs:
             count = self.num_outputs * hidden
             records.append(_record(stage, f"head {self.task.name}", trained, count))
@@ -122,12 +144,72 @@ def _record(stage: str, tag: str, state: str, parameters: int) -> dict[str, Any]
     return {"stage": stage, "tag": tag, "state": state, "parameters": parameters}
 
 
-def make_plan(config: RunConfig, registry: Registry, store: TagStore) -> Plan:
-    """Load and check everything that a run needs.
+def make_plans(config: RunConfig, registry: Registry, store: TagStore) -> list[Plan]:
+    """Load and check everything that a run needs, a plan for each of its tasks.
+
+    Backbone and domain tags are shared. Tasks that name one function tag train it together, so
+    each one's fingerprint covers them all.
 
     Raises:
         TaglmError: naming what is wrong and how to mend it.
     """
+    plans: list[Plan] = []
+    for job in config.jobs():
+        made = make_plan(job, registry, store, plans[0] if plans else None)
+        for plan in plans:
+            made.share_tags_of(plan)
+        plans.append(made)
+    for group in by_function_tag(plans):
+        if len(group) > 1:
+            _join(group, store)
+    return plans
+
+
+def by_function_tag(plans: Sequence[Plan]) -> list[list[Plan]]:
+    """Return the plans in groups that train one function tag together."""
+    groups: dict[str, list[Plan]] = {}
+    for plan in plans:
+        groups.setdefault(plan.task.function_tag, []).append(plan)
+    return list(groups.values())
+
+
+def _join(group: Sequence[Plan], store: TagStore) -> None:
+    names = ", ".join(plan.task.name for plan in group)
+    tag = group[0].task.function_tag
+    if any(plan.config.stages.task.enrich for plan in group):
+        raise ConfigError(
+            f"stages.task.enrich: the tasks {names} train <{tag}> together; a domain tag is "
+            "enriched by one task alone. Set stages.task.enrich=false."
+        )
+    if any(not plan.task.is_numeric for plan in group):
+        raise ConfigError(
+            f"the tasks {names} train <{tag}> together, but one of them writes text: a tag that "
+            "feeds a head and one that makes the LM write are not shared. Name two function tags."
+        )
+    together = fingerprint_of(sorted(plan.task_fingerprint for plan in group))
+    for plan in group:
+        plan.task_fingerprint = fingerprint_of([together, plan.task.name])
+        plan.stored_task = store.find(plan.fingerprint.key, tag, plan.task_fingerprint)
+    if any(plan.stored_task is None for plan in group):
+        for plan in group:
+            plan.stored_task = None
+
+
+def make_plan(
+    config: RunConfig, registry: Registry, store: TagStore, beside: Plan | None = None
+) -> Plan:
+    """Load and check everything that one task needs.
+
+    Args:
+        config: Settings of this task alone.
+        registry: Where names are looked up.
+        store: Where trained tags are.
+        beside: Another plan of the run, whose backbone and domain tags are shared.
+
+    Raises:
+        TaglmError: naming what is wrong and how to mend it.
+    """
+    assert config.task is not None, "several tasks have a plan each"
     task = configured_task(config.task, registry)
     settings = config.stages
     if settings.task.enrich and task.is_cross_domain:
@@ -136,8 +218,13 @@ def make_plan(config: RunConfig, registry: Registry, store: TagStore) -> Plan:
             "frozen (Tag-LLM section 3.2). Set stages.task.enrich=false."
         )
     rows = load_task_rows(task, registry, config.data, config.seed)
-    backbone = load_backbone(config.backbone, registry, config.device)
-    fingerprint = backbone.fingerprint()
+    if beside is None:
+        backbone = load_backbone(config.backbone, registry, config.device)
+        fingerprint = backbone.fingerprint()
+        precision = pick_precision(config.precision, backbone.device)
+    else:
+        backbone, fingerprint, precision = beside.backbone, beside.fingerprint, beside.precision
+    given = function_tag_of(settings.task.function_tag_from, fingerprint)
     if config.attention == "isolated" and not task.is_numeric:
         raise ConfigError("attention: isolated spans are for numeric heads; text needs causal.")
     is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
@@ -145,7 +232,7 @@ def make_plan(config: RunConfig, registry: Registry, store: TagStore) -> Plan:
         tag: _plan_domain(tag, task, config, registry, fingerprint, store)
         for tag in written_tags(task, rows.fields)
     }
-    content = {
+    content: dict[str, Any] = {
         "task": [task.wording.text, task.function_tag, repr(task.spec.target)],
         "rows": [rows.fields, _plain_targets(rows.targets), rows.parts],
         "settings": {k: v for k, v in attrs.asdict(settings.task).items() if k != "cache_gb"},
@@ -155,6 +242,8 @@ def make_plan(config: RunConfig, registry: Registry, store: TagStore) -> Plan:
         "isolated": is_isolated,
         "seed": config.seed,
     }
+    if given is not None:
+        content["settings"]["function_tag_from"] = fingerprint_of(given.tolist())
     task_fingerprint = fingerprint_of(content)
     stored = store.find(fingerprint.key, task.function_tag, task_fingerprint)
     return Plan(
@@ -163,12 +252,31 @@ def make_plan(config: RunConfig, registry: Registry, store: TagStore) -> Plan:
         task=task,
         backbone=backbone,
         fingerprint=fingerprint,
-        precision=pick_precision(config.precision, backbone.device),
+        precision=precision,
         rows=rows,
         domains=domains,
         is_isolated=is_isolated,
         task_fingerprint=task_fingerprint,
         stored_task=stored,
+        given_function_tag=given,
+    )
+
+
+def function_tag_of(path: str | None, backbone: Fingerprint) -> torch.Tensor | None:
+    """Return the rows of the function tag of a run or artefact, None without a path.
+
+    Raises:
+        CheckpointError: when there is none, or it belongs to another backbone.
+    """
+    if path is None:
+        return None
+    artefact = load_artefact(find_artefact(Path(path)))
+    check_backbone(artefact, backbone, "the backbone of this run")
+    for name, facts in artefact.config["tags"].items():
+        if facts["kind"] == "function":
+            return artefact.tensors[f"tag:{name}"]
+    raise CheckpointError(
+        f"{path}: holds no function tag. Give the folder of a task's run, not of a domain tag."
     )
 
 

@@ -28,7 +28,10 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: a run file is a mapping that begins with 'task:'.")
-    _anchor(loaded.get("data"), Path(path).parent)
+    folder = Path(path).parent
+    jobs = loaded.get("tasks")
+    for holder in [loaded, *(jobs if isinstance(jobs, list) else [])]:
+        _anchor(holder.get("data") if isinstance(holder, dict) else None, folder)
     return loaded
 
 
@@ -97,6 +100,8 @@ def run_config(source: str, *layers: Mapping[str, Any]) -> RunConfig:
     given = merge(*layers)
     if isinstance(given.get("task"), str):
         given["task"] = {"name": given["task"]}
+    if isinstance(given.get("tasks"), list | tuple):
+        given["tasks"] = [_job(job, given.get("data")) for job in given["tasks"]]
     preset = given.get("preset", "default")
     if preset not in PRESETS:
         raise ConfigError(
@@ -111,6 +116,22 @@ def run_config(source: str, *layers: Mapping[str, Any]) -> RunConfig:
         return _converter().structure(values, RunConfig)
     except Exception as error:  # cattrs nests what went wrong; every leaf is a mistake to show
         raise ConfigError(f"{source}: " + "\n  ".join(_leaves(error))) from error
+
+
+def _job(given: Any, data: Any) -> Any:
+    """Return one of several tasks with the run's data settings under its own."""
+    if isinstance(given, str):
+        given = {"task": {"name": given}}
+    if not isinstance(given, Mapping):
+        return given
+    own = given.get("data", {})
+    task = given.get("task")
+    shared = data if isinstance(data, Mapping) else {}
+    return {
+        **given,
+        **({"task": {"name": task}} if isinstance(task, str) else {}),
+        "data": merge(shared, own) if isinstance(own, Mapping) else own,
+    }
 
 
 def _problems(values: Mapping[str, Any], cls: type, path: str) -> list[str]:
@@ -145,6 +166,11 @@ def _value_problems(value: Any, kind: Any, path: str) -> list[str]:
         return _problems(value, nested, f"{path}.")
     wanted = options[0]
     origin = typing.get_origin(wanted)
+    if origin is tuple and attrs.has(typing.get_args(wanted)[0]):
+        if not isinstance(value, list | tuple):
+            return [f"'{path}' must be a list, not {value!r}."]
+        kind = typing.get_args(wanted)[0]
+        return [p for i, v in enumerate(value) for p in _value_problems(v, kind, f"{path}.{i}")]
     if origin is tuple:
         good = isinstance(value, str) or (
             isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)

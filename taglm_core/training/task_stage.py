@@ -1,7 +1,7 @@
 """Stages 2 and 3: a function tag and a head learn a task on frozen domain tags."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -71,17 +71,28 @@ class TaskObjective:
         outputs = self.task_model.outputs(self._read(self.train, indices))
         assert self._wanted is not None
         wanted = self._wanted[torch.from_numpy(indices)].to(outputs.device)
+        return self._row_losses(outputs, wanted).sum(), float(len(indices))
+
+    def _row_losses(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Return the loss of each row, `(batch,)`."""
         target = self.task_model.task.spec.target
         functional = torch.nn.functional
         if isinstance(target, Regression):
-            losses = (outputs - wanted).square().mean(dim=1)
-        elif isinstance(target, Classification) and target.multi_label:
-            losses = functional.binary_cross_entropy_with_logits(
+            return (outputs - wanted).square().mean(dim=1)
+        if isinstance(target, Classification) and target.multi_label:
+            return functional.binary_cross_entropy_with_logits(
                 outputs, wanted, reduction="none"
             ).mean(dim=1)
-        else:
-            losses = functional.cross_entropy(outputs, wanted, reduction="none")
-        return losses.sum(), float(len(indices))
+        return functional.cross_entropy(outputs, wanted, reduction="none")
+
+    @torch.no_grad()
+    def valid_loss(self) -> float:
+        """Return the loss on the validation part, a mean over its rows; not for text."""
+        device = self.task_model.model.backbone.device
+        outputs = self.task_model.outputs(self.states_of(self.valid).to(device))
+        wanted = self._labels(self.valid.targets)
+        assert wanted is not None, "tasks that share a tag are numeric"
+        return float(self._row_losses(outputs, wanted.to(device)).mean())
 
     def _states(self, part: PartData, indices: np.ndarray) -> tuple[Tensor, Any]:
         """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""
@@ -138,6 +149,49 @@ class TaskObjective:
         metrics = score(task, self.valid.targets, self.predict(self.valid))
         shown = {name: round(value, 5) for name, value in metrics.items() if "." not in name}
         return as_cost(task, metrics), shown
+
+
+class JointObjective:
+    """Tasks that train one function tag together; a batch holds rows of all of them.
+
+    The loss is the mean over the rows of a batch, whatever their task; the score is the mean over
+    the tasks of the loss on their validation parts, since metrics of different kinds do not add.
+    """
+
+    def __init__(self, members: Mapping[str, TaskObjective]) -> None:
+        """Join the objectives of the tasks, by name."""
+        self.members = dict(members)
+        held = list(self.members.values())
+        self.lengths = np.concatenate([member.lengths for member in held])
+        self.sorts_batches = any(member.sorts_batches for member in held)
+        self._starts = np.cumsum([0, *(len(member.lengths) for member in held)])
+
+    def _shares(self, indices: np.ndarray) -> Iterator[tuple[TaskObjective, np.ndarray]]:
+        """Yield each task that has rows among `indices`, with their places in its own part."""
+        for k, member in enumerate(self.members.values()):
+            begin, end = self._starts[k], self._starts[k + 1]
+            own = indices[(indices >= begin) & (indices < end)] - begin
+            if len(own):
+                yield member, own
+
+    def weight(self, indices: np.ndarray) -> float:
+        """Return rows."""
+        return float(len(indices))
+
+    def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
+        """Return the summed loss and the weight of some training rows."""
+        losses = [member.loss(own)[0] for member, own in self._shares(indices)]
+        return torch.stack(losses).sum(), self.weight(indices)
+
+    @torch.no_grad()
+    def evaluate(self) -> tuple[float, dict[str, float]]:
+        """Return the mean validation loss and each task's metrics as `task.metric`."""
+        shown: dict[str, float] = {}
+        losses = []
+        for name, member in self.members.items():
+            losses.append(member.valid_loss())
+            shown |= {f"{name}.{key}": value for key, value in member.evaluate()[1].items()}
+        return float(np.mean(losses)), {"loss": round(float(np.mean(losses)), 5), **shown}
 
 
 def start_head(objective: TaskObjective, how: str, ridge_rows: int, seed: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import fit as fit_module
-from taglm_core.training.plan import make_plan
+from taglm_core.training.plan import make_plan, make_plans
 from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
@@ -31,11 +31,11 @@ def settings(task, backbone, **more):
 def go(config, registry, folder, store=None):
     """Run and return plan and metrics."""
     store = store or TagStore()
-    plan = make_plan(config, registry, store)
+    plans = make_plans(config, registry, store)
     opened = RunFolder(folder)
     opened.open(resolved(config, {}))
     try:
-        return plan, execute(plan, opened, store, Silent())
+        return plans[0], execute(plans, opened, store, Silent())
     finally:
         opened.close()
 

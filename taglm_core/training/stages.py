@@ -1,0 +1,306 @@
+"""Running one stage: what is trained, with what rate, and what is written of it."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from taglm_core.model.tagged import TaggedModel, parameter_counts
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.specs import StageStarted
+from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training.build import take_stored
+from taglm_core.training.config import RunConfig
+from taglm_core.training.domain_stage import DomainObjective
+from taglm_core.training.fit import FitResult, FitSettings, Group, Objective, fit
+from taglm_core.training.lineage import (
+    domain_artefact,
+    enriched_artefact,
+    enriched_fingerprint,
+    put_task,
+    task_artefact,
+)
+from taglm_core.training.parts import PartData, keep_prefixes
+from taglm_core.training.plan import DomainPlan, Plan
+from taglm_core.training.progress import Progress
+from taglm_core.training.task_stage import (
+    JointObjective,
+    TaskObjective,
+    head_parameters,
+    resolve_head,
+    start_head,
+    trained_names,
+)
+
+_HELD_OUT_SHARE = 0.05
+_MOST_HELD_OUT = 400
+
+
+def run_domain_stage(
+    plan: Plan,
+    item: DomainPlan,
+    model: TaggedModel,
+    folder: RunFolder,
+    store: TagStore,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train one domain tag unless the store holds it or it is to stay untrained."""
+    settings = plan.config.stages.domain
+    key = plan.fingerprint.key
+    if item.is_trained:
+        with store.lock(key, item.tag, item.fingerprint):
+            if not settings.fresh:  # another run may have trained it while this one waited
+                item.stored = store.find(key, item.tag, item.fingerprint)
+            if item.stored is None:
+                record = _train_domain(plan, item, model, folder, progress)
+                artefact, readme = domain_artefact(plan, item, model, record)
+                store.save(key, item.tag, item.fingerprint, artefact, readme)
+                item.stored = artefact
+                return record
+        take_stored(item, item.stored, model)
+    if item.stored is None:
+        return {}
+    held: dict[str, Any] = item.stored.config["tags"][item.tag]["lineage"]
+    return {**held, "from_store": True}
+
+
+def _train_domain(
+    plan: Plan, item: DomainPlan, model: TaggedModel, folder: RunFolder, progress: Progress
+) -> dict[str, Any]:
+    settings = plan.config.stages.domain
+    rng = np.random.default_rng([plan.config.seed, 1])
+    order = rng.permutation(len(item.corpus))
+    num_held = max(1, min(_MOST_HELD_OUT, round(_HELD_OUT_SHARE * len(order))))
+    held = [item.corpus[i] for i in order[:num_held]]
+    chosen = order[num_held:][: settings.rows]
+    objective = DomainObjective(
+        model,
+        item.domain.name,
+        item.tag,
+        item.encoder,
+        [item.corpus[i] for i in chosen],
+        held,
+        settings.batch_tokens,
+    )
+    tag = model.tags[item.tag]
+    lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
+    groups = [Group(f"<{item.tag}>", (tag,), lr)]
+    if settings.train_symbols and item.encoder is not None:
+        groups.append(Group("symbols", (model.tables[item.domain.name],), lr * 0.1))
+    counts = {group.name: sum(p.numel() for p in group.parameters) for group in groups}
+    name = f"stage 1 <{item.tag}>"
+    event = StageStarted(stage=name, trained=counts, folder=folder.path)
+    plan.registry.send("on_stage_started", event)
+    steps = _steps(len(chosen), settings.epochs, settings.batch_rows, settings.max_steps)
+    checkpoint = folder.path / "checkpoints" / f"domain-{item.tag.replace('/', '-')}"
+    result = _fit(
+        objective,
+        groups,
+        _fit_settings(settings, steps, plan.config),
+        checkpoint,
+        progress,
+        name,
+        model,
+    )
+    compared = {
+        "tag": objective.nats("tag", skip=1),
+        "no_tag": objective.nats("none", skip=1),
+        "words": objective.nats("words", skip=1),
+    }
+    record = {
+        "stage": 1,
+        "tag": item.tag,
+        "corpus": item.corpus_source,
+        "corpus_rows": len(chosen),
+        "held_out_rows": num_held,
+        "test_bucket_rows_left_out": item.num_bucket,
+        "rows_cut_to_backbone_length": objective.num_cut,
+        "trained": counts,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "held_out_nats_per_symbol": {k: round(v, 4) for k, v in compared.items()},
+        "history": result.history,
+    }
+    folder.log(record)
+    return record
+
+
+def _steps(rows: int, epochs: float, batch_rows: int, most: int | None) -> int:
+    steps = max(1, math.ceil(rows * epochs / batch_rows))
+    return min(steps, most) if most is not None else steps
+
+
+def _fit_settings(settings: Any, steps: int, config: RunConfig) -> FitSettings:
+    return FitSettings(
+        steps=steps,
+        batch_rows=settings.batch_rows,
+        batch_tokens=settings.batch_tokens,
+        schedule=settings.schedule,
+        warmup_ratio=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        clip=settings.clip,
+        evals=settings.evals,
+        patience=settings.patience,
+        seed=config.seed,
+        checkpoint_seconds=config.checkpoint_seconds,
+    )
+
+
+@attrs.frozen
+class Member:
+    """One task of a run: its plan, its model and its rows."""
+
+    plan: Plan
+    task_model: TaskModel
+    parts: dict[str, PartData]
+
+
+def run_task_stage(
+    members: Sequence[Member], folder: RunFolder, store: TagStore, progress: Progress
+) -> dict[str, Any]:
+    """Train a function tag and the heads of the tasks that share it.
+
+    An enriched domain tag is trained along if that is asked for.
+
+    Returns:
+        The record of the stage.
+    """
+    plan, model = members[0].plan, members[0].task_model.model
+    enriched = {m.plan.task.name: _start_enriched(m.plan, m.task_model) for m in members}
+    if plan.stored_task is not None:
+        for member in members:
+            assert member.plan.stored_task is not None, "a group is stored whole or not at all"
+            put_task(member.plan.stored_task, member.task_model)
+        held = plan.stored_task.config["tags"][plan.task.function_tag]["lineage"]
+        return {**held, "from_store": True}
+    record = _train_task(members, enriched, folder, progress)
+    folder.log(record)
+    key = plan.fingerprint.key
+    for member in members:
+        plan = member.plan
+        artefact, readme = task_artefact(plan, member.task_model, {}, record)
+        with store.lock(key, plan.task.function_tag, plan.task_fingerprint):
+            store.save(key, plan.task.function_tag, plan.task_fingerprint, artefact, readme)
+        for name, item in enriched[plan.task.name].items():
+            fingerprint = enriched_fingerprint(plan, name)
+            with store.lock(key, name, fingerprint):
+                made = enriched_artefact(plan, item, name, model, record)
+                store.save(key, name, fingerprint, *made)
+    return record
+
+
+def _train_task(
+    members: Sequence[Member],
+    enriched: Mapping[str, Iterable[str]],
+    folder: RunFolder,
+    progress: Progress,
+) -> dict[str, Any]:
+    plan, model = members[0].plan, members[0].task_model.model
+    settings = plan.config.stages.task
+    names = [member.plan.task.name for member in members]
+    began = time.monotonic()
+    if not settings.enrich:
+        for member in members:
+            keep_prefixes(member.plan, member.task_model, member.parts, progress)
+    prefix_seconds = round(time.monotonic() - began, 2)
+    objectives = {
+        member.plan.task.name: TaskObjective(
+            member.task_model, member.parts["train"], member.parts["valid"], settings.batch_tokens
+        )
+        for member in members
+    }
+    trained: dict[str, Any] = {}
+    for member in members:
+        trained |= trained_names(member.task_model, enriched[member.plan.task.name])
+    if plan.given_function_tag is not None:
+        trained.pop(f"<{plan.task.function_tag}>")
+    counts = parameter_counts(trained)
+    name = f"stage {plan.stage_number} <{plan.task.function_tag}> for {', '.join(names)}"
+    event = StageStarted(stage=name, trained=counts, folder=folder.path)
+    plan.registry.send("on_stage_started", event)
+    start = {
+        task: start_head(objective, settings.head_init, settings.ridge_rows, plan.config.seed)
+        for task, objective in objectives.items()
+    }
+    groups = _task_groups(members, enriched)
+    rows = sum(len(member.parts["train"].rows) for member in members)
+    steps = _steps(rows, settings.epochs, settings.batch_rows, settings.max_steps)
+    result = _fit(
+        next(iter(objectives.values())) if len(members) == 1 else JointObjective(objectives),
+        groups,
+        _fit_settings(settings, steps, plan.config),
+        folder.path / "checkpoints" / f"task-{'+'.join(names)}",
+        progress,
+        name,
+        model,
+    )
+    again: dict[str, Any] = {}
+    if settings.head_init == "ridge":
+        for task, objective in objectives.items():
+            again[task] = resolve_head(objective, settings.ridge_rows, plan.config.seed)
+    kept = [s for m in members if (s := m.parts["train"].store) is not None]
+    return {
+        "stage": plan.stage_number,
+        "tag": plan.task.function_tag,
+        "tasks": names,
+        "rows": rows,
+        "trained": counts,
+        "lora_rank_8_q_v_parameters": plan.lora_parameters(),
+        "steps": result.steps,
+        "seconds": round(time.monotonic() - began, 2),
+        "prefix_seconds": prefix_seconds,
+        "prefix_rows_kept": sum(held.num_held for held in kept),
+        "prefix_bytes": sum(held.num_bytes for held in kept),
+        "head_start": start,
+        "head_solved_again": again,
+        "history": result.history,
+    }
+
+
+def _fit(
+    objective: Objective,
+    groups: Sequence[Group],
+    settings: FitSettings,
+    checkpoint: Path,
+    progress: Progress,
+    name: str,
+    model: TaggedModel,
+) -> FitResult:
+    """Fit with gradients for the groups alone."""
+    model.train_only([p for group in groups for p in group.parameters])
+    result = fit(objective, groups, settings, checkpoint, progress, name)
+    model.train_only([])
+    return result
+
+
+def _start_enriched(plan: Plan, task_model: TaskModel) -> dict[str, DomainPlan]:
+    """Give each enriched tag the value of its trained domain tag; return them by name."""
+    enriched = {}
+    for written, item in plan.domains.items():
+        name = task_model.assembler.tag_of[written]
+        if name != item.tag:
+            task_model.model.tags[name].data.copy_(task_model.model.tags[item.tag])
+            enriched[name] = item
+    return enriched
+
+
+def _task_groups(members: Sequence[Member], enriched: Mapping[str, Iterable[str]]) -> list[Group]:
+    plan, tags = members[0].plan, members[0].task_model.model.tags
+    settings = plan.config.stages.task
+    lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
+    groups: list[Group] = []
+    if plan.given_function_tag is None:
+        groups.append(Group(f"<{plan.task.function_tag}>", (tags[plan.task.function_tag],), lr))
+    for name in [name for names in enriched.values() for name in names]:
+        groups.append(Group(f"<{name}>", (tags[name],), lr * 0.5))
+    for member in members:
+        if member.task_model.head is not None:
+            head_lr = settings.lr or settings.head_lr
+            parameters = head_parameters(member.task_model.head)
+            groups.append(Group(f"head {member.plan.task.name}", parameters, head_lr))
+    return groups
