@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from taglm_core.data.atomic import replace_folder
 from taglm_core.errors import CheckpointError
@@ -15,7 +15,7 @@ from taglm_core.errors import CheckpointError
 
 def save_checkpoint(
     folder: Path,
-    parameters: Sequence[nn.Parameter],
+    parameters: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     best: Sequence[Tensor],
     state: dict[str, Any],
@@ -24,7 +24,7 @@ def save_checkpoint(
 
     Args:
         folder: Replaced if it exists.
-        parameters: Trained parameters, in an order that stays.
+        parameters: Trained parameters and buffers, in an order that stays.
         optimizer: AdamW over them.
         best: Copies of the parameters at the best evaluation.
         state: Plain counters.
@@ -42,7 +42,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer
 ) -> tuple[list[Tensor], dict[str, Any]] | None:
     """Put a checkpoint back into parameters and optimizer.
 

@@ -184,7 +184,8 @@ class TaskStageConfig:
     head_lr: float = attrs.field(default=1e-4, validator=_positive)
     """Learning rate of the head; small, since Adam moves every weight by it at each step."""
     head_init: str = attrs.field(default="ridge", validator=one_of("ridge", "mean_embedding"))
-    """Start of the head: solved in closed form, or the mean embedding (paper)."""
+    """The head is solved in closed form at the start and at each evaluation, or starts from the
+    mean embedding (paper)."""
     ridge_rows: int = attrs.field(default=8000, validator=_positive)
     """Most training rows that the closed form uses."""
     weight_decay: float = attrs.field(default=0.0, validator=_not_negative)

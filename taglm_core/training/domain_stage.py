@@ -95,6 +95,14 @@ class DomainObjective:
             return np.concatenate([bos, words])
         return bos
 
+    @property
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Return nothing: the tag is all that changes."""
+        return ()
+
+    def refine(self) -> None:
+        """Do nothing: a tag has no closed form."""
+
     def weight(self, indices: np.ndarray) -> float:
         """Return how many symbols are predicted, the end included."""
         return float((self.train.lengths[indices] + 1).sum())

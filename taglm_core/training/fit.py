@@ -24,6 +24,15 @@ class Objective(Protocol):
     sorts_batches: bool
     """Whether rows of like length should meet in a batch."""
 
+    @property
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Tensors that `refine` changes in place beside the parameters."""
+        ...
+
+    def refine(self) -> None:
+        """Improve what has a closed form, before an evaluation."""
+        ...
+
     def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
         """Return the summed loss of some training rows, and what to divide it by."""
         ...
@@ -99,6 +108,7 @@ def fit(
     """
     began = time.monotonic()
     parameters = [p for group in groups for p in group.parameters]
+    kept: list[Tensor] = [*parameters, *objective.buffers]
     optimizer = torch.optim.AdamW(
         [{"params": list(group.parameters), "lr": group.lr} for group in groups],
         weight_decay=settings.weight_decay,
@@ -107,10 +117,10 @@ def fit(
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
     every = max(1, math.ceil(settings.steps / settings.evals))
-    loaded = load_checkpoint(folder, parameters, optimizer)
+    loaded = load_checkpoint(folder, kept, optimizer)
     if loaded is None:
         score, record = objective.evaluate()
-        best = [p.detach().clone() for p in parameters]
+        best = [p.detach().clone() for p in kept]
         state: dict[str, Any] = {
             "step": 0,
             "best": score,
@@ -131,22 +141,23 @@ def fit(
         state["step"] = step + 1
         is_eval = state["step"] % every == 0 or state["step"] == settings.steps
         if is_eval:
+            objective.refine()
             score, record = objective.evaluate()
             state["history"].append({"step": state["step"], **record})
             if score < state["best"]:
                 state["best"], state["bad"] = score, 0
-                best = [p.detach().clone() for p in parameters]
+                best = [p.detach().clone() for p in kept]
             else:
                 state["bad"] += 1
         note = ", ".join(f"{k} {v:.4g}" for k, v in list(state["history"][-1].items())[1:3])
         progress.advance(state["step"], note)
         if time.monotonic() - saved > settings.checkpoint_seconds:
-            save_checkpoint(folder, parameters, optimizer, best, state)
+            save_checkpoint(folder, kept, optimizer, best, state)
             saved = time.monotonic()
     progress.finish()
     with torch.no_grad():
-        for parameter, value in zip(parameters, best, strict=True):
-            parameter.copy_(value)
+        for tensor, value in zip(kept, best, strict=True):
+            tensor.copy_(value)
     return FitResult(
         state["step"], state["best"], state["history"], round(time.monotonic() - began, 2)
     )

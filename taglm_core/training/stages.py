@@ -32,7 +32,6 @@ from taglm_core.training.task_stage import (
     JointObjective,
     TaskObjective,
     head_parameters,
-    resolve_head,
     start_head,
     trained_names,
 )
@@ -210,7 +209,12 @@ def _train_task(
     prefix_seconds = round(time.monotonic() - began, 2)
     objectives = {
         member.plan.task.name: TaskObjective(
-            member.task_model, member.parts["train"], member.parts["valid"], settings.batch_tokens
+            member.task_model,
+            member.parts["train"],
+            member.parts["valid"],
+            settings.batch_tokens,
+            settings.ridge_rows if settings.head_init == "ridge" else 0,
+            plan.config.seed,
         )
         for member in members
     }
@@ -239,10 +243,6 @@ def _train_task(
         name,
         model,
     )
-    again: dict[str, Any] = {}
-    if settings.head_init == "ridge":
-        for task, objective in objectives.items():
-            again[task] = resolve_head(objective, settings.ridge_rows, plan.config.seed)
     kept = [s for m in members if (s := m.parts["train"].store) is not None]
     return {
         "stage": plan.stage_number,
@@ -257,7 +257,6 @@ def _train_task(
         "prefix_rows_kept": sum(held.num_held for held in kept),
         "prefix_bytes": sum(held.num_bytes for held in kept),
         "head_start": start,
-        "head_solved_again": again,
         "history": result.history,
     }
 

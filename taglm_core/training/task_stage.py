@@ -29,9 +29,26 @@ class TaskObjective:
     """
 
     def __init__(
-        self, task_model: TaskModel, train: PartData, valid: PartData, max_tokens: int
+        self,
+        task_model: TaskModel,
+        train: PartData,
+        valid: PartData,
+        max_tokens: int,
+        ridge_rows: int = 0,
+        seed: int = 0,
     ) -> None:
-        """Keep the parts; `max_tokens` bounds a batch of the evaluation."""
+        """Keep the parts.
+
+        Args:
+            task_model: Model, head and scaling.
+            train: Training rows.
+            valid: Validation rows.
+            max_tokens: Token budget of a batch of the evaluation.
+            ridge_rows: Most training rows on which `refine` solves the head; 0: it does not.
+            seed: Decides which.
+        """
+        self.ridge_rows = ridge_rows
+        self.seed = seed
         self.task_model = task_model
         self.train = train
         self.valid = valid
@@ -45,6 +62,19 @@ class TaskObjective:
     def is_text(self) -> bool:
         """Whether the LM's own head writes the output."""
         return self.task_model.head is None
+
+    @property
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Return the constant term of the closed-form head."""
+        return () if self.is_text else (self.task_model.scaling.offset,)
+
+    def refine(self) -> None:
+        """Solve the head for the present tag, if that gains on the validation part.
+
+        A head that follows by gradient steps lags behind the tag; the closed form does not.
+        """
+        if self.ridge_rows:
+            resolve_head(self, self.ridge_rows, self.seed)
 
     def _labels(self, targets: Any) -> Tensor | None:
         if self.is_text:
@@ -174,6 +204,16 @@ class JointObjective:
             if len(own):
                 yield member, own
 
+    @property
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Return the buffers of all tasks."""
+        return tuple(held for member in self.members.values() for held in member.buffers)
+
+    def refine(self) -> None:
+        """Solve the heads for the present tag."""
+        for member in self.members.values():
+            member.refine()
+
     def weight(self, indices: np.ndarray) -> float:
         """Return rows."""
         return float(len(indices))
@@ -259,7 +299,7 @@ def _set_head(
 ) -> None:
     with torch.no_grad():
         head.weight.copy_(weights.to(device))
-    task_model.scaling.offset = offsets.cpu().clone()
+        task_model.scaling.offset.copy_(offsets)
 
 
 def _cost(objective: TaskObjective, valid_states: Tensor) -> float:
