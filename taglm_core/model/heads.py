@@ -1,5 +1,7 @@
 """Heads: from the hidden state of the function tag's last row to outputs, and their optimum."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -35,17 +37,57 @@ def solve_ridge(
         For each strength: itself, weights `(num_targets, hidden)` and offsets `(num_targets,)`
         such that the prediction is `states @ weights.T + offsets`; fp32 on the CPU.
     """
-    x = states.detach().double().cpu()
-    y = targets.detach().double().cpu()
-    x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
-    centred = x - x_mean
-    covariance = centred.T @ centred / len(x)  # (hidden, hidden)
-    cross = centred.T @ (y - y_mean) / len(x)  # (hidden, num_targets)
-    size = covariance.diagonal().mean().clamp_min(1e-12)
-    identity = torch.eye(len(covariance), dtype=torch.float64)
-    solved = []
-    for strength in strengths:
+    moments = Moments(states.shape[1], targets.shape[1])
+    moments.add(states, targets)
+    return [(strength, *moments.solve(strength)) for strength in strengths]
+
+
+class Moments:
+    """Sums over rows that decide the closed-form head; earlier rows may fade.
+
+    While a tag is trained its states move, so the head that fits them best is that of the recent
+    rows. Following it exactly leaves the tag the gradient of the loss with an optimal head.
+    """
+
+    def __init__(self, hidden_size: int, num_targets: int) -> None:
+        self.states = torch.zeros(hidden_size + 1, hidden_size + 1, dtype=torch.float64)
+        """`(hidden + 1, hidden + 1)`: sum of outer products of (state, 1)."""
+        self.cross = torch.zeros(hidden_size + 1, num_targets, dtype=torch.float64)
+        """`(hidden + 1, num_targets)`: sum of (state, 1) times target."""
+
+    @torch.no_grad()
+    def add(self, states: Tensor, targets: Tensor, window: float = math.inf) -> None:
+        """Add rows.
+
+        Args:
+            states: `(rows, hidden)`.
+            targets: `(rows, num_targets)`, standardised.
+            window: Rows after which an earlier row counts a share of 1/e.
+        """
+        x = states.detach().double().cpu()
+        x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)  # (rows, hidden + 1)
+        fade = math.exp(-len(x) / window)
+        self.states.mul_(fade).add_(x.T @ x)
+        self.cross.mul_(fade).add_(x.T @ targets.detach().double().cpu())
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Forget all rows."""
+        self.states.zero_()
+        self.cross.zero_()
+
+    @torch.no_grad()
+    def solve(self, strength: float) -> tuple[Tensor, Tensor]:
+        """Return weights `(num_targets, hidden)` and offsets `(num_targets,)`, fp32 on the CPU.
+
+        Args:
+            strength: Penalty, relative to the mean eigenvalue of the states' covariance.
+        """
+        count = self.states[-1, -1].clamp_min(1.0)
+        x_mean, y_mean = self.states[-1, :-1] / count, self.cross[-1] / count
+        covariance = self.states[:-1, :-1] / count - torch.outer(x_mean, x_mean)
+        cross = self.cross[:-1] / count - torch.outer(x_mean, y_mean)  # (hidden, num_targets)
+        size = covariance.diagonal().mean().clamp_min(1e-12)
+        identity = torch.eye(len(covariance), dtype=torch.float64)
         weights = torch.linalg.solve(covariance + strength * size * identity, cross).T
-        offsets = y_mean - weights @ x_mean
-        solved.append((strength, weights.float(), offsets.float()))
-    return solved
+        return weights.float(), (y_mean - weights @ x_mean).float()

@@ -151,7 +151,7 @@ class DomainStageConfig:
 class TaskStageConfig:
     """Stages 2 and 3: a function tag and a head learn a task."""
 
-    epochs: float = attrs.field(default=6.0, validator=_positive)
+    epochs: float = attrs.field(default=3.0, validator=_positive)
     """Passes over the training part."""
     max_steps: int | None = attrs.field(default=None, validator=_positive)
     """Most optimizer steps; None: what the epochs need."""
@@ -182,10 +182,12 @@ class TaskStageConfig:
     head: str = "linear"
     """Registered head."""
     head_lr: float = attrs.field(default=1e-4, validator=_positive)
-    """Learning rate of the head; small, since Adam moves every weight by it at each step."""
+    """Learning rate of a head that is not solved at every step; small, since Adam moves every
+    weight by it at each step."""
     head_init: str = attrs.field(default="ridge", validator=one_of("ridge", "mean_embedding"))
-    """The head is solved in closed form at the start and at each evaluation, or starts from the
-    mean embedding (paper)."""
+    """ridge: a linear head is solved in closed form, for numbers at every step on the last
+    `ridge_rows` rows, for classes at each evaluation; mean_embedding: the paper's start, then
+    gradient steps."""
     ridge_rows: int = attrs.field(default=8000, validator=_positive)
     """Most training rows that the closed form uses."""
     weight_decay: float = attrs.field(default=0.0, validator=_not_negative)

@@ -18,6 +18,7 @@ from taglm_core.training.build import take_stored
 from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.fit import FitResult, FitSettings, Group, Objective, fit
+from taglm_core.training.joint import JointObjective
 from taglm_core.training.lineage import (
     domain_artefact,
     enriched_artefact,
@@ -29,7 +30,6 @@ from taglm_core.training.parts import PartData, keep_prefixes
 from taglm_core.training.plan import DomainPlan, Plan
 from taglm_core.training.progress import Progress
 from taglm_core.training.task_stage import (
-    JointObjective,
     TaskObjective,
     head_parameters,
     start_head,
@@ -231,7 +231,7 @@ def _train_task(
         task: start_head(objective, settings.head_init, settings.ridge_rows, plan.config.seed)
         for task, objective in objectives.items()
     }
-    groups = _task_groups(members, enriched)
+    groups = _task_groups(members, enriched, objectives)
     rows = sum(len(member.parts["train"].rows) for member in members)
     steps = _steps(rows, settings.epochs, settings.batch_rows, settings.max_steps)
     result = _fit(
@@ -270,7 +270,11 @@ def _fit(
     name: str,
     model: TaggedModel,
 ) -> FitResult:
-    """Fit with gradients for the groups alone."""
+    """Fit with gradients for the groups alone; without any, solve what has a closed form."""
+    if not groups:
+        objective.refine()
+        score, record = objective.evaluate()
+        return FitResult(0, score, [{"step": 0, **record}], 0.0)
     model.train_only([p for group in groups for p in group.parameters])
     result = fit(objective, groups, settings, checkpoint, progress, name)
     model.train_only([])
@@ -288,7 +292,11 @@ def _start_enriched(plan: Plan, task_model: TaskModel) -> dict[str, DomainPlan]:
     return enriched
 
 
-def _task_groups(members: Sequence[Member], enriched: Mapping[str, Iterable[str]]) -> list[Group]:
+def _task_groups(
+    members: Sequence[Member],
+    enriched: Mapping[str, Iterable[str]],
+    objectives: Mapping[str, TaskObjective],
+) -> list[Group]:
     plan, tags = members[0].plan, members[0].task_model.model.tags
     settings = plan.config.stages.task
     lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
@@ -298,7 +306,7 @@ def _task_groups(members: Sequence[Member], enriched: Mapping[str, Iterable[str]
     for name in [name for names in enriched.values() for name in names]:
         groups.append(Group(f"<{name}>", (tags[name],), lr * 0.5))
     for member in members:
-        if member.task_model.head is not None:
+        if member.task_model.head is not None and not objectives[member.plan.task.name].follows:
             head_lr = settings.lr or settings.head_lr
             parameters = head_parameters(member.task_model.head)
             groups.append(Group(f"head {member.plan.task.name}", parameters, head_lr))

@@ -1,7 +1,7 @@
 """Stages 2 and 3: a function tag and a head learn a task on frozen domain tags."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.assembly import IGNORED, collate
 from taglm_core.model.batching import batches_by_tokens
-from taglm_core.model.heads import LinearHead, solve_ridge
+from taglm_core.model.heads import LinearHead, Moments, solve_ridge
 from taglm_core.model.tagged import pick
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
@@ -57,6 +57,8 @@ class TaskObjective:
         self.lengths = lengths if train.store is None else lengths - train.rows.suffix
         self.sorts_batches = train.store is None
         self._wanted = self._labels(train.targets)
+        self._strength = torch.tensor(1e-2, dtype=torch.float64)
+        self.moments = self._new_moments()
 
     @property
     def is_text(self) -> bool:
@@ -65,16 +67,45 @@ class TaskObjective:
 
     @property
     def buffers(self) -> tuple[Tensor, ...]:
-        """Return the constant term of the closed-form head."""
-        return () if self.is_text else (self.task_model.scaling.offset,)
+        """Return what the closed form sets, and what it needs to go on."""
+        if self.is_text:
+            return ()
+        offset = self.task_model.scaling.offset
+        if self.moments is None:
+            return (offset,)
+        assert self.task_model.head is not None, "moments belong to a head"
+        weights = [parameter.data for parameter in self.task_model.head.parameters()]
+        return (offset, *weights, self.moments.states, self.moments.cross, self._strength)
+
+    @property
+    def follows(self) -> bool:
+        """Whether the head is solved at every step, so that no gradient trains it."""
+        return self.moments is not None
+
+    def _new_moments(self) -> Moments | None:
+        target, head = self.task_model.task.spec.target, self.task_model.head
+        if self.ridge_rows and isinstance(head, LinearHead) and isinstance(target, Regression):
+            return Moments(head.weight.shape[1], head.weight.shape[0])
+        return None
 
     def refine(self) -> None:
-        """Solve the head for the present tag, if that gains on the validation part.
-
-        A head that follows by gradient steps lags behind the tag; the closed form does not.
-        """
+        """Solve the head exactly for the present tag, if that gains on the validation part."""
         if self.ridge_rows:
             resolve_head(self, self.ridge_rows, self.seed)
+
+    def follow_from(self, states: Tensor, targets: Tensor, strength: float | None) -> None:
+        """Take these rows as the recent ones, and a penalty; None: the one before."""
+        assert self.moments is not None, "asked for by `follows`"
+        self.moments.reset()
+        self.moments.add(states, targets)
+        if strength is not None:
+            self._strength.fill_(strength)
+
+    def _follow(self, states: Tensor, wanted: Tensor) -> None:
+        """Set the head to its optimum on the recent rows, these included."""
+        assert self.moments is not None, "asked for by `follows`"
+        self.moments.add(states, wanted, window=min(self.ridge_rows, len(self.train.rows)))
+        set_head(self.task_model, *self.moments.solve(float(self._strength)))
 
     def _labels(self, targets: Any) -> Tensor | None:
         if self.is_text:
@@ -98,9 +129,12 @@ class TaskObjective:
         """Return the summed loss and the weight of some training rows."""
         if self.is_text:
             return self._text_loss(self.train, indices), self.weight(indices)
-        outputs = self.task_model.outputs(self._read(self.train, indices))
+        states = self._read(self.train, indices)
         assert self._wanted is not None
-        wanted = self._wanted[torch.from_numpy(indices)].to(outputs.device)
+        wanted = self._wanted[torch.from_numpy(indices)].to(states.device)
+        if self.follows:
+            self._follow(states, wanted)
+        outputs = self.task_model.outputs(states)
         return self._row_losses(outputs, wanted).sum(), float(len(indices))
 
     def _row_losses(self, outputs: Tensor, wanted: Tensor) -> Tensor:
@@ -181,59 +215,6 @@ class TaskObjective:
         return as_cost(task, metrics), shown
 
 
-class JointObjective:
-    """Tasks that train one function tag together; a batch holds rows of all of them.
-
-    The loss is the mean over the rows of a batch, whatever their task; the score is the mean over
-    the tasks of the loss on their validation parts, since metrics of different kinds do not add.
-    """
-
-    def __init__(self, members: Mapping[str, TaskObjective]) -> None:
-        """Join the objectives of the tasks, by name."""
-        self.members = dict(members)
-        held = list(self.members.values())
-        self.lengths = np.concatenate([member.lengths for member in held])
-        self.sorts_batches = any(member.sorts_batches for member in held)
-        self._starts = np.cumsum([0, *(len(member.lengths) for member in held)])
-
-    def _shares(self, indices: np.ndarray) -> Iterator[tuple[TaskObjective, np.ndarray]]:
-        """Yield each task that has rows among `indices`, with their places in its own part."""
-        for k, member in enumerate(self.members.values()):
-            begin, end = self._starts[k], self._starts[k + 1]
-            own = indices[(indices >= begin) & (indices < end)] - begin
-            if len(own):
-                yield member, own
-
-    @property
-    def buffers(self) -> tuple[Tensor, ...]:
-        """Return the buffers of all tasks."""
-        return tuple(held for member in self.members.values() for held in member.buffers)
-
-    def refine(self) -> None:
-        """Solve the heads for the present tag."""
-        for member in self.members.values():
-            member.refine()
-
-    def weight(self, indices: np.ndarray) -> float:
-        """Return rows."""
-        return float(len(indices))
-
-    def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
-        """Return the summed loss and the weight of some training rows."""
-        losses = [member.loss(own)[0] for member, own in self._shares(indices)]
-        return torch.stack(losses).sum(), self.weight(indices)
-
-    @torch.no_grad()
-    def evaluate(self) -> tuple[float, dict[str, float]]:
-        """Return the mean validation loss and each task's metrics as `task.metric`."""
-        shown: dict[str, float] = {}
-        losses = []
-        for name, member in self.members.items():
-            losses.append(member.valid_loss())
-            shown |= {f"{name}.{key}": value for key, value in member.evaluate()[1].items()}
-        return float(np.mean(losses)), {"loss": round(float(np.mean(losses)), 5), **shown}
-
-
 def start_head(objective: TaskObjective, how: str, ridge_rows: int, seed: int) -> dict[str, float]:
     """Give the head its start.
 
@@ -261,7 +242,8 @@ def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[s
     """Solve the linear head in closed form and keep the solution if validation gains by it.
 
     For classes the squared loss on one-hot targets gives the direction, and the scale of the
-    logits is the one with the best validation result among a few.
+    logits is the one with the best validation result among a few. A head that follows the tag
+    goes on from these rows, with the penalty that validated best.
 
     Returns:
         `strength` and the validation cost when the solution was kept, else nothing.
@@ -277,7 +259,7 @@ def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[s
     targets = _one_hot(objective, sample)
     valid_states = objective.states_of(objective.valid)
     is_new = bool((head.weight == 0).all())
-    scaling, device = task_model.scaling, head.weight.device
+    scaling = task_model.scaling
     held = (head.weight.detach().clone(), scaling.offset.clone())
     # the head that gradient steps have found competes unless it was never set
     best = np.inf if is_new else _cost(objective, valid_states)
@@ -285,20 +267,22 @@ def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[s
     scales = (1.0,) if isinstance(task_model.task.spec.target, Regression) else (2.0, 5.0, 10.0)
     for strength, weights, offsets in solve_ridge(states, targets):
         for scale in scales:
-            _set_head(head, task_model, weights * scale, offsets * scale, device)
+            set_head(task_model, weights * scale, offsets * scale)
             cost = _cost(objective, valid_states)
             if cost < best:
                 best, held = cost, (head.weight.detach().clone(), scaling.offset.clone())
                 kept = {"ridge_strength": strength, "cost": round(cost, 5)}
-    _set_head(head, task_model, *held, device)
+    set_head(task_model, *held)
+    if objective.follows:
+        objective.follow_from(states, targets, kept.get("ridge_strength"))
     return kept
 
 
-def _set_head(
-    head: LinearHead, task_model: TaskModel, weights: Tensor, offsets: Tensor, device: torch.device
-) -> None:
+def set_head(task_model: TaskModel, weights: Tensor, offsets: Tensor) -> None:
+    """Set a linear head: `(num_outputs, hidden)` and `(num_outputs,)`."""
+    assert isinstance(task_model.head, LinearHead), "only the linear head has a closed form"
     with torch.no_grad():
-        head.weight.copy_(weights.to(device))
+        task_model.head.weight.copy_(weights)
         task_model.scaling.offset.copy_(offsets)
 
 
