@@ -29,10 +29,11 @@ def mend_rows(
     Raises:
         PluginError: when `mend` gives another number of rows.
     """
-    made, changes = list(rows), [None] * len(rows)
+    made: list[Any] = list(rows)
+    changes: list[str | None] = [None] * len(made)
     filled = [i for i, row in enumerate(made) if isinstance(row, str) and row.strip()]
     if domain.spec.mend is None or not filled:
-        return made, list(changes)
+        return made, changes
     mend = resolve(domain.spec.mend, f"domain {domain.name}, mend")
     mended: Mended = mend([made[i].strip() for i in filled])
     if len(mended.values) != len(filled) or len(mended.changes) != len(filled):
@@ -40,11 +41,10 @@ def mend_rows(
             f"{domain.source}: mend of {domain.name} gave {len(mended.values)} rows for "
             f"{len(filled)}."
         )
-    found: list[str | None] = list(changes)
     for i, value, change in zip(filled, mended.values, mended.changes, strict=True):
         if change is not None:
-            made[i], found[i] = value, f"{domain.spec.field}: {change}"
-    return made, found
+            made[i], changes[i] = value, f"{domain.spec.field}: {change}"
+    return made, changes
 
 
 def mend_fields(

@@ -79,6 +79,8 @@ class ProteinEncoder:
 
 def _blocks(lengths: np.ndarray) -> list[tuple[int, int]]:
     """Return first and last row of runs of rows that together are about a block long."""
+    if not len(lengths):
+        return []
     number = np.cumsum(lengths + 1) // _BLOCK_BYTES  # (rows,) block of each row
     starts = np.flatnonzero(np.diff(number, prepend=-1))
     return list(zip(starts.tolist(), [*starts[1:].tolist(), len(lengths)], strict=True))

@@ -25,7 +25,12 @@ BACKGROUND = {
     "T": 5.36, "W": 1.10, "Y": 2.92, "V": 6.86,
 }  # fmt: skip
 _APOLAR = "AVILMFWYC"
-_HELIX_BREAKERS, _STRAND_BREAKERS = "PG", "PDNG"
+# How much likelier than elsewhere residues are in a kind of run; the others: 1
+_LIKING = {
+    "helix": dict.fromkeys("PG", 0.3),
+    "strand": dict.fromkeys("PGDN", 0.3),
+    "coil": dict.fromkeys("PGDN", 1.6),
+}
 # Which residues of a helix or strand face the inside: every third or fourth, and every other
 _PATTERNS = {"helix": (1, 0, 0, 1, 1, 0, 0), "strand": (1, 0), "coil": ()}
 _KINDS = ("helix", "helix", "strand", "strand", "coil", "coil", "coil")  # drawn from at random
@@ -153,10 +158,9 @@ def _chain(length: int, random: Random) -> str:
 
 def _table(own: Mapping[str, float], kind: str, side: int) -> tuple[list[float], str]:
     """Return cumulated weights of residues in a kind of run, on its inner (1) or outer side."""
-    breakers = {"helix": _HELIX_BREAKERS, "strand": _STRAND_BREAKERS, "coil": ""}[kind]
     weights = []
     for residue, share in own.items():
-        weight = share * (0.1 if residue in breakers else 1.0)
+        weight = share * _LIKING[kind].get(residue, 1.0)
         if kind != "coil":
             weight *= _FACING ** (0.5 if (residue in _APOLAR) == bool(side) else -0.5)
         weights.append(weight)
@@ -171,7 +175,7 @@ def _draw(table: tuple[list[float], str], random: Random) -> str:
 def _copy(row: str, random: Random) -> tuple[str, int]:
     """Exchange up to 40 % of the residues; return the copy and the per cent aimed at."""
     rate = _between(random, 1, 40)
-    background = _table(BACKGROUND, "coil", 0)
+    background = list(itertools.accumulate(BACKGROUND.values())), "".join(BACKGROUND)
     made = []
     for residue in row:
         if random.random() < rate / 100:

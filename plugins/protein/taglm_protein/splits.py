@@ -72,7 +72,7 @@ def cluster_parts(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[s
     """
     rows = _sequences(columns)
     distinct = list(dict.fromkeys(rows))
-    parts = np.array(parts_by_groups(cluster_keys(distinct)))
+    parts = np.array(parts_by_groups(cluster_keys(distinct)), dtype="U5")
     kmers = [kmer_set(row) for row in distinct]
     proposed = {part: int((parts == part).sum()) for part in ("test", "valid")}
     for part in ("test", "valid"):
