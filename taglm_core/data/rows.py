@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+from taglm_core.data.mending import mend_fields, mend_rows, report_mended
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts, parse_parts, parts_by_groups
 from taglm_core.data.table import Table
@@ -45,6 +46,8 @@ class TaskRows:
     """(row number, reason) of each row that was left out."""
     rule: str
     """What decided the parts."""
+    mended: list[tuple[int, str]] = attrs.field(factory=list)
+    """(row number, what was changed) of each row that was mended."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -270,6 +273,9 @@ def load_task_rows(
     if not table.num_rows:
         raise DataError(f"{table.source}: no rows.")
     raw, columns = read_fields(table, task, data.columns)
+    mended: list[tuple[int, str]] = []
+    if data.mend:
+        raw, mended = mend_fields(raw, task, table)
     fields, errors = canonical_fields(raw, task)
     targets: Any = np.zeros((table.num_rows, 0))
     target_map: dict[str, str] = {}
@@ -304,6 +310,7 @@ def load_task_rows(
         columns=columns | target_map,
         rejected=rejected,
         rule=rule,
+        mended=mended,
     )
 
 
@@ -399,7 +406,13 @@ def _parts_from_file(path: str, numbers: Sequence[int]) -> tuple[list[str], str]
 
 
 def corpus_rows(
-    domain: Any, registry: Registry, file: str | None, seed: int, size: int | None, on_error: str
+    domain: Any,
+    registry: Registry,
+    file: str | None,
+    seed: int,
+    size: int | None,
+    on_error: str,
+    mend: bool = False,
 ) -> tuple[list[Any], str, int]:
     """Read a domain's corpus for stage 1, less everything in the test bucket.
 
@@ -430,6 +443,10 @@ def corpus_rows(
     ]
     taken = [table.columns[column] for column in columns]
     rows = [_as_value(v if spec.columns else v[0]) for v in zip(*taken, strict=True)]
+    if mend:
+        rows, changes = mend_rows(rows, domain)
+        pairs = zip(table.rows, changes, strict=True)
+        report_mended(table, [(row, change) for row, change in pairs if change is not None])
     errors: list[str | None] = [None if row else f"{spec.field}: empty" for row in rows]
     if spec.canonical is not None:
         checked = resolve(spec.canonical, f"domain {domain.name}, canonical")(rows)
