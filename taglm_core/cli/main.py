@@ -29,7 +29,14 @@ def _options(
 
 def build_app() -> typer.Typer:
     """Return the program with the core's commands and those of plugins."""
-    from taglm_core.cli import evaluate, plugins, predict, run, tags
+    app = core_app()
+    _add_plugin_commands(app, words(app))
+    return app
+
+
+def core_app() -> typer.Typer:
+    """Return the program with the core's commands alone."""
+    from taglm_core.cli import check_plugin, evaluate, new_plugin, plugins, predict, run, tags
 
     app = typer.Typer(
         name="taglm",
@@ -45,8 +52,16 @@ def build_app() -> typer.Typer:
     app.command("evaluate")(evaluate.evaluate)
     app.command("plugins")(plugins.plugins)
     app.add_typer(tags.app, name="tags")
-    _add_plugin_commands(app, {"run", "predict", "evaluate", "plugins", "tags"})
+    app.command("check-plugin")(check_plugin.check_plugin)
+    app.command("new-plugin")(new_plugin.new_plugin)
     return app
+
+
+def words(app: typer.Typer) -> set[str]:
+    """Return the words that an app takes as commands."""
+    commands = [item.name for item in app.registered_commands]
+    groups = [item.name for item in app.registered_groups]
+    return {name for name in [*commands, *groups] if name}
 
 
 def _add_plugin_commands(app: typer.Typer, taken: set[str]) -> None:
