@@ -1,7 +1,7 @@
 """The `taglm` program: commands are imported when they are used, errors are one message."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,7 +29,26 @@ def _options(
 
 def build_app() -> typer.Typer:
     """Return the program with the core's commands and those of plugins."""
-    from taglm_core.cli import evaluate, plugins, predict, run, tags
+    from taglm_core.cli.plugincommands import add_plugin_commands
+    from taglm_core.plugins import load_registry
+
+    app = core_app()
+    registry = load_registry()
+    for note in registry.notes:
+        typer.echo(f"warning: {note}", err=True)
+    add_plugin_commands(app, registry, words_of(app))
+    return app
+
+
+def words_of(app: typer.Typer) -> set[str]:
+    """Return the words after the name of a program."""
+    groups = {str(group.name) for group in app.registered_groups}
+    return groups | {str(command.name) for command in app.registered_commands}
+
+
+def core_app() -> typer.Typer:
+    """Return the program with the core's commands only."""
+    from taglm_core.cli import doctor, evaluate, plugins, predict, run, tags
 
     app = typer.Typer(
         name="taglm",
@@ -44,32 +63,9 @@ def build_app() -> typer.Typer:
     app.command("predict")(predict.predict)
     app.command("evaluate")(evaluate.evaluate)
     app.command("plugins")(plugins.plugins)
+    app.command("doctor")(doctor.doctor)
     app.add_typer(tags.app, name="tags")
-    _add_plugin_commands(app, {"run", "predict", "evaluate", "plugins", "tags"})
     return app
-
-
-def _add_plugin_commands(app: typer.Typer, taken: set[str]) -> None:
-    """Add the commands of plugins; only the one that is called is imported."""
-    from taglm_core.plugins import load_registry
-    from taglm_core.specs.reference import resolve
-
-    for item in load_registry().commands:
-        command = item.spec
-        if command.name in taken:
-            continue  # `taglm plugins` lists it; the word keeps its first meaning
-        taken.add(command.name)
-        found: Any = _not_called
-        if command.name in sys.argv[1:]:
-            found = resolve(command.app, f"command {item.name}")
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=command.name, help=command.help)
-        else:
-            app.command(command.name, help=command.help)(found)
-
-
-def _not_called() -> None:
-    raise AssertionError("a command that is called is imported first")
 
 
 def main() -> None:
