@@ -1,4 +1,4 @@
-"""Broken plugin packages of every kind, as real distributions, and a script that proves isolation.
+"""Package plugin packages of every kind, as real distributions, and a script that proves isolation.
 
 Run `python tests/broken_plugins.py` to install them one after another beside the real plugins: the
 program works each time, a small run gives the same numbers, every failure is reported.
@@ -29,8 +29,8 @@ def hook(name, body, arguments=""):
 
 
 @attrs.frozen(kw_only=True)
-class Broken:
-    """One kind of broken plugin, and what must be said of it."""
+class Package:
+    """A plugin package, and what must be said of it if it is broken."""
 
     kind: str
     source: str = ""
@@ -61,50 +61,50 @@ class Broken:
 VERSION = "7.1"
 
 KINDS = (
-    Broken(
+    Package(
         kind="raises-on-import",
         source="raise RuntimeError('no licence key')\n",
         reports=(("import", "RuntimeError: no licence key"),),
     ),
-    Broken(
+    Package(
         kind="exits-on-import",
         source="import sys\n\nsys.exit('goodbye')\n",
         reports=(("import", "SystemExit: goodbye"),),
     ),
-    Broken(
+    Package(
         kind="syntax-error",
         source="def register_tasks(:\n",
         reports=(("import", "SyntaxError"),),
     ),
-    Broken(
+    Package(
         kind="missing-library",
         source="import surely_not_installed\n",
         reports=(("import", "No module named 'surely_not_installed'"),),
     ),
-    Broken(
+    Package(
         kind="missing-attribute",
         source="",
         entry_points="[taglm]\nmissing-attribute = broken_missing_attribute:plugin\n",
         reports=(("import", "has no attribute 'plugin'"),),
     ),
-    Broken(
+    Package(
         kind="missing-module",
         entry_points="[taglm]\nmissing-module = nowhere_to_be_found\n",
         reports=(("import", "No module named 'nowhere_to_be_found'"),),
     ),
-    Broken(
+    Package(
         kind="unreadable-metadata",
         source=IMPORT,
         entry_points="[taglm]\nthis line has no equals sign\n",
         name="taglm-broken-unreadable-metadata",
         reports=(("metadata", "entry_points.txt cannot be read"),),
     ),
-    Broken(
+    Package(
         kind="raises-on-registration",
         source=IMPORT + hook("register_tasks", "raise ValueError('not today')"),
         reports=(("register_tasks", "ValueError: not today"),),
     ),
-    Broken(
+    Package(
         kind="wrong-types",
         source=IMPORT
         + hook("register_tasks", f"return ['QED', {TASK.format('Kept')}, object()]")
@@ -117,12 +117,12 @@ KINDS = (
             ("register_metrics", "returned 3, expected a list of Metric"),
         ),
     ),
-    Broken(
+    Package(
         kind="misspelt-hook",
         source=IMPORT + hook("register_tusks", "return []"),
         reports=(("register_tusks", "Did you mean 'register_tasks'"),),
     ),
-    Broken(
+    Package(
         kind="newer-hooks",
         source=IMPORT
         + hook("register_optimizers", "return []")
@@ -133,19 +133,19 @@ KINDS = (
             ("register_splits", "unknown argument 'context'"),
         ),
     ),
-    Broken(
+    Package(
         kind="taken-short-name",
         source=IMPORT + hook("register_tasks", f"return [{TASK.format('QED')}]"),
         task="chem/QED",
     ),
-    Broken(
+    Package(
         kind="taken-plugin-name",
         name="chem",
         source=IMPORT + hook("register_tasks", f"return [{TASK.format('Other')}]"),
         entry_points="[taglm]\nchem = broken_taken_plugin_name\n",
         reports=(("registration", "already taken by taglm-plugin-chem"),),
     ),
-    Broken(
+    Package(
         kind="bad-commands",
         source=IMPORT
         + hook(
@@ -156,14 +156,16 @@ KINDS = (
         modules=(("broken_explosive", "raise SystemExit('boom')\n"),),
         reports=(("register_commands", "the command 'run' belongs to taglm itself"),),
     ),
-    Broken(
+    Package(
         kind="bad-events",
         source=IMPORT
         + hook("on_stage_started", "raise SystemExit(event.stage)", "event")
         + hook("on_evaluated", "return {'references': {'tset': {}}, 'more': 1}", "event")
         + hook("on_run_finished", "raise RuntimeError('after the end')", "event"),
     ),
-    Broken(kind="noisy", source="print('look at me')\n" + IMPORT + hook("on_run_finished", "pass")),
+    Package(
+        kind="noisy", source="print('look at me')\n" + IMPORT + hook("on_run_finished", "pass")
+    ),
 )
 
 

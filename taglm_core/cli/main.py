@@ -36,19 +36,22 @@ def build_app() -> typer.Typer:
     registry = load_registry()
     for note in registry.notes:
         typer.echo(f"warning: {note}", err=True)
-    add_plugin_commands(app, registry, words_of(app))
+    add_plugin_commands(app, registry, words(app))
     return app
 
 
-def words_of(app: typer.Typer) -> set[str]:
-    """Return the words after the name of a program."""
-    groups = {str(group.name) for group in app.registered_groups}
-    return groups | {str(command.name) for command in app.registered_commands}
-
-
 def core_app() -> typer.Typer:
-    """Return the program with the core's commands only."""
-    from taglm_core.cli import doctor, evaluate, plugins, predict, run, tags
+    """Return the program with the core's commands alone."""
+    from taglm_core.cli import (
+        check_plugin,
+        doctor,
+        evaluate,
+        new_plugin,
+        plugins,
+        predict,
+        run,
+        tags,
+    )
 
     app = typer.Typer(
         name="taglm",
@@ -65,7 +68,16 @@ def core_app() -> typer.Typer:
     app.command("plugins")(plugins.plugins)
     app.command("doctor")(doctor.doctor)
     app.add_typer(tags.app, name="tags")
+    app.command("check-plugin")(check_plugin.check_plugin)
+    app.command("new-plugin")(new_plugin.new_plugin)
     return app
+
+
+def words(app: typer.Typer) -> set[str]:
+    """Return the words that an app takes as commands."""
+    commands = [item.name for item in app.registered_commands]
+    groups = [item.name for item in app.registered_groups]
+    return {name for name in [*commands, *groups] if name}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Broken plugin packages beside the real ones: the program works, the numbers stay the same."""
+"""Package plugin packages beside the real ones: the program works, the numbers stay the same."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from broken_plugins import (
     IMPORT,
     KINDS,
     VERSION,
-    Broken,
+    Package,
     call,
     check_program,
     hook,
@@ -100,7 +100,7 @@ def command(kind, word):
         f"return [taglm.Command(name={word!r}, help='Speak.', app='{module}_app:app'),"
         f" taglm.Command(name='own-{kind}', help='Speak.', app='{module}_app:app')]"
     )
-    return Broken(
+    return Package(
         kind=kind,
         source=IMPORT + hook("register_commands", register),
         modules=((f"{module}_app", text),),
@@ -118,7 +118,7 @@ def test_one_word_of_two_plugins(tmp_path):
 
 def test_something_that_is_no_command(tmp_path):
     """An app of a wrong type is refused with what was expected."""
-    broken = Broken(
+    broken = Package(
         kind="number",
         source=IMPORT
         + hook(

@@ -4,7 +4,7 @@ import sys
 
 import broken_plugins
 import pytest
-from broken_plugins import KINDS, Broken, check_reports, hook, write_distribution
+from broken_plugins import KINDS, Package, check_reports, hook, write_distribution
 
 from taglm_core.errors import DuplicateNameError, PluginError, UnknownNameError
 from taglm_core.plugins import load_registry
@@ -76,7 +76,7 @@ def test_short_name_of_two_distributions(install):
 def test_names_that_cannot_qualify(name, install):
     """A reserved or malformed plugin name is refused with the rule."""
     install(
-        Broken(
+        Package(
             kind="odd-name",
             source=broken_plugins.IMPORT + hook("register_tasks", "return []"),
             entry_points=f"[taglm]\n{name} = broken_odd_name\n",
@@ -89,14 +89,14 @@ def test_names_that_cannot_qualify(name, install):
 
 def test_an_entry_point_that_is_no_module_name(install):
     """A malformed value is named as it stands."""
-    install(Broken(kind="odd-value", entry_points="[taglm]\nodd-value = not/a-module\n"))
+    install(Package(kind="odd-value", entry_points="[taglm]\nodd-value = not/a-module\n"))
     (failure,) = load_registry().failures
     assert "'not/a-module', which is not of the form" in failure.reason
 
 
 def test_metadata_without_name_or_version(install):
     """A distribution whose METADATA is gone is still reported, as unknown."""
-    folder = install(Broken(kind="bare", source="raise RuntimeError('bare')\n"))
+    folder = install(Package(kind="bare", source="raise RuntimeError('bare')\n"))
     (info,) = folder.glob("*.dist-info")
     (info / "METADATA").write_text("")
     (failure,) = load_registry().failures

@@ -256,3 +256,18 @@ def test_the_check_above_can_fail():
     code = f"import sys, numpy; print('HEAVY', {HEAVY})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY ['numpy']" in done.stdout
+
+
+def test_a_deprecated_hook_warns_and_works(monkeypatch):
+    """Pluggy's `warn_on_impl` reaches the author of a plugin through the isolation."""
+    from taglm_core.plugins import hookspecs
+
+    warning = DeprecationWarning("register_commands goes in 0.3; use register_words")
+    monkeypatch.setitem(hookspecs.register_commands.taglm_spec, "warn_on_impl", warning)
+    command = taglm.Command(name="speak", help="Speak.", app="m:f")
+    with pytest.warns(DeprecationWarning, match="goes in 0.3; use register_words"):
+        registry = load_registry(
+            only=(), extra=[("old", plugin(register_commands=lambda: [command]))]
+        )
+    assert registry.failures == []
+    assert registry.commands.get("speak").name == "old/speak"

@@ -1,0 +1,59 @@
+"""`taglm check-plugin`: the contract suite without a test file."""
+
+from typing import Annotated
+
+import typer
+
+
+def check_plugin(
+    name: Annotated[str, typer.Argument(help="Name of an installed plugin, such as chem.")],
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show the checks that passed as well.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
+) -> None:
+    """Check every object that a plugin registers.
+
+    Exit code 1 when a check fails; each failure says what to mend.
+    """
+    import attrs
+
+    from taglm_core.cli.screen import BarProgress, print_json, print_table, results
+    from taglm_core.plugins import load_registry
+    from taglm_core.testing import check_plugin as check
+    from taglm_core.testing import plan_checks
+
+    registry = load_registry()
+    progress = BarProgress()
+    total, done = len(plan_checks(name, registry)), 0
+
+    def advance(_: object) -> None:
+        nonlocal done
+        done += 1
+        progress.advance(done)
+
+    progress.start(f"checking {name}", total)
+    try:
+        found = check(name, registry, advance)
+    finally:
+        progress.finish()
+    failed = [item for item in found if item.outcome == "failed"]
+    if as_json:
+        print_json({"plugin": name, "checks": [attrs.asdict(item) for item in found]})
+    else:
+        objects = dict.fromkeys((item.kind, item.object) for item in found)
+        rows = []
+        for kind, thing in objects:
+            outcomes = [c.outcome for c in found if (c.kind, c.object) == (kind, thing)]
+            counts = [outcomes.count(word) for word in ("passed", "failed", "skipped")]
+            rows.append([kind, thing, *counts])
+        print_table(["kind", "object", "passed", "failed", "skipped"], rows)
+        for item in found:
+            if item.outcome != "passed" or show_all:
+                reason = f": {item.reason}" if item.reason else ""
+                results.print(f"{item.outcome.upper()} {item.id}{reason}", markup=False)
+        outcomes = [item.outcome for item in found]
+        counted = [f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes)]
+        results.print(f"{len(found)} checks: {', '.join(counted)}", markup=False)
+    if failed:
+        raise typer.Exit(1)

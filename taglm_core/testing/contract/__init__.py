@@ -1,0 +1,1 @@
+"""The contract suite: checks of every object that a plugin registers, one module for each kind."""

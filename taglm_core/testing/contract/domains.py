@@ -1,0 +1,196 @@
+"""Checks of what else a domain gives: canonical form, features, augmentation, pictures, corpus."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from taglm_core.data.rows import corpus_rows
+from taglm_core.specs import Checked
+from taglm_core.specs.reference import resolve
+from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
+from taglm_core.testing.contract.encoders import ODD, _short
+from taglm_core.testing.contract.report import Rule, demand
+
+
+def canonical_answers(subject: Subject) -> None:
+    """`canonical` gives each row a value or an error, odd rows and no rows included."""
+    width = len(subject.spec.columns)
+    odd: list[Any] = [(text,) * width for text in ODD] if width else list(ODD)
+    rows = [*subject.context.sample(subject.item)[:20], *odd]
+    for batch in (rows, []):
+        checked = _canonical(subject, batch)
+        demand(
+            len(checked.values) == len(batch) == len(checked.errors),
+            f"`canonical` gives {len(checked.values)} values and {len(checked.errors)} errors for "
+            f"{len(batch)} rows; give one of each a row.",
+        )
+        for row, value, error in zip(batch, checked.values, checked.errors, strict=True):
+            demand(
+                (value is None) == (error is not None),
+                f"`canonical` answers {_short(row)} with the value {_short(value)} and the error "
+                f"{error!r}; give either a value and None, or None and an error.",
+            )
+
+
+def canonical_idempotent(subject: Subject) -> None:
+    """The canonical form of a canonical row is the row itself."""
+    rows = subject.context.rows(subject.item)
+    again = _canonical(subject, rows)
+    for row, value, error in zip(rows, again.values, again.errors, strict=True):
+        demand(
+            value == row,
+            f"the canonical row {_short(row)} becomes {_short(value)} "
+            f"{f'({error}) ' if error else ''}when `canonical` is applied again. Duplicates would "
+            "be missed: make it settle in one step.",
+        )
+
+
+def features_finite(subject: Subject) -> None:
+    """`features` gives finite float32 numbers of shape (rows, features)."""
+    rows = subject.context.rows(subject.item)[:20]
+    made = _call(subject, "features")(rows)
+    demand(
+        isinstance(made, np.ndarray) and made.ndim == 2 and made.shape[0] == len(rows),
+        f"`features` gives {_form(made)} for {len(rows)} rows; give an array of shape "
+        f"({len(rows)}, features).",
+    )
+    demand(made.shape[1] > 0, "`features` gives no feature at all; give at least one column.")
+    demand(
+        made.dtype == np.float32,
+        f"`features` gives {made.dtype}; make it float32 (`.astype(numpy.float32)`).",
+    )
+    bad = np.flatnonzero(~np.isfinite(made).all(axis=1))
+    demand(
+        not len(bad),
+        f"`features` of {_short(rows[int(bad[0])]) if len(bad) else ''} hold NaN or infinity. "
+        "Reference predictors need numbers: put 0 where a feature is not defined.",
+    )
+
+
+def features_batch(subject: Subject) -> None:
+    """The features of a row are the same alone as in a batch."""
+    rows = subject.context.rows(subject.item)[:20]
+    features = _call(subject, "features")
+    together = features(rows)
+    for place in (0, len(rows) // 2, len(rows) - 1):
+        demand(
+            np.allclose(features([rows[place]])[0], together[place], rtol=1e-4, atol=1e-5),
+            f"the features of {_short(rows[place])} depend on the rows beside it. Use nothing of "
+            "the batch, such as its mean.",
+        )
+
+
+def augment_keeps(subject: Subject) -> None:
+    """`augment` gives another spelling of the same thing for each row, decided by the generator."""
+    rows = subject.context.rows(subject.item)[:20]
+    augment = _call(subject, "augment")
+    spelt, again = (augment(rows, np.random.default_rng(7)) for _ in range(2))
+    demand(
+        len(spelt) == len(rows),
+        f"`augment` gives {len(spelt)} rows for {len(rows)}; give one for each.",
+    )
+    demand(
+        list(spelt) == list(again),
+        "`augment` gives other rows for the same generator. Take every random number from `rng`, "
+        "so that a resumed run sees the same rows.",
+    )
+    for row, other, value in zip(
+        rows, spelt, subject.context.canonical(subject.item, spelt), strict=True
+    ):
+        demand(
+            subject.spec.canonical is None or value == row,
+            f"`augment` turns {_short(row)} into {_short(other)}, whose canonical form is "
+            f"{_short(value)}: another thing, which would carry a wrong label.",
+        )
+    if subject.spec.encoder != "text":
+        errors = subject.context.encoder(subject.item).encode_batch(spelt).errors
+        bad = [(row, error) for row, error in zip(spelt, errors, strict=True) if error]
+        demand(
+            not bad,
+            f"`augment` gives {_short(bad[0][0]) if bad else ''}, which the encoder refuses: "
+            f"{bad[0][1] if bad else ''}. Give spellings over the alphabet only.",
+        )
+
+
+def draw_svg(subject: Subject) -> None:
+    """`draw` gives one SVG element as text."""
+    for row in subject.context.rows(subject.item)[:3]:
+        picture = _call(subject, "draw")(row)
+        is_text = isinstance(picture, str) and picture.lstrip().startswith("<svg")
+        demand(
+            is_text,
+            f"`draw` of {_short(row)} gives {_short(picture)}; give text that begins with <svg, "
+            "without an XML declaration, since it goes into a page.",
+        )
+        try:
+            ElementTree.fromstring(picture)  # noqa: S314 - made by the plugin itself
+        except ElementTree.ParseError as error:
+            demand(False, f"`draw` of {_short(row)} gives no well-formed SVG: {error}.")
+
+
+def corpus_readable(subject: Subject) -> None:
+    """Every row of the corpus passes `canonical` and the encoder."""
+    spec = subject.spec
+    dataset = subject.registry.datasets.get(
+        spec.corpus, subject.item.source.name, f"corpus of {subject.item.name}"
+    )
+    subject.context.table(dataset)  # skips when it cannot be fetched
+    rows, source, _ = corpus_rows(subject.item, subject.registry, None, 0, SAMPLE_ROWS, "raise")
+    demand(
+        bool(rows),
+        f"the corpus '{source}' leaves no row outside the test bucket of {SAMPLE_ROWS}. Make the "
+        "groups of the domain's split finer.",
+    )
+    if spec.encoder == "text":
+        return
+    errors = subject.context.encoder(subject.item).encode_batch(rows).errors
+    bad = [(row, error) for row, error in zip(rows, errors, strict=True) if error]
+    demand(
+        not bad,
+        f"{len(bad)} of {len(rows)} corpus rows cannot be encoded, the first is "
+        f"{_short(bad[0][0]) if bad else ''}: {bad[0][1] if bad else ''}. Extend the alphabet or "
+        "leave such rows out of the dataset.",
+    )
+
+
+def split_found(subject: Subject) -> None:
+    """The split that the domain names is registered."""
+    where = f"domain {subject.item.name}"
+    subject.registry.splits.get(subject.spec.split, subject.item.source.name, where)
+
+
+def _has(field: str) -> Callable[[Subject], bool]:
+    return lambda subject: getattr(subject.spec, field) is not None
+
+
+CHECKS = (
+    Rule(canonical_answers, _has("canonical")),
+    Rule(canonical_idempotent, _has("canonical")),
+    Rule(features_finite, _has("features")),
+    Rule(features_batch, _has("features")),
+    Rule(augment_keeps, _has("augment")),
+    Rule(draw_svg, _has("draw")),
+    Rule(corpus_readable, _has("corpus")),
+    Rule(split_found, _has("split")),
+)
+
+
+def _call(subject: Subject, field: str) -> Any:
+    return resolve(getattr(subject.spec, field), f"domain {subject.item.name}, {field}")
+
+
+def _canonical(subject: Subject, rows: Sequence[Any]) -> Checked:
+    checked = _call(subject, "canonical")(list(rows))
+    demand(
+        isinstance(checked, tuple) and hasattr(checked, "values") and hasattr(checked, "errors"),
+        f"`canonical` gives {_form(checked)}; give taglm.Checked(values, errors).",
+    )
+    found: Checked = checked
+    return found
+
+
+def _form(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{f' of shape {shape}' if shape is not None else ''}"

@@ -1,0 +1,118 @@
+"""What a check is, how it is run, and how it says what a plugin's author should mend."""
+
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from taglm_core.errors import TaglmError
+
+if TYPE_CHECKING:
+    from taglm_core.testing.contract.context import Subject
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """The outcome of one check of one object."""
+
+    kind: str
+    """Kind of object, such as "encoder"."""
+    object: str
+    """Short name of the object, such as "DNA"."""
+    check: str
+    """Name of the check, such as "round_trip"."""
+    outcome: str
+    """"passed", "failed" or "skipped"."""
+    reason: str = ""
+    """Why it failed and what to mend, or why it was skipped; empty when it passed."""
+
+    @property
+    def id(self) -> str:
+        """`kind:object:check`, as pytest shows it."""
+        return f"{self.kind}:{self.object}:{self.check}"
+
+
+class Broken(Exception):
+    """The object breaks its contract; the text says how, and what to mend."""
+
+
+class NotApplicable(Exception):
+    """The check cannot be made here; the text says why."""
+
+
+def demand(holds: bool, reason: str) -> None:
+    """Fail the check with a reason unless something holds."""
+    if not holds:
+        raise Broken(reason)
+
+
+def _always(subject: "Subject") -> bool:
+    return True
+
+
+@attrs.frozen
+class Rule:
+    """A check before it has an object: a function whose docstring says what must hold."""
+
+    function: Callable[["Subject"], None]
+    applies: Callable[["Subject"], bool] = _always
+    """Whether an object has what the check looks at; if not, it is not planned."""
+
+    @property
+    def name(self) -> str:
+        """Name of the check."""
+        return self.function.__name__
+
+    @property
+    def summary(self) -> str:
+        """What must hold, one sentence."""
+        return (self.function.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")
+
+
+@attrs.frozen
+class Planned:
+    """A check of one object, to be run."""
+
+    kind: str
+    object: str
+    rule: Rule
+    subject: "Subject"
+
+    @property
+    def id(self) -> str:
+        """`kind:object:check`."""
+        return f"{self.kind}:{self.object}:{self.rule.name}"
+
+    def run(self) -> Check:
+        """Run the check; whatever the plugin's code raises is its failure."""
+        outcome, reason = "passed", ""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # odd input is given on purpose
+                self.rule.function(self.subject)
+        except NotApplicable as skip:
+            outcome, reason = "skipped", str(skip)
+        except (Broken, TaglmError) as error:
+            outcome, reason = "failed", str(error)
+        except (Exception, SystemExit) as error:
+            outcome, reason = "failed", _raised(error)
+        return Check(
+            kind=self.kind,
+            object=self.object,
+            check=self.rule.name,
+            outcome=outcome,
+            reason=reason,
+        )
+
+
+def _raised(error: BaseException) -> str:
+    """Say what was raised and where in the plugin's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [frame for frame in frames if "taglm_core" not in frame.filename]
+    frame = (outside or frames)[-1]
+    return (
+        f"raised {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno}, in "
+        f"{frame.name}). This input is allowed: answer it instead of raising."
+    )

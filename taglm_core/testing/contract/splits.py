@@ -1,0 +1,143 @@
+"""Checks of splits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from taglm_core.data.splits import PARTS, parts_by_groups
+from taglm_core.plugins import Registered
+from taglm_core.specs import Domain
+from taglm_core.specs.reference import resolve
+from taglm_core.testing.contract.context import Subject
+from taglm_core.testing.contract.report import NotApplicable, Rule, demand
+
+
+def rule_given(subject: Subject) -> None:
+    """Exactly one of `groups` and `assign` is given."""
+    given = [name for name in ("groups", "assign") if getattr(subject.spec, name) is not None]
+    demand(
+        len(given) == 1,
+        f"the split gives {' and '.join(given) or 'neither groups nor assign'}; give one of them.",
+    )
+
+
+def covers(subject: Subject) -> None:
+    """Every row gets a key, or one of train, valid and test."""
+    columns = _columns(subject)
+    count = len(next(iter(columns.values())))
+    made = _apply(subject, columns, 0)
+    demand(
+        len(made) == count, f"the split gives {len(made)} answers for {count} rows; give one each."
+    )
+    wrong = [
+        value
+        for value in made
+        if not isinstance(value, str) or (subject.spec.assign is not None and value not in PARTS)
+    ]
+    wanted = "train, valid or test" if subject.spec.assign is not None else "a text key"
+    demand(
+        not wrong,
+        f"the split gives {wrong[0]!r} for a row; give {wanted}." if wrong else "",
+    )
+
+
+def deterministic(subject: Subject) -> None:
+    """The same rows and the same seed are split the same way."""
+    columns = _columns(subject)
+    demand(
+        _apply(subject, columns, 0) == _apply(subject, columns, 0),
+        "the same rows are split otherwise at the second call. Take random numbers from a "
+        "generator made of the seed only, and use no hash() of text, which differs by process.",
+    )
+
+
+def disjoint(subject: Subject) -> None:
+    """Equal rows stay in one part."""
+    columns = _columns(subject)
+    count = len(next(iter(columns.values())))
+    twice = {name: [*rows, *rows] for name, rows in columns.items()}
+    parts = _parts(subject, twice)
+    demand(
+        parts[:count] == parts[count:],
+        "a row that stands twice is put into two parts: the test part would hold rows that were "
+        "trained on. Decide by the row's content, not by its place.",
+    )
+
+
+def row_alone(subject: Subject) -> None:
+    """The key of a row does not depend on the rows beside it."""
+    columns = _columns(subject)
+    keys = _apply(subject, columns, 0)
+    (name, rows), *_ = columns.items()
+    for place in {0, len(rows) // 2, len(rows) - 1}:
+        (alone,) = _apply(subject, {name: [rows[place]]}, 0)
+        demand(
+            alone == keys[place],
+            f"the key of {rows[place]!r} is {keys[place]!r} in a batch and {alone!r} alone. "
+            "Stage 1 and the tasks split different rows: such a key would let test rows into "
+            "training.",
+        )
+
+
+def all_parts(subject: Subject) -> None:
+    """Rows of the domain fall into all of train, valid and test."""
+    parts = _parts(subject, _columns(subject))
+    missing = [part for part in PARTS if part not in parts]
+    demand(
+        not missing,
+        f"none of {len(parts)} rows falls into the {missing[0] if missing else ''} part. Make the "
+        "groups finer: there should be some dozens of them at least.",
+    )
+
+
+CHECKS = (
+    Rule(rule_given),
+    Rule(covers),
+    Rule(deterministic),
+    Rule(disjoint),
+    Rule(row_alone, lambda subject: subject.spec.groups is not None),
+    Rule(all_parts),
+)
+
+
+def _apply(subject: Subject, columns: dict[str, list[Any]], seed: int) -> list[Any]:
+    """Return keys of `groups`, or parts of `assign`."""
+    spec = subject.spec
+    if spec.assign is not None:
+        return list(resolve(spec.assign, f"split {subject.item.name}")(columns, seed))
+    groups = resolve(spec.groups or "", f"split {subject.item.name}")
+    return list(groups(next(iter(columns.values()))))
+
+
+def _parts(subject: Subject, columns: dict[str, list[Any]]) -> list[str]:
+    made = _apply(subject, columns, 0)
+    return made if subject.spec.assign is not None else parts_by_groups(made)
+
+
+def _columns(subject: Subject) -> dict[str, list[Any]]:
+    """Return rows to split: of a task that names the split, of its domain, or made up."""
+    spec, context = subject.spec, subject.context
+    for task in subject.registry.tasks:
+        if task.spec.split in (subject.item.short, subject.item.name) and task.spec.dataset:
+            resolved = context.resolved(task)
+            fields = context.fields(task, resolved)
+            if spec.groups is not None:
+                field = spec.field or resolved.span_fields[0]
+                return {field: fields[field]}
+            return {name: fields[name] for name in resolved.span_fields} or fields
+    domains = _domains(subject)
+    if domains:
+        return {domains[0].spec.field: context.rows(domains[0])}
+    if spec.assign is not None and spec.field is None:
+        return {"row": [f"row {i}" for i in range(60)]}
+    raise NotApplicable(
+        "no task and no domain uses the split, so there is no row to try. Name it as `split` of "
+        "the domain or task that it is for."
+    )
+
+
+def _domains(subject: Subject) -> Sequence[Registered[Domain]]:
+    """Return the domains that name the split, then those with its field."""
+    names = (subject.item.short, subject.item.name)
+    using = [domain for domain in subject.registry.domains if domain.spec.split in names]
+    field = subject.spec.field
+    return using + [d for d in subject.registry.domains if field and d.spec.field == field]
