@@ -48,10 +48,10 @@ class CheckpointError(TaglmError, RuntimeError):
     """An artefact, a checkpoint or a run folder cannot be read or continued."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.55) -> str:
     """Return " Did you mean 'x'?" for the known name nearest to `name`, or ""."""
     candidates = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.55)
+    found = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=cutoff)
     return f" Did you mean '{candidates[found[0]]}'?" if found else ""
 
 

@@ -1,7 +1,7 @@
 """The `taglm` program: commands are imported when they are used, errors are one message."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,14 +29,29 @@ def _options(
 
 def build_app() -> typer.Typer:
     """Return the program with the core's commands and those of plugins."""
+    from taglm_core.cli.plugincommands import add_plugin_commands
+    from taglm_core.plugins import load_registry
+
     app = core_app()
-    _add_plugin_commands(app, words(app))
+    registry = load_registry()
+    for note in registry.notes:
+        typer.echo(f"warning: {note}", err=True)
+    add_plugin_commands(app, registry, words(app))
     return app
 
 
 def core_app() -> typer.Typer:
     """Return the program with the core's commands alone."""
-    from taglm_core.cli import check_plugin, evaluate, new_plugin, plugins, predict, run, tags
+    from taglm_core.cli import (
+        check_plugin,
+        doctor,
+        evaluate,
+        new_plugin,
+        plugins,
+        predict,
+        run,
+        tags,
+    )
 
     app = typer.Typer(
         name="taglm",
@@ -51,6 +66,7 @@ def core_app() -> typer.Typer:
     app.command("predict")(predict.predict)
     app.command("evaluate")(evaluate.evaluate)
     app.command("plugins")(plugins.plugins)
+    app.command("doctor")(doctor.doctor)
     app.add_typer(tags.app, name="tags")
     app.command("check-plugin")(check_plugin.check_plugin)
     app.command("new-plugin")(new_plugin.new_plugin)
@@ -62,29 +78,6 @@ def words(app: typer.Typer) -> set[str]:
     commands = [item.name for item in app.registered_commands]
     groups = [item.name for item in app.registered_groups]
     return {name for name in [*commands, *groups] if name}
-
-
-def _add_plugin_commands(app: typer.Typer, taken: set[str]) -> None:
-    """Add the commands of plugins; only the one that is called is imported."""
-    from taglm_core.plugins import load_registry
-    from taglm_core.specs.reference import resolve
-
-    for item in load_registry().commands:
-        command = item.spec
-        if command.name in taken:
-            continue  # `taglm plugins` lists it; the word keeps its first meaning
-        taken.add(command.name)
-        found: Any = _not_called
-        if command.name in sys.argv[1:]:
-            found = resolve(command.app, f"command {item.name}")
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=command.name, help=command.help)
-        else:
-            app.command(command.name, help=command.help)(found)
-
-
-def _not_called() -> None:
-    raise AssertionError("a command that is called is imported first")
 
 
 def main() -> None:

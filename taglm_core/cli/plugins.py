@@ -9,6 +9,8 @@ def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List plugins, what each gives, what failed."""
+    from taglm_core.cli.main import core_app, words
+    from taglm_core.cli.plugincommands import shadowing
     from taglm_core.cli.screen import print_json, print_table, results
     from taglm_core.plugins import load_registry
     from taglm_core.plugins.registry import KINDS
@@ -39,7 +41,7 @@ def plugins(
             "hook": f.hook,
             "reason": f.reason,
         }
-        for f in registry.failures
+        for f in [*registry.failures, *shadowing(registry, words(core_app()))]
     ]
     if as_json:
         print_json({"plugins": listed, "failures": failures})

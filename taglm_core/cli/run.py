@@ -86,7 +86,7 @@ def run(
         task[0] if is_file else "taglm run", base, _given(**flags), parse_overrides(setting or [])
     )
     registry = load_registry()
-    _warn(registry)
+    _warn(registry.failures)
     folder = RunFolder(out or Path("runs") / config.name)
     progress = BarProgress()
     if dry_run:
@@ -110,10 +110,10 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _warn(registry: Any) -> None:
+def _warn(failures: Any) -> None:
     from taglm_core.cli.screen import errors
 
-    for failure in registry.failures:
+    for failure in failures:
         errors.print(f"warning: {failure}", markup=False)
 
 
@@ -154,7 +154,7 @@ def _execute(
     from taglm_core.cli.screen import print_json, print_metrics, results
     from taglm_core.training.run import execute, fingerprint_files, resolved
 
-    existed = folder.path.exists()
+    existed, num_failures = folder.path.exists(), len(registry.failures)
     metrics = None
     folder.open(resolved(config, fingerprint_files(config)))
     try:
@@ -166,7 +166,7 @@ def _execute(
             progress.say(f"{folder.path} holds the finished run of these settings")
     finally:
         folder.close(discard=metrics is None and not existed)
-    _warn(registry)
+    _warn(registry.failures[num_failures:])  # what event hooks did wrong during the run
     if as_json:
         print_json(metrics)
         return

@@ -129,7 +129,7 @@ def canonical_fields(
     """Make the domain fields canonical and check that none is empty.
 
     Returns:
-        Field -> canonical values ("" where a row is bad), and one error or None a row.
+        Field -> canonical values (blank where a row is bad), and one error or None a row.
     """
     count = len(next(iter(values.values()))) if values else 0
     errors: list[str | None] = [None] * count
@@ -138,16 +138,17 @@ def canonical_fields(
         rows = [_as_value(value) for value in column]
         domain = task.domain_of_field(field)
         for i, row in enumerate(rows):
-            if not row:
+            if is_empty(row):
                 errors[i] = errors[i] or f"{field}: empty"
         if domain is not None and domain.spec.canonical is not None:
-            filled = [i for i, row in enumerate(rows) if row]
+            filled = [i for i, row in enumerate(rows) if not is_empty(row)]
             canonical = resolve(domain.spec.canonical, f"domain {domain.name}, canonical")
             checked = canonical([rows[i] for i in filled])
             for place, i in enumerate(filled):
                 if checked.errors[place] is not None:
                     errors[i] = errors[i] or f"{field}: {checked.errors[place]}"
-                rows[i] = checked.values[place] or ""
+                value = checked.values[place]
+                rows[i] = value if value is not None else _blank(rows[i])
         made[field] = rows
     return made, errors
 
@@ -156,6 +157,16 @@ def _as_value(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple("" if part is None else str(part).strip() for part in value)
     return "" if value is None else str(value).strip()
+
+
+def is_empty(row: Any) -> bool:
+    """Say whether a row has no content: "", or a record whose cells are all empty."""
+    return not any(row) if isinstance(row, tuple) else not row
+
+
+def _blank(row: Any) -> Any:
+    """Return an empty row of the same form, for encoders to refuse."""
+    return ("",) * len(row) if isinstance(row, tuple) else ""
 
 
 def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, mend: str) -> None:
@@ -447,7 +458,7 @@ def corpus_rows(
         rows, changes = mend_rows(rows, domain)
         pairs = zip(table.rows, changes, strict=True)
         report_mended(table, [(row, change) for row, change in pairs if change is not None])
-    errors: list[str | None] = [None if row else f"{spec.field}: empty" for row in rows]
+    errors: list[str | None] = [f"{spec.field}: empty" if is_empty(row) else None for row in rows]
     if spec.canonical is not None:
         checked = resolve(spec.canonical, f"domain {domain.name}, canonical")(rows)
         errors = [a or b for a, b in zip(errors, checked.errors, strict=True)]

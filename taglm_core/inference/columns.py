@@ -42,3 +42,12 @@ def prediction_columns(
             name: prediction[:, k].tolist() for k, name in enumerate(names[1:])
         }
     return {name: prediction[:, k].tolist() for k, name in enumerate(names)}
+
+
+def field_columns(task: ResolvedTask, field: str, rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return the columns that hold a field: one, or those that make up a record of its domain."""
+    domain = task.domain_of_field(field)
+    if domain is None or field != domain.spec.field or not domain.spec.columns:
+        return {field: list(rows)}
+    cells = zip(*rows, strict=True) if rows else ([] for _ in domain.spec.columns)
+    return dict(zip(domain.spec.columns, map(list, cells), strict=True))

@@ -2,16 +2,21 @@
 
 import importlib.metadata
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import attrs
-import pluggy
 
-from taglm_core.errors import PluginError
-from taglm_core.plugins import hookspecs
+from taglm_core.errors import PluginError, nearest
+from taglm_core.specs.isolation import call_plugin, reason_of
 
 GROUP = "taglm"
+RESERVED = ("core", "local")
+"""Names that qualify what the core and a run file declare."""
+
+_NAME = re.compile(r"[A-Za-z][\w.-]*")
+_VALUE = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?(\s*\[.*\])?")
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +40,7 @@ class PluginFailure:
 
     source: PluginSource
     hook: str
-    """Hook that failed, or "import" or "registration"."""
+    """Hook that failed, or "metadata", "import" or "registration"."""
     reason: str
     """What happened, one line."""
 
@@ -49,18 +54,21 @@ class LoadedPlugin:
 
     source: PluginSource
     plugin: Any
+    hooks: dict[str, Any] = attrs.field(factory=dict, eq=False)
+    """Hook -> caller of the plugin's implementation, for those that fit the specification."""
 
 
-def new_manager() -> pluggy.PluginManager:
-    """Return a plugin manager that knows the hooks and holds no plugin."""
-    manager = pluggy.PluginManager("taglm")
-    manager.add_hookspecs(hookspecs)
-    return manager
+@attrs.frozen(kw_only=True)
+class Discovered:
+    """What the installed distributions offer."""
+
+    loaded: list[LoadedPlugin] = attrs.field(factory=list)
+    failures: list[PluginFailure] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+    """One sentence for each name asked for that no installed plugin has."""
 
 
-def discover(
-    only: Iterable[str] | None = None,
-) -> tuple[list[LoadedPlugin], list[PluginFailure]]:
+def discover(only: Iterable[str] | None = None) -> Discovered:
     """Import every installed plugin, each by itself.
 
     Args:
@@ -70,59 +78,113 @@ def discover(
     Returns:
         What could be imported, and one failure for each that could not.
     """
-    if only is None and (listed := os.environ.get("TAGLM_PLUGINS")) is not None:
+    listed = os.environ.get("TAGLM_PLUGINS") if only is None else None
+    if listed is not None:
         only = [name.strip() for name in listed.split(",") if name.strip()]
     wanted = None if only is None else set(only)
-    loaded: list[LoadedPlugin] = []
-    failures: list[PluginFailure] = []
-    points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name)
+    points, failures = _entry_points()
+    found = Discovered(failures=failures)
     for point in points:
         if wanted is not None and point.name not in wanted:
             continue
         source = _source(point)
-        taken = next((p.source for p in loaded if p.source.name == point.name), None)
-        if taken is not None:
-            reason = f"the plugin name '{point.name}' is already taken by {taken.distribution}"
-            failures.append(PluginFailure(source=source, hook="registration", reason=reason))
-            continue
         try:
-            plugin = point.load()
-        except Exception as error:  # whatever a plugin raises is charged to it alone
-            reason = f"{type(error).__name__}: {error}"
-            failures.append(PluginFailure(source=source, hook="import", reason=reason))
+            _check_name(source, found.loaded)
+            plugin = _load(point)
+        except PluginError as error:
+            hook = "import" if error.__cause__ is not None else "registration"
+            found.failures.append(PluginFailure(source=source, hook=hook, reason=str(error)))
         else:
-            loaded.append(LoadedPlugin(source, plugin))
-    return loaded, failures
-
-
-def validate(loaded: LoadedPlugin) -> None:
-    """Check a plugin's implementations against the hook specifications.
-
-    Raises:
-        PluginError: naming a misspelt hook or a wrong signature.
-    """
-    manager = new_manager()
-    try:
-        manager.register(loaded.plugin, name=loaded.source.name)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise PluginError(" ".join(str(error).split())) from error
-
-
-def implementations(loaded: LoadedPlugin) -> dict[str, Any]:
-    """Return hook name -> the plugin's implementation, for each hook that it implements."""
-    manager = new_manager()
-    manager.register(loaded.plugin, name=loaded.source.name)
-    found: dict[str, Any] = {}
-    for caller in manager.get_hookcallers(loaded.plugin) or []:
-        found[caller.name] = caller
+            found.loaded.append(LoadedPlugin(source, plugin))
+    if listed is not None:
+        names = sorted({point.name for point in points})
+        found.notes.extend(_unknown(name, names) for name in only or () if name not in names)
     return found
 
 
-def _source(point: importlib.metadata.EntryPoint) -> PluginSource:
-    distribution = point.dist
-    return PluginSource(
-        name=point.name,
-        distribution=distribution.name if distribution is not None else "unknown",
-        version=distribution.version if distribution is not None else "unknown",
+def _unknown(name: str, names: list[str]) -> str:
+    if name in RESERVED:
+        return f"TAGLM_PLUGINS names '{name}', which is no plugin and always there."
+    return (
+        f"TAGLM_PLUGINS names '{name}', but no plugin of this name is installed."
+        f"{nearest(name, names)} Installed: {', '.join(names) or 'none'}."
     )
+
+
+def _check_name(source: PluginSource, loaded: list[LoadedPlugin]) -> None:
+    """Demand a name that can qualify others and that nobody has yet."""
+    if source.name in RESERVED or not _NAME.fullmatch(source.name):
+        raise PluginError(
+            f"'{source.name}' cannot be the name of a plugin: a letter, then letters, digits, "
+            f"'_', '.' and '-', and none of {', '.join(RESERVED)}. Rename the entry point."
+        )
+    taken = next((held.source for held in loaded if held.source.name == source.name), None)
+    if taken is not None:
+        raise PluginError(
+            f"the plugin name '{source.name}' is already taken by {taken.distribution} "
+            f"{taken.version}. Uninstall one of the two."
+        )
+
+
+def _load(point: importlib.metadata.EntryPoint) -> Any:
+    if not _VALUE.fullmatch(point.value):
+        raise PluginError(
+            f"the entry point names '{point.value}', which is not of the form 'package.module'."
+        )
+    return call_plugin(point.load)
+
+
+def _entry_points() -> tuple[list[importlib.metadata.EntryPoint], list[PluginFailure]]:
+    """Return the entry points of the group, sorted.
+
+    One unreadable file makes the quick way fail for all, so then each distribution is asked for
+    its own.
+    """
+    failures: list[PluginFailure] = []
+    points: list[importlib.metadata.EntryPoint] = []
+    try:
+        points = list(importlib.metadata.entry_points(group=GROUP))
+    except Exception:
+        seen: set[str] = set()
+        for distribution in importlib.metadata.distributions():
+            name, version = _facts(distribution)
+            if name in seen:  # an earlier folder of the path wins, as for imports
+                continue
+            seen.add(name)
+            try:
+                points += distribution.entry_points.select(group=GROUP)
+            except Exception as error:
+                if _mentions_group(distribution):
+                    source = PluginSource(name=name, distribution=name, version=version)
+                    reason = f"entry_points.txt cannot be read: {reason_of(error)}. Reinstall it."
+                    failures.append(PluginFailure(source=source, hook="metadata", reason=reason))
+    return sorted(points, key=_order), failures
+
+
+def _order(point: importlib.metadata.EntryPoint) -> tuple[Any, ...]:
+    """Sort by name; of two with one name the distribution called after it comes first."""
+    distribution, version = _facts(point.dist)
+    is_namesake = distribution in (f"taglm-plugin-{point.name}", f"taglm-backbone-{point.name}")
+    return (point.name, not is_namesake, distribution, version, point.value)
+
+
+def _mentions_group(distribution: importlib.metadata.Distribution) -> bool:
+    """Say whether an unreadable file means this program; other people's are not ours to report."""
+    try:
+        return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+    except Exception:
+        return False
+
+
+def _facts(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    """Return name and version, "unknown" where the metadata hold none."""
+    try:
+        metadata: Any = distribution.metadata if distribution is not None else {}
+        return str(metadata["Name"] or "unknown"), str(metadata["Version"] or "unknown")
+    except Exception:  # damaged metadata must not hide the plugin's other faults
+        return "unknown", "unknown"
+
+
+def _source(point: importlib.metadata.EntryPoint) -> PluginSource:
+    name, version = _facts(point.dist)
+    return PluginSource(name=point.name, distribution=name, version=version)

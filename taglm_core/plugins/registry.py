@@ -7,14 +7,10 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from taglm_core.errors import DuplicateNameError, PluginError, UnknownNameError, listed, nearest
-from taglm_core.plugins.discovery import (
-    LoadedPlugin,
-    PluginFailure,
-    PluginSource,
-    discover,
-    implementations,
-    validate,
-)
+from taglm_core.plugins.compatibility import core_version, explain
+from taglm_core.plugins.discovery import LoadedPlugin, PluginFailure, PluginSource, discover
+from taglm_core.plugins.events import checked_result
+from taglm_core.plugins.implementations import add_hooks
 from taglm_core.specs import (
     Backbone,
     Command,
@@ -26,6 +22,7 @@ from taglm_core.specs import (
     Task,
     Template,
 )
+from taglm_core.specs.isolation import call_plugin, shown
 
 T = TypeVar("T")
 
@@ -133,6 +130,8 @@ class Registry:
 
     plugins: list[LoadedPlugin] = attrs.field(factory=list)
     failures: list[PluginFailure] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+    """Names in `TAGLM_PLUGINS` that no installed plugin has, a sentence for each."""
     domains: Names[Domain] = attrs.field(factory=lambda: Names("domain"))
     tasks: Names[Task] = attrs.field(factory=lambda: Names("task"))
     templates: Names[Template] = attrs.field(factory=lambda: Names("template"))
@@ -152,26 +151,30 @@ class Registry:
         """Call an event hook of each plugin by itself; a failure is recorded, not raised.
 
         Returns:
-            (plugin, result) for each implementation that returned something.
+            (plugin, result) for each implementation that returned something usable.
         """
         results = []
         for loaded in self.plugins:
-            caller = implementations(loaded).get(event_hook)
-            if caller is None:
+            if event_hook not in loaded.hooks:
                 continue
             try:
-                returned = caller(event=event)
-            except Exception as error:  # charged to the plugin; the run goes on
-                reason = f"{type(error).__name__}: {error}"
-                self._fail(loaded.source, event_hook, reason)
-            else:
-                results += [(loaded.source, value) for value in returned if value is not None]
+                returned = call_plugin(
+                    lambda hook: list(hook(event=event)), loaded.hooks[event_hook]
+                )
+            except PluginError as error:
+                self._fail(loaded.source, event_hook, str(error))
+                continue
+            for value in returned:
+                kept, faults = checked_result(event_hook, event, value)
+                for fault in faults:
+                    self._fail(loaded.source, event_hook, fault)
+                results += [(loaded.source, kept)] if kept else []
         return results
 
     def _fail(self, source: PluginSource, hook: str, reason: str) -> None:
         failure = PluginFailure(source=source, hook=hook, reason=reason)
         if os.environ.get("TAGLM_STRICT") == "1":
-            raise PluginError(str(failure))
+            raise PluginError(f"{failure}. (TAGLM_STRICT=1 makes this an error.)")
         self.failures.append(failure)
 
 
@@ -189,54 +192,56 @@ def load_registry(
     """
     from taglm_core.plugins import builtin
 
-    loaded, failures = discover(only)
+    found = discover(only)
     registry = Registry()
-    for failure in failures:
+    for failure in found.failures:
         registry._fail(failure.source, failure.hook, failure.reason)
-    own = PluginSource(name="core", distribution="taglm", version=_own_version())
-    first = LoadedPlugin(own, builtin)
+    if found.notes and os.environ.get("TAGLM_STRICT") == "1":
+        raise UnknownNameError(found.notes[0])
+    registry.notes.extend(found.notes)
+    own = PluginSource(name="core", distribution="taglm", version=core_version())
     added = [
         LoadedPlugin(PluginSource(name=name, distribution="extra", version="0"), plugin)
         for name, plugin in extra
     ]
-    for item in [first, *loaded, *added]:
-        try:
-            validate(item)
-        except PluginError as error:
-            registry._fail(item.source, "registration", str(error))
-        except Exception as error:
-            registry._fail(item.source, "registration", f"{type(error).__name__}: {error}")
-        else:
+    for item in [LoadedPlugin(own, builtin), *found.loaded, *added]:
+        for hook, reason in add_hooks(item):
+            registry._fail(item.source, hook, reason)
+        if item.hooks:
             registry.plugins.append(item)
             _collect(registry, item)
     return registry
 
 
 def _collect(registry: Registry, loaded: LoadedPlugin) -> None:
-    callers = implementations(loaded)
+    """Register what each hook of a plugin gives; what is good stays, whatever is wrong beside."""
     for hook, (kind, cls) in KINDS.items():
-        if hook not in callers:
+        if hook not in loaded.hooks:
             continue
         try:
-            returned = callers[hook]()
-        except Exception as error:  # charged to the plugin; its other hooks still count
-            registry._fail(loaded.source, hook, f"{type(error).__name__}: {error}")
+            returned = call_plugin(lambda call: list(call()), loaded.hooks[hook])
+        except PluginError as error:
+            registry._fail(loaded.source, hook, explain(str(error), loaded.source))
             continue
-        for item in [one for value in returned if value is not None for one in _as_list(value)]:
-            try:
-                if not isinstance(item, cls):
-                    raise PluginError(
-                        f"gave {item!r} of type {type(item).__name__}, expected {cls.__name__}"
-                    )
-                name = _full_name(loaded.source.name, item)
-                registered = Registered(name, item, loaded.source)
-                registry.of_kind(kind).add(registered)
-            except PluginError as error:
-                registry._fail(loaded.source, hook, str(error))
+        for value in returned:
+            if not isinstance(value, list | tuple):
+                reason = f"returned {shown(value)}, expected a list of {cls.__name__}"
+                registry._fail(loaded.source, hook, reason)
+                continue
+            for place, item in enumerate(value, start=1):
+                try:
+                    _add(registry, loaded.source, kind, cls, item)
+                except PluginError as error:
+                    registry._fail(loaded.source, hook, f"item {place}: {error}")
 
 
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _add(registry: Registry, source: PluginSource, kind: str, cls: type, item: Any) -> None:
+    if not isinstance(item, cls):
+        raise PluginError(
+            f"gave {shown(item)} of type {type(item).__name__}, expected {cls.__name__}"
+        )
+    registered = Registered(_full_name(source.name, item), item, source)
+    registry.of_kind(kind).add(registered)
 
 
 def _full_name(plugin: str, item: Any) -> str:
@@ -245,9 +250,3 @@ def _full_name(plugin: str, item: Any) -> str:
     if isinstance(item, Template):
         return f"{plugin}/{item.task.rpartition('/')[2]}.{item.name}"
     return f"{plugin}/{item.name}"
-
-
-def _own_version() -> str:
-    from taglm_core import __version__
-
-    return __version__

@@ -2,6 +2,7 @@
 
 import attrs
 
+from taglm_core.errors import ConfigError
 from taglm_core.specs.fields import as_names, identifier, optional_reference
 
 
@@ -46,3 +47,10 @@ class Domain:
     def _check_encoder(self, attribute: "attrs.Attribute[str]", value: str) -> None:
         if value != "text":
             optional_reference(self, attribute, value)
+
+    def __attrs_post_init__(self) -> None:
+        if self.columns and self.encoder == "text":
+            raise ConfigError(
+                f"Domain {self.tag}: a record of the columns {', '.join(self.columns)} is no text; "
+                "name an encoder of its own."
+            )

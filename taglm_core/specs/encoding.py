@@ -1,7 +1,7 @@
 """What a domain encoder is: a finite ordered alphabet, and rows in and out of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +21,8 @@ class Encoded(NamedTuple):
 class Checked(NamedTuple):
     """Rows after a check or a rewriting that can fail row by row."""
 
-    values: list[str | None]
-    """The rewritten rows; None where there is an error."""
+    values: list[Any]
+    """The rewritten rows, strings or tuples of strings; None where there is an error."""
     errors: list[str | None]
     """One entry a row: None, or what is wrong with it, in the domain's own words."""
 
@@ -51,10 +51,10 @@ class Encoder(Protocol):
     version: str
     """Changes when the same row would be encoded otherwise."""
 
-    def encode_batch(self, rows: Sequence[str]) -> Encoded:
-        """Encode rows; never raises for the content of a row."""
+    def encode_batch(self, rows: Sequence[Any]) -> Encoded:
+        """Encode rows, strings or tuples of strings; never raises for the content of a row."""
         ...
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> Any:
         """Return the row that the symbol ids spell."""
         ...

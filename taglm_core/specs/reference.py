@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from taglm_core.errors import PluginError
+from taglm_core.specs.isolation import call_plugin
 
 _FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -28,11 +29,13 @@ def resolve(reference: str, owner: str) -> Any:
         raise PluginError(f"{owner}: '{reference}' is not of the form 'package.module:attribute'.")
     module_name, _, attribute = reference.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise PluginError(
-            f"{owner}: '{reference}' cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        return call_plugin(_imported, module_name, attribute)
+    except PluginError as error:
+        raise PluginError(f"{owner}: '{reference}' cannot be imported: {error}") from error
+
+
+def _imported(module_name: str, attribute: str) -> Any:
+    found: Any = importlib.import_module(module_name)
+    for part in attribute.split("."):
+        found = getattr(found, part)
     return found

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from taglm_core.data.writers import TableWriter
-from taglm_core.inference.columns import prediction_columns
+from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.scores import rounded, score, scorer
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression
@@ -143,7 +143,7 @@ def _write_predictions(
     rows = plan.rows
     columns: dict[str, list[Any]] = {"row": [rows.numbers[i] for i in chosen]}
     for name in plan.task.span_fields:
-        columns[name] = [rows.fields[name][i] for i in chosen]
+        columns |= field_columns(plan.task, name, [rows.fields[name][i] for i in chosen])
     target = plan.task.spec.target
     if isinstance(target, Regression) or (
         isinstance(target, Classification) and target.multi_label

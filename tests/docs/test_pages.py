@@ -2,14 +2,17 @@
 
 import importlib.util
 import inspect
+import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
+import taglm_core as taglm
 import taglm_core.plugins.hookspecs as hookspecs
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +40,13 @@ def hooks():
     return [n for n, f in vars(hookspecs).items() if getattr(f, "taglm_spec", None) is not None]
 
 
+EVENTS = {
+    "on_stage_started": "StageStarted",
+    "on_evaluated": "Evaluated",
+    "on_run_finished": "RunFinished",
+}
+
+
 def test_there_are_hooks():
     """The walk below sees the hooks."""
     assert len(hooks()) == 12
@@ -51,6 +61,12 @@ def test_every_hook_has_a_heading_with_its_signature_and_an_example(hook):
     assert heading in text
     section = text.split(heading)[1].split("\n## ")[0]
     assert f"def {hook}(" in section
+    for part in ("- **Arguments**:", "- **Return**:", "- **None**:"):
+        assert part in section, f"{hook}: the page lacks {part}"
+    if arguments:
+        attributes = attrs.fields_dict(getattr(taglm, EVENTS[hook]))
+        missing = [name for name in attributes if f"`{name}" not in section]
+        assert not missing, f"{hook}: the page does not name {missing} of the event"
 
 
 def test_the_hook_examples_run():
@@ -63,30 +79,74 @@ def test_the_hook_examples_run():
     module = types.ModuleType("documented")
     for block in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(compile(block, "hooks.md", "exec"), module.__dict__)
-    registry = load_registry(only=(), extra=[("dna", module)])
+    registry = load_registry(only=(), extra=[("mydna", module)])
     assert registry.failures == []
-    assert registry.tasks.get("GC").name == "dna/GC"
-    assert registry.backbones.get("mine").name == "dna/mine"
+    assert registry.tasks.get("GC").name == "mydna/GC"
+    assert registry.backbones.get("mine").name == "mydna/mine"
 
 
-PAGES = sorted(p for p in DOCS.rglob("*.md") if "```console run" in p.read_text())
+def pages(kind):
+    """Return the pages that hold a block of commands of a kind."""
+    return sorted(p for p in DOCS.rglob("*.md") if f"```console {kind}" in p.read_text())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
-def test_every_command_of_a_page_runs(page, tmp_path):
-    """Files shown are written, commands shown are run in order, in an empty folder."""
+def steps(page):
+    """Yield ("file", (name, text)) and ("command", words) in the order of a page."""
     for line, body in re.findall(r"```(\w+ .*?)\n(.*?)```", page.read_text(), re.S):
         kind, _, option = line.partition(" ")
         if option.startswith("file="):
-            (tmp_path / option.removeprefix("file=")).write_text(body)
-        elif line == "console run":
-            for command in body.splitlines():
-                words = shlex.split(command.removeprefix("$ "))
-                assert words[0] == "taglm"
-                program = [sys.executable, "-m", "taglm_core.cli.main", *words[1:]]
-                done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
-                assert done.returncode == 0, f"{command}\n{done.stderr}"
+            yield "file", (option.removeprefix("file=").split()[0], body)
+        elif kind == "console":
+            for command in body.replace("\\\n", " ").splitlines():
+                yield "command", shlex.split(command.removeprefix("$ "))
+
+
+PROGRAMS = {
+    "taglm": [sys.executable, "-m", "taglm_core.cli.main"],
+    "python": [sys.executable],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages("run"), ids=lambda p: p.stem)
+def test_every_command_of_a_page_runs(page, tmp_path):
+    """Files shown are written, commands shown are run in order, in an empty folder."""
+    for kind, content in steps(page):
+        if kind == "file":
+            (tmp_path / content[0]).write_text(content[1])
+            continue
+        assert content[0] == "taglm"
+        program = [*PROGRAMS["taglm"], *content[1:]]
+        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{content}\n{done.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages("plugin"), ids=lambda p: p.stem)
+def test_the_plugin_of_a_page_installs_and_runs(page, tmp_path):
+    """`pip install .` of the files shown, then every command, without a network."""
+    site = tmp_path / "site"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAGLM_PLUGINS")}
+    environment = {**kept, "PYTHONPATH": str(site), "HOME": str(tmp_path), "TAGLM_STRICT": "1"}
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    install += ["--no-build-isolation", "--target", str(site), "."]
+    work = tmp_path / "work"
+    work.mkdir()
+    ran = 0
+    for kind, content in steps(page):
+        if kind == "file":
+            (work / content[0]).write_text(content[1])
+            continue
+        if content[:3] == ["pip", "install", "."]:
+            program = install
+        elif content[0] in PROGRAMS:
+            program = [*PROGRAMS[content[0]], *content[1:]]
+            ran += content[0] == "taglm"
+        else:
+            raise AssertionError(f"{page}: a plugin page cannot run {content}")
+        done = subprocess.run(program, cwd=work, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{content}\n{done.stdout}\n{done.stderr}"
+    assert ran
 
 
 def test_links_between_pages_lead_somewhere():

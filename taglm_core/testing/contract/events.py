@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from taglm_core.plugins.discovery import implementations
 from taglm_core.specs import Classification, Evaluated, Regression
 from taglm_core.specs.events import Part
 from taglm_core.testing.contract.context import Subject
@@ -37,7 +36,7 @@ CHECKS = (Rule(answers_regression), Rule(answers_classes))
 def _check(subject: Subject, target: Any, truth: np.ndarray, prediction: np.ndarray) -> None:
     """Send one event and look at what comes back."""
     assert subject.context.loaded is not None, "a hook is planned for a loaded plugin only"
-    caller = implementations(subject.context.loaded)["on_evaluated"]
+    caller = subject.context.loaded.hooks["on_evaluated"]
     rows = [f"row {i} {'ab'[i % 2]}" for i in range(len(truth))]
     cuts = {"train": slice(0, 40), "valid": slice(40, 50), "test": slice(50, 60)}
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,8 @@ import importlib, json, sys, time
 sys.path[:] = json.loads(sys.argv[2])
 import taglm_core
 import taglm_core.plugins.registry as registry
-from taglm_core.plugins.discovery import LoadedPlugin, PluginSource, implementations
+from taglm_core.plugins.discovery import LoadedPlugin, PluginSource
+from taglm_core.plugins.implementations import add_hooks
 before = set(sys.modules)
 start = time.process_time()
 module, _, attribute = sys.argv[1].partition(":")
@@ -35,10 +36,11 @@ plugin = importlib.import_module(module)
 for part in filter(None, attribute.split(".")):
     plugin = getattr(plugin, part)
 source = PluginSource(name="probed", distribution="probed", version="0")
-callers = implementations(LoadedPlugin(source, plugin))
+loaded = LoadedPlugin(source, plugin)
+add_hooks(loaded)
 for hook in registry.KINDS:
-    if hook in callers:
-        callers[hook]()
+    if hook in loaded.hooks:
+        loaded.hooks[hook]()
 seconds = time.process_time() - start
 compiled = {}
 for name in set(sys.modules) - before:

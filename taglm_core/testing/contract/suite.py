@@ -5,7 +5,6 @@ from typing import Any
 
 from taglm_core.errors import UnknownNameError, listed, nearest
 from taglm_core.plugins import Registered, Registry, load_registry
-from taglm_core.plugins.discovery import implementations
 from taglm_core.testing.contract import (
     datasets,
     domains,
@@ -110,7 +109,7 @@ def _subjects(context: Context) -> Iterator[tuple[str, str, Subject]]:
                 yield "encoder", item.short, subject
             if kind == "task":
                 yield "template", item.short, subject
-    if context.loaded is not None and "on_evaluated" in implementations(context.loaded):
+    if context.loaded is not None and "on_evaluated" in context.loaded.hooks:
         item = Registered(f"{source.name}/on_evaluated", None, source)
         yield "event", "on_evaluated", Subject(context, item)
 

@@ -60,13 +60,38 @@ def _raise():
     raise ValueError("broken on purpose")
 
 
+class Unshowable:
+    """An object whose own repr fails."""
+
+    def __repr__(self):
+        raise ValueError
+
+
+class Unlistable:
+    """An object that cannot even be looked at."""
+
+    def __dir__(self):
+        raise RuntimeError("no attributes today")
+
+
 @pytest.mark.parametrize(
     ("broken", "hook", "reason"),
     [
         (plugin(register_tasks=_raise), "register_tasks", "broken on purpose"),
         (plugin(register_tasks=lambda: ["QED"]), "register_tasks", "expected Task"),
-        (plugin(register_tusks=lambda: []), "registration", "register_tusks"),
-        (plugin(register_tasks=lambda surplus: []), "registration", "surplus"),
+        (plugin(register_tusks=lambda: []), "register_tusks", "Did you mean 'register_tasks'"),
+        (plugin(register_tasks=lambda surplus: []), "register_tasks", "argument 'surplus'"),
+        (plugin(register_optimizers=lambda: []), "register_optimizers", "needs a newer taglm"),
+        (plugin(register_tasks=lambda: task("A")), "register_tasks", "expected a list of Task"),
+        (plugin(register_tasks=lambda: (t for t in [])), "register_tasks", "expected a list"),
+        (plugin(register_tasks=lambda: 7), "register_tasks", "returned 7"),
+        (plugin(register_tasks=lambda: [Unshowable()]), "register_tasks", "cannot be shown"),
+        (plugin(register_tasks=lambda: sys.exit(3)), "register_tasks", "SystemExit: 3"),
+        (plugin(register_tasks=lambda: taglm.Task(nam="A")), "register_tasks", "newer taglm"),
+        (plugin(register_tasks=lambda: taglm.Tusk()), "register_tasks", "newer taglm"),
+        (types.SimpleNamespace(), "registration", "implements no hook"),
+        (types.SimpleNamespace(register_tasks=lambda: []), "register_tasks", "@taglm.hookimpl"),
+        (Unlistable(), "registration", "no attributes today"),
         (plugin(register_tasks=lambda: [task("A"), task("A")]), "register_tasks", "twice"),
     ],
 )
@@ -80,6 +105,81 @@ def test_a_broken_plugin_is_charged_and_the_others_go_on(broken, hook, reason):
     assert reason in failure.reason
 
 
+def test_what_is_good_in_a_broken_plugin_stays():
+    """The good items of a list and the other hooks of the plugin count."""
+    registry = load_registry(
+        only=(),
+        extra=[
+            (
+                "half",
+                plugin(
+                    register_tasks=lambda: [task("A"), "nonsense", task("B")],
+                    register_domains=_raise,
+                    register_tusks=lambda: [],
+                    register_splits=lambda: [taglm.Split(name="mine", groups="m:f")],
+                ),
+            )
+        ],
+    )
+    assert {item.name for item in registry.tasks} == {"half/A", "half/B"}
+    assert registry.splits.get("mine").name == "half/mine"
+    assert {failure.hook for failure in registry.failures} == {
+        "register_tasks",
+        "register_domains",
+        "register_tusks",
+    }
+    assert any("item 2" in failure.reason for failure in registry.failures)
+
+
+def test_a_reason_says_where_in_the_plugin():
+    """File and line of the plugin's own code stand in the reason."""
+    registry = load_registry(only=(), extra=[("bad", plugin(register_tasks=_raise))])
+    assert "plugins/test_registry.py, line " in registry.failures[0].reason
+
+
+def test_an_interrupt_by_the_user_is_no_failure():
+    """Ctrl-C during registration ends the program as anywhere else."""
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_registry(only=(), extra=[("bad", plugin(register_tasks=interrupted))])
+
+
+def test_what_a_plugin_prints_goes_to_stderr(capsys):
+    """Results on stdout stay readable for programs."""
+
+    def noisy():
+        sys.stdout.write("hello from a plugin")
+        return []
+
+    load_registry(only=(), extra=[("noisy", plugin(register_tasks=noisy))])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "hello from a plugin" in captured.err
+
+
+def test_a_hook_marked_optional_may_be_unknown():
+    """A plugin can serve this core and a newer one with `hookimpl(optionalhook=True)`."""
+
+    def register_optimizers():
+        return []
+
+    made = types.SimpleNamespace(
+        register_optimizers=pluggy.HookimplMarker("taglm")(optionalhook=True)(register_optimizers),
+        register_tasks=hookimpl(_named("register_tasks", lambda: [task("A")])),
+    )
+    registry = load_registry(only=(), extra=[("ahead", made)])
+    assert registry.failures == []
+    assert registry.tasks.get("A").name == "ahead/A"
+
+
+def _named(name, function):
+    function.__name__ = name
+    return function
+
+
 def test_strict_mode_raises(monkeypatch):
     """TAGLM_STRICT=1 turns a failure into an error."""
     monkeypatch.setenv("TAGLM_STRICT", "1")
@@ -87,21 +187,47 @@ def test_strict_mode_raises(monkeypatch):
         load_registry(only=(), extra=[("bad", plugin(register_tasks=_raise))])
 
 
-def test_a_failing_event_does_not_end_the_run():
-    """An event's failure is recorded; the other plugin's result arrives."""
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        ("nonsense", "returned 'nonsense'"),
+        ({"heard": 1}, "unknown key 'heard'"),
+        ({"references": ["test"]}, "references are ['test']"),
+        ({"references": {"tset": {}}}, "Did you mean 'test'"),
+        ({"references": {"test": 3}}, "references of test are 3"),
+        ({"references": {"test": {"mean": {"mae": "low"}}}}, "'mean'"),
+    ],
+)
+def test_a_failing_event_does_not_end_the_run(returned, reason):
+    """What raises or returns nonsense is recorded; the other plugin's result arrives."""
+    event = types.SimpleNamespace(parts={"train": None, "test": None})
+    good = {"references": {"test": {"mean": {"mae": 1.0}}}}
 
     def fails(event):
         raise RuntimeError("no")
 
-    def works(event):
-        return {"heard": event}
+    extra = [
+        ("bad", plugin(on_evaluated=fails)),
+        ("odd", plugin(on_evaluated=lambda event: returned)),
+        ("ok", plugin(on_evaluated=lambda event: good)),
+    ]
+    registry = load_registry(only=(), extra=extra)
+    found = registry.send("on_evaluated", event)
+    assert [(source.name, value) for source, value in found] == [("ok", good)]
+    first, second = registry.failures
+    assert (first.source.name, first.hook) == ("bad", "on_evaluated")
+    assert (second.source.name, second.hook) == ("odd", "on_evaluated")
+    assert reason in second.reason
 
-    registry = load_registry(
-        only=(), extra=[("bad", plugin(on_evaluated=fails)), ("ok", plugin(on_evaluated=works))]
-    )
-    found = registry.send("on_evaluated", "x")
-    assert [value for _, value in found] == [{"heard": "x"}]
-    assert registry.failures[-1].hook == "on_evaluated"
+
+def test_what_is_good_in_an_event_result_stays():
+    """One wrong predictor does not take the other with it."""
+    event = types.SimpleNamespace(parts={"test": None})
+    half = {"references": {"test": {"a": {"mae": 1}, "b": None}}}
+    registry = load_registry(only=(), extra=[("half", plugin(on_evaluated=lambda event: half))])
+    ((_, value),) = registry.send("on_evaluated", event)
+    assert value == {"references": {"test": {"a": {"mae": 1}}}}
+    assert "'b'" in registry.failures[0].reason
 
 
 LIBRARIES = ("torch", "transformers", "rdkit", "numpy", "sklearn", "pyarrow")
@@ -130,3 +256,18 @@ def test_the_check_above_can_fail():
     code = f"import sys, numpy; print('HEAVY', {HEAVY})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY ['numpy']" in done.stdout
+
+
+def test_a_deprecated_hook_warns_and_works(monkeypatch):
+    """Pluggy's `warn_on_impl` reaches the author of a plugin through the isolation."""
+    from taglm_core.plugins import hookspecs
+
+    warning = DeprecationWarning("register_commands goes in 0.3; use register_words")
+    monkeypatch.setitem(hookspecs.register_commands.taglm_spec, "warn_on_impl", warning)
+    command = taglm.Command(name="speak", help="Speak.", app="m:f")
+    with pytest.warns(DeprecationWarning, match="goes in 0.3; use register_words"):
+        registry = load_registry(
+            only=(), extra=[("old", plugin(register_commands=lambda: [command]))]
+        )
+    assert registry.failures == []
+    assert registry.commands.get("speak").name == "old/speak"

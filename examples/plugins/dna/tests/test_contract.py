@@ -1,0 +1,9 @@
+"""Everything that the plugin registers keeps taglm's contract."""
+
+import pytest
+
+
+@pytest.mark.taglm_plugin("dna")
+def test_contract(plugin_check):
+    """The reason of a failure says what to mend."""
+    plugin_check()

@@ -1,0 +1,40 @@
+"""`taglm doctor`: check the whole installation and say what to do."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    backbone: Annotated[str, typer.Option(help="Backbone that is loaded for the check.")] = "nano",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the installation: versions, devices, plugins, tag store, backbone, disk.
+
+    The exit code is 1 when something fails; a warning does not count.
+    """
+    import attrs
+
+    from taglm_core.cli.checks import Line, Looked, run_checks
+    from taglm_core.cli.main import core_app, words
+    from taglm_core.cli.plugincommands import shadowing
+    from taglm_core.cli.screen import print_json, results
+    from taglm_core.plugins import load_registry
+
+    registry = load_registry()
+    lines = run_checks(Looked(registry=registry, backbone=backbone, folder=Path.cwd()))
+    for failure in shadowing(registry, words(core_app())):
+        lines.append(Line("warn", "plugins", str(failure), "Nothing, or ask for another word."))
+    counts = {s: sum(line.status == s for line in lines) for s in ("ok", "warn", "fail")}
+    if as_json:
+        print_json({"counts": counts, "checks": [attrs.asdict(line) for line in lines]})
+    else:
+        for line in lines:
+            results.print(f"{line.status:4}  {line.check}: {line.found}", markup=False)
+            if line.advice:
+                results.print(f"      -> {line.advice}", markup=False)
+        summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+        results.print(summary, markup=False)
+    if counts["fail"]:
+        raise typer.Exit(1)

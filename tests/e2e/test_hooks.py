@@ -1,0 +1,212 @@
+"""Every hook does what its page says: the page's own plugin, installed and used in a real run."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from broken_plugins import Package, call, write_distribution
+
+from taglm_core.plugins.implementations import SPECIFIED
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```python\n(.*?)```", re.S)
+
+
+@pytest.mark.parametrize("hook", SPECIFIED)
+def test_every_hook_has_a_test_of_its_behaviour(hook):
+    """A new hook without a test marked with its name fails here."""
+    marks = re.findall(r"pytest\.mark\.hook\(\"(\w+)\"\)\ndef test_", Path(__file__).read_text())
+    assert hook in marks
+
+
+def test_no_test_is_marked_with_a_hook_that_is_not():
+    """The marks follow renamed hooks."""
+    marks = re.findall(r"pytest\.mark\.hook\(\"(\w+)\"\)\ndef test_", Path(__file__).read_text())
+    assert set(marks) == set(SPECIFIED)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Install the plugin of the hooks page; give the folder that holds it."""
+    text = (ROOT / "docs" / "reference" / "hooks.md").read_text()
+    package = Package(
+        kind="mydna",
+        entry_points="[taglm]\nmydna = mydna\n",
+        modules=(("mydna", "\n\n".join(BLOCK.findall(text))),),
+    )
+    return write_distribution(tmp_path_factory.mktemp("mydna"), package)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Save a tiny backbone where the plugin finds it."""
+    from taglm_core.testing import tiny_backbone
+
+    folder = tmp_path_factory.mktemp("weights")
+    made = tiny_backbone("llama")
+    made.model.save_pretrained(folder)
+    made.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def listing(installed):
+    """What `taglm plugins` says of the plugin."""
+    found = json.loads(call("plugins", "--json", folders=[installed]))
+    assert found["failures"] == []
+    (own,) = [plugin for plugin in found["plugins"] if plugin["name"] == "mydna"]
+    return own["registers"]
+
+
+@pytest.fixture(scope="module")
+def run(installed, weights, tmp_path_factory):
+    """Run the plugin's task with everything that it registers; give the run folder."""
+    place = tmp_path_factory.mktemp("run")
+    settings = [
+        "data.size=120",
+        "task.wording=short",
+        "stages.domain.size=60",
+        "stages.domain.max_steps=2",
+        "stages.task.max_steps=2",
+        "stages.task.head=two_layer",
+        "precision=fp32",
+    ]
+    words = [word for value in settings for word in ("--set", value)]
+    call(
+        *("run", "GC", "--backbone", "mine", *words, "--out", place / "run"),
+        folders=[installed],
+        TAGLM_HOME=place / "home",
+        MYDNA_WEIGHTS=weights,
+        OMP_NUM_THREADS=1,
+    )
+    return place / "run"
+
+
+@pytest.fixture(scope="module")
+def metrics(run):
+    """Contents of metrics.json."""
+    return json.loads((run / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def artefact(run):
+    """Settings of the trained predictor."""
+    return json.loads((run / "artefact" / "config.json").read_text())
+
+
+@pytest.mark.hook("register_domains")
+def test_a_domain_is_encoded_by_its_own_encoder(listing, artefact):
+    """Tag and alphabet of the plugin's domain are in the predictor."""
+    assert listing["domains"] == ["DNA"]
+    assert artefact["domains"]["mydna/DNA"]["alphabet"]["symbols"] == ["A", "C", "G", "T"]
+    assert "mydna/DNA" in artefact["tags"]
+
+
+@pytest.mark.hook("register_tasks")
+def test_a_task_is_run_with_its_computed_labels(listing, run):
+    """The measured values are the GC content of the rows."""
+    assert listing["tasks"] == ["GC"]
+    rows = list(csv.DictReader((run / "predictions" / "test.csv").open()))
+    assert rows
+    for row in rows:
+        share = sum(letter in "GC" for letter in row["dna"]) / len(row["dna"])
+        assert float(row["gc.measured"]) == pytest.approx(share)
+
+
+@pytest.mark.hook("register_templates")
+def test_a_wording_replaces_the_template(listing, artefact):
+    """The predictor holds the wording that was asked for."""
+    assert listing["templates"] == ["GC.short"]
+    assert artefact["task"]["template"] == "<DNA>{dna}<GC>"
+
+
+@pytest.mark.hook("register_datasets")
+def test_a_dataset_gives_the_rows(listing, metrics, artefact):
+    """Task and stage 1 read the plugin's rows, as many as asked for."""
+    task = metrics["tasks"]["GC"]
+    assert task["source"] == "mydna/random"
+    assert sum(task["splits"][part]["rows"] for part in ("train", "valid", "test")) == 120
+    assert artefact["tags"]["mydna/DNA"]["lineage"]["corpus"] == "mydna/random"
+
+
+@pytest.mark.hook("register_metrics")
+def test_a_metric_is_computed(metrics, run):
+    """The plugin's formula, worked out again from the predictions."""
+    rows = list(csv.DictReader((run / "predictions" / "test.csv").open()))
+    errors = [float(row["GC"]) - float(row["gc.measured"]) for row in rows]
+    found = metrics["tasks"]["GC"]["splits"]["test"]["metrics"]["bias"]
+    assert found == pytest.approx(abs(sum(errors) / len(errors)), abs=1e-4)
+
+
+@pytest.mark.hook("register_heads")
+def test_a_head_is_trained_and_stored(run):
+    """The parameters of both layers are in the predictor, with the names of the module."""
+    from safetensors.numpy import load_file
+
+    held = load_file(run / "artefact" / "tags.safetensors")
+    shapes = {name: value.shape for name, value in held.items() if name.startswith("head:")}
+    assert shapes["head:0.weight"] == (32, 32)
+    assert shapes["head:2.weight"] == (1, 32)
+
+
+@pytest.mark.hook("register_splits")
+def test_a_split_decides_the_parts(metrics, run):
+    """Both strands of a molecule stay in one part, and the rule is recorded."""
+    assert metrics["tasks"]["GC"]["split"] == "mydna/strand"
+    parts = {row["part"] for row in csv.DictReader((run / "split.csv").open())}
+    assert parts == {"train", "valid", "test"}
+
+
+@pytest.mark.hook("register_backbones")
+def test_a_backbone_is_loaded_by_its_short_name(metrics, artefact):
+    """The function of the plugin named the folder."""
+    assert metrics["backbone"]["name"] == "mine"
+    assert artefact["backbone"]["fingerprint"]["shape"].startswith("llama/32/2/4/")
+
+
+@pytest.mark.hook("register_commands")
+def test_a_command_is_listed_and_called(installed):
+    """By its word and by its full name."""
+    assert "Print the GC content." in call("--help", folders=[installed])
+    assert call("gc", "ACGG", folders=[installed]) == "0.75\n"
+    assert call("mydna/gc", "AAAA", folders=[installed]) == "0.0\n"
+
+
+@pytest.mark.hook("on_stage_started")
+def test_stages_are_announced_once_each(run):
+    """Stage 1 with its tag, stage 2 with tag and head."""
+    first, second = (run / "stages.txt").read_text().splitlines()
+    assert first == f"stage 1 <mydna/DNA> {10 * 32}"
+    assert second.startswith("stage 2 <mydna/GC> for GC ")
+    assert int(second.split()[-1]) == 10 * 32 + (32 * 32 + 32) + (32 + 1)
+
+
+@pytest.mark.hook("on_evaluated")
+def test_a_reference_stands_beside_the_result(metrics):
+    """The plugin's predictor is scored by the task's metrics."""
+    found = metrics["tasks"]["GC"]["splits"]["test"]["references"]["median"]
+    assert set(found) == {"mae", "bias"}
+    assert 0 < found["mae"] < 0.5
+
+
+@pytest.mark.hook("on_run_finished")
+def test_the_end_is_announced_when_everything_is_written(run):
+    """The event carries the tasks of metrics.json."""
+    assert (run / "done.txt").read_text() == "GC"
+
+
+def test_predicting_needs_nothing_but_the_plugin(run, installed, weights, tmp_path):
+    """Head, wording and encoder are found again in a fresh process."""
+    (tmp_path / "in.csv").write_text("dna\nACGTACGTAC\nNNNN\n")
+    call(
+        *("predict", run, "-i", tmp_path / "in.csv", "-o", tmp_path / "out.csv"),
+        folders=[installed],
+        MYDNA_WEIGHTS=weights,
+    )
+    good, bad = csv.DictReader((tmp_path / "out.csv").open())
+    assert float(good["GC"])
+    assert not good["error"]
+    assert "not DNA" in bad["error"]
+    assert not bad["GC"]
