@@ -280,7 +280,8 @@ def fingerprint_files(config: RunConfig) -> dict[str, str]:
     """Return a hash of each file that the settings name, so that changed data count as changed."""
     import hashlib
 
-    names = [config.data.file, config.data.split.file, *config.data.domain.values()]
+    data = config.data
+    names = [data.file, data.test_file, data.split.file, *data.domain.values()]
     found = {}
     for name in names:
         if name is not None and Path(name).is_file():
