@@ -10,13 +10,14 @@ import numpy as np
 
 from taglm_core.data.columns import find_column, parse_classes, parse_numbers
 from taglm_core.data.mending import mend_fields, mend_rows, report_mended
+from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
-from taglm_core.data.splits import check_parts, parse_parts, parts_by_groups
+from taglm_core.data.splits import check_parts, parts_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, PluginError, RowError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Dataset, Regression, Split
+from taglm_core.specs import Classification, Dataset, Regression
 from taglm_core.specs.reference import resolve
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class TaskRows:
     """What decided the parts."""
     mended: list[tuple[int, str]] = attrs.field(factory=list)
     """(row number, what was changed) of each row that was mended."""
+    test_source: str | None = None
+    """File of the test part when it is another one; its rows are numbered by themselves."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -108,8 +111,7 @@ def read_fields(
     """
     values: dict[str, list[Any]] = {}
     columns: dict[str, str] = {}
-    wording = task.wording
-    for field in dict.fromkeys([*task.span_fields, *wording.text_fields, *wording.tag_columns]):
+    for field in task.fields:
         domain = task.domain_of_field(field)
         spec = domain.spec if domain is not None else None
         if spec is not None and spec.columns and field == spec.field:
@@ -117,7 +119,8 @@ def read_fields(
             values[field] = list(zip(*(table.columns[part] for part in parts), strict=True))
             columns |= dict(zip(spec.columns, parts, strict=True))
             continue
-        aliases = spec.aliases if spec is not None and field == spec.field else ()
+        aliases = task.spec.aliases.get(field, ())
+        aliases += spec.aliases if spec is not None and field == spec.field else ()
         columns[field] = find_column(table.columns, field, aliases, mapping, table.source)
         values[field] = table.columns[columns[field]]
     return values, columns
@@ -213,7 +216,8 @@ def read_targets(
     if isinstance(target, Regression | Classification):
         words = []
         for name, wanted in target_columns(task).items():
-            column = find_column(table.columns, wanted, (), mapping, table.source)
+            aliases = task.spec.aliases.get(wanted, ())
+            column = find_column(table.columns, wanted, aliases, mapping, table.source)
             columns[name] = column
             parse: Any = parse_numbers if isinstance(target, Regression) else parse_classes
             values, found = parse(
@@ -264,6 +268,60 @@ def encode_classes(
     return (made if target.multi_label else made[:, 0]), names, errors
 
 
+@attrs.frozen
+class _Checked:
+    """The good rows of one file, targets as read."""
+
+    table: Table
+    good: list[int]
+    fields: dict[str, list[Any]]
+    targets: Any
+    columns: dict[str, str]
+    rejected: list[tuple[int, str]]
+    mended: list[tuple[int, str]]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [self.table.rows[i] for i in self.good]
+
+
+def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool) -> _Checked:
+    if not table.num_rows:
+        raise DataError(f"{table.source}: no rows.")
+    raw, columns = read_fields(table, task, data.columns)
+    mended: list[tuple[int, str]] = []
+    if data.mend:
+        raw, mended = mend_fields(raw, task, table)
+    fields, errors = canonical_fields(raw, task)
+    targets: Any = np.zeros((table.num_rows, 0))
+    if need_targets:
+        targets, target_map = read_targets(table, task, fields, errors, data.columns)
+        columns = columns | target_map
+    _settle(table, errors, data.on_error)
+    good = [i for i, error in enumerate(errors) if error is None]
+    kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
+    rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
+    return _Checked(table, good, kept, _picked(targets, good, task), columns, rejected, mended)
+
+
+def _picked(targets: Any, rows: Sequence[int], task: ResolvedTask) -> Any:
+    """Return the targets of some rows; classes are lists of words, one for each label."""
+    if isinstance(targets, np.ndarray):
+        return targets[rows]
+    if isinstance(task.spec.target, Classification):
+        return [[words[i] for i in rows] for words in targets]
+    return [targets[i] for i in rows]
+
+
+def _both(first: Any, second: Any, task: ResolvedTask) -> Any:
+    """Return the targets of two files one after the other."""
+    if isinstance(first, np.ndarray):
+        return np.concatenate([first, second])
+    if isinstance(task.spec.target, Classification):
+        return [one + other for one, other in zip(first, second, strict=True)]
+    return [*first, *second]
+
+
 def load_task_rows(
     task: ResolvedTask, registry: Registry, data: Any, seed: int, need_targets: bool = True
 ) -> TaskRows:
@@ -281,47 +339,49 @@ def load_task_rows(
         DataError: for a missing file or column, or a split with an empty part.
     """
     table, dataset = load_table(data.file, data.dataset, task, registry, seed=seed, size=data.size)
-    if not table.num_rows:
-        raise DataError(f"{table.source}: no rows.")
-    raw, columns = read_fields(table, task, data.columns)
-    mended: list[tuple[int, str]] = []
-    if data.mend:
-        raw, mended = mend_fields(raw, task, table)
-    fields, errors = canonical_fields(raw, task)
-    targets: Any = np.zeros((table.num_rows, 0))
-    target_map: dict[str, str] = {}
-    if need_targets:
-        targets, target_map = read_targets(table, task, fields, errors, data.columns)
-    _settle(table, errors, data.on_error)
-    good = [i for i, error in enumerate(errors) if error is None]
-    kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
-    parts, rule = _parts(table, good, kept, task, dataset, registry, data, seed)
-    rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
+    main = _check_table(table, task, data, need_targets)
+    parts, rule = part_rows(table, main.good, main.fields, task, dataset, registry, data, seed)
+    parts = make_room(parts, data, table.source)
+    numbers, rejected, mended = main.numbers, list(main.rejected), list(main.mended)
+    fields, targets = main.fields, main.targets
+    if data.test_file is not None:
+        more = _check_table(read_table(Path(data.test_file)), task, data, need_targets)
+        parts = [*parts, *["test"] * len(more.good)]
+        rule += f", test file {data.test_file}"
+        fields = {name: [*rows, *more.fields[name]] for name, rows in fields.items()}
+        targets = _both(targets, more.targets, task)
+        numbers = [*numbers, *more.numbers]
+        rejected += [(row, f"{more.table.source}: {reason}") for row, reason in more.rejected]
+        mended += [(row, f"{more.table.source}: {change}") for row, change in more.mended]
+    outside = [i for i, part in enumerate(parts) if part == LEFT_OUT]
+    if outside:
+        logger.info("%s: the split '%s' leaves %d rows out", table.source, rule, len(outside))
+        rejected += [(numbers[i], f"left out by the split '{rule}'") for i in outside]
+        inside = [i for i, part in enumerate(parts) if part != LEFT_OUT]
+        fields = {name: [rows[i] for i in inside] for name, rows in fields.items()}
+        targets, numbers = _picked(targets, inside, task), [numbers[i] for i in inside]
+        parts = [parts[i] for i in inside]
+    check_parts(parts, rule)
     classes: tuple[str, ...] = ()
     target = task.spec.target
     if need_targets and isinstance(target, Classification):
-        words = [[label[i] for i in good] for label in targets]
         train = [i for i, part in enumerate(parts) if part == "train"]
-        made, classes, unknown = encode_classes(words, target, train)
+        targets, classes, unknown = encode_classes(targets, target, train)
         if unknown:
-            bad = [(table.rows[good[i]], reason) for i, reason in unknown.items()]
-            raise_rows(table.source, bad, table.num_rows, "Add the class to the target's classes.")
-        targets = made
-    elif isinstance(targets, np.ndarray):
-        targets = targets[good]
-    else:
-        targets = [targets[i] for i in good]
+            bad = [(numbers[i], reason) for i, reason in unknown.items()]
+            raise_rows(table.source, bad, len(parts), "Add the class to the target's classes.")
     return TaskRows(
-        fields=kept,
+        fields=fields,
         targets=targets,
         classes=classes,
         parts=parts,
-        numbers=[table.rows[i] for i in good],
+        numbers=numbers,
         source=table.source,
-        columns=columns | target_map,
+        columns=main.columns,
         rejected=rejected,
         rule=rule,
         mended=mended,
+        test_source=data.test_file,
     )
 
 
@@ -339,81 +399,6 @@ def _settle(table: Table, errors: Sequence[str | None], on_error: str) -> None:
         table.num_rows,
         *bad[0],
     )
-
-
-def _parts(
-    table: Table,
-    good: Sequence[int],
-    fields: Mapping[str, list[Any]],
-    task: ResolvedTask,
-    dataset: Registered[Dataset] | None,
-    registry: Registry,
-    data: Any,
-    seed: int,
-) -> tuple[list[str], str]:
-    """Return the part of each good row and the rule that decided it."""
-    split = data.split
-    column = split.column or (dataset.spec.split_column if dataset and not split.name else None)
-    if column is not None:
-        name = find_column(table.columns, column, (), {}, table.source)
-        numbers = [table.rows[i] for i in good]
-        parts = parse_parts([table.columns[name][i] for i in good], numbers, table.source, name)
-        rule = f"column {name}"
-    elif split.file is not None:
-        parts, rule = _parts_from_file(split.file, [table.rows[i] for i in good])
-    else:
-        chosen = registry.splits.get(split.name, task.plugin) if split.name else task.split
-        chosen = chosen or registry.splits.get("core/random")
-        parts = apply_split(chosen, fields, task, seed)
-        rule = chosen.name
-    check_parts(parts, rule)
-    return parts, rule
-
-
-def apply_split(
-    split: Registered[Split], fields: Mapping[str, list[Any]], task: ResolvedTask, seed: int
-) -> list[str]:
-    """Apply a registered split to canonical rows.
-
-    Raises:
-        PluginError: when it gives another number of rows.
-        DataError: when the task has not the field that the split groups by.
-    """
-    spec = split.spec
-    spans = {field: fields[field] for field in task.span_fields}
-    if spec.assign is not None:
-        assign = resolve(spec.assign, f"split {split.name}")
-        parts = list(assign(spans or fields, seed))
-    else:
-        groups = resolve(spec.groups or "", f"split {split.name}")
-        field = spec.field or (task.span_fields[0] if task.span_fields else None)
-        if field is None or field not in fields:
-            raise DataError(
-                f"the split '{split.name}' groups by the field '{field}', which task {task.name} "
-                f"has not (it has {', '.join(fields)}). Use --set data.split.name=random."
-            )
-        parts = parts_by_groups(groups(fields[field]))
-    count = len(next(iter(fields.values())))
-    if len(parts) != count:
-        raise PluginError(
-            f"{split.source}: split '{split.name}' gave {len(parts)} parts for {count} rows."
-        )
-    return parts
-
-
-def _parts_from_file(path: str, numbers: Sequence[int]) -> tuple[list[str], str]:
-    table = read_table(Path(path))
-    row_column = find_column(table.columns, "row", (), {}, table.source)
-    part_column = find_column(table.columns, "part", ("split",), {}, table.source)
-    by_row = {int(str(row)): i for i, row in enumerate(table.columns[row_column])}
-    missing = [n for n in numbers if n not in by_row]
-    if missing:
-        raise DataError(
-            f"{path}: names no part for row {missing[0]} ({len(missing)} rows are missing)."
-        )
-    held = [table.columns[part_column][by_row[n]] for n in numbers]
-    rows = [table.rows[by_row[n]] for n in numbers]
-    return parse_parts(held, rows, table.source, part_column), f"file {path}"
 
 
 def corpus_rows(

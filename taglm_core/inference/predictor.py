@@ -78,13 +78,13 @@ class Predictor:
         if mend:
             raw, mended = mend_fields(raw, task, table)
         fields, errors = canonical_fields(raw, task)
-        rows = self.task_model.assemble(fields)
-        errors = [a or b for a, b in zip(errors, rows.errors, strict=True)]
+        values, errors = self.task_model.predict_fields(
+            fields, self.max_tokens, on_progress, errors
+        )
         good = [i for i, error in enumerate(errors) if error is None]
         columns: dict[str, list[Any]] = {name: [None] * table.num_rows for name in self.names}
         if not good:
             return Predicted(columns, errors, None, good, mended)
-        values = self.task_model.predict(rows.select(good), self.max_tokens, on_progress)
         for name, filled in prediction_columns(task, self.task_model.classes, values).items():
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
@@ -199,5 +199,7 @@ def _task(facts: Mapping[str, Any], registry: Registry) -> ResolvedTask:
         template=facts["template"],
         target=target,
         metrics=facts["metrics"],
+        aliases=facts.get("aliases", {}),
+        symmetric=facts.get("symmetric", ()),
     )
     return resolve_task(spec, facts["plugin"], registry)

@@ -103,6 +103,17 @@ class Rows:
         )
 
 
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of several assemblies one after the other."""
+    return Rows(
+        [ids for rows in parts for ids in rows.ids],
+        [spans for rows in parts for spans in rows.spans],
+        np.concatenate([rows.suffix for rows in parts]),
+        np.concatenate([rows.read for rows in parts]),
+        [error for rows in parts for error in rows.errors],
+    )
+
+
 @attrs.frozen(kw_only=True)
 class Assembler:
     """Turns rows of fields into id streams, for one template."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.encoders import TextEncoder
-from taglm_core.model.assembly import Assembler, Rows, collate
+from taglm_core.model.assembly import Assembler, Rows, collate, join_rows
 from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.tagged import TaggedModel
@@ -97,6 +97,40 @@ class TaskModel:
             return self.write(rows, target.max_new_tokens, max_tokens, on_progress)
         states = self.states(rows, max_tokens, on_progress)
         return self.finish(self.outputs(states.to(self.model.backbone.device)))
+
+    def predict_fields(
+        self,
+        fields: Mapping[str, Sequence[Any]],
+        max_tokens: int = 8192,
+        on_progress: Callable[[int], None] | None = None,
+        errors: Sequence[str | None] | None = None,
+    ) -> tuple[Any, list[str | None]]:
+        """Assemble and predict rows; of a symmetric task the mean over both orders.
+
+        Args:
+            fields: Canonical fields.
+            max_tokens: Token budget of a batch.
+            on_progress: Called with the number of rows done.
+            errors: What is already known to be wrong with each row; None: nothing.
+
+        Returns:
+            Predictions of the rows without an error, in order, as `predict` gives them (None when
+            there is none), and one error or None a row.
+        """
+        orders = [self.assemble(order) for order in self.task.orders(fields)]
+        held = [errors] if errors is not None else []
+        listed = zip(*held, *(rows.errors for rows in orders), strict=True)
+        found: list[str | None] = [next((e for e in row if e), None) for row in listed]
+        good = [i for i, error in enumerate(found) if error is None]
+        if not good:
+            return None, found
+        share = len(orders)
+        advance = on_progress and (lambda done: on_progress(done // share))
+        rows = join_rows([rows.select(good) for rows in orders])
+        values = self.predict(rows, max_tokens, advance)
+        if share > 1:
+            values = values.reshape(share, len(good), -1).mean(axis=0)  # (good rows, outputs)
+        return values, found
 
     @torch.no_grad()
     def states(

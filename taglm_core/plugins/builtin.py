@@ -12,7 +12,13 @@ def register_splits() -> list[Split]:
             name="random",
             assign="taglm_core.data.splits:assign_random",
             description="80/10/10 by seed; equal rows stay together, nothing else is kept apart",
-        )
+        ),
+        Split(
+            name="row",
+            assign="taglm_core.data.splits:assign_random",
+            whole_rows=True,
+            description="80/10/10 by seed; rows equal in every field, words too, stay together",
+        ),
     ]
 
 

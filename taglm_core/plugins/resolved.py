@@ -1,11 +1,16 @@
 """A task with everything that it names looked up: template, domains, metrics, split."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import attrs
 
 from taglm_core.errors import ConfigError, UnknownNameError
 from taglm_core.plugins.registry import Registered, Registry
 from taglm_core.specs import Classification, Domain, Metric, Split, Task, Text
 from taglm_core.specs.wording import Wording, parse_template
+
+T = TypeVar("T")
 
 _USUAL_METRICS = {
     "regression": ("rmse", "mae", "r2", "pearson", "spearman"),
@@ -31,6 +36,8 @@ class ResolvedTask:
     metrics: tuple[Metric, ...]
     split: Registered[Split] | None
     """The task's own split, else that of its only domain, else None (random)."""
+    symmetric: tuple[tuple[str, ...], ...] = ()
+    """Pairs of fields of the wording that change places without changing the answer."""
 
     @property
     def is_numeric(self) -> bool:
@@ -54,6 +61,27 @@ class ResolvedTask:
     def span_fields(self) -> tuple[str, ...]:
         """Distinct fields of domain spans, in order."""
         return tuple(dict.fromkeys(part.field for part in self.wording.spans))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every input field: of spans, in the LM's words, and columns that name a tag."""
+        wording = self.wording
+        return tuple(dict.fromkeys([*self.span_fields, *wording.text_fields, *wording.tag_columns]))
+
+    def field_of_tag(self, tag: str) -> str | None:
+        """Return the field that a domain tag, by its short name, announces first."""
+        for part in self.wording.spans:
+            if not part.tag.is_column and self.domains[part.tag.name].spec.tag == tag:
+                return part.field
+        return None
+
+    def orders(self, fields: Mapping[str, T]) -> list[dict[str, T]]:
+        """Return the fields as they are and, for a symmetric task, in the other order."""
+        given = dict(fields)
+        if not self.symmetric:
+            return [given]
+        partner = {a: b for pair in self.symmetric for a, b in (pair, pair[::-1])}
+        return [given, {field: given[partner.get(field, field)] for field in given}]
 
 
 def domain_name(tag: str) -> str:
@@ -98,7 +126,23 @@ def resolve_task(
         domains=domains,
         metrics=_metrics(task, plugin, registry),
         split=_split(task, plugin, domains, registry),
+        symmetric=_symmetric(task, read),
     )
+
+
+def _symmetric(task: Task, wording: Wording) -> tuple[tuple[str, ...], ...]:
+    """Return the pairs that the wording holds; each must stand in it whole, in like places."""
+    kinds: dict[str, str] = {part.field: f"<{part.tag}>" for part in wording.spans}
+    kinds |= dict.fromkeys([*wording.text_fields, *wording.tag_columns], "words")
+    for pair in task.symmetric:
+        held = [kinds.get(field) for field in pair]
+        if held[0] != held[1]:
+            found = ", ".join(f"{f}: {k or 'missing'}" for f, k in zip(pair, held, strict=True))
+            raise ConfigError(
+                f"task {task.name}: the fields {' and '.join(pair)} cannot change places, since "
+                f"they stand for different things in its template ({found})."
+            )
+    return tuple(pair for pair in task.symmetric if pair[0] in kinds)
 
 
 def _metrics(task: Task, plugin: str, registry: Registry) -> tuple[Metric, ...]:

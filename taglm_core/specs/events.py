@@ -36,6 +36,8 @@ class Part:
     prediction: "np.ndarray | None"
     """Same shape for regression; float `(rows, classes)` probabilities for classes. None for the
     train part, whose rows are not all predicted."""
+    texts: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    """Field in the LM's own words, such as a cell line -> rows."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +58,8 @@ class Evaluated:
     """Seed of the run."""
     folder: Path
     """The run folder."""
+    symmetric: tuple[tuple[str, ...], ...] = ()
+    """Pairs of fields that change places without changing the answer."""
 
 
 @attrs.frozen(kw_only=True)

@@ -42,7 +42,16 @@ class Split:
     groups: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows: list[str]) -> list[str]`: the key of each row."""
     assign: str | None = attrs.field(default=None, validator=optional_reference)
-    """`(columns: dict[field, list], seed: int) -> list of "train" | "valid" | "test"`."""
+    """`(columns: dict[field, list], seed: int) -> list of "train" | "valid" | "test"`; "" leaves
+    a row out of every part, which is reported. The columns are the fields of the task's domain
+    spans; where the task is symmetric, the smaller of two fields that change places comes first."""
+    tags: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    """Short domain tags: `groups` gets the field that the first one announces, `assign` these
+    fields only, under the tags as names. Empty: no matter which domains the task has."""
+    columns: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    """Further columns of the file, any case, that `assign` gets beside the fields."""
+    whole_rows: bool = False
+    """True: `assign` gets every field of the template, words included."""
     description: str = ""
     """One sentence: what is kept apart."""
 

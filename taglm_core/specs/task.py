@@ -1,9 +1,21 @@
 """A task: what one runs, and a named wording of it."""
 
+from collections.abc import Iterable, Mapping
+
 import attrs
 
+from taglm_core.errors import ConfigError
 from taglm_core.specs.fields import as_names, identifier
-from taglm_core.specs.target import Target
+from taglm_core.specs.target import Target, Text
+
+
+def _as_aliases(value: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: as_names(others) for name, others in value.items()}
+
+
+def _as_pairs(value: "Mapping[str, str] | Iterable[Iterable[str]]") -> tuple[tuple[str, ...], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    return tuple(tuple(pair) for pair in pairs)
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +41,27 @@ class Task:
     """Split used when the data bring none; None: the split of its domain."""
     description: str = ""
     """One sentence for listings."""
+    aliases: Mapping[str, tuple[str, ...]] = attrs.field(
+        factory=dict, converter=_as_aliases, hash=False
+    )
+    """Field or target column -> other column names, any case, under which a file may hold it."""
+    symmetric: tuple[tuple[str, ...], ...] = attrs.field(default=(), converter=_as_pairs)
+    """Pairs of fields that change places, all at once, without changing the answer, such as
+    `(("drug1", "drug2"), ("name1", "name2"))`. Training sees both orders of each row, predictions
+    are the mean of both."""
+
+    def __attrs_post_init__(self) -> None:
+        for pair in self.symmetric:
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise ConfigError(
+                    f"task {self.name}: symmetric holds pairs of two different fields, "
+                    f"not {list(pair)}."
+                )
+        named = [field for pair in self.symmetric for field in pair]
+        if len(set(named)) < len(named):
+            raise ConfigError(f"task {self.name}: symmetric names a field twice: {named}.")
+        if self.symmetric and isinstance(self.target, Text):
+            raise ConfigError(f"task {self.name}: symmetric is for numbers and classes, not text.")
 
 
 @attrs.frozen(kw_only=True)

@@ -54,11 +54,14 @@ class TaskConfig:
     """Metrics, the first decides early stopping; None: the task's own."""
     split: str | None = None
     """Split of the task; None: that of its domain."""
+    symmetric: dict[str, str] | None = None
+    """Field -> field with which it changes places, all of them at once, without changing the
+    answer, such as {drug1: drug2, name1: name2}; None: the task's own."""
 
 
 @attrs.frozen(kw_only=True)
 class SplitConfig:
-    """How rows come into train, valid and test; at most one of the three."""
+    """How rows come into train, valid and test; at most one of name, column and file."""
 
     name: str | None = None
     """A registered split, such as "scaffold" or "random"."""
@@ -66,11 +69,21 @@ class SplitConfig:
     """A column with train, valid, test."""
     file: str | None = None
     """A table with the columns row (1-based) and part."""
+    valid: tuple[str, ...] | None = None
+    """Values of `column` that mean the validation part, such as a fold's number."""
+    test: tuple[str, ...] | None = None
+    """Values of `column` that mean the test part. With `valid` or `test`, all others train."""
 
     def __attrs_post_init__(self) -> None:
-        given = [f"{k}={v}" for k, v in attrs.asdict(self).items() if v is not None]
+        rules = {"name": self.name, "column": self.column, "file": self.file}
+        given = [f"{k}={v}" for k, v in rules.items() if v is not None]
         if len(given) > 1:
             raise ConfigError(f"data.split: give one of name, column, file, not {given}.")
+        if (self.valid or self.test) and self.column is None:
+            raise ConfigError("data.split: valid and test are values of a column; name it too.")
+        both = sorted(set(self.valid or ()) & set(self.test or ()))
+        if both:
+            raise ConfigError(f"data.split: the value {both[0]!r} cannot mean valid and test.")
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +92,9 @@ class DataConfig:
 
     file: str | None = None
     """Table of rows; None: the task's dataset."""
+    test_file: str | None = None
+    """Table whose rows are the test part; the split then divides the other rows into train and
+    valid. None: the split decides."""
     dataset: str | None = None
     """A registered dataset instead of the task's own; None: the task's own."""
     size: int | None = attrs.field(default=None, validator=_positive)

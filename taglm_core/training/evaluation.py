@@ -40,10 +40,9 @@ def evaluate_task(
         chosen = rows.of_part(part)
         scored = _sampled(chosen, plan.config.seed) if part == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
-        assembled = task_model.assemble(fields)
-        fine = assembled.good
         budget = plan.config.stages.task.batch_tokens
-        prediction = task_model.predict(assembled.select(fine), budget, on_progress)
+        prediction, errors = task_model.predict_fields(fields, budget, on_progress)
+        fine = np.flatnonzero([error is None for error in errors])
         if isinstance(rows.targets, np.ndarray):
             truth: Any = rows.targets[scored[fine]]
         else:
@@ -53,8 +52,7 @@ def evaluate_task(
             splits[part]["rows_scored"] = len(fine)
         if part != "train":
             _write_predictions(plan, folder, part, scored[fine], truth, prediction)
-        spans = {field: [fields[field][i] for i in fine] for field in task.span_fields}
-        events[part] = Part(fields=spans, truth=truth, prediction=prediction)
+        events[part] = _part(plan, scored[fine], truth, prediction)
     if task.is_numeric:
         _add_references(plan, folder, splits, {**events, "train": _whole_train(plan)})
     return {
@@ -78,8 +76,17 @@ def _sampled(indices: np.ndarray, seed: int) -> np.ndarray:
 def _whole_train(plan: Plan) -> Part:
     """Return every training row, so that reference predictors are fitted on all of them."""
     chosen = plan.rows.of_part("train")
-    fields = {f: [plan.rows.fields[f][i] for i in chosen] for f in plan.task.span_fields}
-    return Part(fields=fields, truth=plan.rows.targets[chosen], prediction=None)
+    return _part(plan, chosen, plan.rows.targets[chosen], None)
+
+
+def _part(plan: Plan, chosen: np.ndarray, truth: Any, prediction: Any) -> Part:
+    held = {name: [values[i] for i in chosen] for name, values in plan.rows.fields.items()}
+    return Part(
+        fields={name: held[name] for name in plan.task.span_fields},
+        texts={name: held[name] for name in plan.task.wording.text_fields},
+        truth=truth,
+        prediction=prediction,
+    )
 
 
 def _add_references(
@@ -102,6 +109,7 @@ def _add_references(
         score=scorer(task),
         seed=plan.config.seed,
         folder=folder.path,
+        symmetric=task.symmetric,
     )
     for source, result in plan.registry.send("on_evaluated", event):
         for part, found in (result.get("references") or {}).items():
@@ -122,8 +130,12 @@ def _target_facts(plan: Plan) -> dict[str, Any]:
 
 
 def _write_split(plan: Plan, folder: RunFolder) -> None:
+    rows = plan.rows
+    columns: dict[str, list[Any]] = {"row": rows.numbers, "part": rows.parts}
+    if rows.test_source is not None:  # its rows are numbered by themselves
+        columns["file"] = [rows.test_source if p == "test" else rows.source for p in rows.parts]
     with TableWriter(folder.path / "split.csv") as writer:
-        writer.write({"row": plan.rows.numbers, "part": plan.rows.parts})
+        writer.write(columns)
 
 
 def _write_rejected(plan: Plan, folder: RunFolder) -> None:
@@ -142,7 +154,7 @@ def _write_predictions(
 ) -> None:
     rows = plan.rows
     columns: dict[str, list[Any]] = {"row": [rows.numbers[i] for i in chosen]}
-    for name in plan.task.span_fields:
+    for name in plan.task.fields:
         columns |= field_columns(plan.task, name, [rows.fields[name][i] for i in chosen])
     target = plan.task.spec.target
     if isinstance(target, Regression) or (

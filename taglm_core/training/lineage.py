@@ -181,6 +181,8 @@ def _task(plan: Plan, task_model: TaskModel) -> dict[str, Any]:
         "head": plan.config.stages.task.head,
         "target": facts,
         "metrics": [metric.name for metric in task.metrics],
+        "aliases": {name: list(others) for name, others in task.spec.aliases.items()},
+        "symmetric": [list(pair) for pair in task.symmetric],
         "domain_of": dict(task_model.assembler.domain_of),
         "tag_of": dict(task_model.assembler.tag_of),
         "columns": dict(plan.rows.columns),

@@ -10,7 +10,7 @@ import torch
 
 from taglm_core.data.rows import raise_rows
 from taglm_core.errors import RowError
-from taglm_core.model.assembly import Rows
+from taglm_core.model.assembly import Rows, join_rows
 from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs.reference import resolve
@@ -47,13 +47,19 @@ def assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
             fields[plan.task.wording.output.field] = targets
         assembled = task_model.assemble(fields, with_output)
         good = assembled.good
-        bad += [(rows.numbers[chosen[i]], e) for i, e in enumerate(assembled.errors) if e]
+        # rows of another file are numbered by themselves
+        other = f"{rows.test_source}: " if rows.test_source and part == "test" else ""
+        bad += [(rows.numbers[chosen[i]], other + e) for i, e in enumerate(assembled.errors) if e]
         parts[part] = _chosen(PartData(assembled, targets), good)
         if part == "train":
             parts[part] = _limit_and_augment(plan, task_model, parts[part], fields, good)
         elif part == "valid":
             keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
             parts[part] = _chosen(parts[part], keep)
+            kept = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
+            # early stopping judges both orders, each as a row of its own
+            others = _other_orders(task_model, kept, parts[part].targets)
+            parts[part] = _joined([parts[part], *others])
     bad.sort()
     if bad and (data.on_long == "error" and data.on_error == "raise"):
         mend = "Shorten or remove the rows, or leave them out with --on-long keep."
@@ -68,24 +74,33 @@ def assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
 def _limit_and_augment(
     plan: Plan, task_model: TaskModel, part: PartData, fields: Mapping[str, Any], good: np.ndarray
 ) -> PartData:
-    """Draw the training rows asked for, and add other spellings of them."""
+    """Draw the training rows asked for, and add other spellings and the other order of them."""
     settings = plan.config.stages.task
     rng = np.random.default_rng([plan.config.seed, 2])
     keep = _drawn(plan, len(part.rows), settings.rows)
-    first = _chosen(part, keep)
-    rows, targets = [first.rows], [first.targets]
+    made = [_chosen(part, keep)]
+    kept = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
+    made += _other_orders(task_model, kept, made[0].targets)
     for _ in range(settings.augment):
-        spelt = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
+        spelt = dict(kept)
         for field in plan.task.span_fields:
             domain = plan.task.domain_of_field(field)
             if domain is not None and domain.spec.augment is not None:
                 augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
                 spelt[field] = augment(spelt[field], rng)
-        made = task_model.assemble(spelt, not plan.task.is_numeric)
-        more = _chosen(PartData(made, first.targets), made.good)
-        rows.append(more.rows)
-        targets.append(more.targets)
-    return PartData(_joined(rows), _joined_targets(targets))
+        assembled = task_model.assemble(spelt, not plan.task.is_numeric)
+        made.append(_chosen(PartData(assembled, made[0].targets), assembled.good))
+        made += _other_orders(task_model, spelt, made[0].targets)
+    return _joined(made)
+
+
+def _other_orders(task_model: TaskModel, fields: Mapping[str, Any], targets: Any) -> list[PartData]:
+    """Assemble the rows of a symmetric task in their other order; [] for any other task."""
+    made = []
+    for order in task_model.task.orders(fields)[1:]:
+        assembled = task_model.assemble(order)
+        made.append(_chosen(PartData(assembled, targets), assembled.good))
+    return made
 
 
 def _drawn(plan: Plan, count: int, most: int | None) -> np.ndarray:
@@ -102,14 +117,9 @@ def _chosen(part: PartData, keep: np.ndarray) -> PartData:
     return PartData(part.rows.select(keep), [part.targets[i] for i in keep])
 
 
-def _joined(rows: list[Rows]) -> Rows:
-    return Rows(
-        [i for r in rows for i in r.ids],
-        [s for r in rows for s in r.spans],
-        np.concatenate([r.suffix for r in rows]),
-        np.concatenate([r.read for r in rows]),
-        [e for r in rows for e in r.errors],
-    )
+def _joined(parts: list[PartData]) -> PartData:
+    rows = join_rows([part.rows for part in parts])
+    return PartData(rows, _joined_targets([part.targets for part in parts]))
 
 
 def _joined_targets(targets: list[Any]) -> Any:

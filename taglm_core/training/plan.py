@@ -233,7 +233,7 @@ def make_plan(
         for tag in written_tags(task, rows.fields)
     }
     content: dict[str, Any] = {
-        "task": [task.wording.text, task.function_tag, repr(task.spec.target)],
+        "task": [task.wording.text, task.function_tag, repr(task.spec.target), task.symmetric],
         "rows": [rows.fields, _plain_targets(rows.targets), rows.parts],
         "settings": {k: v for k, v in attrs.asdict(settings.task).items() if k != "cache_gb"},
         "tags": {tag: item.fingerprint for tag, item in domains.items()},
@@ -293,7 +293,9 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
     if config.template is None:
         found = registry.tasks.get(config.name)
         given: dict[str, Any] = {
-            k: v for k, v in (("metrics", config.metrics), ("split", config.split)) if v is not None
+            key: value
+            for key in ("metrics", "split", "symmetric")
+            if (value := getattr(config, key)) is not None
         }
         for key in ("target", "function_tag"):
             if getattr(config, key) is not None:
@@ -314,6 +316,7 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
         target=_target(config),
         metrics=config.metrics or (),
         split=config.split,
+        symmetric=config.symmetric or (),
     )
     return resolve_task(spec, LOCAL, registry)
 

@@ -101,8 +101,16 @@ def fingerprint_files(config: RunConfig) -> dict[str, str]:
     """Return a hash of each file that the settings name, so that changed data count as changed."""
     import hashlib
 
-    held = [job.data for job in config.jobs()]
-    names = [n for data in held for n in (data.file, data.split.file, *data.domain.values())]
+    names = [
+        name
+        for job in config.jobs()
+        for name in (
+            job.data.file,
+            job.data.test_file,
+            job.data.split.file,
+            *job.data.domain.values(),
+        )
+    ]
     found = {}
     for name in names:
         if name is not None and Path(name).is_file():

@@ -40,7 +40,7 @@ def _anchor(data: Any, folder: Path) -> None:
     if not isinstance(data, dict):
         return
     domain, split = data.get("domain"), data.get("split")
-    named = [(data, "file"), (split, "file")]
+    named = [(data, "file"), (data, "test_file"), (split, "file")]
     named += [(domain, tag) for tag in domain] if isinstance(domain, dict) else []
     for held, key in named:
         if isinstance(held, dict) and isinstance(held.get(key), str):
@@ -172,9 +172,9 @@ def _value_problems(value: Any, kind: Any, path: str) -> list[str]:
         kind = typing.get_args(wanted)[0]
         return [p for i, v in enumerate(value) for p in _value_problems(v, kind, f"{path}.{i}")]
     if origin is tuple:
-        good = isinstance(value, str) or (
-            isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
-        )
+        values = value if isinstance(value, list | tuple) else [value]
+        # YAML reads a name such as 1 as a number
+        good = all(isinstance(v, str | int) and not isinstance(v, bool) for v in values)
         return [] if good else [f"'{path}' must be a list of names, not {value!r}."]
     if origin is dict:
         return [] if isinstance(value, Mapping) else [f"'{path}' must be a mapping."]
@@ -201,7 +201,7 @@ def _converter() -> cattrs.Converter:
 def _as_names(value: Any, kind: Any) -> "tuple[str, ...] | None":
     if value is None:
         return None
-    return (value,) if isinstance(value, str) else tuple(map(str, value))
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value),)
 
 
 def _leaves(error: BaseException) -> list[str]:

@@ -1,0 +1,206 @@
+"""Which part each row of a task is in: by a column, a file, a registered split, a test file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from taglm_core.data.columns import find_column
+from taglm_core.data.readers import read_table
+from taglm_core.data.splits import PARTS, parse_parts, parts_by_groups
+from taglm_core.data.table import Table
+from taglm_core.errors import DataError, PluginError
+from taglm_core.plugins import Registered, Registry
+from taglm_core.plugins.resolved import ResolvedTask
+from taglm_core.specs import Dataset, Split
+from taglm_core.specs.reference import resolve
+
+LEFT_OUT = ""
+"""Part of a row that a split puts nowhere."""
+
+
+def part_rows(
+    table: Table,
+    good: Sequence[int],
+    fields: Mapping[str, list[Any]],
+    task: ResolvedTask,
+    dataset: Registered[Dataset] | None,
+    registry: Registry,
+    data: Any,
+    seed: int,
+) -> tuple[list[str], str]:
+    """Return the part of each good row, `LEFT_OUT` for none, and the rule that decided it.
+
+    Args:
+        table: Every row of the file.
+        good: Indices of the rows that can be used.
+        fields: Canonical fields of the good rows.
+        task: The task.
+        dataset: Where the table comes from; None: a file.
+        registry: Where splits are looked up.
+        data: The run's data settings.
+        seed: Seed of the run.
+
+    Raises:
+        DataError: when the split does not fit the file or the task.
+    """
+    split = data.split
+    column = split.column or (dataset.spec.split_column if dataset and not split.name else None)
+    if column is not None and split.file is None:
+        return _parts_from_column(table, good, column, split)
+    if split.file is not None:
+        return _parts_from_file(split.file, [table.rows[i] for i in good])
+    chosen = registry.splits.get(split.name, task.plugin) if split.name else task.split
+    chosen = chosen or registry.splits.get("core/random")
+    extra = {}
+    for name in chosen.spec.columns:
+        held = find_column(table.columns, name, (), data.columns, table.source)
+        extra[name] = [table.columns[held][i] for i in good]
+    return apply_split(chosen, fields, task, seed, extra), chosen.name
+
+
+def apply_split(
+    split: Registered[Split],
+    fields: Mapping[str, list[Any]],
+    task: ResolvedTask,
+    seed: int,
+    extra: Mapping[str, list[Any]] | None = None,
+) -> list[str]:
+    """Apply a registered split to canonical rows.
+
+    Args:
+        split: The split.
+        fields: Canonical fields.
+        task: The task.
+        seed: Seed of the run.
+        extra: The further columns that the split asks for.
+
+    Raises:
+        PluginError: when it gives another number of rows, or an unknown part.
+        DataError: when the task has not the field that the split groups by.
+    """
+    spec = split.spec
+    if spec.assign is not None:
+        assign = resolve(spec.assign, f"split {split.name}")
+        parts = list(assign({**_given(split, fields, task), **(extra or {})}, seed))
+    else:
+        groups = resolve(spec.groups or "", f"split {split.name}")
+        field = spec.field or (task.span_fields[0] if task.span_fields else None)
+        if spec.tags:
+            field = _field_of_tag(split, task, spec.tags[0])
+        if field is None or field not in fields:
+            raise DataError(
+                f"the split '{split.name}' groups by the field '{field}', which task {task.name} "
+                f"has not (it has {', '.join(fields)}). Use --set data.split.name=random."
+            )
+        parts = parts_by_groups(groups(fields[field]))
+    count = len(next(iter(fields.values())))
+    if len(parts) != count:
+        raise PluginError(
+            f"{split.source}: split '{split.name}' gave {len(parts)} parts for {count} rows."
+        )
+    unknown = sorted({str(part) for part in parts} - {*PARTS, LEFT_OUT})
+    if unknown:
+        raise PluginError(
+            f"{split.source}: split '{split.name}' gave the part {unknown[0]!r}; known: "
+            f"{', '.join(PARTS)}, or an empty text for a row that is left out."
+        )
+    return parts
+
+
+def _given(
+    split: Registered[Split], fields: Mapping[str, list[Any]], task: ResolvedTask
+) -> dict[str, list[Any]]:
+    """Return what `assign` gets, the fields that change places in a fixed order."""
+    spec = split.spec
+    if spec.tags:
+        return {tag: fields[_field_of_tag(split, task, tag)] for tag in spec.tags}
+    names = task.fields if spec.whole_rows else (task.span_fields or tuple(fields))
+    given = {name: list(fields[name]) for name in names}
+    pairs = [pair for pair in task.symmetric if pair[0] in given]
+    if pairs:
+        firsts = zip(*(fields[first] for first, _ in pairs), strict=True)
+        seconds = zip(*(fields[second] for _, second in pairs), strict=True)
+        for row, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
+            if second < first:
+                for pair, one, other in zip(pairs, first, second, strict=True):
+                    given[pair[0]][row], given[pair[1]][row] = other, one
+    return given
+
+
+def _field_of_tag(split: Registered[Split], task: ResolvedTask, tag: str) -> str:
+    field = task.field_of_tag(tag)
+    if field is None:
+        held = ", ".join(f"<{part.tag}>" for part in task.wording.spans) or "none"
+        raise DataError(
+            f"the split '{split.name}' groups by what <{tag}> announces, which task {task.name} "
+            f"has not (its domain tags: {held}). Use --set data.split.name=random."
+        )
+    return field
+
+
+def _parts_from_column(
+    table: Table, good: Sequence[int], column: str, split: Any
+) -> tuple[list[str], str]:
+    name = find_column(table.columns, column, (), {}, table.source)
+    cells = [table.columns[name][i] for i in good]
+    if split.valid is None and split.test is None:
+        numbers = [table.rows[i] for i in good]
+        return parse_parts(cells, numbers, table.source, name), f"column {name}"
+    part_of = {_plain(value): "valid" for value in split.valid or ()}
+    part_of |= {_plain(value): "test" for value in split.test or ()}
+    held = {_plain(cell) for cell in cells}
+    missing = sorted(set(part_of) - held)
+    if missing:
+        raise DataError(
+            f"{table.source}: data.split names the value {missing[0]!r}, which the column "
+            f"'{name}' does not hold. It holds {', '.join(sorted(held)[:12])}."
+        )
+    said = ", ".join(f"{part} {value}" for value, part in part_of.items())
+    return [part_of.get(_plain(cell), "train") for cell in cells], f"column {name} ({said})"
+
+
+def _plain(value: Any) -> str:
+    """Return a cell as text, so that 4, 4.0 and "4" are one value."""
+    return str(value).strip().removesuffix(".0")
+
+
+def _parts_from_file(path: str, numbers: Sequence[int]) -> tuple[list[str], str]:
+    table = read_table(Path(path))
+    row_column = find_column(table.columns, "row", (), {}, table.source)
+    part_column = find_column(table.columns, "part", ("split",), {}, table.source)
+    by_row = {int(str(row)): i for i, row in enumerate(table.columns[row_column])}
+    missing = [n for n in numbers if n not in by_row]
+    if missing:
+        raise DataError(
+            f"{path}: names no part for row {missing[0]} ({len(missing)} rows are missing)."
+        )
+    held = [table.columns[part_column][by_row[n]] for n in numbers]
+    rows = [table.rows[by_row[n]] for n in numbers]
+    places = [i for i, part in enumerate(held) if str(part or "").strip()]
+    named = parse_parts(
+        [held[i] for i in places], [rows[i] for i in places], table.source, part_column
+    )
+    parts = [LEFT_OUT] * len(held)
+    for i, part in zip(places, named, strict=True):
+        parts[i] = part
+    return parts, f"file {path}"
+
+
+def make_room(parts: list[str], data: Any, source: str) -> list[str]:
+    """Return the parts of a file beside which a test file stands: no row of it is test.
+
+    Rows that a registered split would test train instead; a column or file that names test rows
+    contradicts the test file.
+
+    Raises:
+        DataError: for such a contradiction.
+    """
+    if data.test_file is None or "test" not in parts:
+        return parts
+    if data.split.column is not None or data.split.file is not None:
+        named = f"column '{data.split.column}'" if data.split.column else data.split.file
+        raise DataError(
+            f"{source}: {named} names test rows, but data.test_file ({data.test_file}) is the "
+            "test part. Leave one of them out."
+        )
+    return ["train" if part == "test" else part for part in parts]
