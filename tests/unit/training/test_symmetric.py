@@ -68,7 +68,7 @@ def test_training_and_validation_hold_both_orders(pairs_csv, toy_registry, toy_b
     """Each drawn row comes twice, the second time with its fields changed about, same target."""
     config = settings(pairs_csv, toy_backbone)
     plan = make_plan(config, toy_registry, TagStore())
-    task_model = build_task_model(plan, untrained_model(plan))
+    task_model = build_task_model(plan, untrained_model([plan]))
     parts = assemble_parts(plan, task_model)
     assert len(parts["train"].rows) == 60
     assert len(parts["valid"].rows) == 2 * len(plan.rows.of_part("valid"))
