@@ -82,6 +82,7 @@ def file_format(path: Path, given: str | None = None) -> FileFormat:
     if words[-1] == "gz":
         words.pop()
     name = words[-1] if words and (given is not None or len(words) > 1) else ""
+    name = "tsv" if name == "tab" else name  # as Therapeutics Data Commons ends its files
     if name not in FORMATS:
         known = ", ".join(f".{known}" for known in FORMATS)
         what = f"unknown format '{given}'" if given else f"unknown extension '{path.suffix}'"
