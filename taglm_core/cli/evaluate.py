@@ -21,6 +21,9 @@ def evaluate(
     on_error: Annotated[
         str, typer.Option(metavar="raise|keep", help="A bad row ends the command, or is left out.")
     ] = "raise",
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend bad rows by the domains' rules before scoring.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show results, or score a labelled file."""
@@ -43,7 +46,7 @@ def evaluate(
         artefact = load_artefact(find_artefact(run))
         predictor = load_predictor(artefact, load_registry(), backbone, device)
         found, left_out = evaluate_file(
-            predictor, input_file, pairs(column or [], "--column"), on_error
+            predictor, input_file, pairs(column or [], "--column"), on_error, mend
         )
         if left_out:
             errors.print(

@@ -23,6 +23,9 @@ def predict(
             metavar="raise|keep", help="A bad row ends the command, or is kept with its error."
         ),
     ] = "keep",
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend bad rows by the domains' rules before predicting.")
+    ] = False,
     overwrite_column: Annotated[
         bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
     ] = False,
@@ -31,11 +34,12 @@ def predict(
     """Predict every row of a file.
 
     The output holds all input columns, the predictions, and a column `error`.
-    Formats by extension: csv, tsv, parquet, jsonl, also with .gz; smi for input.
+    Formats by extension: csv, tsv, parquet, jsonl, also with .gz; smi and fasta for input.
     """
     from taglm_core.cli.screen import BarProgress, errors, pairs
     from taglm_core.data.readers import iter_tables
     from taglm_core.data.rows import raise_rows
+    from taglm_core.data.table import file_format
     from taglm_core.data.writers import TableWriter
     from taglm_core.errors import ConfigError
     from taglm_core.inference.predictor import load_predictor
@@ -44,8 +48,10 @@ def predict(
 
     if on_error not in ("raise", "keep"):
         raise ConfigError(f"--on-error {on_error}: write raise or keep.")
-    if output_file.name.endswith((".smi", ".smi.gz")):
-        raise ConfigError(f"{output_file}: a smi file has no columns to write to; write a .csv.")
+    if (found_format := file_format(output_file).name) in ("smi", "fasta"):
+        raise ConfigError(
+            f"{output_file}: a {found_format} file has no columns to write to; write a .csv."
+        )
     mapping = pairs(column or [], "--column")
     artefact = load_artefact(find_artefact(run))
     predictor = load_predictor(artefact, load_registry(), backbone, device)
@@ -56,7 +62,7 @@ def predict(
         progress.start("predicting", None)
         for table in iter_tables(input_file, chunk_rows):
             _check_clash(list(table.columns), predictor.names, overwrite_column, input_file)
-            found = predictor.predict(table, mapping, partial(_advance, progress, done))
+            found = predictor.predict(table, mapping, partial(_advance, progress, done), mend)
             bad = [(row, e) for row, e in zip(table.rows, found.errors, strict=True) if e]
             if bad and on_error == "raise":
                 raise_rows(table.source, bad, table.num_rows, "Mend them, or use --on-error keep.")

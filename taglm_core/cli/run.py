@@ -13,7 +13,7 @@ def run(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Rows: csv, tsv, parquet, jsonl or smi."),
+        typer.Option(metavar="FILE", help="Rows: csv, tsv, parquet, jsonl, smi or fasta."),
     ] = None,
     domain_data: Annotated[
         list[str] | None,
@@ -29,6 +29,10 @@ def run(
     preset: Annotated[str | None, typer.Option(help="default, paper or quick.")] = None,
     on_error: Annotated[
         str | None, typer.Option(metavar="raise|keep", help="What a bad row does.")
+    ] = None,
+    mend: Annotated[
+        bool | None,
+        typer.Option("--mend", help="Mend bad rows by the domains' rules; each one is reported."),
     ] = None,
     on_long: Annotated[
         str | None, typer.Option(metavar="error|keep", help="What a row too long does.")
@@ -71,6 +75,7 @@ def run(
             split={"name": split, "column": None, "file": None} if split else None,
             on_error=on_error,
             on_long=on_long,
+            mend=mend,
         )
         or None,
     }

@@ -21,7 +21,7 @@ def read_table(path: str | Path, format: str | None = None) -> Table:
     """Read a whole file.
 
     Args:
-        path: A csv, tsv, jsonl, smi (each also .gz) or parquet file.
+        path: A csv, tsv, jsonl, smi, fasta (each also .gz) or parquet file.
         format: Such as "csv" or "csv.gz"; None: the extension decides.
 
     Raises:
@@ -45,7 +45,7 @@ def iter_tables(
     on from chunk to chunk.
 
     Args:
-        path: A csv, tsv, jsonl, smi (each also .gz) or parquet file.
+        path: A csv, tsv, jsonl, smi, fasta (each also .gz) or parquet file.
         chunk_rows: Rows of each chunk but the last.
         format: Such as "csv" or "csv.gz"; None: the extension decides.
 

@@ -68,10 +68,52 @@ def jsonl_records(file: TextIO, source: str) -> Iterator[list[Any]]:
             yield [row.get(name) for name in names]
 
 
+def fasta_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+    """Read FASTA: a line `>id description`, then the sequence on one or more lines.
+
+    Rows always have the columns `id`, `description` (empty where there is none) and `sequence`;
+    row n is the n-th record. Lines of a sequence are joined without the white space around them,
+    and nothing else in them is changed. Blank lines and lines that begin with `;` are no part of a
+    record.
+    """
+    is_first = True
+    head: list[str] = []
+    lines: list[str] = []
+    for number, line in enumerate(file, start=1):
+        text = line.strip()
+        if not text or text.startswith(";"):
+            continue
+        if is_first and not text.startswith(">"):
+            _fail_fasta(source, number, text)
+        if not text.startswith(">"):
+            lines.append(text)
+            continue
+        if is_first:
+            yield ["id", "description", "sequence"]
+        else:
+            yield [*head, "".join(lines)]
+        is_first = False
+        words = text[1:].split(None, 1)
+        head = [*words, "", ""][:2]
+        lines = []
+    if not is_first:
+        yield [*head, "".join(lines)]
+
+
+def _fail_fasta(source: str, number: int, text: str) -> NoReturn:
+    kind = "This looks like FASTQ, which is not read. " if text.startswith("@") else ""
+    shown = text if len(text) <= 40 else text[:37] + "..."
+    raise DataError(
+        f"{source}, line {number}: a FASTA record begins with '>' and a name, but here stands "
+        f"{shown!r}. {kind}Mend the file, or name its format if it is another."
+    )
+
+
 RECORDS: dict[str, Callable[[TextIO, str], Iterator[list[Any]]]] = {
     "csv": csv_records,
     "tsv": tsv_records,
     "smi": smi_records,
+    "fasta": fasta_records,
     "jsonl": jsonl_records,
 }
 

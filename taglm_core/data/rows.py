@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+from taglm_core.data.mending import mend_fields, mend_rows, report_mended
 from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts, parts_by_groups
@@ -48,6 +49,8 @@ class TaskRows:
     """What decided the parts."""
     test_source: str | None = None
     """File of the test part when it is another one; its rows are numbered by themselves."""
+    mended: list[tuple[int, str]] = attrs.field(factory=list)
+    """(row number, what was changed) of each row that was mended."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -266,6 +269,7 @@ class _Checked:
     targets: Any
     columns: dict[str, str]
     rejected: list[tuple[int, str]]
+    mended: list[tuple[int, str]]
 
     @property
     def numbers(self) -> list[int]:
@@ -276,6 +280,9 @@ def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool
     if not table.num_rows:
         raise DataError(f"{table.source}: no rows.")
     raw, columns = read_fields(table, task, data.columns)
+    mended: list[tuple[int, str]] = []
+    if data.mend:
+        raw, mended = mend_fields(raw, task, table)
     fields, errors = canonical_fields(raw, task)
     targets: Any = np.zeros((table.num_rows, 0))
     if need_targets:
@@ -285,7 +292,7 @@ def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool
     good = [i for i, error in enumerate(errors) if error is None]
     kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
-    return _Checked(table, good, kept, _picked(targets, good, task), columns, rejected)
+    return _Checked(table, good, kept, _picked(targets, good, task), columns, rejected, mended)
 
 
 def _picked(targets: Any, rows: Sequence[int], task: ResolvedTask) -> Any:
@@ -326,7 +333,7 @@ def load_task_rows(
     main = _check_table(table, task, data, need_targets)
     parts, rule = part_rows(table, main.good, main.fields, task, dataset, registry, data, seed)
     parts = make_room(parts, data, table.source)
-    numbers, rejected = main.numbers, list(main.rejected)
+    numbers, rejected, mended = main.numbers, list(main.rejected), list(main.mended)
     fields, targets = main.fields, main.targets
     if data.test_file is not None:
         more = _check_table(read_table(Path(data.test_file)), task, data, need_targets)
@@ -336,6 +343,7 @@ def load_task_rows(
         targets = _both(targets, more.targets, task)
         numbers = [*numbers, *more.numbers]
         rejected += [(row, f"{more.table.source}: {reason}") for row, reason in more.rejected]
+        mended += [(row, f"{more.table.source}: {change}") for row, change in more.mended]
     outside = [i for i, part in enumerate(parts) if part == LEFT_OUT]
     if outside:
         logger.info("%s: the split '%s' leaves %d rows out", table.source, rule, len(outside))
@@ -364,6 +372,7 @@ def load_task_rows(
         rejected=rejected,
         rule=rule,
         test_source=data.test_file,
+        mended=mended,
     )
 
 
@@ -384,7 +393,13 @@ def _settle(table: Table, errors: Sequence[str | None], on_error: str) -> None:
 
 
 def corpus_rows(
-    domain: Any, registry: Registry, file: str | None, seed: int, size: int | None, on_error: str
+    domain: Any,
+    registry: Registry,
+    file: str | None,
+    seed: int,
+    size: int | None,
+    on_error: str,
+    mend: bool = False,
 ) -> tuple[list[Any], str, int]:
     """Read a domain's corpus for stage 1, less everything in the test bucket.
 
@@ -415,6 +430,10 @@ def corpus_rows(
     ]
     taken = [table.columns[column] for column in columns]
     rows = [_as_value(v if spec.columns else v[0]) for v in zip(*taken, strict=True)]
+    if mend:
+        rows, changes = mend_rows(rows, domain)
+        pairs = zip(table.rows, changes, strict=True)
+        report_mended(table, [(row, change) for row, change in pairs if change is not None])
     errors: list[str | None] = [None if row else f"{spec.field}: empty" for row in rows]
     if spec.canonical is not None:
         checked = resolve(spec.canonical, f"domain {domain.name}, canonical")(rows)

@@ -8,7 +8,10 @@ import attrs
 
 from taglm_core.errors import DataError, ShapeError, nearest
 
-FORMATS = ("csv", "tsv", "jsonl", "smi", "parquet")
+FORMATS = ("csv", "tsv", "jsonl", "smi", "fasta", "parquet")
+
+OTHER_NAMES = {"fa": "fasta", "faa": "fasta", "fas": "fasta", "fna": "fasta", "tab": "tsv"}
+"""Further extensions, and the format that each stands for."""
 
 
 @attrs.frozen
@@ -82,7 +85,7 @@ def file_format(path: Path, given: str | None = None) -> FileFormat:
     if words[-1] == "gz":
         words.pop()
     name = words[-1] if words and (given is not None or len(words) > 1) else ""
-    name = "tsv" if name == "tab" else name  # as Therapeutics Data Commons ends its files
+    name = OTHER_NAMES.get(name, name)
     if name not in FORMATS:
         known = ", ".join(f".{known}" for known in FORMATS)
         what = f"unknown format '{given}'" if given else f"unknown extension '{path.suffix}'"

@@ -105,6 +105,8 @@ class TableWriter:
 def _check_header(names: list[str], found: FileFormat, path: Path) -> None:
     if not names:
         raise DataError(f"{path}: a table needs at least one column.")
+    if found.name == "fasta":
+        raise DataError(f"{path}: a fasta file has no columns to write to. Write a .csv file.")
     if found.name == "smi" and names not in (["smiles"], ["smiles", "name"]):
         raise DataError(
             f"{path}: a smi file holds the columns smiles and name only, not "

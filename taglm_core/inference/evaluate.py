@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.mending import mend_fields
 from taglm_core.data.readers import read_table
 from taglm_core.data.rows import (
     canonical_fields,
@@ -21,7 +22,11 @@ from taglm_core.specs import Classification
 
 
 def evaluate_file(
-    predictor: Predictor, path: Path, mapping: Mapping[str, str], on_error: str
+    predictor: Predictor,
+    path: Path,
+    mapping: Mapping[str, str],
+    on_error: str,
+    mend: bool = False,
 ) -> tuple[dict[str, Any], list[tuple[int, str]]]:
     """Predict a labelled file and score it.
 
@@ -30,6 +35,7 @@ def evaluate_file(
         path: Table with the task's fields and targets.
         mapping: Field or target -> column.
         on_error: "raise", or "keep" to leave bad rows out.
+        mend: True: rows are first mended by the rules of their domains.
 
     Returns:
         A record of the shape of metrics.json with the single part `input`, and the rows that were
@@ -44,7 +50,10 @@ def evaluate_file(
     task = predictor.task_model.task
     remembered = {k: c for k, c in predictor.columns.items() if c in table.columns}
     wanted = {**remembered, **mapping}
-    fields, errors = canonical_fields(read_fields(table, task, wanted)[0], task)
+    raw = read_fields(table, task, wanted)[0]
+    if mend:
+        raw = mend_fields(raw, task, table)[0]
+    fields, errors = canonical_fields(raw, task)
     targets, _ = read_targets(table, task, fields, errors, wanted)
     target = task.spec.target
     if isinstance(target, Classification):
@@ -56,7 +65,7 @@ def evaluate_file(
         whole = np.zeros((table.num_rows, *made.shape[1:]), dtype=np.int64)
         whole[known] = made
         targets = whole
-    predicted = predictor.predict(table, wanted)
+    predicted = predictor.predict(table, wanted, mend=mend)
     errors = [a or b for a, b in zip(errors, predicted.errors, strict=True)]
     bad = [(row, error) for row, error in zip(table.rows, errors, strict=True) if error]
     if bad and (on_error == "raise" or len(bad) == table.num_rows):

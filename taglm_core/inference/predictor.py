@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import torch
 
+from taglm_core.data.mending import mend_fields
 from taglm_core.data.rows import canonical_fields, read_fields
 from taglm_core.data.table import Table
 from taglm_core.encoders import alphabet_of, load_encoder
@@ -34,6 +35,8 @@ class Predicted:
     """Predictions of the good rows in order, an array or texts; None when no row is good."""
     good: list[int]
     """Indices of the rows without error."""
+    mended: list[tuple[int, str]] = attrs.field(factory=list)
+    """(row number, what was changed) of each row that was mended."""
 
 
 @attrs.define
@@ -55,6 +58,7 @@ class Predictor:
         table: Table,
         mapping: Mapping[str, str] | None = None,
         on_progress: Callable[[int], None] | None = None,
+        mend: bool = False,
     ) -> Predicted:
         """Predict the rows of a table.
 
@@ -62,6 +66,7 @@ class Predictor:
             table: Rows with the columns of the task's fields.
             mapping: Field -> column given by the user.
             on_progress: Called with the number of rows done.
+            mend: True: rows are first mended by the rules of their domains.
 
         Raises:
             DataError: when a column is missing.
@@ -69,6 +74,9 @@ class Predictor:
         task = self.task_model.task
         wanted = self._mapping(table, mapping or {})
         raw, _ = read_fields(table, task, wanted)
+        mended: list[tuple[int, str]] = []
+        if mend:
+            raw, mended = mend_fields(raw, task, table)
         fields, errors = canonical_fields(raw, task)
         values, errors = self.task_model.predict_fields(
             fields, self.max_tokens, on_progress, errors
@@ -76,11 +84,11 @@ class Predictor:
         good = [i for i, error in enumerate(errors) if error is None]
         columns: dict[str, list[Any]] = {name: [None] * table.num_rows for name in self.names}
         if not good:
-            return Predicted(columns, errors, None, good)
+            return Predicted(columns, errors, None, good, mended)
         for name, filled in prediction_columns(task, self.task_model.classes, values).items():
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
-        return Predicted(columns, errors, values, good)
+        return Predicted(columns, errors, values, good, mended)
 
     def _mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
         remembered = {

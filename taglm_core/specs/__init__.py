@@ -1,7 +1,7 @@
 """What a plugin declares: small frozen classes that import neither torch nor a domain library."""
 
 from taglm_core.specs.domain import Domain
-from taglm_core.specs.encoding import Checked, Encoded, Encoder
+from taglm_core.specs.encoding import Checked, Encoded, Encoder, Mended
 from taglm_core.specs.events import Evaluated, RunFinished, StageStarted
 from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Split
 from taglm_core.specs.target import Classification, Regression, Target, Text
@@ -18,6 +18,7 @@ __all__ = [
     "Encoder",
     "Evaluated",
     "Head",
+    "Mended",
     "Metric",
     "Regression",
     "RunFinished",

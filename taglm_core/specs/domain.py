@@ -34,6 +34,9 @@ class Domain:
     """`(rows) -> float32 (rows, features)`, for reference predictors; None: none."""
     canonical: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> Checked`: one spelling for each thing, errors for impossible rows."""
+    mend: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows) -> Mended`: rows with common faults put right, run before `canonical` where the user
+    asked for it (`--mend`); None: nothing can be mended."""
     augment: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows, rng: numpy.random.Generator) -> list[str]`: other spellings of the same things."""
     draw: str | None = attrs.field(default=None, validator=optional_reference)

@@ -27,6 +27,15 @@ class Checked(NamedTuple):
     """One entry a row: None, or what is wrong with it, in the domain's own words."""
 
 
+class Mended(NamedTuple):
+    """Rows after common faults were put right, when the user asked for it."""
+
+    values: list[str]
+    """The rows, mended or as they were."""
+    changes: list[str | None]
+    """One entry a row: None, or what was changed, in the domain's own words."""
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """A tokenizer-free domain encoder.

@@ -31,7 +31,8 @@ class Split:
 
     Either `groups` gives a key a row (rows with equal keys stay together; the core puts a fixed
     tenth of all keys into the test part and another into the validation part), or `assign` names
-    the part of each row outright.
+    the part of each row outright. A rule that must see all rows at once gives both: `assign` then
+    decides the parts, and `groups` what stage 1 leaves out as the test bucket.
     """
 
     name: str = attrs.field(validator=identifier)

@@ -107,6 +107,9 @@ class DataConfig:
     """Domain tag -> file of unlabelled rows for stage 1."""
     on_error: str = attrs.field(default="raise", validator=one_of("raise", "keep"))
     """What a bad row does: raise ends the run, keep leaves it out and reports it."""
+    mend: bool = False
+    """True: rows with faults that their domain can put right are mended, and listed in
+    mended.csv; the other bad rows follow `on_error`."""
     on_long: str = attrs.field(default="error", validator=one_of("error", "keep"))
     """What a row too long for the backbone does: error, as any bad row; keep: left out."""
 

@@ -61,6 +61,7 @@ def evaluate_run(
         "source": rows.source,
         "split": rows.rule,
         "rows_left_out": len(rows.rejected),
+        "rows_mended": len(rows.mended),
         "splits": splits,
     }
     return {
@@ -150,6 +151,10 @@ def _write_rejected(plan: Plan, folder: RunFolder) -> None:
         with TableWriter(folder.path / "rejected.csv") as writer:
             rows, reasons = zip(*plan.rows.rejected, strict=True)
             writer.write({"row": list(rows), "reason": list(reasons)})
+    if plan.rows.mended:
+        with TableWriter(folder.path / "mended.csv") as writer:
+            rows, changes = zip(*plan.rows.mended, strict=True)
+            writer.write({"row": list(rows), "change": list(changes)})
 
 
 def _write_predictions(

@@ -254,6 +254,7 @@ def _plan_domain(
         config.seed,
         settings.size,
         config.data.on_error,
+        config.data.mend,
     )
     alphabet = alphabet_of(encoder).fingerprint if encoder is not None else "text"
     plan.fingerprint = fingerprint_of(

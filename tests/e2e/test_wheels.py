@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DISTRIBUTIONS = [ROOT, *(ROOT / "plugins" / name for name in ("nano", "chem", "studies"))]
+DISTRIBUTIONS = [
+    ROOT,
+    *(ROOT / "plugins" / name for name in ("nano", "chem", "protein", "studies")),
+]
 
 
 def call(*command, **options):
@@ -26,7 +29,8 @@ def test_the_chem_plugin_installs_from_wheels_and_runs(tmp_path):
     for folder in DISTRIBUTIONS:
         call(sys.executable, "-m", "build", "--wheel", "--outdir", wheels, folder)
     names = sorted(path.name.split("-")[0] for path in wheels.iterdir())
-    assert names == ["taglm", "taglm_backbone_nano", "taglm_plugin_chem", "taglm_plugin_studies"]
+    plugins = ["taglm_plugin_chem", "taglm_plugin_protein", "taglm_plugin_studies"]
+    assert names == ["taglm", "taglm_backbone_nano", *plugins]
     assert max(path.stat().st_size for path in wheels.iterdir()) < 12_000_000
     environment = tmp_path / "empty"
     call(sys.executable, "-m", "venv", environment)

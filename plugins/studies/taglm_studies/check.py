@@ -235,7 +235,7 @@ def _data() -> None:
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi or parquet file.")],
+    file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi, fasta or parquet file.")],
     task: Annotated[str | None, typer.Option(help="Task that the file is for.")] = None,
     column: Annotated[
         list[str] | None,

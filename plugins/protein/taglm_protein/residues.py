@@ -1,0 +1,128 @@
+"""Which letters a protein sequence may hold, what is wrong with others, and what can be mended.
+
+The policy: the 20 standard residues, selenocysteine (U), pyrrolysine (O) and the ambiguity codes
+of IUPAC (B, Z, J, X) are taken as they stand. Everything else is an error with its position. What
+is common and harmless (lower case, a stop at the end, gaps, white space) is mended when the run
+asks for it, and every change is reported.
+"""
+
+import re
+from collections.abc import Sequence
+
+from taglm_core.errors import DataError
+from taglm_core.specs import Checked, Mended
+
+STANDARD = "ACDEFGHIKLMNPQRSTVWY"
+"""The 20 residues of the genetic code."""
+RARE = "UO"
+"""Selenocysteine and pyrrolysine."""
+AMBIGUOUS = "BZJX"
+"""D or N, E or Q, I or L, any residue."""
+
+GAPS = "-."
+_STOP = "*"
+_LETTERS = frozenset(STANDARD + RARE + AMBIGUOUS)
+_OTHER = re.compile(f"[^{STANDARD + RARE + AMBIGUOUS}]")
+_LOWER = re.compile("[a-z]")
+_GAP = re.compile(f"[{re.escape(GAPS)}]")
+_BLANK = re.compile(r"\s")
+
+
+def canonical(rows: Sequence[str]) -> Checked:
+    """Return each sequence without white space around it, or why it is none.
+
+    Nothing inside a sequence is changed.
+
+    Args:
+        rows: Sequences, `(rows,)`.
+
+    Returns:
+        values and errors, `(rows,)` each.
+    """
+    errors = [explain(row.strip() if isinstance(row, str) else row) for row in rows]
+    values = [None if e else row.strip() for row, e in zip(rows, errors, strict=True)]
+    return Checked(values=values, errors=errors)
+
+
+def mend(rows: Sequence[str]) -> Mended:
+    """Change what is common and harmless, and say so.
+
+    White space and gaps are taken out, one stop at the end is dropped, lower case is read as upper
+    case. Other characters are left for `canonical` to refuse.
+
+    Args:
+        rows: Sequences, `(rows,)`.
+
+    Returns:
+        values, and in words what was changed, `(rows,)` each.
+    """
+    mended = [_mended(row) for row in rows]
+    return Mended(values=[row for row, _ in mended], changes=[change for _, change in mended])
+
+
+def _mended(row: str) -> tuple[str, str | None]:
+    if _OTHER.search(row) is None:
+        return row, None
+    row, num_blanks = _BLANK.subn("", row)
+    row, num_gaps = _GAP.subn("", row)
+    has_stop = row.endswith(_STOP)
+    row, num_lower = _LOWER.subn(lambda found: found[0].upper(), row.removesuffix(_STOP))
+    done = [
+        f"{num_blanks} white space characters taken out" if num_blanks else "",
+        f"{num_gaps} gaps taken out" if num_gaps else "",
+        "the stop '*' at the end dropped" if has_stop else "",
+        f"{num_lower} lower-case residues read as upper case" if num_lower else "",
+    ]
+    return row, ", ".join(filter(None, done)) or None
+
+
+def explain(row: object) -> str | None:
+    """Say why a row is no sequence; positions count from 1. None when it is one."""
+    if not isinstance(row, str):
+        return f"not text but {row!r}"
+    if not row:
+        return "empty sequence"
+    found = _OTHER.search(row)
+    if found is None:
+        return None
+    more = len(_OTHER.findall(row)) - 1
+    others = f", and {more} more" if more else ""
+    letter = found[0]
+    return f"unknown residue {letter!r} at position {found.start() + 1}{others}{_hint(row, letter)}"
+
+
+def read(rows: Sequence[str]) -> Sequence[str]:
+    """Demand that every row is a sequence.
+
+    Raises:
+        DataError: naming the first row that is not.
+    """
+    for index, row in enumerate(rows):
+        reason = explain(row)
+        if reason is not None:
+            raise DataError(
+                f"row {index + 1}: {reason}. Give rows that taglm_protein.residues:canonical "
+                "accepts."
+            )
+    return rows
+
+
+def is_standard(row: str) -> bool:
+    """Say whether a sequence holds the 20 standard residues alone."""
+    return bool(row) and not set(row).difference(STANDARD)
+
+
+def _hint(row: str, letter: str) -> str:
+    """Say what kind of character it is, and that it can be mended when it can."""
+    mended, _ = _mended(row)
+    is_mendable = bool(mended) and not set(mended) - _LETTERS
+    kind = ""
+    if letter == _STOP:
+        kind = " (a stop)" if row.rstrip(_STOP) == row[:-1] else " (a stop inside the sequence)"
+    elif letter in GAPS:
+        kind = " (a gap: aligned sequences keep their gaps in another file)"
+    elif letter.isspace():
+        kind = " (white space)"
+    elif letter.upper() in _LETTERS:
+        kind = " (lower case)"
+    return kind + ("; --mend takes care of it" if is_mendable else "")

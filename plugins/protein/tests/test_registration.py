@@ -1,0 +1,134 @@
+"""Tests of what the plugin registers, and of what registering costs."""
+
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import attrs
+import pluggy
+import pytest
+
+import taglm_protein
+from taglm_core.plugins import hookspecs, load_registry
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs import Encoder
+from taglm_core.specs.reference import is_reference
+
+HEAVY = ("Bio", "numpy", "torch", "transformers", "pandas")
+FOLDER = Path(__file__).parents[1]
+
+
+def loaded_after(code):
+    """Return the modules that a fresh process has loaded after running code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+    )
+    return set(done.stdout.split())
+
+
+def test_registering_imports_nothing_heavy():
+    """`taglm --help` loads every plugin, so registration may not cost an import of Biopython."""
+    code = (
+        "import taglm_protein as c; c.register_domains(); c.register_tasks();"
+        "c.register_datasets(); c.register_splits(); c.register_templates()"
+    )
+    assert loaded_after(code) & set(HEAVY) == set()
+
+
+def test_the_import_check_can_fail():
+    """The test above would notice numpy, which the encoder does import; Biopython it does not."""
+    assert loaded_after("import taglm_protein.encoder") & set(HEAVY) == {"numpy"}
+
+
+def declared():
+    """Return everything that the plugin registers."""
+    manager = pluggy.PluginManager("taglm")
+    manager.add_hookspecs(hookspecs)
+    manager.register(taglm_protein, "protein")
+    manager.check_pending()
+    hooks = [name for name in vars(manager.hook) if name.startswith("register_")]
+    return {name: [s for part in getattr(manager.hook, name)() for s in part] for name in hooks}
+
+
+def test_every_hook_answers_with_its_specs():
+    """Pluggy accepts the hooks, and nothing is registered twice."""
+    found = {
+        kind: [getattr(s, "name", None) or s.tag for s in specs]
+        for kind, specs in declared().items()
+    }
+    assert {kind: names for kind, names in found.items() if names} == {
+        "register_domains": ["Protein"],
+        "register_tasks": ["Descriptor", "ProtParam"],
+        "register_templates": ["paper"],
+        "register_datasets": ["descriptor", "protparam", "sequences", "known"],
+        "register_splits": ["cluster"],
+    }
+
+
+def test_core_resolves_both_tasks_in_every_wording():
+    """Names of tags, metrics, splits and datasets are found from the plugin's own place."""
+    registry = load_registry(only=[], extra=[("protein", taglm_protein)])
+    assert registry.failures == []
+    for name, wording in (("Descriptor", None), ("Descriptor", "paper"), ("ProtParam", None)):
+        task = resolve_task(registry.tasks.get(name).spec, "protein", registry, wording)
+        assert task.function_tag == f"protein/{name}"
+        assert [span.field for span in task.wording.spans] == ["sequence"]
+        assert task.split.name == "protein/cluster"
+        assert registry.datasets.get(task.spec.dataset).source.name == "protein"
+    (domain,) = registry.domains
+    assert registry.datasets.get(domain.spec.corpus).name == "protein/sequences"
+
+
+def references():
+    """Return every `module:attribute` in the registered specs."""
+    specs = [spec for specs in declared().values() for spec in specs]
+    specs += [spec.target for spec in specs if hasattr(spec, "target")]
+    values = [value for spec in specs for value in attrs.asdict(spec, recurse=False).values()]
+    return sorted({v for v in values if isinstance(v, str) and is_reference(v)})
+
+
+@pytest.mark.parametrize("reference", references())
+def test_every_reference_exists(reference):
+    """A misspelt reference would fail only when a user needs it."""
+    module, _, attribute = reference.partition(":")
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_datasets_give_the_columns_that_they_declare():
+    """Column names are checked against the declaration before anything is generated."""
+    for dataset in declared()["register_datasets"]:
+        module, _, attribute = dataset.load.partition(":")
+        load = getattr(importlib.import_module(module), attribute)
+        table = load(seed=0, size=3)
+        assert tuple(table) == dataset.columns
+        assert {len(column) for column in table.values()} == {3}
+
+
+def test_domain_has_an_encoder():
+    """The domain's encoder reference gives an object of the protocol."""
+    (domain,) = declared()["register_domains"]
+    module, _, attribute = domain.encoder.partition(":")
+    assert isinstance(getattr(importlib.import_module(module), attribute)(), Encoder)
+
+
+def test_names_in_the_project_file():
+    """The core finds the plugin by this entry point and reports this version."""
+    project = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["taglm"] == {"protein": "taglm_protein"}
+    assert project["version"] == taglm_protein.__version__
+
+
+def test_readme_names_everything_that_is_registered():
+    """The table of the README is complete."""
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for kind, specs in declared().items():
+        for spec in specs:
+            name = getattr(spec, "name", None) or spec.tag
+            expected = f"`protein/{name}`" if kind == "register_datasets" else f"`{name}`"
+            assert expected in readme

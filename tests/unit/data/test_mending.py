@@ -1,0 +1,75 @@
+"""Mending: a domain puts common faults right when asked, and each change is reported."""
+
+import types
+
+import pytest
+
+import taglm_core as taglm
+from taglm_core.data.mending import mend_fields, mend_rows
+from taglm_core.data.table import Table
+from taglm_core.errors import PluginError
+from taglm_core.plugins import load_registry
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs import Mended
+
+
+def upper(rows):
+    """Read lower case as upper case."""
+    changes = [None if row.isupper() else "read as upper case" for row in rows]
+    return Mended([row.upper() for row in rows], changes)
+
+
+def too_few(rows):
+    """Break the contract."""
+    return Mended(rows[:-1], [None] * (len(rows) - 1))
+
+
+def registry_with(mend):
+    """Return a registry with two domains, of which one can be mended."""
+    module = types.ModuleType("mendable")
+    module.upper, module.too_few = upper, too_few
+
+    @taglm.hookimpl
+    def register_domains():
+        return [
+            taglm.Domain(tag="A", field="a", mend=f"{__name__}:{mend}"),
+            taglm.Domain(tag="B", field="b"),
+        ]
+
+    @taglm.hookimpl
+    def register_tasks():
+        target = taglm.Regression(names=("y",))
+        template = "<A>{a} and <B>{b} in {c} give <T>"
+        return [taglm.Task(name="T", function_tag="T", template=template, target=target)]
+
+    module.register_domains, module.register_tasks = register_domains, register_tasks
+    return load_registry(only=(), extra=[("mendable", module)])
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    """References are imported by name, and this file is no installed module."""
+    import sys
+
+    module = types.ModuleType(__name__)
+    module.upper, module.too_few = upper, too_few
+    monkeypatch.setitem(sys.modules, __name__, module)
+
+
+def test_only_domains_that_can_be_mended_are(caplog):
+    """Rows of other domains and plain fields stay as they are, and the changes are listed."""
+    registry = registry_with("upper")
+    task = resolve_task(registry.tasks.get("T").spec, "mendable", registry)
+    values = {"a": ["X", "y", None, ""], "b": ["b"] * 4, "c": ["c"] * 4}
+    table = Table(columns=values, rows=[11, 12, 13, 14], source="file.csv")
+    made, mended = mend_fields(values, task, table)
+    assert made == {"a": ["X", "Y", None, ""], "b": ["b"] * 4, "c": ["c"] * 4}
+    assert mended == [(12, "a: read as upper case")]
+    assert "file.csv: 1 of 4 rows mended, the first is row 12: a: read as upper case" in caplog.text
+
+
+def test_a_wrong_number_of_rows_is_charged_to_the_plugin():
+    """A mending that loses rows would shift every label."""
+    registry = registry_with("too_few")
+    with pytest.raises(PluginError, match="mend of mendable/A gave 1 rows for 2"):
+        mend_rows(["x", "y"], registry.domains.get("A"))
