@@ -14,7 +14,7 @@ from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts, parts_by_groups
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError, PluginError, RowError
+from taglm_core.errors import DataError, PluginError, RowError, TaglmError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Dataset, Regression
@@ -69,6 +69,8 @@ def load_dataset(dataset: Registered[Dataset], seed: int, size: int | None) -> T
     load = resolve(dataset.spec.load, f"dataset {dataset.name}")
     try:
         made = load(seed=seed, size=size)
+    except TaglmError:  # says what a user can mend, such as where to put a local copy
+        raise
     except Exception as error:  # charged to the plugin
         raise PluginError(
             f"{dataset.source}: dataset '{dataset.name}' failed: {type(error).__name__}: {error}"

@@ -10,7 +10,7 @@ from taglm_core.errors import DataError, ShapeError, nearest
 
 FORMATS = ("csv", "tsv", "jsonl", "smi", "fasta", "parquet")
 
-OTHER_NAMES = {"fa": "fasta", "faa": "fasta", "fas": "fasta", "fna": "fasta"}
+OTHER_NAMES = {"fa": "fasta", "faa": "fasta", "fas": "fasta", "fna": "fasta", "tab": "tsv"}
 """Further extensions, and the format that each stands for."""
 
 

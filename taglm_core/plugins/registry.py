@@ -44,6 +44,9 @@ _PROVIDERS: dict[tuple[str, str], str] = {
     ("domain", "SMILES"): "taglm-plugin-chem",
     ("task", "QED"): "taglm-plugin-chem",
     ("task", "LogP"): "taglm-plugin-chem",
+    ("task", "DC"): "taglm-plugin-chem",
+    ("task", "BA"): "taglm-plugin-dti",
+    ("domain", "Protein"): "taglm-plugin-protein",
     ("split", "scaffold"): "taglm-plugin-chem",
     ("backbone", "nano"): "taglm-backbone-nano",
 }

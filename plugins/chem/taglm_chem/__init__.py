@@ -1,4 +1,4 @@
-"""Molecules for taglm: the SMILES domain, the tasks QED and LogP, scaffold splits.
+"""Molecules for taglm: the SMILES domain, the tasks QED, LogP and DC, splits.
 
 Importing this module only declares things; RDKit is imported when one of them is used.
 """
@@ -43,7 +43,7 @@ def register_domains() -> list[taglm.Domain]:
 
 @taglm.hookimpl
 def register_tasks() -> list[taglm.Task]:
-    """Return the tasks whose labels RDKit computes."""
+    """Return the tasks whose labels RDKit computes, and drug combination."""
     metrics = ("mae", "rmse", "r2", "pearson", "spearman")
     return [
         taglm.Task(
@@ -74,12 +74,40 @@ def register_tasks() -> list[taglm.Task]:
             split="chem/scaffold",
             description="Octanol-water partition coefficient by Crippen's atom contributions.",
         ),
+        taglm.Task(
+            name="DC",
+            function_tag="DC",
+            # What follows the last molecule is paid for every pair, so it is short.
+            template=(
+                "On the cell line {cell}, {drug1_name} <SMILES>{drug1} and {drug2_name} "
+                "<SMILES>{drug2}: <DC>"
+            ),
+            target=taglm.Regression(names=("synergy",)),
+            metrics=("mae", "rmse", "r2", "pearson", "spearman"),
+            dataset="chem/combinations",
+            split="chem/pair",
+            aliases=_COMBINATION_COLUMNS,
+            symmetric=(("drug1", "drug2"), ("drug1_name", "drug2_name")),
+            description="Score of two drugs together on a cell line, in the unit of the file.",
+        ),
     ]
+
+
+# Therapeutics Data Commons writes Drug1_ID, Drug1, Drug2_ID, Drug2, Cell_Line_ID, Y; where a file
+# has both a name and measurements of the cell line, the name comes first.
+_COMBINATION_COLUMNS = {
+    "drug1": ("drug_1", "drug1_smiles", "smiles1", "smiles_1"),
+    "drug2": ("drug_2", "drug2_smiles", "smiles2", "smiles_2"),
+    "drug1_name": ("drug1_id", "drug_1_name", "drug_row", "name1"),
+    "drug2_name": ("drug2_id", "drug_2_name", "drug_col", "name2"),
+    "cell": ("cell_line_id", "cellline_id", "cell_line_name", "cell_line", "cellline", "cell line"),
+    "synergy": ("y", "synergy_score", "css", "score"),
+}
 
 
 @taglm.hookimpl
 def register_templates() -> list[taglm.Template]:
-    """Return the wording of QED in the Tag-LLM paper."""
+    """Return wordings in the manner of the Tag-LLM paper, and DC without names."""
     return [
         taglm.Template(
             name="paper",
@@ -88,13 +116,27 @@ def register_templates() -> list[taglm.Template]:
                 "# # Input: The SMILES of the molecule is <SMILES> {smiles}. \n"
                 "# # Output: the quantitative estimate of druglikeness score is <QED>"
             ),
-        )
+        ),
+        taglm.Template(
+            name="paper",
+            task="chem/DC",
+            text=(
+                "# # Input: The first drug is {drug1_name} with the SMILES <SMILES> {drug1}. The "
+                "second drug is {drug2_name} with the SMILES <SMILES> {drug2}. The cell line is "
+                "{cell}. \n# # Output: the drug combination sensitivity score is <DC>"
+            ),
+        ),
+        taglm.Template(
+            name="structures",
+            task="chem/DC",
+            text="On the cell line {cell}, <SMILES>{drug1} and <SMILES>{drug2}: <DC>",
+        ),
     ]
 
 
 @taglm.hookimpl
 def register_datasets() -> list[taglm.Dataset]:
-    """Return the generated molecules and the drugs that they are made from."""
+    """Return the generated molecules, the drugs that they are made from, and combinations."""
     generated = (
         "Molecules generated from fragments of 250 known drugs by the BRICS rules; not measured, "
         "not natural chemical space."
@@ -131,17 +173,43 @@ def register_datasets() -> list[taglm.Dataset]:
             description="250 known drugs with name and molecular formula, to try predictions on.",
             licence="Apache-2.0",
         ),
+        taglm.Dataset(
+            name="combinations",
+            load="taglm_chem.combinations:made_up",
+            columns=("drug1_name", "drug1", "drug2_name", "drug2", "cell", "synergy"),
+            description=(
+                "Pairs of known drugs on ten invented cell lines with an invented score, a formula "
+                "of both structures and the line: it shows that the task works, nothing else."
+            ),
+            licence="Apache-2.0",
+            generated=True,
+        ),
+        taglm.Dataset(
+            name="drugcomb_css",
+            load="taglm_chem.combinations:drugcomb_css",
+            columns=("drug1_name", "drug1", "drug2_name", "drug2", "cell", "synergy"),
+            description=(
+                "Measured: combination sensitivity scores of DrugComb as Therapeutics Data Commons "
+                "gives them; needs a local copy."
+            ),
+            licence="CC BY-NC-SA 4.0 as stated by the source; check before use",
+        ),
     ]
 
 
 @taglm.hookimpl
 def register_splits() -> list[taglm.Split]:
-    """Return the split by Murcko scaffold."""
+    """Return the splits by Murcko scaffold and by pair of drugs."""
     return [
         taglm.Split(
             name="scaffold",
             field="smiles",
             groups="taglm_chem.splits:scaffold_groups",
             description="Molecules with the same Murcko scaffold stay on one side.",
-        )
+        ),
+        taglm.Split(
+            name="pair",
+            assign="taglm_chem.combinations:pair_parts",
+            description="80/10/10 by seed; all rows of two drugs, in either order, stay together.",
+        ),
     ]

@@ -10,6 +10,8 @@ from taglm_core import Evaluated
 from taglm_core.errors import ShapeError
 
 BLOCK_ROWS = 4096
+MOST_WORDS = 1000
+"""Distinct words of a field up to which each has a column of its own."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,8 +93,39 @@ def compute_features(event: Evaluated) -> Features | None:
                 "%s: %d features of '%s' are not finite; taken as 0", event.task, num_bad, field
             )
             matrix = np.where(is_finite, matrix, np.float32(0))
-        matrices.append(matrix)
+        matrices.append(_varied(matrix))
+    words = _word_columns(event)
+    matrices += [matrix for matrix, _ in words]
+    for part, numbers in index.items():
+        held = [numbers, *(places[part][:, None] for _, places in words)]
+        index[part] = np.concatenate(held, axis=1)
     return Features(tuple(matrices), index)
+
+
+def _varied(matrix: np.ndarray) -> np.ndarray:
+    """Leave out features that are the same for all; of a few drugs most of a fingerprint is."""
+    varies = (matrix != matrix[:1]).any(axis=0)
+    return matrix if varies.all() or not varies.any() else np.ascontiguousarray(matrix[:, varies])
+
+
+def _word_columns(event: Evaluated) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Return one column for each word of a field such as a cell line, and each part's rows of it.
+
+    A field counts whose values recur in the train part; a word that train has not is all zeros.
+    """
+    found = []
+    for field, train in event.parts["train"].texts.items():
+        distinct = list(dict.fromkeys(train))
+        if 2 * len(distinct) > len(train) or len(distinct) > MOST_WORDS:
+            continue
+        places = {word: place for place, word in enumerate(distinct)}
+        matrix = np.eye(len(distinct) + 1, len(distinct), dtype=np.float32)
+        rows = {
+            part: np.array([places.get(w, len(distinct)) for w in held.texts[field]], np.int64)
+            for part, held in event.parts.items()
+        }
+        found.append((matrix, rows))
+    return found
 
 
 def sample_rows(num_rows: int, most: int, seed: int) -> np.ndarray:

@@ -13,8 +13,15 @@ import numpy as np
 from taglm_core import Classification, Evaluated
 from taglm_studies.boosting import boost_classes, boost_numbers
 from taglm_studies.features import Features, Fold, compute_features, make_fold
+from taglm_studies.identities import (
+    Identities,
+    find_identities,
+    identity_classes,
+    identity_numbers,
+)
 from taglm_studies.logistic import logistic_ridge
 from taglm_studies.nearest import nearest_rows
+from taglm_studies.orders import both_orders, mean_of_orders
 from taglm_studies.outcome import Outcome
 from taglm_studies.ridge import ridge
 
@@ -34,9 +41,10 @@ def references(event: Evaluated) -> Scores:
         than there are says so: `train_rows`, `train_columns`.
     """
     found: Scores = {part: {} for part in event.parts}
-    for name, outcome in outcomes(event):
+    for name, outcome in outcomes(both_orders(event)):
         for part, prediction in outcome.predictions.items():
-            metrics = event.score(event.parts[part].truth, prediction)
+            truth = event.parts[part].truth
+            metrics = event.score(truth, mean_of_orders(prediction, len(truth)))
             found[part][name] = {**metrics, **outcome.limits}
         if outcome.limits:
             limits = ", ".join(f"{key} {value:,}" for key, value in outcome.limits.items())
@@ -52,11 +60,12 @@ def outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
     targets = _as_outputs(event)
     prior = targets["train"].mean(axis=0)  # (outputs,)
     yield "mean", Outcome({part: np.tile(prior, (len(t), 1)) for part, t in targets.items()})
+    seed = event.seed
+    fold = make_fold(len(targets["train"]), len(targets.get("valid", ())), seed)
+    yield from _by_identity(event, targets, fold)
     features = compute_features(event)
     if features is None:
         return
-    seed = event.seed
-    fold = make_fold(len(targets["train"]), len(targets.get("valid", ())), seed)
     yield "nearest", nearest_rows(features, targets["train"], seed)
     if not isinstance(target, Classification):
         yield "ridge", ridge(features, targets, fold)
@@ -76,6 +85,37 @@ def outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
         yield "boosting", boost_classes(features, truth, num_classes, fold, seed)
 
 
+def _by_identity(
+    event: Evaluated, targets: dict[str, np.ndarray], fold: Fold
+) -> Iterator[tuple[str, Outcome]]:
+    """Give the ridge on identities when the values of a field recur."""
+    identities = find_identities(event)
+    if identities is None:
+        return
+    _log.info("%s: identities of %s", event.task, ", ".join(identities.fields))
+    if not isinstance(event.target, Classification):
+        yield "identities", identity_numbers(identities, targets, fold)
+    elif event.target.multi_label:
+        fit = partial(_identity_label, identities)
+        yield "identities", _each_label(fit, None, targets, fold, event.seed)
+    else:
+        truth = {part: np.asarray(held.truth) for part, held in event.parts.items()}
+        if len(np.unique(truth["train"][fold.fit])) > 1:
+            num_classes = targets["train"].shape[1]
+            yield "identities", identity_classes(identities, truth, num_classes, fold)
+
+
+def _identity_label(
+    identities: Identities,
+    features: None,
+    truth: dict[str, np.ndarray],
+    num_classes: int,
+    fold: Fold,
+    seed: int,
+) -> Outcome:
+    return identity_classes(identities, truth, num_classes, fold)
+
+
 def _as_outputs(event: Evaluated) -> dict[str, np.ndarray]:
     """Return for each part what is to be predicted as float64 `(rows, outputs)`.
 
@@ -91,7 +131,7 @@ def _as_outputs(event: Evaluated) -> dict[str, np.ndarray]:
 
 def _each_label(
     fit: Callable[..., Outcome],
-    features: Features,
+    features: Features | None,
     targets: dict[str, np.ndarray],
     fold: Fold,
     seed: int,

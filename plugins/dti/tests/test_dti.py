@@ -1,0 +1,202 @@
+"""Binding affinity: tags by name only, columns of public files, splits, invented pairs."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import taglm_core as taglm
+import taglm_dti
+from taglm_core.data.rows import load_dataset, load_task_rows
+from taglm_core.errors import DataError, UnknownNameError
+from taglm_core.plugins import load_registry
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.training.config import DataConfig, SplitConfig
+from taglm_dti import generated, splits
+
+MOLECULES = ["CCO", "CCN", "c1ccccc1", "CC(=O)O", "CCCl", "OCCO", "CSC", "CC#N", "NCCN", "C1CC1"]
+SEQUENCES = ["MKT", "GAV", "WYF", "HHH", "DEK", "RST", "NQC", "PPP", "LIV", "MMM"]
+
+
+class Toy:
+    """Both domains without their libraries."""
+
+    @taglm.hookimpl
+    def register_domains(self):
+        """Register what chem and protein would."""
+        return [
+            taglm.Domain(tag="SMILES", field="smiles", aliases=("drug",)),
+            taglm.Domain(tag="Protein", field="sequence", aliases=("target",)),
+        ]
+
+    @taglm.hookimpl
+    def register_splits(self):
+        """Register a split under the name that the task asks for."""
+        return [taglm.Split(name="scaffold", tags=("SMILES",), assign="taglm_dti.splits:cold")]
+
+
+@pytest.fixture
+def registry():
+    """Return a registry with this plugin and the toy domains."""
+    return load_registry(only=[], extra=[("toy", Toy()), ("dti", taglm_dti)])
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write every pair as Therapeutics Data Commons would."""
+    rows = [
+        (d, MOLECULES[d], t, SEQUENCES[t], 5 + d / 10 + t, 2010 + (3 * d + t) % 8)
+        for d in range(10)
+        for t in range(10)
+    ]
+    found = tmp_path / "tdc.csv"
+    with found.open("w", newline="") as stream:
+        header = ["Drug_ID", "Drug", "Target_ID", "Target", "Y", "Year"]
+        csv.writer(stream).writerows([header, *rows])
+    return str(found)
+
+
+def load(registry, file, name):
+    """Load the pairs by a split."""
+    task = resolve_task(registry.tasks.get("BA").spec, "dti", registry)
+    data = DataConfig(file=file, split=SplitConfig(name=name))
+    return load_task_rows(task, registry, data, seed=0)
+
+
+def parts_of(values, parts):
+    """Return value -> the parts that it stands in."""
+    found = {}
+    for value, part in zip(values, parts, strict=True):
+        found.setdefault(value, set()).add(part)
+    return found
+
+
+def test_without_the_domains_the_error_offers_their_plugins():
+    """The tags are looked up when the task is used, not when it is registered."""
+    registry = load_registry(only=[], extra=[("dti", taglm_dti)])
+    assert registry.failures == []
+    with pytest.raises(UnknownNameError, match="pip install taglm-plugin-protein"):
+        resolve_task(registry.tasks.get("BA").spec, "dti", registry)
+
+
+def test_neither_plugin_nor_domain_library_is_imported():
+    """Plugins do not know each other."""
+    code = (
+        "import sys, taglm_dti.splits, taglm_dti.generated, taglm_dti.public; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"taglm_chem", "taglm_protein", "rdkit", "Bio", "torch"} & set(
+        done.stdout.split()
+    ) == set()
+
+
+def test_columns_need_no_mapping(registry, file):
+    """Drug, Target and Y are found; the identifiers are not mistaken for them."""
+    rows = load(registry, file, "random")
+    assert rows.columns == {"sequence": "Target", "smiles": "Drug", "affinity": "Y"}
+    assert len(rows) == 100
+    assert rows.targets[11, 0] == pytest.approx(6.1)
+
+
+def test_the_text_behind_the_last_span_is_short(registry):
+    """It is paid for every pair."""
+    for wording in (None, "paper"):
+        task = resolve_task(registry.tasks.get("BA").spec, "dti", registry, wording)
+        assert task.is_cross_domain
+        if wording is None:
+            assert task.wording.text.rpartition("}")[2] == ": <BA>"
+
+
+@pytest.mark.parametrize(
+    ("name", "cold"),
+    [
+        ("cold-drug", {"smiles"}),
+        ("cold-target", {"sequence"}),
+        ("cold-both", {"smiles", "sequence"}),
+    ],
+)
+def test_cold_splits_keep_their_side_apart(name, cold, registry, file):
+    """No value of a cold side in two parts; the other side recurs; what is dropped is listed."""
+    rows = load(registry, file, name)
+    for field in ("smiles", "sequence"):
+        most = max(len(parts) for parts in parts_of(rows.fields[field], rows.parts).values())
+        assert (most == 1) == (field in cold)
+    assert set(rows.parts) == {"train", "valid", "test"}
+    assert len(rows) + len(rows.rejected) == 100
+    assert bool(rows.rejected) == (name == "cold-both")
+
+
+def test_the_future_is_the_test_part(registry, file):
+    """Every year is in one part, and test is later than valid, later than train."""
+    rows = load(registry, file, "time")
+    years = {i + 1: 2010 + (3 * (i // 10) + i % 10) % 8 for i in range(100)}
+    by_part = {
+        part: {years[n] for n, p in zip(rows.numbers, rows.parts, strict=True) if p == part}
+        for part in ("train", "valid", "test")
+    }
+    assert max(by_part["train"]) < min(by_part["valid"])
+    assert max(by_part["valid"]) < min(by_part["test"])
+    assert rows.parts.count("test") >= 10
+
+
+def test_time_without_years():
+    """Too few years say so; a year that is none leaves its row out."""
+    with pytest.raises(DataError, match="three years or more, found 2012, 2011"):
+        splits.by_time({"year": ["2011", 2012.0, "soon"]}, 0)
+    assert splits.by_time({"year": ["2011", 2012.0, "soon", None, 2013]}, 0) == [
+        "train",
+        "valid",
+        "",
+        "",
+        "test",
+    ]
+
+
+def test_the_invented_pairs(registry):
+    """Same seed, same rows; molecules that RDKit reads, scaffolds enough for a split."""
+    made = generated.pairs(seed=0, size=500)
+    again = generated.pairs(seed=0, size=600)
+    assert all(again[name][:500] == values for name, values in made.items())
+    assert generated.pairs(seed=1, size=500) != made
+    assert np.std(made["affinity"]) > 0.5
+    score = generated.invented_affinity("OC(=O)c1ccccc1", "KKKKFFFFDG")
+    assert score == pytest.approx(5 + 2 * 0.6 * 2 + 6 * 0.3)
+    table = load_dataset(registry.datasets.get("dti/pairs"), 0, 3)
+    assert table.num_rows == 3
+
+
+def test_the_invented_molecules_are_valid():
+    """Checked with the chemistry plugin's own reader where it is installed."""
+    molecules = pytest.importorskip("taglm_chem.molecules")
+    scaffolds = pytest.importorskip("taglm_chem.splits")
+    made = list(dict.fromkeys(generated.pairs(seed=0, size=2000)["smiles"]))
+    checked = molecules.canonical(made)
+    assert [e for e in checked.errors if e] == []
+    assert len(set(scaffolds.scaffold_groups(checked.values))) > 100
+
+
+def test_public_sets_from_local_copies(registry, tmp_path, monkeypatch):
+    """Their own column names become taglm's; without a copy the message says what to do."""
+    monkeypatch.setenv("TAGLM_DATASETS", str(tmp_path))
+    with pytest.raises(DataError, match="bindingdb_patent.csv.*train_val.csv"):
+        load_dataset(registry.datasets.get("bindingdb_patent"), 0, None)
+    (tmp_path / "bindingdb_patent.csv").write_text("Drug,Target,Y,Year\nCCO,MKT,3.2,2014\n")
+    table = load_dataset(registry.datasets.get("bindingdb_patent"), 0, None)
+    assert table.columns["year"] == ["2014"]
+    (tmp_path / "binding_affinity.csv").write_text(
+        "seq,smiles_can,neg_log10_affinity_M,affinity_uM\nMKT,CCO,6.5,0.3\n"
+    )
+    table = load_dataset(registry.datasets.get("binding_affinity"), 0, None)
+    assert table.columns["affinity"] == ["6.5"]
+
+
+def test_the_readme_names_everything():
+    """The table is complete."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for dataset in taglm_dti.register_datasets():
+        assert f"`dti/{dataset.name}`" in readme
+    for spec in [*taglm_dti.register_splits(), *taglm_dti.register_tasks()]:
+        assert f"`{spec.name}`" in readme

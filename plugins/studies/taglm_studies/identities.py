@@ -1,0 +1,132 @@
+"""Ridge on who takes part alone: one column for each drug, target or cell line, no features.
+
+On sets of pairs this already goes far, since some drugs bind nearly everything; a model that is no
+better has learned who takes part, not how they fit.
+"""
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from taglm_core import Evaluated
+from taglm_studies.features import Fold
+from taglm_studies.outcome import Outcome
+
+STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""Penalties of the squares; 1 weighs as much as one row of an identity."""
+_MOST_STEPS = 200
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Identities:
+    """Rows as zeros and ones."""
+
+    matrices: dict[str, "scipy.sparse.csr_array"]
+    """Part -> float32 `(rows, identities)`: those of the train part; a new one has no column."""
+    fields: tuple[str, ...]
+    """Fields whose values are taken for identities."""
+
+
+def recurring(values: Sequence[object]) -> bool:
+    """Say whether values are few enough to be identities: each occurs twice or more on average."""
+    return 2 * len(set(values)) <= len(values)
+
+
+def find_identities(event: Evaluated) -> Identities | None:
+    """Take the fields whose values recur in the train part; None when there are none."""
+    train = _columns(event, "train")
+    fields = tuple(name for name, values in train.items() if recurring(values))
+    if not fields:
+        return None
+    places = {
+        name: {value: place for place, value in enumerate(dict.fromkeys(train[name]))}
+        for name in fields
+    }
+    matrices = {}
+    for part in event.parts:
+        held = _columns(event, part)
+        blocks = [_one_hot(held[name], places[name]) for name in fields]
+        matrices[part] = scipy.sparse.hstack(blocks, format="csr")
+    return Identities(matrices, fields)
+
+
+def _columns(event: Evaluated, part: str) -> dict[str, Sequence[object]]:
+    held = event.parts[part]
+    return {**held.fields, **held.texts}
+
+
+def _one_hot(values: Sequence[object], places: Mapping[object, int]) -> "scipy.sparse.coo_array":
+    known = [(row, places[v]) for row, v in enumerate(values) if v in places]
+    rows, columns = zip(*known, strict=True) if known else ((), ())
+    ones = np.ones(len(known), dtype=np.float32)
+    return scipy.sparse.coo_array((ones, (rows, columns)), shape=(len(values), len(places)))
+
+
+def identity_numbers(identities: Identities, truth: dict[str, np.ndarray], fold: Fold) -> Outcome:
+    """Add up an effect of each identity; the judging rows choose the penalty.
+
+    Args:
+        identities: Rows of all parts.
+        truth: Part -> float `(rows, targets)`.
+        fold: Which rows are fitted and which judge.
+    """
+    rows, targets = identities.matrices["train"][fold.fit], truth["train"][fold.fit]
+    judged, wanted = identities.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
+    spread = np.maximum(targets.std(axis=0), 1e-12)  # (targets,)
+    best, least = None, np.inf
+    for strength in STRENGTHS:
+        model = Ridge(alpha=strength, solver="sparse_cg").fit(rows, targets)
+        found = model.predict(judged).reshape(wanted.shape)
+        cost = float(np.square((found - wanted) / spread).mean())
+        if best is None or cost < least:
+            best, least = model, cost
+    return Outcome(
+        {
+            part: best.predict(identities.matrices[part]).reshape(values.shape)
+            for part, values in truth.items()
+        }
+    )
+
+
+def identity_classes(
+    identities: Identities, truth: dict[str, np.ndarray], num_classes: int, fold: Fold
+) -> Outcome:
+    """Add up log odds of each identity; the judging rows choose the penalty.
+
+    Args:
+        identities: Rows of all parts.
+        truth: Part -> int `(rows,)` class indices, two or more in the rows fitted.
+        num_classes: Number of columns of the predictions.
+        fold: Which rows are fitted and which judge.
+    """
+    rows, classes = identities.matrices["train"][fold.fit], truth["train"][fold.fit]
+    judged, wanted = identities.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
+    best, least = None, np.inf
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=1.0 / strength, max_iter=_MOST_STEPS)
+        with warnings.catch_warnings():  # a reference need not be exact to the last digit
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(rows, classes)
+        found = _probabilities(model, judged, num_classes)[np.arange(len(wanted)), wanted]
+        cost = float(-np.log(np.maximum(found, 1e-12)).mean())
+        if best is None or cost < least:
+            best, least = model, cost
+    return Outcome(
+        {part: _probabilities(best, identities.matrices[part], num_classes) for part in truth}
+    )
+
+
+def _probabilities(
+    model: LogisticRegression, rows: "scipy.sparse.csr_array", num_classes: int
+) -> np.ndarray:
+    made = np.zeros((rows.shape[0], num_classes))
+    made[:, model.classes_] = model.predict_proba(rows)
+    return made

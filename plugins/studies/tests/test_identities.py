@@ -1,0 +1,168 @@
+"""References of pairs: identities alone, words as columns, both orders of a symmetric task."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import taglm_studies
+from taglm_core import Classification, Evaluated, Regression
+from taglm_core.data import metrics
+from taglm_core.specs.events import Part
+from taglm_studies.features import compute_features
+from taglm_studies.identities import find_identities
+from taglm_studies.orders import both_orders, mean_of_orders
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def counts(rows):
+    """Count three letters and give a constant."""
+    counts.calls += 1
+    return np.array([[*(row.count(c) for c in "abc"), 7.0] for row in rows], dtype=np.float32)
+
+
+counts.calls = 0
+
+
+def score(truth, prediction):
+    """Score numbers, or classes."""
+    if truth.dtype.kind == "f":
+        assert truth.shape == prediction.shape
+        return {"mse": metrics.mse(truth[:, 0], prediction[:, 0])}
+    if truth.ndim == 2:
+        return {"mse": float(np.square(truth - prediction).mean())}
+    assert np.allclose(prediction.sum(axis=1), 1.0)
+    return {"accuracy": metrics.accuracy(truth, prediction)}
+
+
+def make(symmetric=(), target=None, label=None, cold=False):
+    """Build pairs of 12 drugs on 5 lines whose value is a sum of effects of each."""
+    rng = np.random.default_rng(0)
+    drugs = ["".join(rng.choice(list("abc"), size=6)) + str(i) for i in range(12)]
+    effect = dict(zip(drugs, rng.normal(size=12), strict=True))
+    line_effect = dict(zip("PQRST", rng.normal(size=5), strict=True))
+    parts = {}
+    for part, size in (("train", 400), ("valid", 80), ("test", 80)):
+        one, two = (list(rng.choice(drugs, size)) for _ in range(2))
+        line = list(rng.choice(list("PQRST"), size))
+        if cold and part == "test":
+            one = [f"new{i}" for i in range(size)]
+        value = [
+            effect.get(a, 0.0) + effect[b] + 2 * line_effect[c]
+            for a, b, c in zip(one, two, line, strict=True)
+        ]
+        truth = np.array(value)[:, None]
+        parts[part] = Part(
+            fields={"one": one, "two": two},
+            texts={"line": line},
+            truth=truth if label is None else label(truth),
+            prediction=None,
+        )
+    return Evaluated(
+        task="toy",
+        target=target or Regression(names=("y",)),
+        parts=parts,
+        features={"one": counts, "two": counts},
+        score=score,
+        seed=0,
+        folder=Path(),
+        symmetric=symmetric,
+    )
+
+
+def run(event):
+    """Return the references of the test part."""
+    return taglm_studies.on_evaluated(event)["references"]["test"]
+
+
+def test_identities_find_additive_effects():
+    """A sum of effects is found nearly exactly; three letter counts cannot do that."""
+    found = run(make())
+    assert {"mean", "identities", "nearest", "ridge", "boosting"} == set(found)
+    assert found["identities"]["mse"] < 0.01 * found["mean"]["mse"]
+
+
+def test_unknown_identities_get_the_mean_of_their_kind():
+    """A new drug has no column; the rest still counts."""
+    found = run(make(cold=True))
+    assert 0.01 * found["mean"]["mse"] < found["identities"]["mse"] < found["mean"]["mse"]
+
+
+def test_fields_that_never_recur_are_no_identities():
+    """Molecules that are all different have nothing to add up."""
+    event = make()
+    rows = [f"a{i}" for i in range(400)]
+    train = event.parts["train"]
+    alone = Part(fields={"one": rows}, truth=train.truth, prediction=None)
+    only = Evaluated(
+        task="toy",
+        target=event.target,
+        parts={"train": alone},
+        features={},
+        score=score,
+        seed=0,
+        folder=Path(),
+    )
+    assert find_identities(only) is None
+    assert set(taglm_studies.on_evaluated(only)["references"]["train"]) == {"mean"}
+
+
+def test_classes_and_labels():
+    """Both kinds of classes have the reference too."""
+    two = make(
+        target=Classification(names=("y",), classes=("low", "high")),
+        label=lambda truth: (truth[:, 0] > 0).astype(np.int64),
+    )
+    assert run(two)["identities"]["accuracy"] > 0.9
+    labels = make(
+        target=Classification(names=("y", "z"), multi_label=True),
+        label=lambda truth: np.concatenate([truth > 0, truth < 0.5], axis=1).astype(np.int64),
+    )
+    found = run(labels)
+    assert found["identities"]["mse"] < 0.5 * found["mean"]["mse"]
+
+
+def test_words_are_columns_and_constant_features_are_left_out():
+    """The cell line helps the ridge; each distinct row is asked for once."""
+    event = make()
+    counts.calls = 0
+    features = compute_features(event)
+    assert counts.calls == 2
+    assert len(features.matrices[0]) == 12
+    assert features.num_columns == 3 + 3 + 5
+    lines = features.of("train", np.arange(3))[:, 6:]
+    assert lines.sum() == 3
+    assert run(event)["ridge"]["mse"] < 0.9 * run(make_without_lines(event))["ridge"]["mse"]
+
+
+def make_without_lines(event):
+    """Drop the words."""
+    import attrs
+
+    parts = {name: attrs.evolve(part, texts={}) for name, part in event.parts.items()}
+    return attrs.evolve(event, parts=parts)
+
+
+def test_both_orders_give_one_answer():
+    """Swapping the test rows of a symmetric task changes no reference."""
+    import attrs
+
+    event = make(symmetric=(("one", "two"),))
+    held = event.parts["test"]
+    mirrored = attrs.evolve(held, fields={"one": held.fields["two"], "two": held.fields["one"]})
+    other = attrs.evolve(event, parts={**event.parts, "test": mirrored})
+    first, second = run(event), run(other)
+    for name, values in first.items():
+        assert values["mse"] == pytest.approx(second[name]["mse"], rel=1e-4, abs=1e-6), name
+    doubled = both_orders(event)
+    assert len(doubled.parts["train"].truth) == 800
+    assert doubled.parts["train"].fields["one"][400:] == event.parts["train"].fields["two"]
+    assert doubled.parts["train"].texts["line"][400:] == event.parts["train"].texts["line"]
+
+
+def test_the_mean_of_orders():
+    """Row i meets row i of the other order."""
+    stacked = np.array([[1.0], [2.0], [3.0], [6.0]])
+    np.testing.assert_array_equal(mean_of_orders(stacked, 2), [[2.0], [4.0]])
+    assert mean_of_orders(stacked, 4) is stacked
