@@ -13,8 +13,6 @@ from broken_plugins import call
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 NAMES = sorted(file.parent.name for file in EXAMPLES.glob("*/pyproject.toml"))
-    folder.name for folder in EXAMPLES.iterdir() if (folder / "pyproject.toml").is_file()
-)
 SMALL = (
     "data.size=300",
     "stages.domain.size=200",
