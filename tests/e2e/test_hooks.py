@@ -123,12 +123,13 @@ def test_a_wording_replaces_the_template(listing, artefact):
 
 
 @pytest.mark.hook("register_datasets")
-def test_a_dataset_gives_the_rows(listing, metrics, artefact):
+def test_a_dataset_gives_the_rows(listing, metrics):
     """Task and stage 1 read the plugin's rows, as many as asked for."""
+    assert listing["datasets"] == ["random"]
     task = metrics["tasks"]["GC"]
     assert task["source"] == "mydna/random"
     assert sum(task["splits"][part]["rows"] for part in ("train", "valid", "test")) == 120
-    assert artefact["tags"]["mydna/DNA"]["lineage"]["corpus"] == "mydna/random"
+    assert task["stages"][0]["corpus"] == "mydna/random"
 
 
 @pytest.mark.hook("register_metrics")
