@@ -5,7 +5,7 @@ from pathlib import Path
 
 from taglm_core.specs.reference import is_reference, resolve
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.report import Broken, Rule, demand
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -75,7 +75,10 @@ def help_shown(subject: Subject) -> None:
         )
         app = typer.Typer()
         app.command(subject.spec.name)(found)
-    shown = CliRunner().invoke(app, ["--help"])
+    try:
+        shown = CliRunner().invoke(app, ["--help"])
+    except RuntimeError as error:  # typer, for an app without a command
+        raise Broken(f"`app` is no usable program: {error}. Give it a command.") from error
     demand(
         shown.exit_code == 0,
         f"`taglm {subject.spec.name} --help` ends with code {shown.exit_code}: {shown.exception}.",

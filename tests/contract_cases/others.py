@@ -1,0 +1,95 @@
+"""Broken backbones, commands, events, and plugins that do not register."""
+
+import types
+
+import typer
+
+import taglm_core as taglm
+from contract_cases import Case, heavy, plugin, slow
+
+
+def empty_folder():
+    """Return a folder without a model."""
+    return "/nowhere"
+
+
+def needs_more():
+    """Raise while help is shown."""
+    raise RuntimeError("no database")
+
+
+broken_app = typer.Typer()
+
+
+def backbone(check, match, path, licence="MIT"):
+    """Return a case of a backbone."""
+    made = taglm.Backbone(name="own", path=path, description="Tiny.", licence=licence)
+    return Case(kind="backbone", check=check, match=match, plugin=plugin(backbones=[made]))
+
+
+def command(check, match, name="own", help="Do it.", app=f"{__name__}:needs_more"):
+    """Return a case of a command."""
+    made = taglm.Command(name=name, help=help, app=app)
+    return Case(kind="command", check=check, match=match, plugin=plugin(commands=[made]))
+
+
+def event(check, match, answer):
+    """Return a case of a plugin that answers an evaluation."""
+
+    def on_evaluated(event):
+        return answer(event)
+
+    made = types.SimpleNamespace(on_evaluated=taglm.hookimpl(on_evaluated))
+    return Case(kind="event", check=check, match=match, plugin=made)
+
+
+def needs_features(event):
+    """Divide by what classes do not have."""
+    return {"references": {"test": {"mean": {"mae": event.target.unit / 2}}}}
+
+
+def whole(match, made):
+    """Return a case of a plugin that registers with failures."""
+    return Case(kind="plugin", check="registers", match=match, plugin=made)
+
+
+misspelt = types.SimpleNamespace(register_tusks=taglm.hookimpl(lambda: []))
+misspelt.register_tusks.__name__ = "register_tusks"
+not_a_task = plugin(tasks=["QED"])
+
+CASES = [
+    backbone("source", "/nowhere holds no config.json", f"{__name__}:empty_folder"),
+    backbone("source", "give a Hub id such as 'owner/name'", "https://example.org/model"),
+    backbone("described", "`licence` is empty", "owner/name", licence=""),
+    command("word_free", "`taglm run` is a command of the core", name="run"),
+    command("help_shown", "`help` is empty", help=" "),
+    command(
+        "help_shown", "is no usable program: Could not get a command", app=f"{__name__}:broken_app"
+    ),
+    event("answers_regression", "returns 7; return None or", lambda event: 7),
+    event(
+        "answers_regression",
+        "returns the part 'tset'",
+        lambda event: {"references": {"tset": {"mean": {"mae": 1.0}}}},
+    ),
+    event("answers_classes", "raised AttributeError", needs_features),
+    event(
+        "answers_classes",
+        "returns inf as test.mean.mae",
+        lambda event: {"references": {"test": {"mean": {"mae": float("inf")}}}},
+    ),
+    whole("registration: .*register_tusks", misspelt),
+    whole("register_tasks: gave 'QED' of type str, expected Task", not_a_task),
+    Case(
+        kind="plugin",
+        check="imports_nothing_heavy",
+        match="registering imports numpy",
+        plugin=heavy,
+    ),
+    Case(
+        kind="plugin",
+        check="registers_fast",
+        match="of processor time, 0.2 s are allowed",
+        plugin=slow,
+    ),
+]
