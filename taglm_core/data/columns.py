@@ -177,3 +177,10 @@ def _raise_any(errors: Sequence[str | None], rows: Sequence[int], source: str, w
         f"{source}: {len(bad)} of {len(rows)} rows have no usable {wanted}:\n{shown}{more}\n"
         "Mend the cells, or leave these rows out with --on-error keep."
     )
+
+
+def as_value(value: Any) -> Any:
+    """Return a cell as text without white space around it, "" when empty; a record cell by cell."""
+    if isinstance(value, tuple):
+        return tuple("" if part is None else str(part).strip() for part in value)
+    return "" if value is None else str(value).strip()

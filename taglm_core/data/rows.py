@@ -8,16 +8,17 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.mending import mend_fields, mend_rows, report_mended
 from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts, parts_by_groups
 from taglm_core.data.table import Table
+from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.errors import DataError, PluginError, RowError, TaglmError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Dataset, Regression
+from taglm_core.specs import Classification, Dataset
 from taglm_core.specs.reference import resolve
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ def canonical_fields(
     errors: list[str | None] = [None] * count
     made: dict[str, list[Any]] = {}
     for field, column in values.items():
-        rows = [_as_value(value) for value in column]
+        rows = [as_value(value) for value in column]
         domain = task.domain_of_field(field)
         for i, row in enumerate(rows):
             if is_empty(row):
@@ -158,12 +159,6 @@ def canonical_fields(
     return made, errors
 
 
-def _as_value(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple("" if part is None else str(part).strip() for part in value)
-    return "" if value is None else str(value).strip()
-
-
 def is_empty(row: Any) -> bool:
     """Say whether a row has no content: "", or a record whose cells are all empty."""
     return not any(row) if isinstance(row, tuple) else not row
@@ -179,95 +174,6 @@ def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, mend: st
     shown = "\n".join(f"  row {row}: {reason}" for row, reason in bad[:_SHOWN])
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     raise RowError(f"{source}: {len(bad)} of {total} rows cannot be used:\n{shown}{more}\n{mend}")
-
-
-def target_columns(task: ResolvedTask) -> dict[str, str]:
-    """Return target name -> the column that it asks for; empty for text and computed ones."""
-    target = task.spec.target
-    if isinstance(target, Regression | Classification) and target.compute is None:
-        return dict(zip(target.names, target.columns or target.names, strict=True))
-    return {}
-
-
-def read_targets(
-    table: Table,
-    task: ResolvedTask,
-    fields: Mapping[str, Sequence[Any]],
-    errors: list[str | None],
-    mapping: Mapping[str, str],
-) -> tuple[Any, dict[str, str]]:
-    """Read or compute the targets; errors are written into `errors`.
-
-    Returns:
-        Raw targets: float64 `(rows, targets)`, or a list of lists of class words, or texts; and
-        target -> column.
-    """
-    target = task.spec.target
-    columns: dict[str, str] = {}
-    if isinstance(target, Regression) and target.compute is not None:
-        compute = resolve(target.compute, f"task {task.name}, target")
-        good = [i for i, error in enumerate(errors) if error is None]
-        made = np.full((len(errors), len(target.names)), np.nan)
-        if good:
-            picked = {name: [rows[i] for i in good] for name, rows in fields.items()}
-            made[good] = np.asarray(compute(picked), dtype=np.float64).reshape(len(good), -1)
-        for i in good:
-            if not np.isfinite(made[i]).all():
-                errors[i] = f"{target.names[0]} cannot be computed"
-        return made, columns
-    if isinstance(target, Regression | Classification):
-        words = []
-        for name, wanted in target_columns(task).items():
-            aliases = task.spec.aliases.get(wanted, ())
-            column = find_column(table.columns, wanted, aliases, mapping, table.source)
-            columns[name] = column
-            parse: Any = parse_numbers if isinstance(target, Regression) else parse_classes
-            values, found = parse(
-                table.columns[column], table.rows, table.source, column, on_error="keep"
-            )
-            for i, error in enumerate(found):
-                errors[i] = errors[i] or error
-            words.append(values)
-        stacked = np.stack(words, axis=1) if isinstance(target, Regression) else words
-        return stacked, columns
-    output = task.wording.output
-    assert output is not None, "a text task has an output field"
-    column = find_column(table.columns, output.field, (), mapping, table.source)
-    texts = [_as_value(value) for value in table.columns[column]]
-    for i, text in enumerate(texts):
-        if not text:
-            errors[i] = errors[i] or f"column '{column}': empty"
-    return texts, {output.field: column}
-
-
-def encode_classes(
-    raw: Sequence[Sequence[str | None]], target: Classification, train: Sequence[int]
-) -> tuple[np.ndarray, tuple[str, ...], dict[int, str]]:
-    """Turn class words into indices.
-
-    Args:
-        raw: One list of words a label.
-        target: The target; its classes, when given, fix the order.
-        train: Rows whose words make up the classes otherwise.
-
-    Returns:
-        int64 `(rows,)` (or `(rows, labels)`), the class names, and errors by row.
-    """
-    names = target.classes or tuple(
-        sorted({str(words[i]) for words in raw for i in train if words[i] is not None})
-    )
-    index = {name: k for k, name in enumerate(names)}
-    made = np.zeros((len(raw[0]), len(raw)), dtype=np.int64)
-    errors: dict[int, str] = {}
-    for label, words in enumerate(raw):
-        for row, word in enumerate(words):
-            if word is None:
-                continue
-            if word not in index:
-                errors[row] = f"unknown class {word!r}; known: {', '.join(names)}"
-            else:
-                made[row, label] = index[word]
-    return (made if target.multi_label else made[:, 0]), names, errors
 
 
 @attrs.frozen
@@ -440,7 +346,7 @@ def corpus_rows(
         for n in names
     ]
     taken = [table.columns[column] for column in columns]
-    rows = [_as_value(v if spec.columns else v[0]) for v in zip(*taken, strict=True)]
+    rows = [as_value(v if spec.columns else v[0]) for v in zip(*taken, strict=True)]
     if mend:
         rows, changes = mend_rows(rows, domain)
         pairs = zip(table.rows, changes, strict=True)

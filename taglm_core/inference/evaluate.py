@@ -10,11 +10,10 @@ from taglm_core.data.mending import mend_fields
 from taglm_core.data.readers import read_table
 from taglm_core.data.rows import (
     canonical_fields,
-    encode_classes,
     raise_rows,
     read_fields,
-    read_targets,
 )
+from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.errors import ConfigError
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import rounded, score

@@ -189,6 +189,7 @@ def _task(facts: Mapping[str, Any], registry: Registry) -> ResolvedTask:
             columns=held["columns"],
             classes=held["classes"],
             multi_label=held["multi_label"],
+            threshold=held["threshold"],
             compute=held["compute"],
         )
     else:

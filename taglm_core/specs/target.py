@@ -43,6 +43,9 @@ class Classification:
     """Class names in order; None: the values of the training part, sorted."""
     multi_label: bool = False
     """True: every name is a label of its own with the values 0 and 1."""
+    threshold: float | None = None
+    """A measured number above it is the second class, others the first ("below" and "above"
+    unless `classes` names them); None: cells name classes."""
     compute: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, rows]) -> list of class names`; None in it: cannot be computed."""
 
@@ -52,6 +55,17 @@ class Classification:
             raise ConfigError(
                 f"a classification target has one name, not {len(self.names)} "
                 f"({', '.join(self.names)}). Set multi_label: true for several labels."
+            )
+        if self.threshold is None:
+            return
+        if self.multi_label or self.compute is not None:
+            raise ConfigError("a target with a threshold has one measured column.")
+        if self.classes is None:
+            object.__setattr__(self, "classes", ("below", "above"))
+        elif len(self.classes) != 2:
+            raise ConfigError(
+                f"a threshold makes two classes, not {len(self.classes)} "
+                f"({', '.join(self.classes)}): name the lower one, then the upper one."
             )
 
 

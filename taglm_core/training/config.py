@@ -32,6 +32,9 @@ class TargetConfig:
     """Unit of a regression target."""
     classes: tuple[str, ...] | None = None
     """Class names in order; None: those of the training part."""
+    threshold: float | None = None
+    """Classification: a measured number above it is the second class, "above"; None: cells name
+    classes."""
     multi_label: bool = False
     """True: every column is a yes-or-no label of its own."""
 

@@ -166,6 +166,7 @@ def _task(plan: Plan, task_model: TaskModel) -> dict[str, Any]:
         facts["unit"] = target.unit
     if isinstance(target, Classification):
         facts |= {"classes": list(task_model.classes), "multi_label": target.multi_label}
+        facts["threshold"] = target.threshold
     if plan.num_outputs:
         facts["scaling"] = {
             "mean": scaling.mean.tolist(),

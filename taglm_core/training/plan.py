@@ -330,7 +330,11 @@ def _target(config: TaskConfig) -> Regression | Classification | Text:
         return Regression(names=names, columns=columns, unit=target.unit)
     if target.kind == "classification":
         return Classification(
-            names=names, columns=columns, classes=target.classes, multi_label=target.multi_label
+            names=names,
+            columns=columns,
+            classes=target.classes,
+            multi_label=target.multi_label,
+            threshold=target.threshold,
         )
     return Text()
 

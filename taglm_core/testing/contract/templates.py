@@ -4,8 +4,9 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.rows import read_fields, target_columns
+from taglm_core.data.rows import read_fields
 from taglm_core.data.table import Table
+from taglm_core.data.targets import target_columns
 from taglm_core.errors import nearest
 from taglm_core.plugins import Registered
 from taglm_core.plugins.resolved import ResolvedTask, domain_name, resolve_task
