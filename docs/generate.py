@@ -13,6 +13,7 @@ import attrs
 
 REFERENCE = Path(__file__).parent / "reference"
 COMMANDS = ["run", "predict", "evaluate", "plugins", "doctor", "tags", "tags list", "tags show"]
+COMMANDS += ["check-plugin", "new-plugin"]
 
 
 def settings_page() -> str:
@@ -79,7 +80,29 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+def contract_page() -> str:
+    """Return the page of contract checks, from their docstrings."""
+    from taglm_core.testing.contract.suite import RULES
+
+    lines = ["# Contract", "", CONTRACT_INTRO, ""]
+    for kind, rules in RULES.items():
+        lines += [f"## {kind}", "", "| check | what must hold |", "| --- | --- |"]
+        lines += [f"| `{rule.name}` | {rule.summary} |" for rule in rules]
+        lines.append("")
+    return "\n".join(lines)
+
+
+CONTRACT_INTRO = """\
+What every object that a plugin registers must keep, checked by `taglm check-plugin NAME` and by
+the fixture `plugin_check` of the pytest plugin that comes with taglm
+([first plugin](../tutorial/first-plugin.md)). From Python, `taglm_core.testing.check_plugin(name)`
+returns one outcome for each check: `kind`, `object`, `check`, `outcome` (passed, failed or
+skipped) and `reason`, which says what to mend. Rows to try an object with come from the corpus of
+its domain, else from a dataset of the plugin that holds its field, else from random symbols. Checks
+of optional parts, such as `draw`, are made where the part is there. One check alone:
+`pytest -k "encoder and round_trip"`. Made from the code."""
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "contract.md": contract_page}
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from venvs import make_environment, pip_install
 
 import taglm_core as taglm
 import taglm_core.plugins.hookspecs as hookspecs
@@ -27,7 +28,7 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("page", ["settings.md", "commands.md"])
+@pytest.mark.parametrize("page", ["settings.md", "commands.md", "contract.md"])
 def test_generated_pages_are_up_to_date(page, monkeypatch):
     """Run `python docs/generate.py` when this fails."""
     monkeypatch.setenv("TAGLM_PLUGINS", "")
@@ -108,20 +109,6 @@ PROGRAMS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", pages("run"), ids=lambda p: p.stem)
-def test_every_command_of_a_page_runs(page, tmp_path):
-    """Files shown are written, commands shown are run in order, in an empty folder."""
-    for kind, content in steps(page):
-        if kind == "file":
-            (tmp_path / content[0]).write_text(content[1])
-            continue
-        assert content[0] == "taglm"
-        program = [*PROGRAMS["taglm"], *content[1:]]
-        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, f"{content}\n{done.stderr}"
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("page", pages("plugin"), ids=lambda p: p.stem)
 def test_the_plugin_of_a_page_installs_and_runs(page, tmp_path):
     """`pip install .` of the files shown, then every command, without a network."""
@@ -147,6 +134,80 @@ def test_the_plugin_of_a_page_installs_and_runs(page, tmp_path):
         done = subprocess.run(program, cwd=work, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{content}\n{done.stdout}\n{done.stderr}"
     assert ran
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages("run"), ids=lambda p: p.stem)
+def test_every_command_of_a_page_runs(page, tmp_path):
+    """Files shown are written, commands shown are run in order, in an empty folder.
+
+    Output shown below a command must be in the real output, in order; `...` stands for what is
+    left out, and in a line with a decimal number any number may differ.
+    """
+    text = page.read_text()
+    shell = Shell(tmp_path, needs_pip="$ pip install -e" in text)
+    for line, body in re.findall(r"```(\w+ .*?)\n(.*?)```", text, re.S):
+        kind, _, option = line.partition(" ")
+        if option.startswith("file="):
+            (shell.folder / option.removeprefix("file=")).write_text(body)
+        elif line in ("console run", "console fails"):
+            for part in body.replace("\\\n", " ").removeprefix("$ ").split("\n$ "):
+                command, *shown = part.strip("\n").split("\n")
+                code, output = shell.call(shlex.split(command))
+                assert (code != 0) == (option == "fails"), f"{command}\n{output}"
+                assert_shown(shown, output)
+
+
+class Shell:
+    """Runs the commands of a page, in an environment of its own if something is installed."""
+
+    def __init__(self, folder, needs_pip):
+        self.folder = folder / "page"
+        self.folder.mkdir()
+        self.python = make_environment(folder / "environment") if needs_pip else sys.executable
+
+    def call(self, words):
+        """Run one command; return its exit code and its output."""
+        if words[0] == "cd":
+            self.folder = self.folder / words[1]
+            return 0, ""
+        if words[:2] == ["pip", "install"]:
+            done = pip_install(self.python, *words[2:], cwd=self.folder)
+            return done.returncode, done.stdout
+        program = {"taglm": "taglm_core.cli.main", "pytest": "pytest"}[words[0]]
+        done = subprocess.run(
+            [self.python, "-m", program, *words[1:]],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.returncode, done.stdout
+
+
+def assert_shown(shown, output):
+    """Demand the lines that a page shows in the real output, in order."""
+    lines = iter(output.splitlines())
+    for line in shown:
+        if line.strip() not in ("", "..."):
+            assert any(_alike(line, real) for real in lines), f"{line!r} is not in\n{output}"
+
+
+def _alike(shown, real):
+    is_measured = re.search(r"\d\.\d", shown) is not None
+    first, second = (
+        " ".join((re.sub(r"\d[\d.,]*", "#", text) if is_measured else text).split())
+        for text in (shown, real)
+    )
+    return first == second
+
+
+def test_the_comparison_of_shown_output_can_fail():
+    """Numbers that are measured may differ, words and counts may not."""
+    assert_shown(["a  1.5 x", "...", "two 3"], "noise\na 2.25 x\nmore\ntwo 3\n")
+    for shown, real in (["59 passed"], "58 passed"), (["b", "a"], "a\nb"), (["x 1.5"], "y 1.5"):
+        with pytest.raises(AssertionError, match="is not in"):
+            assert_shown(shown, real)
 
 
 def test_links_between_pages_lead_somewhere():
