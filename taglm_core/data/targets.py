@@ -48,7 +48,7 @@ def read_targets(
                 errors[i] = f"{target.names[0]} cannot be computed"
         return made, columns
     if isinstance(target, Classification) and target.compute is not None:
-        return [_computed_classes(target, task, fields, errors)], columns
+        return _computed_classes(target, task, fields, errors), columns
     if isinstance(target, Regression | Classification):
         words = []
         for name, wanted in target_columns(task).items():
@@ -101,17 +101,19 @@ def _computed_classes(
     task: ResolvedTask,
     fields: Mapping[str, Sequence[Any]],
     errors: list[str | None],
-) -> list[str | None]:
-    """Compute the class of each good row; None is written into `errors`."""
+) -> list[list[str | None]]:
+    """Return one list of class words a label, None in rows that have an error."""
     compute = resolve(target.compute or "", f"task {task.name}, target")
     good = [i for i, error in enumerate(errors) if error is None]
-    made: list[str | None] = [None] * len(errors)
-    picked = {name: [rows[i] for i in good] for name, rows in fields.items()}
-    for i, name in zip(good, compute(picked) if good else (), strict=True):
-        made[i] = None if name is None else str(name)
-        if name is None:
-            errors[i] = f"{target.names[0]} cannot be computed"
-    return made
+    words: list[list[str | None]] = [[None] * len(errors) for _ in target.names]
+    made = compute({name: [rows[i] for i in good] for name, rows in fields.items()}) if good else []
+    for i, given in zip(good, made, strict=True):
+        labels = given if target.multi_label else (given,)
+        for column, name, word in zip(words, target.names, labels, strict=True):
+            column[i] = None if word is None else str(word)
+            if word is None:
+                errors[i] = errors[i] or f"{name} cannot be computed"
+    return words
 
 
 def encode_classes(

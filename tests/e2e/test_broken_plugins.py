@@ -72,7 +72,7 @@ def test_the_words_of_the_core_stay_its_own(tmp_path):
     """A command that shadows one is listed, and callable by its full name."""
     folder = write_distribution(tmp_path / "p", NAMED["bad-commands"])
     listing = json.loads(call("plugins", "--json", folders=[folder]))
-    (failure,) = listing["failures"]
+    (failure,) = [f for f in listing["failures"] if f["plugin"] == "bad-commands"]
     assert failure["hook"] == "register_commands"
     assert "`taglm bad-commands/run` calls the plugin's" in failure["reason"]
     assert "Train what a task needs" in call("run", "--help", folders=[folder])
@@ -146,7 +146,8 @@ def test_a_misspelt_name_in_taglm_plugins_is_one_warning(tmp_path):
 def test_strict_mode_ends_the_program_with_one_message(tmp_path):
     """TAGLM_STRICT=1 is for test suites of plugins: nothing goes on unseen."""
     folder = write_distribution(tmp_path / "p", NAMED["raises-on-registration"])
-    message = call("plugins", folders=[folder], code=1, TAGLM_STRICT=1)
+    alone = {"TAGLM_STRICT": "1", "TAGLM_PLUGINS": "raises-on-registration"}
+    message = call("plugins", folders=[folder], code=1, **alone)
     assert message.startswith("error: plugin 'raises-on-registration'")
     assert "not today" in message
 
@@ -157,6 +158,7 @@ def test_doctor_reports_a_broken_plugin(tmp_path):
     kinds = ("raises-on-import", "noisy")
     folders = [write_distribution(tmp_path / kind, NAMED[kind]) for kind in kinds]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    environment["TAGLM_PLUGINS"] = ",".join(("nano", *kinds))
     program = [sys.executable, "-m", "taglm_core.cli.main", "doctor", "--json"]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1, done.stderr

@@ -117,8 +117,11 @@ def _columns(subject: Subject) -> dict[str, list[Any]]:
     """Return rows to split: of a task that names the split, of its domain, or made up."""
     spec, context = subject.spec, subject.context
     for task in subject.registry.tasks:
-        if task.spec.split in (subject.item.short, subject.item.name) and task.spec.dataset:
-            resolved = context.resolved(task)
+        is_candidate = task.spec.split is not None or task.source == subject.item.source
+        if task.spec.dataset and is_candidate:
+            resolved = context.resolved(task)  # its split may be that of its domain
+            if resolved.split is None or resolved.split.name != subject.item.name:
+                continue
             fields = context.fields(task, resolved)
             if spec.groups is not None:
                 field = spec.field or resolved.span_fields[0]

@@ -2,12 +2,13 @@
 
 import types
 
+import attrs
 import numpy as np
 import pluggy
 import pytest
 
 import taglm_core as taglm
-from taglm_core.data.rows import canonical_fields, corpus_rows, is_empty, read_fields
+from taglm_core.data.rows import canonical_fields, corpus_rows, is_empty, read_fields, read_targets
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import field_columns
@@ -97,6 +98,25 @@ def test_records_are_written_as_their_columns(task):
 def test_empty_rows(row, empty):
     """A record is empty when all of its cells are; some may be missing."""
     assert is_empty(row) is empty
+
+
+def kinds(columns):
+    """Give a class for each record, none where b is 9."""
+    return [None if b == "9" else "small" if float(b) < 5 else "large" for _, b in columns["pair"]]
+
+
+def test_computed_classes(task):
+    """A class is computed from canonical rows; a row without one carries the reason."""
+    resolved, _ = task
+    target = taglm.Classification(names=("kind",), compute=f"{__name__}:kinds")
+    changed = attrs.evolve(resolved, spec=attrs.evolve(resolved.spec, target=target))
+    fields = {"pair": [("1", "2"), ("", ""), ("1", "7"), ("1", "9")]}
+    errors = [None, "pair: empty", None, None]
+    table = Table({"a": [""] * 4, "b": [""] * 4}, [1, 2, 3, 4], "in.csv")
+    words, columns = read_targets(table, changed, fields, errors, {})
+    assert words == [["small", None, "large", None]]
+    assert columns == {}
+    assert errors == [None, "pair: empty", None, "kind cannot be computed"]
 
 
 def test_a_record_is_no_text():
