@@ -17,6 +17,9 @@ def predict(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    cache: Annotated[
+        str, typer.Option(metavar="auto|off|SIZE", help="Memory for what rows share.")
+    ] = "auto",
     on_error: Annotated[
         str,
         typer.Option(
@@ -48,8 +51,10 @@ def predict(
         raise ConfigError(f"{output_file}: a smi file has no columns to write to; write a .csv.")
     mapping = pairs(column or [], "--column")
     artefact = load_artefact(find_artefact(run))
-    predictor = load_predictor(artefact, load_registry(), backbone, device)
+    predictor = load_predictor(artefact, load_registry(), backbone, device, cache)
     progress = BarProgress()
+    if predictor.task_model.reuse is not None:
+        predictor.task_model.reuse.on_plan = progress.say
     done = failed = 0
     first_error = ""
     with TableWriter(output_file) as writer:

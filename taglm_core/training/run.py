@@ -22,7 +22,7 @@ from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.evaluation import evaluate_run
 from taglm_core.training.fit import FitSettings, Group, fit
 from taglm_core.training.lineage import domain_artefact, put_task, task_artefact
-from taglm_core.training.parts import PartData, assemble_parts, keep_prefixes
+from taglm_core.training.parts import PartData, assemble_parts, keep_prefixes, prepare_reuse
 from taglm_core.training.plan import DomainPlan, Plan
 from taglm_core.training.precision import autocast
 from taglm_core.training.progress import Progress
@@ -191,6 +191,8 @@ def _task_stage(
     settings = plan.config.stages.task
     model = task_model.model
     enriched = _start_enriched(plan, task_model)
+    if not settings.enrich:
+        prepare_reuse(plan, task_model, progress)
     if plan.stored_task is not None:
         put_task(plan.stored_task, task_model)
         held = plan.stored_task.config["tags"][plan.task.function_tag]["lineage"]
@@ -199,7 +201,9 @@ def _task_stage(
     if not settings.enrich:
         keep_prefixes(plan, task_model, parts, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
-    objective = TaskObjective(task_model, parts["train"], parts["valid"], settings.batch_tokens)
+    objective = TaskObjective(
+        task_model, parts["train"], parts["valid"], settings.batch_tokens, settings.enrich
+    )
     named = trained_names(task_model, enriched)
     counts = parameter_counts(named)
     name = f"stage {plan.stage_number} <{plan.task.function_tag}> for {plan.task.name}"

@@ -29,16 +29,30 @@ class TaskObjective:
     """
 
     def __init__(
-        self, task_model: TaskModel, train: PartData, valid: PartData, max_tokens: int
+        self,
+        task_model: TaskModel,
+        train: PartData,
+        valid: PartData,
+        max_tokens: int,
+        sorts_batches: bool = False,
     ) -> None:
-        """Keep the parts; `max_tokens` bounds a batch of the evaluation."""
+        """Keep the parts.
+
+        Args:
+            task_model: Computes what is scored.
+            train: Training rows.
+            valid: Validation rows.
+            max_tokens: Bounds a batch of the evaluation.
+            sorts_batches: Whether rows of like length meet in a step, where whole rows are run in
+                every one. Never decided by what is kept, so that the curves are the same.
+        """
         self.task_model = task_model
         self.train = train
         self.valid = valid
         self.max_tokens = max_tokens
         lengths = train.rows.lengths
         self.lengths = lengths if train.store is None else lengths - train.rows.suffix
-        self.sorts_batches = train.store is None
+        self.sorts_batches = sorts_batches
         self._wanted = self._labels(train.targets)
 
     @property
@@ -87,11 +101,10 @@ class TaskObjective:
         """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""
         model, isolated = self.task_model.model, self.task_model.is_isolated
         device = model.backbone.device
-        if part.store is None:
-            batch = collate(part.rows, indices, isolated, device)
-            return model.hidden_states(batch), batch
-        batch = collate(part.rows, indices, isolated, device, only="suffix")
-        return model.suffix_states(batch, part.store.gather(indices)), batch
+        if part.store is not None:
+            return part.store.states(indices)
+        batch = collate(part.rows, indices, isolated, device)
+        return model.hidden_states(batch), batch
 
     def _read(self, part: PartData, indices: np.ndarray) -> Tensor:
         states, batch = self._states(part, indices)
