@@ -23,7 +23,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproje
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e . $(PLUGINS:%=-e plugins/%)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	touch $@
 
 quickstart: setup

@@ -18,6 +18,9 @@ def predict(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    cache: Annotated[
+        str, typer.Option(metavar="auto|off|SIZE", help="Memory for what rows share.")
+    ] = "auto",
     on_error: Annotated[
         str,
         typer.Option(
@@ -55,8 +58,10 @@ def predict(
         )
     mapping = pairs(column or [], "--column")
     artefact = load_artefact(find_artefact(run, task))
-    predictor = load_predictor(artefact, load_registry(), backbone, device)
+    predictor = load_predictor(artefact, load_registry(), backbone, device, cache)
     progress = BarProgress()
+    if predictor.task_model.reuse is not None:
+        predictor.task_model.reuse.on_plan = progress.say
     done = failed = 0
     first_error = ""
     with TableWriter(output_file) as writer:

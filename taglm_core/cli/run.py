@@ -40,6 +40,12 @@ def run(
     on_long: Annotated[
         str | None, typer.Option(metavar="error|keep", help="What a row too long does.")
     ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|off|SIZE", help="Memory for what rows share.", show_default="auto"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/TASK")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     setting: Annotated[
@@ -81,6 +87,7 @@ def run(
             mend=mend,
         )
         or None,
+        "stages": {"task": {"cache": cache}} if cache is not None else None,
     }
     config: RunConfig = run_config(
         task[0] if is_file else "taglm run", base, _given(**flags), parse_overrides(setting or [])

@@ -13,6 +13,8 @@ from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError
 from taglm_core.inference.columns import prediction_columns, prediction_names
 from taglm_core.model.backbone import load_backbone
+from taglm_core.model.cacheplan import cache_budget, cache_setting
+from taglm_core.model.reuse import find_reuse
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
@@ -100,7 +102,11 @@ class Predictor:
 
 
 def load_predictor(
-    artefact: Artefact, registry: Registry, backbone: str | None = None, device: str = "auto"
+    artefact: Artefact,
+    registry: Registry,
+    backbone: str | None = None,
+    device: str = "auto",
+    cache: str = "auto",
 ) -> Predictor:
     """Put a task artefact onto its backbone.
 
@@ -109,6 +115,7 @@ def load_predictor(
         registry: Must provide the domains that the artefact uses.
         backbone: Another name, folder or Hub id of the same backbone; None: the artefact's.
         device: Where to run.
+        cache: Memory for what rows share: `auto`, `off` or a size such as `2GB`.
 
     Raises:
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
@@ -153,6 +160,9 @@ def load_predictor(
         scaling=scaling,
         classes=tuple(facts["target"].get("classes", ())),
     )
+    budget, _ = cache_budget(cache_setting(cache), loaded.device)
+    if budget and head is not None:
+        task_model.reuse = find_reuse(model, budget)
     return Predictor(task_model, facts["columns"])
 
 

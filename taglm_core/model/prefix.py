@@ -1,4 +1,4 @@
-"""Constant-prefix reuse: what stands before the function tag is run once and kept.
+"""Constant-prefix reuse by the library's own caches, for backbones that `spans` does not fit.
 
 While only the function tag and the head are trained, the keys and values of everything before the
 function tag never change, so a training step costs `tag_length` tokens a row.
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.assembly import Rows, collate
+from taglm_core.model.assembly import Batch, Rows, collate
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.tagged import PastBatch, TaggedModel
 
@@ -94,6 +94,12 @@ class PrefixStore:
             self.rows, indices, self.is_isolated, self.model.backbone.device, only="prefix"
         )
         return self.model.prefix_cache(batch)
+
+    def states(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Batch]:
+        """Run the suffixes of some rows: `(batch, seq, hidden)`, and the suffixes."""
+        device = self.model.backbone.device
+        batch = collate(self.rows, indices, self.is_isolated, device, only="suffix")
+        return self.model.suffix_states(batch, self.gather(indices)), batch
 
     def gather(self, indices: Sequence[int] | np.ndarray) -> PastBatch:
         """Return the prefixes of some rows, padded on the left."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from taglm_core.errors import BackboneError, ShapeError
 from taglm_core.model.assembly import Batch, Layout, make_layout
 from taglm_core.model.backbone import Backbone
+from taglm_core.model.columns import Columns
 
 
 class TaggedModel:
@@ -114,6 +115,11 @@ class TaggedModel:
         return self.backbone.hidden_states(
             self.embed(batch.ids), mask, batch.position_ids, prefix.cache()
         )
+
+    def tail_states(self, batch: Batch, columns: Columns) -> Tensor:
+        """Run tails, padded on the right, on kept blocks: `(batch, seq, hidden)`."""
+        with columns.active(self.backbone.model):
+            return self.backbone.hidden_states(self.embed(batch.ids), None, batch.position_ids)
 
     @torch.no_grad()
     def prefix_cache(self, batch: Batch) -> Tensor:

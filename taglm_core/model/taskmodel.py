@@ -1,6 +1,6 @@
 """A task on a tagged model: assembler, head and target scaling, from fields to predictions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -12,7 +12,8 @@ from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler, Rows, collate, join_rows
 from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
-from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.reuse import Reuse, screening_batches
+from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Encoder, Regression, Text
 
@@ -56,6 +57,8 @@ class TaskModel:
     """None for text, which the LM's own head writes."""
     scaling: Scaling
     classes: tuple[str, ...] = ()
+    reuse: Reuse | None = None
+    """What is kept between rows; None: every row is run whole."""
 
     def assemble(self, fields: Mapping[str, Sequence[Any]], with_output: bool = False) -> Rows:
         """Assemble rows; one that is too long for the backbone carries that as its error."""
@@ -139,7 +142,7 @@ class TaskModel:
         max_tokens: int = 8192,
         on_progress: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Read the function tag of every row by whole forward passes.
+        """Read the function tag of every row, on kept spans where that saves work.
 
         Returns:
             fp32 `(rows, hidden)` in the order of the rows; a row with an error reads zero.
@@ -147,16 +150,29 @@ class TaskModel:
         found = torch.zeros(len(rows), self.model.backbone.hidden_size)
         good = rows.good
         done = 0
-        for batch in batches_by_tokens(rows.lengths[good], max_tokens):
+        for batch, read in self._reads(rows.select(good), max_tokens):
             chosen = good[batch]
-            read = self.model.read(
-                collate(rows, chosen, self.is_isolated, self.model.backbone.device)
-            )
             found[torch.from_numpy(chosen)] = read.float().cpu()
             done += len(chosen)
             if on_progress is not None:
                 on_progress(done)
         return found
+
+    def _reads(self, rows: Rows, max_tokens: int) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield indices of rows and what the head reads for them, `(batch, hidden)`."""
+        kept = None
+        if self.reuse is not None and len(rows):
+            kept = self.reuse.screen(self.model, rows, self.is_isolated, max_tokens)
+        if kept is None:
+            for batch in batches_by_tokens(rows.lengths, max_tokens):
+                device = self.model.backbone.device
+                yield batch, self.model.read(collate(rows, batch, self.is_isolated, device))
+            return
+        store = kept[0]
+        store.prepare()
+        for batch in screening_batches(store, max_tokens):
+            states, tails = store.states(batch)
+            yield batch, pick(states, tails.read)
 
     @torch.no_grad()
     def write(

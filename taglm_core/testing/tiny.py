@@ -61,19 +61,22 @@ def tiny_tokenizer(adds_bos: bool = False) -> Any:
     )
 
 
-def tiny_backbone(architecture: str = "llama", seed: int = 0, adds_bos: bool = False) -> Backbone:
+def tiny_backbone(
+    architecture: str = "llama", seed: int = 0, adds_bos: bool = False, **changes: Any
+) -> Backbone:
     """Return a random frozen backbone with 2 layers and width 32.
 
     Args:
         architecture: A key of `ARCHITECTURES`.
         seed: Seed of its weights.
         adds_bos: Whether its tokenizer puts a BOS before texts.
+        **changes: Settings of its config to be changed, such as `rope_parameters`.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     model_type, settings = ARCHITECTURES[architecture]
     ends = {"bos_token_id": 258, "eos_token_id": 257, "pad_token_id": 256}
-    config = AutoConfig.for_model(model_type, **settings, **ends)
+    config = AutoConfig.for_model(model_type, **{**settings, **ends, **changes})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")

@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from taglm_core.errors import ConfigError
+from taglm_core.model.cacheplan import cache_setting
 from taglm_core.specs.fields import one_of
 
 
@@ -226,8 +227,8 @@ class TaskStageConfig:
     """Evaluations without gain after which the stage stops."""
     augment: int = attrs.field(default=0, validator=_not_negative)
     """Further spellings of each training row by the domains' `augment`."""
-    cache_gb: float | None = attrs.field(default=None, validator=_not_negative)
-    """Memory for reused prefixes in GB; None: half of what is free; 0: no reuse."""
+    cache: str = attrs.field(default="auto", converter=cache_setting)
+    """Memory for what rows share: auto (half of what is free), off, or a size such as 2GB."""
 
 
 @attrs.frozen(kw_only=True)

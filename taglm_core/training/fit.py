@@ -15,6 +15,8 @@ from taglm_core.model.batching import batches_by_tokens
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.progress import Progress
 
+_MOST_PADDING = 0.05
+
 
 class Objective(Protocol):
     """What a fit minimises."""
@@ -177,7 +179,8 @@ def _take_step(
     optimizer.zero_grad(set_to_none=True)
     total = objective.weight(batch)
     # gradients of the parts add up to that of the mean over the whole batch
-    for part in batches_by_tokens(objective.lengths[batch], settings.batch_tokens):
+    lengths = objective.lengths[batch]
+    for part in batches_by_tokens(lengths, settings.batch_tokens, most_padding=_MOST_PADDING):
         loss, _ = objective.loss(batch[part])
         (loss / total).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(parameters, settings.clip)

@@ -5,13 +5,13 @@ from typing import Any
 
 import attrs
 import numpy as np
-import psutil
-import torch
 
 from taglm_core.data.rows import raise_rows
 from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows, join_rows
+from taglm_core.model.cacheplan import cache_budget, plan_reuse
 from taglm_core.model.prefix import PrefixStore
+from taglm_core.model.reuse import Store, find_reuse
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs.reference import resolve
 from taglm_core.training.plan import Plan
@@ -25,7 +25,7 @@ class PartData:
     rows: Rows
     targets: Any
     """float64 `(rows, targets)`, int64 class indices, or texts."""
-    store: PrefixStore | None = None
+    store: Store | None = None
     """Kept prefixes; None: whole rows are run."""
 
 
@@ -128,32 +128,74 @@ def _joined_targets(targets: list[Any]) -> Any:
     return [t for held in targets for t in held]
 
 
+def prepare_reuse(plan: Plan, task_model: TaskModel, progress: Progress) -> None:
+    """Give the task model its cache, and say where the backbone does not allow all of it."""
+    budget, remark = cache_budget(plan.config.stages.task.cache, plan.backbone.device)
+    if remark:
+        progress.say(remark)
+    if budget == 0:
+        return
+    task_model.reuse = find_reuse(task_model.model, budget)
+    reason = task_model.reuse.reason
+    if reason and plan.is_isolated and len(plan.task.wording.spans) > 1:
+        progress.say(f"spans are not shared between rows on this backbone: {reason}")
+
+
 def keep_prefixes(
     plan: Plan, task_model: TaskModel, parts: dict[str, PartData], progress: Progress
 ) -> None:
-    """Run what stands before the function tag once, for the training and validation parts."""
-    settings = plan.config.stages.task
-    free = psutil.virtual_memory().available / 2
-    if plan.backbone.device.type == "cuda":
-        free = torch.cuda.mem_get_info(plan.backbone.device)[0] / 2
-    budget = int(settings.cache_gb * 1e9 if settings.cache_gb is not None else free)
-    if budget == 0:
+    """Compute what stands before the function tags once, for training and validation rows.
+
+    Whatever the cache holds, the results are the same; only the time differs.
+    """
+    settings, reuse = plan.config.stages.task, task_model.reuse
+    if reuse is None:
         return
+    budget = reuse.cache.budget_bytes
+    if not all(reuse.fits(task_model.model, parts[part].rows) for part in ("valid", "train")):
+        _keep_by_library(plan, task_model, parts, budget, progress)
+        return
+    stores = {
+        part: reuse.store(
+            task_model.model, parts[part].rows, plan.is_isolated, settings.batch_tokens
+        )
+        for part in ("valid", "train")
+    }
+    counted = [(store.blocks, parts[part].rows.lengths) for part, store in stores.items()]
+    itemsize = 2 if plan.precision == "bf16" else None
+    reckoned = plan_reuse(
+        counted, plan.backbone, budget, settings.epochs, trains=True, itemsize=itemsize
+    )
+    progress.say(reckoned.line())
+    if not reckoned.is_worth:
+        return
+    for part, store in stores.items():
+        progress.start(f"blocks of the {part} part", len(store.blocks.keys))
+        store.fill(progress.advance)
+        progress.finish()
+        parts[part].store = store
+
+
+def _keep_by_library(
+    plan: Plan, task_model: TaskModel, parts: dict[str, PartData], budget: int, progress: Progress
+) -> None:
+    """Keep prefixes by the library's caches, where attention cannot read blocks in place."""
     for part in ("valid", "train"):
         held = parts[part]
         progress.start(f"prefixes of the {part} part", len(held.rows))
-        held.store = PrefixStore(
+        store = PrefixStore(
             task_model.model,
             held.rows,
             plan.is_isolated,
             budget,
-            settings.batch_tokens,
+            plan.config.stages.task.batch_tokens,
             progress.advance,
         )
         progress.finish()
-        budget -= held.store.num_bytes
-        if held.store.num_held < len(held.rows):
+        held.store = store
+        budget -= store.num_bytes
+        if store.num_held < len(held.rows):
             progress.say(
-                f"{held.store.num_held} of {len(held.rows)} prefixes of the {part} part fit the "
-                "memory for reuse; the others are run again at each use (stages.task.cache_gb)"
+                f"{store.num_held} of {len(held.rows)} prefixes of the {part} part fit the "
+                "memory for reuse; the others are run again at each use (--cache)"
             )

@@ -235,7 +235,7 @@ def make_plan(
     content: dict[str, Any] = {
         "task": [task.wording.text, task.function_tag, repr(task.spec.target), task.symmetric],
         "rows": [rows.fields, _plain_targets(rows.targets), rows.parts],
-        "settings": {k: v for k, v in attrs.asdict(settings.task).items() if k != "cache_gb"},
+        "settings": {k: v for k, v in attrs.asdict(settings.task).items() if k != "cache"},
         "tags": {tag: item.fingerprint for tag, item in domains.items()},
         "metric": task.metrics[0].name,
         "backbone": fingerprint.key,

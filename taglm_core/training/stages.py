@@ -26,7 +26,7 @@ from taglm_core.training.lineage import (
     put_task,
     task_artefact,
 )
-from taglm_core.training.parts import PartData, keep_prefixes
+from taglm_core.training.parts import PartData, keep_prefixes, prepare_reuse
 from taglm_core.training.plan import DomainPlan, Plan
 from taglm_core.training.progress import Progress
 from taglm_core.training.task_stage import (
@@ -171,6 +171,9 @@ def run_task_stage(
     """
     plan, model = members[0].plan, members[0].task_model.model
     enriched = {m.plan.task.name: _start_enriched(m.plan, m.task_model) for m in members}
+    if not plan.config.stages.task.enrich:
+        for member in members:
+            prepare_reuse(member.plan, member.task_model, progress)
     if plan.stored_task is not None:
         for member in members:
             assert member.plan.stored_task is not None, "a group is stored whole or not at all"
@@ -215,6 +218,7 @@ def _train_task(
             settings.batch_tokens,
             settings.ridge_rows if settings.head_init == "ridge" else 0,
             plan.config.seed,
+            settings.enrich,
         )
         for member in members
     }

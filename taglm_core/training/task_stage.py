@@ -36,6 +36,7 @@ class TaskObjective:
         max_tokens: int,
         ridge_rows: int = 0,
         seed: int = 0,
+        sorts_batches: bool = False,
     ) -> None:
         """Keep the parts.
 
@@ -46,6 +47,8 @@ class TaskObjective:
             max_tokens: Token budget of a batch of the evaluation.
             ridge_rows: Most training rows on which `refine` solves the head; 0: it does not.
             seed: Decides which.
+            sorts_batches: Whether rows of like length meet in a step, where whole rows are run in
+                every one. Never decided by what is kept, so that the curves are the same.
         """
         self.ridge_rows = ridge_rows
         self.seed = seed
@@ -55,7 +58,7 @@ class TaskObjective:
         self.max_tokens = max_tokens
         lengths = train.rows.lengths
         self.lengths = lengths if train.store is None else lengths - train.rows.suffix
-        self.sorts_batches = train.store is None
+        self.sorts_batches = sorts_batches
         self._wanted = self._labels(train.targets)
         self._strength = torch.tensor(1e-2, dtype=torch.float64)
         self.moments = self._new_moments()
@@ -162,11 +165,10 @@ class TaskObjective:
         """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""
         model, isolated = self.task_model.model, self.task_model.is_isolated
         device = model.backbone.device
-        if part.store is None:
-            batch = collate(part.rows, indices, isolated, device)
-            return model.hidden_states(batch), batch
-        batch = collate(part.rows, indices, isolated, device, only="suffix")
-        return model.suffix_states(batch, part.store.gather(indices)), batch
+        if part.store is not None:
+            return part.store.states(indices)
+        batch = collate(part.rows, indices, isolated, device)
+        return model.hidden_states(batch), batch
 
     def _read(self, part: PartData, indices: np.ndarray) -> Tensor:
         states, batch = self._states(part, indices)

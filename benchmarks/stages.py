@@ -1,0 +1,302 @@
+"""Training steps of the three stages against PEFT and against the bare backbone."""
+
+import statistics
+from typing import Any
+
+import attrs
+import numpy as np
+import setting
+import torch
+from measure import Clock, interleaved, peak_megabytes, spread
+from rivals import CachedFloor, PeftRival, whole_floor, without_tags
+
+from taglm_core.model.assembly import Rows
+from taglm_core.model.blocks import BlockCache
+from taglm_core.model.cacheplan import WorkOfRows, block_work
+from taglm_core.model.rotary import Rotation, find_rotation
+from taglm_core.model.spans import SpanStore
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.training.domain_stage import DomainObjective
+from taglm_core.training.parts import PartData
+from taglm_core.training.task_stage import TaskObjective
+
+_PASS = 3.0  # forward, and a backward of the activations that costs twice as much
+
+
+@attrs.frozen(kw_only=True)
+class Scale:
+    """How much of each set is run."""
+
+    batch: int = 64
+    rounds: int = 5
+    rival_rounds: int = 2
+    tokens: int = 8192
+    epochs: float = 6.0
+    precision: str = "fp32"
+    clock: Clock = attrs.field(factory=Clock)
+    backbone: str = "nano"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of weights and activations."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
+
+class Ours:
+    """A task on kept blocks, ready to step."""
+
+    def __init__(
+        self, task_model: TaskModel, rows: Rows, targets: np.ndarray, scale: Scale
+    ) -> None:
+        self.task_model = task_model
+        self.scale = scale
+        rotation = find_rotation(task_model.model.backbone)
+        assert isinstance(rotation, Rotation)
+        cache = BlockCache(10**11)
+        self.store = SpanStore(task_model.model, rows, True, rotation, cache, scale.tokens)
+        self.fill_seconds = scale.clock.seconds(self.store.fill)
+        part = PartData(rows, targets, self.store)
+        self.objective = TaskObjective(task_model, part, part, scale.tokens)
+        tag = task_model.model.tags[task_model.task.function_tag]
+        assert task_model.head is not None
+        self.optimizer = torch.optim.AdamW([tag, *task_model.head.parameters()], lr=1e-4)
+
+    def step(self, indices: np.ndarray) -> None:
+        """Take an optimizer step."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, weight = self.objective.loss(indices)
+        (loss / weight).backward()
+        self.optimizer.step()
+
+
+def versus_peft(
+    fields: dict[str, list[str]],
+    targets: np.ndarray,
+    template: str,
+    scale: Scale,
+    lengths_of_all: tuple[int, float] | None = None,
+) -> dict[str, Any]:
+    """Measure an epoch of a task on kept blocks against prompt tuning and LoRA.
+
+    Args:
+        fields: Columns of sampled rows, `scale.batch` x rounds of them.
+        targets: float64 `(rows, 1)`.
+        template: Of the task.
+        scale: Rows, rounds, clock.
+        lengths_of_all: Rows of the whole set, and the work of its distinct blocks; None: those
+            of the sample.
+    """
+    backbone = setting.backbone(scale.backbone, scale.dtype)
+    task_model = setting.task_model(backbone, template)
+    rows = task_model.assemble(fields)
+    ours = Ours(task_model, rows, targets, scale)
+    streams = without_tags(rows, task_model.model)
+    wanted = torch.tensor(targets[:, 0], dtype=torch.float32)
+    sides: dict[str, Any] = {"ours": lambda k: ours.step(_batch(k, rows, scale))}
+    for how in ("prompt", "lora"):
+        rival = PeftRival(
+            setting.backbone(scale.backbone, scale.dtype), how, streams, setting.TAG_LENGTH
+        )
+
+        def run(k: int, rival: PeftRival = rival) -> None:
+            chosen = _batch(k, rows, scale)
+            rival.step(task_model.model, chosen, wanted[chosen], scale.tokens)
+
+        sides[how] = run
+    ours.step(_batch(0, rows, scale))  # warms up what the rivals' first step does not
+    times = interleaved(sides, scale.rival_rounds, scale.clock, warm_up=0)
+    more = interleaved({"ours": sides["ours"]}, scale.rounds, scale.clock, warm_up=0)
+    times["ours"] += more["ours"]
+    return _epoch_record(ours, rows, streams, times, scale, lengths_of_all)
+
+
+def _batch(k: int, rows: Rows, scale: Scale) -> np.ndarray:
+    start = k * scale.batch % max(1, len(rows) - scale.batch + 1)
+    return np.arange(start, min(len(rows), start + scale.batch))
+
+
+def _epoch_record(
+    ours: Ours,
+    rows: Rows,
+    streams: list[np.ndarray],
+    times: dict[str, list[float]],
+    scale: Scale,
+    whole_set: tuple[int, float] | None,
+) -> dict[str, Any]:
+    """Put together an epoch: steps by their median, the cache shared out over the epochs."""
+    work = WorkOfRows.of(ours.task_model.model.backbone)
+    sampled = float(block_work(ours.store.blocks, work).sum())
+    num_rows, blocks = whole_set or (len(rows), sampled)
+    steps = num_rows / scale.batch
+    medians = {side: statistics.median(held) for side, held in times.items()}
+    building = ours.fill_seconds * blocks / sampled / scale.epochs
+    epoch = {side: value * steps for side, value in medians.items()}
+    epoch["ours"] += building
+    tails = ours.store.blocks.tails
+    new = float(work.run(rows.lengths - tails, tails).mean()) * _PASS
+    old = float(work.run(np.array([len(s) + setting.TAG_LENGTH for s in streams])).mean()) * _PASS
+    bound = old / (new + blocks / num_rows / scale.epochs)
+    return {
+        "ours": round(epoch["ours"], 2),
+        "rival": round(epoch["prompt"], 2),
+        "ratio": round(epoch["prompt"] / epoch["ours"], 2),
+        "bound": round(bound, 2),
+        "unit": "s an epoch",
+        "rival_name": "PEFT prompt tuning with the head",
+        "lora": round(epoch["lora"], 2),
+        "ratio_lora": round(epoch["lora"] / epoch["ours"], 2),
+        "step_ms": {side: round(1000 * value, 1) for side, value in medians.items()},
+        "step_ratio": round(medians["prompt"] / medians["ours"], 2),
+        "step_bound": round(old / new, 2),
+        "cache_seconds": round(building * scale.epochs, 2),
+        "cache_mb_of_sample": round(ours.store.num_bytes / 1e6, 1),
+        "spread": {side: spread(held) for side, held in times.items()},
+        "rows": num_rows,
+        "tokens_a_row": round(float(rows.lengths.mean()), 1),
+        "batch": scale.batch,
+        "epochs": scale.epochs,
+        "precision": scale.precision,
+    }
+
+
+def stage3(name: str, scale: Scale, most_pairs: int | None = None) -> dict[str, Any]:
+    """Measure stage 3 on pairs."""
+    pairs = setting.load_pairs(name)
+    rng = np.random.default_rng(0)
+    if most_pairs is not None:
+        pairs = pairs.take(rng.permutation(len(pairs.values))[:most_pairs])
+    sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch * scale.rounds])
+    backbone = setting.backbone(scale.backbone)
+    blocks = _all_blocks(setting.task_model(backbone, setting.AFFINITY), pairs)
+    whole = (len(pairs.values), float(block_work(blocks, WorkOfRows.of(backbone)).sum()))
+    targets = sample.values[:, None] - pairs.values.mean()
+    record = versus_peft(sample.fields, targets, setting.AFFINITY, scale, whole)
+    return {**record, "data": pairs.source}
+
+
+def _all_blocks(task_model: TaskModel, pairs: setting.Pairs) -> Any:
+    rows = task_model.assemble(pairs.fields)
+    model = task_model.model
+    rotation = find_rotation(model.backbone)
+    assert isinstance(rotation, Rotation)
+    return SpanStore(model, rows.select(rows.good), True, rotation, BlockCache(0)).blocks
+
+
+def stage2_qed(scale: Scale, num_rows: int = 20_000) -> dict[str, Any]:
+    """Measure stage 2 on molecules: epochs after the first, which fills the cache."""
+    rng = np.random.default_rng(0)
+    molecules, source = setting.load_molecules(scale.batch * scale.rounds, rng)
+    targets = rng.normal(size=(len(molecules), 1))
+    record = versus_peft({"smiles": molecules}, targets, setting.QED, scale)
+    steps = num_rows / scale.batch
+    ours, rival = (record["step_ms"][side] / 1000 * steps for side in ("ours", "prompt"))
+    return {
+        **record,
+        "ours": round(ours, 2),
+        "rival": round(rival, 2),
+        "ratio": record["step_ratio"],
+        "bound": record["step_bound"],
+        "lora": round(record["step_ms"]["lora"] / 1000 * steps, 2),
+        "unit": "s an epoch after the first",
+        "rows": num_rows,
+        "cache_seconds": round(record["cache_seconds"] * num_rows / record["rows"], 2),
+        "data": source,
+    }
+
+
+def stage1_floor(scale: Scale) -> dict[str, Any]:
+    """Measure a step of stage 1 against the bare backbone on as many tokens."""
+    backbone = setting.backbone(scale.backbone, scale.dtype)
+    task_model = setting.task_model(backbone, setting.QED)
+    rng = np.random.default_rng(0)
+    molecules, source = setting.load_molecules(scale.batch, rng)
+    encoder = task_model.assembler.encoders["chem/SMILES"]
+    model = task_model.model
+    objective = DomainObjective(
+        model, "chem/SMILES", "chem/SMILES", encoder, molecules, molecules[:2], scale.tokens
+    )
+    tag = model.tags["chem/SMILES"]
+    model.train_only([tag])
+    optimizer = torch.optim.AdamW([tag], lr=1e-4)
+    chosen = np.arange(len(molecules))
+
+    def ours(_: int) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss, weight = objective.loss(chosen)
+        (loss / weight).backward()
+        optimizer.step()
+
+    longest = int(objective.lengths.max())
+    sides = {"ours": ours, "floor": lambda _: whole_floor(backbone, len(chosen), longest)}
+    return _floor_record(interleaved(sides, 2 * scale.rounds, scale.clock), scale, source)
+
+
+def cached_floor(scale: Scale, stage: int) -> dict[str, Any]:
+    """Measure a cached step of stage 2 or 3 against the bare backbone over a ready cache."""
+    rng = np.random.default_rng(0)
+    backbone = setting.backbone(scale.backbone, scale.dtype)
+    if stage == 2:
+        molecules, source = setting.load_molecules(scale.batch, rng)
+        fields, template = {"smiles": molecules}, setting.QED
+    else:
+        pairs = setting.load_pairs("davis")
+        sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch])
+        fields, template, source = sample.fields, setting.AFFINITY, pairs.source
+    task_model = setting.task_model(backbone, template)
+    rows = task_model.assemble(fields)
+    ours = Ours(task_model, rows, np.zeros((len(rows), 1)), scale)
+    chosen = np.arange(len(rows))
+    # as many keys as the rows have on average, so that the floor pays for no padding
+    floor = CachedFloor(backbone, len(rows), setting.TAG_LENGTH, round(float(rows.suffix.mean())))
+    sides = {"ours": lambda _: ours.step(chosen), "floor": lambda _: floor.step()}
+    return _floor_record(interleaved(sides, 2 * scale.rounds, scale.clock), scale, source)
+
+
+def _floor_record(times: dict[str, list[float]], scale: Scale, source: str) -> dict[str, Any]:
+    ours, floor = (1000 * statistics.median(times[side]) for side in ("ours", "floor"))
+    return {
+        "ours": round(ours, 1),
+        "rival": round(floor, 1),
+        "ratio": round(ours / floor, 3),
+        "bound": 1.0,
+        "unit": "ms a step (ratio: ours / floor)",
+        "rival_name": "the bare backbone on the same tokens",
+        "spread": {side: spread(held) for side, held in times.items()},
+        "batch": scale.batch,
+        "precision": scale.precision,
+        "data": source,
+    }
+
+
+def stage3_memory(scale: Scale) -> dict[str, Any]:
+    """Measure the peak of a step of stage 3 beyond the cache, all rows in one batch."""
+    rng = np.random.default_rng(0)
+    pairs = setting.load_pairs("davis")
+    sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch])
+    whole = attrs.evolve(scale, tokens=10**9)
+    task_model = setting.task_model(setting.backbone(scale.backbone), setting.AFFINITY)
+    rows = task_model.assemble(sample.fields)
+    ours = Ours(task_model, rows, np.zeros((len(rows), 1)), attrs.evolve(scale, tokens=8192))
+    chosen = np.arange(len(rows))
+    ours.step(chosen)
+    mine = peak_megabytes(lambda: ours.step(chosen))
+    streams = without_tags(rows, task_model.model)
+    rival = PeftRival(setting.backbone(scale.backbone), "prompt", streams, setting.TAG_LENGTH)
+    wanted = torch.zeros(len(rows))
+    theirs = peak_megabytes(lambda: rival.step(task_model.model, chosen, wanted, whole.tokens))
+    work = WorkOfRows.of(task_model.model.backbone)
+    mean = float(np.mean([len(s) + setting.TAG_LENGTH for s in streams]))
+    known = mine is not None and theirs is not None
+    return {
+        "ours": round(mine, 1) if mine is not None else None,
+        "rival": round(theirs, 1) if theirs is not None else None,
+        "ratio": round(theirs / max(mine, 0.1), 2) if known else None,
+        "bound": round(mean / setting.TAG_LENGTH, 2),
+        "unit": "MB of a step beyond the cache",
+        "rival_name": "PEFT prompt tuning with the head",
+        "cache_mb": round(ours.store.num_bytes / 1e6, 1),
+        "multiply_adds_a_token": int(work.per_token),
+        "batch": scale.batch,
+        "precision": scale.precision,
+        "data": pairs.source,
+    }

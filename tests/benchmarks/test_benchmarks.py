@@ -1,0 +1,71 @@
+"""The benchmark scripts run at toy size, so that they cannot rot between releases."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+KEYS = {
+    "stage3_davis",
+    "stage3_kiba",
+    "screen_grid",
+    "screen_one_vs_many",
+    "stage2_qed",
+    "stage1_floor",
+    "stage2_floor",
+    "stage3_floor",
+    "stage3_memory",
+}
+
+
+def run(script, *arguments):
+    """Run a script as a user does, without real data; return what it printed."""
+    outside = {k: v for k, v in os.environ.items() if k != "TAGLM_DATA"}
+    done = subprocess.run(
+        [sys.executable, FOLDER / script, *map(str, arguments), "--size", "toy", "--threads", "1"],
+        capture_output=True,
+        text=True,
+        env={**outside, "OMP_NUM_THREADS": "1"},
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_every_benchmark_measures_and_writes_its_keys(tmp_path):
+    """The JSON holds exactly the agreed keys, with figures that follow from each other."""
+    path = tmp_path / "speed.json"
+    printed = run("run.py", "--json", path)
+    held = json.loads(path.read_text())
+    assert set(held) == KEYS | {"machine"}
+    for key in KEYS:
+        found = held[key]
+        assert {"ours", "rival", "ratio", "bound", "unit"} <= set(found)
+        assert f"\n{key} " in printed
+        if found["ours"] is None:  # memory is known on Linux only
+            assert key == "stage3_memory"
+            continue
+        if key.startswith("screen"):
+            expected = found["ours"] / found["rival"]
+        elif key.endswith("floor"):
+            expected = found["ours"] / found["rival"]
+        else:
+            expected = found["rival"] / max(found["ours"], 0.1 if key == "stage3_memory" else 0)
+        if found["ours"] > 1:  # the figures themselves are rounded
+            assert found["ratio"] == pytest.approx(expected, rel=0.05)
+    assert "generated" in held["stage3_davis"]["data"]
+
+
+@pytest.mark.slow
+def test_growth_is_drawn(tmp_path):
+    """Every sweep becomes a plot and a record."""
+    run("growth.py", "--out", tmp_path)
+    held = json.loads((tmp_path / "growth.json").read_text())
+    for name in ("length", "tags", "backbone", "pairs"):
+        assert (tmp_path / f"{name}.svg").stat().st_size > 2000
+        assert all(len(c) == len(held[name]["values"]) for c in held[name]["curves"].values())

@@ -1,0 +1,280 @@
+"""Kept spans give what whole rows give, on every rotary layout, or are not used."""
+
+import numpy as np
+import pytest
+import torch
+from toy_plugin import DigitsEncoder, LettersEncoder
+
+from taglm_core.encoders import TextEncoder
+from taglm_core.model.assembly import Assembler, collate
+from taglm_core.model.blocks import BlockCache
+from taglm_core.model.reuse import find_reuse, screening_batches
+from taglm_core.model.rotary import Rotation, find_rotation
+from taglm_core.model.spans import SpanStore
+from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.tagged import TaggedModel, pick
+from taglm_core.model.tags import initial_tag
+from taglm_core.specs.wording import parse_template
+from taglm_core.testing import tiny_backbone
+
+TWO = "A string <Letters>{letters} with <Digits>{digits}. So <Value>"
+THREE = "<Letters>{letters}<Digits>{digits} then <Letters>{other}; {note}<Value>"
+ROWS = {
+    "letters": ["abba", "c", "abcab" * 9, "c", "abba", "c", "abba"],
+    "digits": ["1", "10110" * 12, "0", "1", "10110" * 12, "0", "0"],
+    "other": ["b", "ab", "b", "ab", "b", "ccc", "b"],
+    "note": ["x", "x", "yy", "x", "x", "zzz", "x"],
+}
+ROPE = {"rope_theta": 10000.0, "original_max_position_embeddings": 64}
+VARIANTS = {
+    "llama": ("llama", {}),
+    "llama linear": ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 4.0, **ROPE}}),
+    "llama llama3": (
+        "llama",
+        {
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                **ROPE,
+            }
+        },
+    ),
+    "llama with all heads": ("llama", {"num_key_value_heads": 4}),
+    "llama with one key head": ("llama", {"num_key_value_heads": 1}),
+    "qwen2": ("qwen2", {}),
+    "qwen2 yarn": ("qwen2", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, **ROPE}}),
+    "qwen3": ("qwen3", {}),
+    "mistral": ("mistral", {}),
+    "gemma": ("gemma", {}),
+    "gpt_neox": ("gpt_neox", {}),  # turns a quarter of each head
+}
+
+
+def build(variant="llama", template=TWO, adds_bos=False):
+    """Return a tagged model and assembled rows of a template with several spans."""
+    architecture, changes = VARIANTS.get(variant, (variant, {}))
+    backbone = tiny_backbone(architecture, adds_bos=adds_bos, **changes)
+    model = TaggedModel(backbone)
+    encoders = {"t/Letters": LettersEncoder(), "t/Digits": DigitsEncoder()}
+    for name, encoder in encoders.items():
+        model.add_table(name, symbol_rows(backbone, encoder.spellings))
+    for name in ("t/Letters", "t/Digits", "t/Value"):
+        model.add_tag(name, initial_tag(backbone, name, 5, "vocabulary", 0))
+    names = {"Letters": "t/Letters", "Digits": "t/Digits"}
+    assembler = Assembler(
+        layout=model.layout,
+        wording=parse_template(template, "Value"),
+        text=TextEncoder(backbone.tokenizer),
+        encoders=encoders,
+        domain_of=names,
+        tag_of=names,
+        function_tag="t/Value",
+        bos_ids=backbone.bos_ids,
+        is_isolated=True,
+    )
+    return model, assembler.assemble(ROWS)
+
+
+def whole(model, rows):
+    """Return what the function tags read in whole rows."""
+    return model.read(collate(rows, range(len(rows)), True))
+
+
+def reused(model, rows, budget=10**9, **how):
+    """Return what they read on kept blocks, and the store."""
+    store = SpanStore(model, rows, True, find_rotation(model.backbone), BlockCache(budget), **how)
+    store.fill()
+    states, batch = store.states(range(len(rows)))
+    return pick(states, batch.read), store
+
+
+@pytest.mark.parametrize("template", [TWO, THREE])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_kept_spans_give_the_whole_result(variant, template):
+    """The saving must not change a prediction on any rotary scaling or grouping of heads."""
+    model, rows = build(variant, template)
+    with torch.no_grad():
+        expected = whole(model, rows)
+        for with_text in (True, False):
+            found, store = reused(model, rows, with_text=with_text)
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+            assert store.num_held == len(rows)
+            assert len(store.cache) < store.blocks.ids.size  # something was shared
+
+
+@pytest.mark.parametrize("budget", [0, 40_000])
+def test_what_does_not_fit_is_computed_again(budget):
+    """A small budget is kept to, and the result stays."""
+    model, rows = build()
+    with torch.no_grad():
+        found, store = reused(model, rows, budget)
+        torch.testing.assert_close(found, whole(model, rows), rtol=1e-4, atol=1e-4)
+    assert store.num_bytes <= budget
+    assert store.num_held < len(rows)
+    assert (store.num_bytes > 0) is (budget > 0)
+
+
+def test_a_bos_belongs_to_its_span():
+    """Where each span begins with the sink, its own pass does too."""
+    model, rows = build(adds_bos=True)
+    with torch.no_grad():
+        found, _ = reused(model, rows)
+        torch.testing.assert_close(found, whole(model, rows), rtol=1e-4, atol=1e-4)
+
+
+def test_a_span_is_computed_once_wherever_it_stands():
+    """Rows with the same second span at other places look at one block."""
+    model, rows = build()
+    _, store = reused(model, rows)
+    spans = store.blocks.ids[:, 1]
+    assert len(np.unique(spans)) == 3
+    same = np.flatnonzero(spans == spans[0])
+    assert len(same) > 1
+    assert len({int(store.blocks.cuts[row, 1]) for row in same}) > 1
+
+
+@pytest.mark.parametrize("with_text", [True, False])
+@pytest.mark.parametrize("variant", ["llama", "qwen2 yarn", "gpt_neox"])
+def test_gradients_are_those_of_whole_rows(variant, with_text):
+    """A step on kept spans must move the function tag as a whole step would."""
+    model, rows = build(variant)
+    tag = model.tags["t/Value"]
+    model.train_only([tag])
+    torch.manual_seed(0)
+    weight = torch.randn(model.backbone.hidden_size)
+    (whole(model, rows) @ weight).square().sum().backward()
+    expected = tag.grad.clone()
+    tag.grad = None
+    found, _ = reused(model, rows, with_text=with_text)
+    (found @ weight).square().sum().backward()
+    torch.testing.assert_close(
+        tag.grad, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())
+    )
+
+
+@pytest.mark.parametrize("device_type", ["cpu", "cuda"])
+def test_reading_in_place_and_padded_agree(device_type, monkeypatch):
+    """Both ways of reading a column give the same; a GPU pads all, which is tried here too."""
+    from taglm_core.model import spans
+
+    model, rows = build(template=THREE)
+    monkeypatch.setattr(spans, "_SHARED_WORK", 1 if device_type == "cpu" else 10**9)
+    with torch.no_grad():
+        found, _ = reused(model, rows)
+        torch.testing.assert_close(found, whole(model, rows), rtol=1e-4, atol=1e-4)
+
+
+def test_half_precision_stays_close():
+    """In bf16 the kept result differs from fp32 no more than twice as much as whole rows do."""
+    model, rows = build()
+    with torch.no_grad():
+        exact = whole(model, rows)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = whole(model, rows).float()
+            found = reused(model, rows)[0].float()
+    assert (found - exact).abs().mean() < 2 * (rounded - exact).abs().mean()
+
+
+def test_the_probe_accepts_rotary_backbones():
+    """What is found out at load is the rotation itself."""
+    model, _ = build()
+    reuse = find_reuse(model, 10**6)
+    assert isinstance(reuse.rotation, Rotation)
+    assert reuse.reason == ""
+
+
+def test_absolute_positions_fall_back_to_whole_prefixes():
+    """GPT-2 gives equal results too; only its spans are not shared between rows."""
+    model, rows = build("gpt2")
+    reuse = find_reuse(model, 10**9)
+    assert reuse.rotation is None
+    assert reuse.reason == "its positions are not rotary"
+    store = reuse.store(model, rows, True, 8192)
+    assert store.blocks.kinds == ("first",)
+    with torch.no_grad():
+        states, batch = store.states(np.arange(len(rows)))
+        found = pick(states, batch.read)
+        torch.testing.assert_close(found, whole(model, rows), rtol=1e-4, atol=1e-4)
+
+
+def test_frequencies_that_depend_on_the_length_are_refused():
+    """A dynamic scaling turns keys of long inputs otherwise than those of short spans."""
+    rope = {"rope_type": "dynamic", "factor": 4.0, **ROPE}
+    backbone = tiny_backbone("llama", rope_parameters=rope)
+    assert "'dynamic' changes with the length" in find_rotation(backbone)
+
+
+def test_a_wrong_rotation_is_found_out(monkeypatch):
+    """The probe runs the backbone; frequencies that are not its own fail it, with a reason."""
+    from taglm_core.model import reuse as reuse_module
+
+    model, _ = build()
+    wrong = Rotation(find_rotation(model.backbone).frequencies * 1.5)
+    monkeypatch.setattr(reuse_module, "find_rotation", lambda backbone: wrong)
+    reuse = reuse_module.find_reuse(model, 10**6)
+    assert reuse.rotation is None
+    assert "reads differently at another place" in reuse.reason
+    assert reuse.is_exact
+
+
+def test_screening_shares_between_batches_and_drops_what_is_done():
+    """A grid needs each span once; blocks of earlier rows do not pile up."""
+    model, _ = build()
+    letters = [row for row in ("abc", "cab" * 20, "b") for _ in range(4)]
+    digits = ["1" * n for n in (2, 30, 41, 55)] * 3
+    rows = assemble_again(model, letters, digits)
+    reuse = find_reuse(model, 10**9)
+    store, plan = reuse.screen(model, rows, True, 8192)
+    assert plan.speedup > 1.1
+    store.prepare()
+    spans = len(np.unique(store.blocks.ids))
+    assert len(reuse.cache) == spans == 7
+    with torch.no_grad():
+        expected = whole(model, rows)
+        for batch in screening_batches(store, 64):
+            states, tails = store.states(batch)
+            torch.testing.assert_close(
+                pick(states, tails.read), expected[batch], rtol=1e-4, atol=1e-4
+            )
+    held = reuse.cache.num_bytes
+    other = assemble_again(model, [row[::-1] + "a" for row in letters], digits)
+    reuse.screen(model, other, True, 8192)[0].prepare()
+    assert reuse.cache.num_bytes < 1.2 * held
+
+
+def assemble_again(model, letters, digits):
+    """Assemble other rows of the first template on a model."""
+    names = {"Letters": "t/Letters", "Digits": "t/Digits"}
+    assembler = Assembler(
+        layout=model.layout,
+        wording=parse_template(TWO, "Value"),
+        text=TextEncoder(model.backbone.tokenizer),
+        encoders={"t/Letters": LettersEncoder(), "t/Digits": DigitsEncoder()},
+        domain_of=names,
+        tag_of=names,
+        function_tag="t/Value",
+        is_isolated=True,
+    )
+    return assembler.assemble({"letters": letters, "digits": digits})
+
+
+def test_rows_that_share_nothing_are_not_screened_on_blocks():
+    """The plan says no cache where it would not pay."""
+    model, _ = build()
+    rows = assemble_again(model, ["abc", "b" * 9], ["1", "0" * 17])
+    said = []
+    reuse = find_reuse(model, 10**9)
+    reuse.on_plan = said.append
+    assert reuse.screen(model, rows, True, 8192) is None
+    assert said[0].startswith("reuse: none, since what recurs in 2 rows would save only")
+
+
+def test_attention_is_given_back_to_the_backbone():
+    """After a run on blocks, and after one that fails, the backbone attends as before."""
+    model, rows = build()
+    before = model.backbone.model.config._attn_implementation
+    with torch.no_grad():
+        reused(model, rows)
+    assert model.backbone.model.config._attn_implementation == before

@@ -1,0 +1,147 @@
+"""Stage 3 with and without reuse: the same curves, the same resumption, the same predictions."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from taglm_core.data.readers import read_table
+from taglm_core.inference.predictor import load_predictor
+from taglm_core.store.artefact import load_artefact
+from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training import fit as fit_module
+from taglm_core.training.plan import make_plan
+from taglm_core.training.progress import Silent
+from taglm_core.training.run import execute, resolved
+from taglm_core.training.settings import run_config
+
+STAGES = {
+    "domain": {"max_steps": 2, "evals": 1, "tag_length": 3, "batch_rows": 8},
+    "task": {
+        "max_steps": 8,
+        "evals": 4,
+        "tag_length": 3,
+        "batch_rows": 8,
+        "ridge_rows": 50,
+        "head_init": "mean_embedding",
+    },
+}
+PAIR = {
+    "name": "Pair",
+    "template": "String <toy/Letters>{letters} with <toy/Digits>{digits}. Its value <Pair>",
+    "target": {"kind": "regression", "columns": ["y"]},
+}
+
+
+class Listening(Silent):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        """Keep a line."""
+        self.said.append(text)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Write a table of pairs in which letters and digits recur."""
+    rng = np.random.default_rng(0)
+    letters = ["".join(rng.choice(list("abc"), size=n)) for n in (3, 5, 8, 13, 21, 34)]
+    digits = ["".join(rng.choice(list("01"), size=n)) for n in (2, 9, 17, 40, 40)]
+    path = tmp_path / "pairs.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["letters", "digits", "y"])
+        for first in letters:
+            for second in digits:
+                writer.writerow([first, second, first.count("a") - second.count("1") / 2])
+    return path
+
+
+def go(pairs, backbone, registry, folder, store, cache):
+    """Run the pair task and return metrics and what was said."""
+    stages = {**STAGES, "task": {**STAGES["task"], "cache": cache}}
+    config = run_config(
+        "test",
+        {"task": PAIR, "backbone": str(backbone), "data": {"file": str(pairs)}, "stages": stages},
+    )
+    plan = make_plan(config, registry, store)
+    opened = RunFolder(folder)
+    opened.open(resolved(config, {}))
+    heard = Listening()
+    try:
+        return execute(plan, opened, store, heard), heard.said
+    finally:
+        opened.close()
+
+
+def curve(metrics):
+    """Return the validation curve of the task stage."""
+    return [record["rmse"] for record in metrics["tasks"]["Pair"]["stages"][-1]["history"]]
+
+
+def test_validation_curves_are_equal_with_the_cache_on_and_off(
+    pairs, toy_backbone, toy_registry, tmp_path
+):
+    """Reuse saves time and changes nothing else, whatever part of the blocks fits."""
+    found = {}
+    for cache in ("auto", "off", "20kb"):
+        store = TagStore(tmp_path / f"store-{cache}")
+        found[cache] = go(pairs, toy_backbone, toy_registry, tmp_path / cache, store, cache)
+    assert len(set(curve(found["off"][0]))) > 2
+    for cache in ("auto", "20kb"):
+        np.testing.assert_allclose(curve(found[cache][0]), curve(found["off"][0]), atol=2e-4)
+    stage = {c: m["tasks"]["Pair"]["stages"][-1] for c, (m, _) in found.items()}
+    assert stage["auto"]["prefix_rows_kept"] == stage["auto"]["rows"]
+    assert 0 < stage["20kb"]["prefix_bytes"] <= 20_000
+    assert stage["off"]["prefix_bytes"] == 0
+    plans = [line for line in found["auto"][1] if line.startswith("reuse: ")]
+    assert len(plans) == 1
+    assert "times less work" in plans[0]
+
+
+def test_a_killed_stage_three_ends_with_the_same_numbers(
+    pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
+):
+    """A cache is built again after a kill; the numbers are those of an unbroken run."""
+    monkeypatch.setattr(fit_module, "_CHECKPOINT_SECONDS", 0.0)
+    whole, _ = go(
+        pairs, toy_backbone, toy_registry, tmp_path / "a", TagStore(tmp_path / "s1"), "auto"
+    )
+    step, taken = fit_module._take_step, []
+
+    def killed(*args):
+        if len(taken) == 9:  # two steps of each domain tag, five of the task
+            raise KeyboardInterrupt
+        taken.append(1)
+        step(*args)
+
+    store = TagStore(tmp_path / "s2")
+    monkeypatch.setattr(fit_module, "_take_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        go(pairs, toy_backbone, toy_registry, tmp_path / "b", store, "auto")
+    monkeypatch.setattr(fit_module, "_take_step", step)
+    resumed, _ = go(pairs, toy_backbone, toy_registry, tmp_path / "b", store, "auto")
+    assert resumed["tasks"]["Pair"]["splits"] == whole["tasks"]["Pair"]["splits"]
+    assert curve(resumed) == curve(whole)
+
+
+def test_predictions_are_equal_with_the_cache_on_and_off(
+    pairs, toy_backbone, toy_registry, tmp_path
+):
+    """Screening a grid on kept spans writes what whole rows give."""
+    go(pairs, toy_backbone, toy_registry, tmp_path / "run", TagStore(), "auto")
+    artefact = load_artefact(tmp_path / "run" / "artefact")
+    values, said = {}, []
+    for cache in ("auto", "off"):
+        predictor = load_predictor(artefact, toy_registry, cache=cache)
+        if predictor.task_model.reuse is not None:
+            predictor.task_model.reuse.on_plan = said.append
+        values[cache] = predictor.predict(read_table(pairs)).columns["Pair"]
+    np.testing.assert_allclose(values["auto"], values["off"], rtol=1e-4, atol=1e-4)
+    assert len(set(values["off"])) > 10
+    assert len(said) == 1
+    assert "times less work" in said[0]
