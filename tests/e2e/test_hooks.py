@@ -55,7 +55,7 @@ def weights(tmp_path_factory):
 def listing(installed):
     """What `taglm plugins` says of the plugin."""
     found = json.loads(call("plugins", "--json", folders=[installed]))
-    assert found["failures"] == []
+    assert [f for f in found["failures"] if f["plugin"] == "mydna"] == []
     (own,) = [plugin for plugin in found["plugins"] if plugin["name"] == "mydna"]
     return own["registers"]
 
