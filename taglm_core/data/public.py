@@ -61,7 +61,8 @@ def load_public(public: PublicSet, size: int | None = None) -> dict[str, list[An
     found = local_copy(public)
     if found is not None:
         table = read_table(found)
-        held, source = table.columns, table.source
+        held: Mapping[str, Any] = table.columns
+        source = table.source
     else:
         held, source = _from_hub(public), str(public.hub)
     made = {}

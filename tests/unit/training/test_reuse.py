@@ -73,7 +73,7 @@ def go(pairs, backbone, registry, folder, store, cache):
     opened.open(resolved(config, {}))
     heard = Listening()
     try:
-        return execute(plan, opened, store, heard), heard.said
+        return execute([plan], opened, store, heard), heard.said
     finally:
         opened.close()
 
