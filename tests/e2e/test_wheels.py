@@ -51,3 +51,5 @@ def test_the_chem_plugin_installs_from_wheels_and_runs(tmp_path):
     (tmp_path / "mine.smi").write_text("CCO ethanol\n")
     call(taglm, "predict", "runs/QED", "-i", "mine.smi", "-o", "out.csv", cwd=tmp_path, env=clean)
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == "smiles,name,QED,error"
+    call(taglm, "new-plugin", "demo", cwd=tmp_path, env=clean)  # its templates are in the wheel
+    assert (tmp_path / "taglm-plugin-demo" / ".github" / "workflows" / "tests.yml").is_file()
