@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import torch
 
+from taglm_core.data.atomic import jsonable
 from taglm_core.model.tagged import TaggedModel, parameter_counts
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import RunFinished, StageStarted
@@ -18,6 +19,7 @@ from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, take_stored, untrained_model
 from taglm_core.training.config import RunConfig
+from taglm_core.training.datacheck import look_over
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.evaluation import evaluate_run
 from taglm_core.training.fit import FitSettings, Group, fit
@@ -46,6 +48,10 @@ def execute(plan: Plan, folder: RunFolder, store: TagStore, progress: Progress) 
     """
     began = time.monotonic()
     torch.manual_seed(plan.config.seed)
+    if plan.config.data.check:
+        reports = look_over(plan.task, plan.rows, plan.registry, plan.config.seed, progress.say)
+        if reports:
+            folder.write_json("data_check.json", jsonable(reports))
     model = untrained_model(plan)
     task_model = build_task_model(plan, model)
     # every row is assembled before anything is trained, so that a row too long is found at once
