@@ -41,7 +41,7 @@ class RowsLoaded:
     fields: Mapping[str, Sequence[str]]
     """Domain field -> canonical rows."""
     texts: Mapping[str, Sequence[str]]
-    """Field in the LM's own words -> rows."""
+    """Field in the LM's own words, or column that names a tag -> rows."""
     truth: Any
     """float `(rows, targets)`, int `(rows,)` or `(rows, labels)`, or texts."""
     features: Mapping[str, Callable[[Sequence[str]], "np.ndarray"]]

@@ -23,7 +23,7 @@ def rows_event(task: ResolvedTask, rows: Any, seed: int) -> RowsLoaded:
         numbers=rows.numbers,
         parts=rows.parts,
         fields={name: rows.fields[name] for name in task.span_fields},
-        texts={name: rows.fields[name] for name in task.wording.text_fields},
+        texts={name: rows.fields[name] for name in task.fields if name not in task.span_fields},
         truth=rows.targets,
         features=feature_functions(task),
         seed=seed,
