@@ -15,6 +15,7 @@ import attrs
 
 from taglm_core.data.columns import find_column
 from taglm_core.data.readers import read_table
+from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -59,15 +60,11 @@ def load_public(public: PublicSet, size: int | None = None) -> dict[str, list[An
             another one, or when a column is missing.
     """
     found = local_copy(public)
-    if found is not None:
-        table = read_table(found)
-        held: Mapping[str, Any] = table.columns
-        source = table.source
-    else:
-        held, source = _from_hub(public), str(public.hub)
+    table = read_table(found) if found is not None else _from_hub(public)
+    held = table.columns
     made = {}
     for name, (first, *others) in public.columns.items():
-        column = find_column(held, first, others, {}, source)
+        column = find_column(held, first, others, {}, table.source)
         made[name] = list(held[column][:size])
     return made
 
@@ -97,7 +94,7 @@ def local_copy(public: PublicSet) -> Path | None:
     return None
 
 
-def _from_hub(public: PublicSet) -> Mapping[str, Any]:
+def _from_hub(public: PublicSet) -> Table:
     if public.hub is None:
         raise DataError(f"{public.name}: no local copy. {_advice(public)}")
     try:
@@ -112,7 +109,7 @@ def _from_hub(public: PublicSet) -> Mapping[str, Any]:
         ) from error
     columns = {name: list(loaded[name]) for name in loaded.column_names}
     logger.info("%s: %d rows from the Hub (%s)", public.name, len(loaded), public.hub)
-    return columns
+    return Table(columns=columns, rows=list(range(1, len(loaded) + 1)), source=public.hub)
 
 
 def _advice(public: PublicSet) -> str:

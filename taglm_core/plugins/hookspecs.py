@@ -1,5 +1,7 @@
 """The hooks that a plugin may implement. Each `register_` hook returns a list, or None."""
 
+from typing import Any
+
 import pluggy
 
 from taglm_core.specs import (
@@ -10,6 +12,7 @@ from taglm_core.specs import (
     Evaluated,
     Head,
     Metric,
+    RowsLoaded,
     RunFinished,
     Split,
     StageStarted,
@@ -64,6 +67,14 @@ def register_backbones() -> list[Backbone] | None:
 @hookspec
 def register_commands() -> list[Command] | None:
     """Return further commands of the `taglm` program."""
+
+
+@hookspec
+def on_rows_loaded(event: RowsLoaded) -> dict[str, Any] | None:
+    """Hear that a task's rows have been read and split, before anything is trained.
+
+    Return `{"summary": [line], "report": {...}}` to say what was found; None says nothing.
+    """
 
 
 @hookspec

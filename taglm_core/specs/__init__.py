@@ -2,7 +2,7 @@
 
 from taglm_core.specs.domain import Domain
 from taglm_core.specs.encoding import Checked, Encoded, Encoder, Mended
-from taglm_core.specs.events import Evaluated, RunFinished, StageStarted
+from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
 from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Split
 from taglm_core.specs.target import Classification, Regression, Target, Text
 from taglm_core.specs.task import Task, Template
@@ -21,6 +21,7 @@ __all__ = [
     "Mended",
     "Metric",
     "Regression",
+    "RowsLoaded",
     "RunFinished",
     "Split",
     "StageStarted",

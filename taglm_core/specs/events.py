@@ -25,6 +25,34 @@ class StageStarted:
 
 
 @attrs.frozen(kw_only=True)
+class RowsLoaded:
+    """The rows of a task have been read, checked and split; nothing is trained yet."""
+
+    task: str
+    """Name of the task."""
+    target: Target
+    """Its target; for classes with the class names filled in."""
+    source: str
+    """File or dataset."""
+    numbers: Sequence[int]
+    """Row number of each row in its file."""
+    parts: Sequence[str]
+    """train, valid or test for each row."""
+    fields: Mapping[str, Sequence[str]]
+    """Domain field -> canonical rows."""
+    texts: Mapping[str, Sequence[str]]
+    """Field in the LM's own words, or column that names a tag -> rows."""
+    truth: Any
+    """float `(rows, targets)`, int `(rows,)` or `(rows, labels)`, or texts."""
+    features: Mapping[str, Callable[[Sequence[str]], "np.ndarray"]]
+    """Domain field -> feature function, for the domains that have one."""
+    seed: int
+    """Seed of the run."""
+    symmetric: tuple[tuple[str, ...], ...] = ()
+    """Pairs of fields that change places without changing the answer."""
+
+
+@attrs.frozen(kw_only=True)
 class Part:
     """The rows of one part (train, valid or test) of an evaluated task."""
 

@@ -109,6 +109,9 @@ class DataConfig:
     """How rows come into parts."""
     domain: dict[str, str] = attrs.field(factory=dict)
     """Domain tag -> file of unlabelled rows for stage 1."""
+    check: bool = True
+    """True: plugins look the rows over before training (duplicates, outliers, units), see
+    `data_check.json` of the run."""
     on_error: str = attrs.field(default="raise", validator=one_of("raise", "keep"))
     """What a bad row does: raise ends the run, keep leaves it out and reports it."""
     mend: bool = False

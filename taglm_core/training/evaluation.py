@@ -12,8 +12,8 @@ from taglm_core.inference.scores import rounded, score, scorer
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression
 from taglm_core.specs.events import Part
-from taglm_core.specs.reference import resolve
 from taglm_core.store.runfolder import RunFolder
+from taglm_core.training.datacheck import feature_functions
 from taglm_core.training.plan import Plan
 
 _MOST_TRAIN_SCORED = 2000
@@ -93,11 +93,6 @@ def _add_references(
     plan: Plan, folder: RunFolder, splits: dict[str, Any], parts: Mapping[str, Part]
 ) -> None:
     task = plan.task
-    features = {}
-    for field in task.span_fields:
-        domain = task.domain_of_field(field)
-        if domain is not None and domain.spec.features is not None:
-            features[field] = resolve(domain.spec.features, f"domain {domain.name}, features")
     target = task.spec.target
     if isinstance(target, Classification):
         target = attrs.evolve(target, classes=plan.rows.classes)
@@ -105,7 +100,7 @@ def _add_references(
         task=task.name,
         target=target,
         parts=parts,
-        features=features,
+        features=feature_functions(task),
         score=scorer(task),
         seed=plan.config.seed,
         folder=folder.path,

@@ -9,12 +9,14 @@ import attrs
 import torch
 
 from taglm_core import __version__
+from taglm_core.data.atomic import jsonable
 from taglm_core.specs import RunFinished
 from taglm_core.store.artefact import save_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, domain_plans, untrained_model
 from taglm_core.training.config import RunConfig
+from taglm_core.training.datacheck import look_over
 from taglm_core.training.evaluation import evaluate_task
 from taglm_core.training.lineage import task_artefact
 from taglm_core.training.parts import assemble_parts
@@ -35,6 +37,11 @@ def execute(
     began = time.monotonic()
     plan = plans[0]
     torch.manual_seed(plan.config.seed)
+    for each in plans:
+        if each.config.data.check:
+            reports = look_over(each.task, each.rows, each.registry, each.config.seed, progress.say)
+            if reports:
+                _folder(plans, each, folder).write_json("data_check.json", jsonable(reports))
     model = untrained_model(plans)
     # every row is assembled before anything is trained, so that a row too long is found at once
     members: dict[str, Member] = {}

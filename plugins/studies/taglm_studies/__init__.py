@@ -3,6 +3,8 @@
 Importing this module only declares things; numpy and scikit-learn are imported on use.
 """
 
+from typing import Any
+
 import taglm_core as taglm
 
 __version__ = "0.1.0"
@@ -20,6 +22,14 @@ def register_commands() -> list[taglm.Command]:
             app="taglm_studies.check:app",
         )
     ]
+
+
+@taglm.hookimpl
+def on_rows_loaded(event: taglm.RowsLoaded) -> dict[str, Any] | None:
+    """Look for leaks between parts, contradictions, outliers and odd units before training."""
+    from taglm_studies.rows import look_over
+
+    return look_over(event)
 
 
 @taglm.hookimpl

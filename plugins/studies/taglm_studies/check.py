@@ -17,6 +17,8 @@ from taglm_core.specs import Classification, Domain, Regression
 from taglm_core.specs.reference import resolve
 from taglm_studies import findings
 from taglm_studies.fields import Field, known_fields, task_fields
+from taglm_studies.similarity import near_values
+from taglm_studies.units import odd_units
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -68,7 +70,7 @@ def check_file(
         "fields": {},
         "targets": {},
     }
-    exact, canonical, is_empty = _check_fields(table, fields, report)
+    exact, canonical, is_empty, valid = _check_fields(table, fields, report)
     report["empty_rows"] = findings.marked(
         ["no field is filled" if empty else None for empty in is_empty], table.rows
     )
@@ -86,6 +88,11 @@ def check_file(
             "rows": {part: values.count(part) for part in dict.fromkeys(values)},
             "exact": findings.between_parts(equal_exact, values, table.rows),
             "canonical": findings.between_parts(equal, values, table.rows),
+            "near": {
+                field.name: near_values(field.domain, valid[field.name], values)
+                for field in fields
+                if field.domain is not None and field.domain.spec.features is not None
+            },
         }
     for name, column in _target_columns(table, resolved, mapping, targets, notes).items():
         report["targets"][name] = _check_target(table, column, resolved, equal)
@@ -95,8 +102,12 @@ def check_file(
 
 def _check_fields(
     table: Table, fields: Sequence[Field], report: dict[str, Any]
-) -> tuple[list[Any], list[Any], list[bool]]:
-    """Check every field; return exact keys, canonical keys (None: not valid), and empty rows."""
+) -> tuple[list[Any], list[Any], list[bool], dict[str, list[Any]]]:
+    """Check every field.
+
+    Returns:
+        Exact keys, canonical keys (None: not valid), empty rows, and field -> canonical values.
+    """
     exact, canonical = [], []
     for field in fields:
         raw = [
@@ -121,7 +132,9 @@ def _check_fields(
             "invalid": findings.marked(errors, table.rows),
         }
         canonical.append(values)
-    return _keys(exact), _keys(canonical), [not any(row) for row in zip(*exact, strict=True)]
+    is_empty = [not any(row) for row in zip(*exact, strict=True)]
+    valid = {field.name: rows for field, rows in zip(fields, canonical, strict=True)}
+    return _keys(exact), _keys(canonical), is_empty, valid
 
 
 def _canonical(
@@ -171,6 +184,7 @@ def _target_columns(
     notes: list[str],
 ) -> dict[str, str]:
     """Return target -> column, of the task and of those asked for."""
+    aliases = task.spec.aliases if task is not None else {}
     found = {name: find_column(table.columns, name, (), mapping, table.source) for name in targets}
     if task is None:
         if not targets:
@@ -184,7 +198,8 @@ def _target_columns(
         wanted = {output.field: output.field} if output is not None else {}
     for name, column in wanted.items():
         try:
-            found[name] = find_column(table.columns, column, (), mapping, table.source)
+            others = aliases.get(column, ())
+            found[name] = find_column(table.columns, column, others, mapping, table.source)
         except DataError as error:
             is_computed = getattr(target, "compute", None) is not None
             if column in mapping:
@@ -203,7 +218,11 @@ def _check_target(
     if kind == "regression":
         numbers, errors = parse_numbers(cells, *place, on_error="keep")
         values: Sequence[Any] = numbers.tolist()
-        more = {"outliers": findings.outliers(numbers, table.rows)}
+        unit = getattr(task.spec.target, "unit", "") if task is not None else ""
+        more = {
+            "outliers": findings.outliers(numbers, table.rows),
+            "units": odd_units(numbers, f"{column} {unit}", table.rows),
+        }
     else:
         names, errors = parse_classes(cells, *place, on_error="keep")
         values = names
@@ -257,3 +276,32 @@ def check(
         print_json(jsonable(found))
     else:
         typer.echo("\n".join(report_lines(found)))
+
+
+@app.command()
+def split(
+    file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi or parquet file.")],
+    task: Annotated[str, typer.Option(help="Task that the file is for, or a run file (YAML).")],
+    out: Annotated[Path, typer.Option(help="Table to write: row and part.")],
+    name: Annotated[
+        str | None, typer.Option("--split", help="Registered split.", show_default="the task's own")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="Column of a field, or one that the split needs."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+) -> None:
+    """Write which part each row is in, for runs with `--set data.split.file=FILE`.
+
+    Rows that cannot be used, and rows that the split leaves out, have an empty part.
+    """
+    from taglm_core.cli.screen import errors, pairs
+    from taglm_core.plugins import load_registry
+    from taglm_studies.parts import split_file
+
+    counts = split_file(
+        file, out, load_registry(), task, name, pairs(column or [], "--column"), seed
+    )
+    shown = ", ".join(f"{part or 'left out'} {count:,}" for part, count in counts.items())
+    errors.print(f"{out}: {shown}", markup=False)

@@ -28,20 +28,22 @@ def task_fields(table: Table, task: ResolvedTask, mapping: Mapping[str, str]) ->
         DataError: naming the field that has no column.
     """
     found = []
-    wording = task.wording
-    names = dict.fromkeys([*task.span_fields, *wording.text_fields, *wording.tag_columns])
-    for name in names:
+    for name in task.fields:
         domain = task.domain_of_field(name)
-        found.append(_field(table, name, domain, mapping))
+        found.append(_field(table, name, domain, mapping, task.spec.aliases.get(name, ())))
     return found
 
 
 def _field(
-    table: Table, name: str, domain: Registered[Domain] | None, mapping: Mapping[str, str]
+    table: Table,
+    name: str,
+    domain: Registered[Domain] | None,
+    mapping: Mapping[str, str],
+    others: Sequence[str] = (),
 ) -> Field:
     spec = domain.spec if domain is not None and domain.spec.field == name else None
     wanted = spec.columns if spec is not None and spec.columns else (name,)
-    aliases = spec.aliases if spec is not None and not spec.columns else ()
+    aliases = (*others, *(spec.aliases if spec is not None and not spec.columns else ()))
     columns = [find_column(table.columns, one, aliases, mapping, table.source) for one in wanted]
     return Field(name, tuple(columns), domain)
 

@@ -41,6 +41,11 @@ def _part_lines(report: Report) -> Iterator[str]:
             for one in report[kind]["examples"]
         ]
         yield from _found(sum(groups.values()), what, examples)
+    for name, near in report.get("near", {}).items():
+        what = f"of {near['compared']:,} new test values of {name} are nearly as one in train"
+        what += f" (similarity {near['threshold']} and more)"
+        examples = [f"{e['test']} and {e['train']}: {e['similarity']}" for e in near["examples"]]
+        yield from _found(near["count"], what, examples)
 
 
 def _target_lines(target: Report) -> Iterator[str]:
@@ -67,6 +72,9 @@ def _target_lines(target: Report) -> Iterator[str]:
             for one in found["examples"]
         ]
         yield from _found(found["count"], "outliers", examples)
+    for odd in target.get("units", ()):
+        examples = [f"row {one['row']} {_number(one['value'])}" for one in odd["examples"]]
+        yield from _found(odd["count"], f"odd units: {odd['what']}", examples)
 
 
 def _found(count: int, what: str, examples: Iterable[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
 from taglm_studies.features import BLOCK_ROWS, Features, Fold
 from taglm_studies.outcome import Outcome
@@ -30,7 +31,10 @@ def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Outco
     targets = truth["train"][fold.fit]
     target_mean, spread = targets.mean(axis=0), targets.std(axis=0)  # (targets,) twice
     spread = np.where(spread > 0, spread, 1.0)
-    mean, products, crossed = _sums(features, fold.fit, (targets - target_mean) / spread)
+    # pairs have few distinct rows, whose sums need not be taken over every pair
+    num_distinct = sum(len(matrix) for matrix in features.matrices)
+    sums = _sums_of_distinct if 2 * num_distinct <= len(fold.fit) else _sums
+    mean, products, crossed = sums(features, fold.fit, (targets - target_mean) / spread)
     weights = np.stack(list(_solutions(products, crossed)))  # (candidates, features, targets)
     wanted = (truth[fold.part][fold.rows] - target_mean) / spread
     errors = np.zeros(len(weights))
@@ -68,6 +72,29 @@ def _sums(
         products += block.T @ block
         crossed += block.T @ targets[chosen].astype(np.float32)
     return mean, products, crossed
+
+
+def _sums_of_distinct(
+    features: Features, rows: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `_sums` returns, from how often the distinct rows of the fields meet."""
+    index = features.index["train"][rows]
+    every = np.arange(len(rows))
+    meets, means, centred = [], [], []
+    for field, matrix in enumerate(features.matrices):
+        shape = (len(matrix), len(rows))
+        where = (index[:, field], every)
+        meets.append(scipy.sparse.csr_array((np.ones(len(rows)), where), shape=shape))
+        exact = matrix.astype(np.float64)
+        means.append(np.bincount(index[:, field], minlength=len(matrix)) @ exact / len(rows))
+        centred.append(exact - means[-1])
+    blocks = [
+        [one.T @ ((meet @ other.T) @ last) for other, last in zip(meets, centred, strict=True)]
+        for meet, one in zip(meets, centred, strict=True)
+    ]
+    crossed = [one.T @ (meet @ targets) for meet, one in zip(meets, centred, strict=True)]
+    mean = np.concatenate(means).astype(np.float32)
+    return mean, np.block(blocks), np.concatenate(crossed)
 
 
 def _solutions(products: np.ndarray, crossed: np.ndarray) -> Iterator[np.ndarray]:

@@ -166,3 +166,17 @@ def test_the_mean_of_orders():
     stacked = np.array([[1.0], [2.0], [3.0], [6.0]])
     np.testing.assert_array_equal(mean_of_orders(stacked, 2), [[2.0], [4.0]])
     assert mean_of_orders(stacked, 4) is stacked
+
+
+def test_sums_over_distinct_rows_are_the_sums_over_all_rows():
+    """Pairs take the short way to the same normal equations."""
+    from taglm_studies import ridge
+
+    event = make()
+    features = compute_features(event)
+    rows, targets = np.arange(5, 400), event.parts["train"].truth[5:]
+    assert 2 * sum(len(matrix) for matrix in features.matrices) <= len(rows)
+    long = ridge._sums(features, rows, targets)
+    short = ridge._sums_of_distinct(features, rows, targets)
+    for one, other in zip(long, short, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)

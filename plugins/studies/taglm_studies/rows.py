@@ -1,0 +1,103 @@
+"""What can be wrong with the rows of a run: leaks, contradictions, outliers, odd units."""
+
+from typing import Any
+
+import numpy as np
+
+from taglm_core import Classification, Regression, RowsLoaded
+from taglm_studies import findings
+from taglm_studies.similarity import near_rows
+from taglm_studies.units import odd_units
+
+
+def look_over(event: RowsLoaded) -> dict[str, Any]:
+    """Look through the rows of a run.
+
+    Returns:
+        `summary`, at least one line, and `report`, plain data with the first rows as examples.
+    """
+    keys = _keys(event)
+    equal = findings.equal_rows(keys)
+    report: dict[str, Any] = {
+        "between_parts": findings.between_parts(equal, event.parts, event.numbers),
+        "fields": {name: _field(event, name) for name in event.fields},
+        "targets": {},
+    }
+    for name, values in _targets(event).items():
+        numbers = isinstance(event.target, Regression)
+        held: dict[str, Any] = {"conflicts": findings.conflicts(equal, values, event.numbers)}
+        if numbers:
+            found = np.asarray(values, dtype=np.float64)
+            held["outliers"] = findings.outliers(found, event.numbers)
+            unit = event.target.unit if isinstance(event.target, Regression) else ""
+            held["units"] = odd_units(found, f"{name} {unit}", event.numbers)
+        report["targets"][name] = held
+    return {"summary": [_summary(event, report)], "report": report}
+
+
+def _keys(event: RowsLoaded) -> list[Any]:
+    """Return what makes an input the same: all fields, in either order of a symmetric task."""
+    columns = {**event.fields, **event.texts}
+    pairs = [pair for pair in event.symmetric if pair[0] in columns]
+    moved = {field for pair in pairs for field in pair}
+    fixed = [values for name, values in columns.items() if name not in moved]
+    keys = []
+    for row in range(len(event.numbers)):
+        sides = tuple(sorted(tuple(columns[pair[side]][row] for pair in pairs) for side in (0, 1)))
+        keys.append((sides if pairs else (), *(values[row] for values in fixed)))
+    return keys
+
+
+def _targets(event: RowsLoaded) -> dict[str, list[Any]]:
+    """Return target -> its values, classes by their names."""
+    target, truth = event.target, event.truth
+    if isinstance(target, Regression):
+        return {n: [float(v) for v in truth[:, k]] for k, n in enumerate(target.names)}
+    if isinstance(target, Classification):
+        if target.multi_label:
+            return {n: [int(v) for v in truth[:, k]] for k, n in enumerate(target.names)}
+        names = target.classes or ()
+        return {target.names[0]: [names[k] if k < len(names) else int(k) for k in truth]}
+    return {"text": list(truth)}
+
+
+def _field(event: RowsLoaded, name: str) -> dict[str, Any]:
+    """Compare the distinct values of the test part with those of the train part."""
+    sides = {name, *(b if a == name else a for a, b in event.symmetric if name in (a, b))}
+    train, test = (
+        dict.fromkeys(
+            value
+            for side in sorted(sides)
+            for value, held in zip(event.fields[side], event.parts, strict=True)
+            if held == part
+        )
+        for part in ("train", "test")
+    )
+    new = [value for value in test if value not in train]
+    found: dict[str, Any] = {
+        "test_values": len(test),
+        "also_in_train": len(test) - len(new),
+        "new": len(new),
+    }
+    if new and train and name in event.features:
+        found["near"] = near_rows(event.features[name], new, list(train), event.seed)
+    return found
+
+
+def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
+    said = []
+    leaks = report["between_parts"]["groups"].get("test-train", 0)
+    said.append(f"{leaks:,} inputs in train and test")
+    for name, held in report["fields"].items():
+        text = f"{name}: {held['new']:,} of {held['test_values']:,} test values new"
+        near = held.get("near")
+        if near and near["count"]:
+            text += f", {near['count']} of {near['compared']} compared nearly as in train"
+        said.append(text)
+    for name, held in report["targets"].items():
+        if held["conflicts"]["groups"]:
+            said.append(f"{name}: {held['conflicts']['groups']:,} inputs with different values")
+        if held.get("outliers", {}).get("count"):
+            said.append(f"{name}: {held['outliers']['count']:,} outliers")
+        said += [f"{name}: {found['what']}" for found in held.get("units", ())]
+    return "; ".join(said)

@@ -1,0 +1,106 @@
+"""How like rows are by the features of their domain."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from taglm_core.plugins import Registered
+from taglm_core.specs import Domain
+from taglm_core.specs.reference import resolve
+from taglm_studies.features import sample_rows
+from taglm_studies.findings import SHOWN
+
+NEAR = 0.95
+"""Similarity of features from which two different rows are near duplicates."""
+MOST_TEST, MOST_TRAIN = 300, 3000
+"""Distinct values that are compared before a run."""
+MOST_CHECKED = 20_000
+"""Distinct train values with which `taglm data check` compares."""
+
+_TINY = np.finfo(np.float32).tiny
+
+
+def nearest_similarity(
+    features: Callable[[Sequence[str]], np.ndarray], rows: Sequence[str], others: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the most similar of other rows.
+
+    Similarity is Tanimoto, `ab / (aa + bb - ab)`, where no feature is negative, else the cosine.
+
+    Args:
+        features: Feature function of the domain.
+        rows: Rows, each of which is compared.
+        others: Rows that it is compared with.
+
+    Returns:
+        float32 `(rows,)` similarities and int64 `(rows,)` indices of the most similar.
+    """
+    both = np.asarray(features([*rows, *others]), dtype=np.float32)
+    both = np.where(np.isfinite(both), both, np.float32(0))
+    first, second = both[: len(rows)], both[len(rows) :]
+    crossed = first @ second.T  # (rows, others)
+    squares = [np.square(values).sum(axis=1) for values in (first, second)]
+    if both.size and both.min() >= 0:
+        below = squares[0][:, None] + squares[1] - crossed
+    else:
+        below = np.sqrt(squares[0])[:, None] * np.sqrt(squares[1])
+    found = crossed / np.maximum(below, _TINY)
+    best = found.argmax(axis=1)
+    return found[np.arange(len(rows)), best], best
+
+
+def near_rows(
+    features: Callable[[Sequence[str]], np.ndarray],
+    test: Sequence[str],
+    train: Sequence[str],
+    seed: int = 0,
+    most: tuple[int, int] = (MOST_TEST, MOST_TRAIN),
+) -> dict[str, Any]:
+    """Count test rows that are nearly as a train row.
+
+    Args:
+        features: Feature function of the domain.
+        test: Distinct rows that do not stand in train.
+        train: Distinct rows.
+        seed: Chooses among them when there are more than `most`.
+        most: Rows of each that are compared.
+
+    Returns:
+        How many were compared with how many, the count, and the nearest as examples.
+    """
+    few = [test[i] for i in sample_rows(len(test), most[0], seed)]
+    held = [train[i] for i in sample_rows(len(train), most[1], seed)]
+    values, places = nearest_similarity(features, few, held)
+    order = [i for i in np.argsort(-values, kind="stable")[:SHOWN] if values[i] >= NEAR]
+    return {
+        "compared": len(few),
+        "with": len(held),
+        "threshold": NEAR,
+        "count": int((values >= NEAR).sum()),
+        "examples": [
+            {"test": few[i], "train": held[places[i]], "similarity": round(float(values[i]), 3)}
+            for i in order
+        ],
+    }
+
+
+def near_values(
+    domain: Registered[Domain], values: Sequence[Any], parts: Sequence[str]
+) -> dict[str, Any]:
+    """Compare the test values of a column with its train values, those in both left out.
+
+    Args:
+        domain: Gives the features.
+        values: Canonical value of each row, None where it is not valid.
+        parts: Part of each row.
+    """
+    train, test = (
+        dict.fromkeys(v for v, p in zip(values, parts, strict=True) if p == part and v is not None)
+        for part in ("train", "test")
+    )
+    new = [value for value in test if value not in train]
+    if not new or not train:
+        return {"compared": 0, "with": len(train), "threshold": NEAR, "count": 0, "examples": []}
+    features = resolve(domain.spec.features or "", f"domain {domain.name}, features")
+    return near_rows(features, new, list(train), most=(2000, MOST_CHECKED))
