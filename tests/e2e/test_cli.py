@@ -65,7 +65,7 @@ def test_predictions_in_every_format(ending, finished, taglm, tmp_path):
 
 
 def test_the_cache_changes_no_prediction(finished, taglm, tmp_path, molecules_csv):
-    """A file whose rows recur is predicted the same with and without reuse, and the plan is said."""
+    """Rows that recur are predicted the same with and without reuse, and the plan is said."""
     rows = molecules_csv.read_text().splitlines()
     doubled = tmp_path / "doubled.csv"
     doubled.write_text("\n".join([rows[0], *rows[1:], *rows[1:]]) + "\n")

@@ -173,7 +173,9 @@ def test_half_precision_stays_close():
         exact = whole(model, rows)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rounded = whole(model, rows).float()
-            found = reused(model, rows)[0].float()
+            read, store = reused(model, rows)
+            found = read.float()
+    assert store.num_bytes == int(store.blocks.sizes.sum()) * 2 * 2 * 2 * 8 * 2
     assert (found - exact).abs().mean() < 2 * (rounded - exact).abs().mean()
 
 
