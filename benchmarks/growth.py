@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--size", choices=("full", "toy"), default="full")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    scale = Scale(batch=16, rounds=2, rival_rounds=1, clock=Clock(args.clock))
+    scale = Scale(batch=8, rounds=2, rival_rounds=1, clock=Clock(args.clock))
     toy = args.size == "toy"
     if toy:
         scale = attrs.evolve(scale, batch=2)
@@ -46,8 +46,8 @@ def main() -> None:
     sweeps = {
         "length": lengths(scale, [20, 40] if toy else [100, 200, 400, 800, 1600]),
         "tags": tag_lengths(scale, [1, 2] if toy else [1, 5, 10, 20, 50]),
-        "backbone": widths(scale, [32, 64] if toy else [128, 256, 512, 768]),
-        "pairs": pairs(scale, [8, 16] if toy else [1000, 2000, 4000, 8000]),
+        "backbone": widths(scale, [32, 64] if toy else [128, 256, 512]),
+        "pairs": pairs(scale, [8, 16] if toy else [500, 1000, 2000, 4000]),
     }
     (args.out / "growth.json").write_text(json.dumps(sweeps, indent=1) + "\n")
     for name, sweep in sweeps.items():
@@ -69,8 +69,7 @@ def tag_lengths(scale: Scale, counts: list[int]) -> dict[str, Any]:
 
 def widths(scale: Scale, hidden: list[int]) -> dict[str, Any]:
     """Return the cost of a step by the width of a random backbone of six layers."""
-    small = attrs.evolve(scale, batch=min(scale.batch, 8))
-    curves = [_versus(small, random_backbone(width), 400) for width in hidden]
+    curves = [_versus(scale, random_backbone(width), 400) for width in hidden]
     return _sweep("hidden size (6 layers)", hidden, curves)
 
 
@@ -126,7 +125,7 @@ def _versus(
 
 
 def pairs(scale: Scale, counts: list[int]) -> dict[str, Any]:
-    """Return time and memory of screening by the number of pairs, in pieces of 1000 rows."""
+    """Return time and memory of screening by the number of pairs, in pieces of 500 rows."""
     backbone = setting.backbone()
     task_model = setting.task_model(backbone, setting.AFFINITY)
     rng = np.random.default_rng(0)
@@ -137,8 +136,8 @@ def pairs(scale: Scale, counts: list[int]) -> dict[str, Any]:
         task_model.reuse = find_reuse(task_model.model, 10**9)
 
         def screen(count: int = count) -> None:
-            for start in range(0, count, 1000):
-                drugs = molecules[start : min(count, start + 1000)]
+            for start in range(0, count, 500):
+                drugs = molecules[start : min(count, start + 500)]
                 rows = task_model.assemble({"smiles": drugs, "target": [target] * len(drugs)})
                 task_model.states(rows, scale.tokens)
 

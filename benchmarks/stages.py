@@ -197,6 +197,7 @@ def stage2_qed(scale: Scale, num_rows: int = 20_000) -> dict[str, Any]:
         "ratio": record["step_ratio"],
         "bound": record["step_bound"],
         "lora": round(record["step_ms"]["lora"] / 1000 * steps, 2),
+        "ratio_lora": round(record["step_ms"]["lora"] / record["step_ms"]["ours"], 2),
         "unit": "s an epoch after the first",
         "rows": num_rows,
         "cache_seconds": round(record["cache_seconds"] * num_rows / record["rows"], 2),

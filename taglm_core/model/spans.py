@@ -168,6 +168,9 @@ class SpanStore:
             )
             self.model.tail_states(batch, columns)
             layered = torch.stack(columns.captured).transpose(0, 2).transpose(1, 2)
+        if torch.is_autocast_enabled(device.type):
+            # attention would round them so at each use
+            layered = layered.to(torch.get_autocast_dtype(device.type))
         return {
             number: layered[place, :, :, :, : int(end - begin)].contiguous()
             for place, (number, begin, end) in enumerate(zip(numbers, begins, ends, strict=True))

@@ -98,6 +98,31 @@ def test_predictions_in_every_format(ending, finished, taglm, tmp_path):
     assert [row["name"] for row in rows] == ["ethanol", "bad", "benzene"]
 
 
+def test_the_cache_changes_no_prediction(finished, taglm, tmp_path, molecules_csv):
+    """Rows that recur are predicted the same with and without reuse, and the plan is said."""
+    rows = molecules_csv.read_text().splitlines()
+    doubled = tmp_path / "doubled.csv"
+    doubled.write_text("\n".join([rows[0], *rows[1:], *rows[1:]]) + "\n")
+    found = {}
+    for cache in ("auto", "off", "10kB"):
+        out = tmp_path / f"{cache}.csv"
+        done = taglm("predict", finished, "-i", doubled, "-o", out, "--cache", cache)
+        assert done.code == 0, done.err
+        assert ("times less work" in done.err) is (cache == "auto")
+        found[cache] = [float(row["Sol"]) for row in csv.DictReader(out.open())]
+    assert found["auto"] == pytest.approx(found["off"], abs=1e-4)
+    assert found["10kB"] == pytest.approx(found["off"], abs=1e-4)
+
+
+@pytest.mark.parametrize("command", ["run", "predict"])
+def test_a_cache_that_is_no_size_is_one_message(command, finished, taglm, run_file, molecules_csv):
+    """The message says what can be written."""
+    given = (run_file,) if command == "run" else (finished, "-i", molecules_csv, "-o", "x.csv")
+    done = taglm(command, *given, "--cache", "lots")
+    assert done.code == 1
+    assert "write auto, off, or a size such as 500MB or 2GB" in done.err
+
+
 def test_an_output_that_cannot_hold_predictions_is_refused_at_once(finished, taglm, tmp_path):
     """A .smi file has no columns for predictions; an unknown ending no format."""
     source = tmp_path / "in.smi"

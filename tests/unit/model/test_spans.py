@@ -173,7 +173,9 @@ def test_half_precision_stays_close():
         exact = whole(model, rows)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rounded = whole(model, rows).float()
-            found = reused(model, rows)[0].float()
+            read, store = reused(model, rows)
+            found = read.float()
+    assert store.num_bytes == int(store.blocks.sizes.sum()) * 2 * 2 * 2 * 8 * 2
     assert (found - exact).abs().mean() < 2 * (rounded - exact).abs().mean()
 
 
@@ -278,3 +280,28 @@ def test_attention_is_given_back_to_the_backbone():
     with torch.no_grad():
         reused(model, rows)
     assert model.backbone.model.config._attn_implementation == before
+
+
+def test_outputs_of_different_length_run_on_kept_prefixes():
+    """In causal mode the prefix is one block, and the output's tokens see what they saw before."""
+    model, _ = build()
+    assembler = Assembler(
+        layout=model.layout,
+        wording=parse_template("Say <Letters>{letters} as <Value>{answer}", "Value", True),
+        text=TextEncoder(model.backbone.tokenizer),
+        encoders={"t/Letters": LettersEncoder()},
+        domain_of={"Letters": "t/Letters"},
+        tag_of={"Letters": "t/Letters"},
+        function_tag="t/Value",
+        end_id=257,
+    )
+    fields = {"letters": ["abba", "c", "abba"], "answer": ["yes", "a long answer", ""]}
+    rows = assembler.assemble(fields, with_output=True)
+    store = find_reuse(model, 10**9).store(model, rows, False, 8192)
+    with torch.no_grad():
+        full = model.hidden_states(collate(rows, range(3), False))
+        states, _ = store.states(np.arange(3))
+    for row in range(3):
+        begin, end = int(rows.suffix[row]), len(rows.ids[row])
+        found = states[row, : end - begin]
+        torch.testing.assert_close(found, full[row, begin:end], rtol=1e-4, atol=1e-4)
