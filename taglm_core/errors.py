@@ -20,6 +20,10 @@ class DataError(TaglmError, ValueError):
     """A file, a column or a row cannot be used."""
 
 
+class UnavailableError(DataError):
+    """Rows that exist elsewhere and cannot be fetched here, such as without a network."""
+
+
 class RowError(DataError):
     """One or more rows are wrong; the message names file, row and reason of each."""
 

@@ -16,7 +16,7 @@ import attrs
 from taglm_core.data.columns import find_column
 from taglm_core.data.readers import read_table
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -96,14 +96,14 @@ def local_copy(public: PublicSet) -> Path | None:
 
 def _from_hub(public: PublicSet) -> Table:
     if public.hub is None:
-        raise DataError(f"{public.name}: no local copy. {_advice(public)}")
+        raise UnavailableError(f"{public.name}: no local copy. {_advice(public)}")
     try:
         import datasets
 
         loaded = datasets.load_dataset(public.hub, split=public.split)
     except Exception as error:  # offline, unknown id, a broken download: each ends here
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise DataError(
+        raise UnavailableError(
             f"{public.name}: cannot be fetched from the Hub ({public.hub}): "
             f"{type(error).__name__}: {reason} {_advice(public)}"
         ) from error

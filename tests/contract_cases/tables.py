@@ -205,7 +205,6 @@ CASES = [
         split_column="part",
     ),
     split_case("rule_given", "gives neither groups nor assign"),
-    split_case("rule_given", "gives groups and assign", groups=one_key, assign=odd_parts),
     split_case("covers", "answers for .* rows; give one each", groups=few_keys),
     split_case("covers", "for a row; give a text key", groups=number_keys),
     split_case("covers", "gives 'holdout' for a row; give train, valid or test", assign=odd_parts),

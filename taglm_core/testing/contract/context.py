@@ -9,7 +9,7 @@ import numpy as np
 from taglm_core.data.rows import canonical_fields, corpus_rows, load_dataset, read_fields
 from taglm_core.data.table import Table
 from taglm_core.encoders import load_encoder
-from taglm_core.errors import TaglmError
+from taglm_core.errors import TaglmError, UnavailableError
 from taglm_core.plugins import PluginFailure, PluginSource, Registered, Registry
 from taglm_core.plugins.discovery import LoadedPlugin
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
@@ -53,10 +53,9 @@ class Context:
             try:
                 table = load_dataset(dataset, 0, SAMPLE_ROWS)
             except TaglmError as error:
-                if not dataset.spec.generated and isinstance(error.__cause__, OSError):
-                    raise NotApplicable(
-                        f"the rows cannot be fetched here: {error.__cause__}"
-                    ) from error
+                cause = error if isinstance(error, UnavailableError) else error.__cause__
+                if not dataset.spec.generated and isinstance(cause, UnavailableError | OSError):
+                    raise NotApplicable(f"the rows cannot be fetched here: {cause}") from error
                 raise
             return table.select(range(min(table.num_rows, SAMPLE_ROWS)))
 

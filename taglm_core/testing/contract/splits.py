@@ -12,11 +12,12 @@ from taglm_core.testing.contract.report import NotApplicable, Rule, demand
 
 
 def rule_given(subject: Subject) -> None:
-    """Exactly one of `groups` and `assign` is given."""
-    given = [name for name in ("groups", "assign") if getattr(subject.spec, name) is not None]
+    """`groups` or `assign` is given."""
+    spec = subject.spec
     demand(
-        len(given) == 1,
-        f"the split gives {' and '.join(given) or 'neither groups nor assign'}; give one of them.",
+        spec.groups is not None or spec.assign is not None,
+        "the split gives neither groups nor assign; give one of them, or both for a rule that "
+        "must see all rows at once.",
     )
 
 
@@ -31,9 +32,12 @@ def covers(subject: Subject) -> None:
     wrong = [
         value
         for value in made
-        if not isinstance(value, str) or (subject.spec.assign is not None and value not in PARTS)
+        if not isinstance(value, str)
+        or (subject.spec.assign is not None and value not in (*PARTS, ""))
     ]
-    wanted = "train, valid or test" if subject.spec.assign is not None else "a text key"
+    wanted = (
+        'train, valid, test, or "" for none' if subject.spec.assign is not None else "a text key"
+    )
     demand(
         not wrong,
         f"the split gives {wrong[0]!r} for a row; give {wanted}." if wrong else "",
@@ -66,10 +70,11 @@ def disjoint(subject: Subject) -> None:
 def row_alone(subject: Subject) -> None:
     """The key of a row does not depend on the rows beside it."""
     columns = _columns(subject)
-    keys = _apply(subject, columns, 0)
-    (name, rows), *_ = columns.items()
+    groups = resolve(subject.spec.groups or "", f"split {subject.item.name}")
+    rows = next(iter(columns.values()))
+    keys = list(groups(rows))
     for place in {0, len(rows) // 2, len(rows) - 1}:
-        (alone,) = _apply(subject, {name: [rows[place]]}, 0)
+        (alone,) = groups([rows[place]])
         demand(
             alone == keys[place],
             f"the key of {rows[place]!r} is {keys[place]!r} in a batch and {alone!r} alone. "
@@ -116,6 +121,8 @@ def _parts(subject: Subject, columns: dict[str, list[Any]]) -> list[str]:
 def _columns(subject: Subject) -> dict[str, list[Any]]:
     """Return rows to split: of a task that names the split, of its domain, or made up."""
     spec, context = subject.spec, subject.context
+    if spec.columns:
+        return _rows_with(subject, spec.columns)
     for task in subject.registry.tasks:
         is_candidate = task.spec.split is not None or task.source == subject.item.source
         if task.spec.dataset and is_candidate:
@@ -135,6 +142,17 @@ def _columns(subject: Subject) -> dict[str, list[Any]]:
     raise NotApplicable(
         "no task and no domain uses the split, so there is no row to try. Name it as `split` of "
         "the domain or task that it is for."
+    )
+
+
+def _rows_with(subject: Subject, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the columns of a dataset that has all of them, as the split demands them of files."""
+    for dataset in subject.registry.datasets:
+        if dataset.source == subject.item.source and set(names) <= set(dataset.spec.columns):
+            table = subject.context.table(dataset)
+            return {name: list(table.column(name)) for name in table.columns}
+    raise NotApplicable(
+        f"no dataset of the plugin has the columns {', '.join(names)} that the split asks for."
     )
 
 
