@@ -105,7 +105,7 @@ def _from_hub(public: PublicSet) -> Table:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise UnavailableError(
             f"{public.name}: cannot be fetched from the Hub ({public.hub}): "
-            f"{type(error).__name__}: {reason} {_advice(public)}"
+            f"{type(error).__name__}: {reason.rstrip('.')}. {_advice(public)}"
         ) from error
     columns = {name: list(loaded[name]) for name in loaded.column_names}
     logger.info("%s: %d rows from the Hub (%s)", public.name, len(loaded), public.hub)

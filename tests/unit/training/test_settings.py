@@ -97,4 +97,6 @@ def test_overrides_read_numbers_as_yaml_does_not():
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_shipped_run_files_are_read(file):
     """Every example is a run file without a mistake."""
-    assert run_config(file.name, read_run_file(file)).task.name.lower() == file.stem
+    config = run_config(file.name, read_run_file(file))
+    # one that names a registered task is called after its data
+    assert config.task.template is None or config.task.name.lower() == file.stem
