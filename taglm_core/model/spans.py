@@ -151,30 +151,43 @@ class SpanStore:
         blocks = self.blocks
         rows = self._row_of[list(numbers)]
         begins, ends = blocks.cuts[rows, column], blocks.cuts[rows, column + 1]
-        device = self.model.backbone.device
         if blocks.kinds[column] in (FIRST, SPAN):
-            pieces = piece_rows(self.rows, rows, begins, ends)
-            # a span is its own plain causal pass at offset 0
-            is_masked = self.is_isolated and blocks.kinds[column] == FIRST
-            batch = collate(pieces, range(len(rows)), is_masked, device)
-            held = self.model.prefix_cache(batch)  # (batch, seq, layers, 2, kv_heads, head_dim)
-            layered = held.permute(0, 2, 3, 4, 1, 5)
+            layered = self._run_alone(column, rows, begins, ends)
         else:
-            before = [self._column(c, rows) for c in range(column)]
-            columns = Columns([c for c in before if c], captures=True)
-            cut = piece_rows(self.rows, rows, np.zeros_like(begins), ends)
-            batch = collate(
-                attrs.evolve(cut, suffix=begins), range(len(rows)), True, device, only="suffix"
-            )
-            self.model.tail_states(batch, columns)
-            layered = torch.stack(columns.captured).transpose(0, 2).transpose(1, 2)
-        if torch.is_autocast_enabled(device.type):
+            layered = self._run_text(column, rows, begins, ends)
+        kind = self.model.backbone.device.type
+        if torch.is_autocast_enabled(kind):
             # attention would round them so at each use
-            layered = layered.to(torch.get_autocast_dtype(device.type))
+            layered = layered.to(torch.get_autocast_dtype(kind))
         return {
             number: layered[place, :, :, :, : int(end - begin)].contiguous()
             for place, (number, begin, end) in enumerate(zip(numbers, begins, ends, strict=True))
         }
+
+    def _run_alone(
+        self, column: int, rows: np.ndarray, begins: np.ndarray, ends: np.ndarray
+    ) -> Tensor:
+        """Run blocks that look at nothing else: `(blocks, layers, 2, kv_heads, seq, head_dim)`."""
+        pieces = piece_rows(self.rows, rows, begins, ends)
+        # a span is its own plain causal pass at offset 0
+        is_masked = self.is_isolated and self.blocks.kinds[column] == FIRST
+        batch = collate(pieces, range(len(rows)), is_masked, self.model.backbone.device)
+        held = self.model.prefix_cache(batch)  # (batch, seq, layers, 2, kv_heads, head_dim)
+        return held.permute(0, 2, 3, 4, 1, 5)
+
+    def _run_text(
+        self, column: int, rows: np.ndarray, begins: np.ndarray, ends: np.ndarray
+    ) -> Tensor:
+        """Run texts on the blocks before them; returns what `_run_alone` does."""
+        before = [self._column(c, rows) for c in range(column)]
+        columns = Columns([c for c in before if c], captures=True)
+        whole = piece_rows(self.rows, rows, np.zeros_like(begins), ends)
+        cut = attrs.evolve(whole, suffix=begins)
+        device = self.model.backbone.device
+        batch = collate(cut, range(len(rows)), self.is_isolated, device, only="suffix")
+        self.model.tail_states(batch, columns)
+        held = torch.stack(columns.captured)  # (layers, 2, batch, kv_heads, seq, head_dim)
+        return held.permute(2, 0, 1, 3, 4, 5)
 
     def _column(self, column: int, rows: np.ndarray) -> Column | None:
         """Return what some rows look at in one place of the template; None: nothing."""

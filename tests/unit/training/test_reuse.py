@@ -10,6 +10,7 @@ from taglm_core.inference.predictor import load_predictor
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
+from taglm_core.testing import tiny_backbone
 from taglm_core.training import fit as fit_module
 from taglm_core.training.plan import make_plan
 from taglm_core.training.progress import Silent
@@ -61,12 +62,18 @@ def pairs(tmp_path):
     return path
 
 
-def go(pairs, backbone, registry, folder, store, cache):
+def go(pairs, backbone, registry, folder, store, cache, attention="auto"):
     """Run the pair task and return metrics and what was said."""
     stages = {**STAGES, "task": {**STAGES["task"], "cache": cache}}
     config = run_config(
         "test",
-        {"task": PAIR, "backbone": str(backbone), "data": {"file": str(pairs)}, "stages": stages},
+        {
+            "task": PAIR,
+            "backbone": str(backbone),
+            "data": {"file": str(pairs)},
+            "stages": stages,
+            "attention": attention,
+        },
     )
     plan = make_plan(config, registry, store)
     opened = RunFolder(folder)
@@ -101,6 +108,38 @@ def test_validation_curves_are_equal_with_the_cache_on_and_off(
     plans = [line for line in found["auto"][1] if line.startswith("reuse: ")]
     assert len(plans) == 1
     assert "times less work" in plans[0]
+
+
+def test_rows_beyond_a_sliding_window_use_the_library_s_caches(pairs, toy_registry, tmp_path):
+    """Blocks know nothing of windows; what is kept instead changes no result either."""
+    folder = tmp_path / "windowed"
+    backbone = tiny_backbone("mistral", sliding_window=24)
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    found = {}
+    for cache in ("auto", "off"):
+        store = TagStore(tmp_path / f"store-{cache}")
+        out = tmp_path / cache
+        found[cache], said = go(pairs, folder, toy_registry, out, store, cache, "causal")
+        assert not any("times less work" in line for line in said)
+    assert found["auto"]["tasks"]["Pair"]["stages"][-1]["prefix_rows_kept"] > 0
+    np.testing.assert_allclose(curve(found["auto"]), curve(found["off"]), atol=2e-4)
+
+
+def test_absolute_positions_are_said_and_change_nothing(pairs, toy_registry, tmp_path):
+    """GPT-2 trains on whole kept prefixes, and one line says why."""
+    folder = tmp_path / "absolute"
+    backbone = tiny_backbone("gpt2")
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    found = {}
+    for cache in ("auto", "off"):
+        store = TagStore(tmp_path / f"store-{cache}")
+        found[cache], said = go(pairs, folder, toy_registry, tmp_path / cache, store, cache)
+        why = [line for line in said if line.startswith("spans are not shared between rows")]
+        assert len(why) == (cache == "auto")
+        assert all(line.endswith("its positions are not rotary") for line in why)
+    np.testing.assert_allclose(curve(found["auto"]), curve(found["off"]), atol=2e-4)
 
 
 def test_a_killed_stage_three_ends_with_the_same_numbers(
