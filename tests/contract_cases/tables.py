@@ -207,7 +207,7 @@ CASES = [
     split_case("rule_given", "gives neither groups nor assign"),
     split_case("covers", "answers for .* rows; give one each", groups=few_keys),
     split_case("covers", "for a row; give a text key", groups=number_keys),
-    split_case("covers", "gives 'holdout' for a row; give train, valid, test, or", assign=odd_parts),
+    split_case("covers", "gives 'holdout' for a row; give train", assign=odd_parts),
     split_case("deterministic", "split otherwise at the second call", groups=moody_keys),
     split_case("disjoint", "stands twice is put into two parts", groups=place_keys),
     split_case("row_alone", "in a batch and .* alone", groups=counting_keys),
