@@ -12,7 +12,17 @@ from pathlib import Path
 import attrs
 
 REFERENCE = Path(__file__).parent / "reference"
-COMMANDS = ["run", "predict", "evaluate", "plugins", "tags", "tags list", "tags show"]
+COMMANDS = [
+    "run",
+    "predict",
+    "evaluate",
+    "sample",
+    "identify",
+    "plugins",
+    "tags",
+    "tags list",
+    "tags show",
+]
 
 
 def settings_page() -> str:

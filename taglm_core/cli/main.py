@@ -29,7 +29,7 @@ def _options(
 
 def build_app() -> typer.Typer:
     """Return the program with the core's commands and those of plugins."""
-    from taglm_core.cli import evaluate, plugins, predict, run, tags
+    from taglm_core.cli import evaluate, identify, plugins, predict, run, sample, tags
 
     app = typer.Typer(
         name="taglm",
@@ -43,9 +43,13 @@ def build_app() -> typer.Typer:
     app.command("run")(run.run)
     app.command("predict")(predict.predict)
     app.command("evaluate")(evaluate.evaluate)
+    app.command("sample")(sample.sample)
+    app.command("identify")(identify.identify)
     app.command("plugins")(plugins.plugins)
     app.add_typer(tags.app, name="tags")
-    _add_plugin_commands(app, {"run", "predict", "evaluate", "plugins", "tags"})
+    _add_plugin_commands(
+        app, {"run", "predict", "evaluate", "sample", "identify", "plugins", "tags"}
+    )
     return app
 
 

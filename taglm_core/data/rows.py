@@ -1,5 +1,6 @@
 """The rows of a task: read, checked, made canonical, split; bad ones named with file and row."""
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from taglm_core.data.columns import find_column, parse_classes, parse_numbers
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts, parse_parts, parts_by_groups
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError, PluginError, RowError
+from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError, nearest
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Dataset, Regression, Split
@@ -54,15 +55,27 @@ class TaskRows:
         return np.flatnonzero(np.array(self.parts) == part)
 
 
-def load_dataset(dataset: Registered[Dataset], seed: int, size: int | None) -> Table:
+def load_dataset(
+    dataset: Registered[Dataset], seed: int, size: int | None, **options: Any
+) -> Table:
     """Make or fetch a registered dataset.
 
+    Args:
+        dataset: The dataset.
+        seed: Seed of the run.
+        size: Rows that a generated dataset makes; None: its own default.
+        **options: Further arguments of its `load`.
+
     Raises:
+        ConfigError: when it does not take one of the options.
         PluginError: when it fails or lacks a promised column.
     """
     load = resolve(dataset.spec.load, f"dataset {dataset.name}")
+    _check_options(dataset, load, options)
     try:
-        made = load(seed=seed, size=size)
+        made = load(seed=seed, size=size, **options)
+    except TaglmError:
+        raise  # says what to mend
     except Exception as error:  # charged to the plugin
         raise PluginError(
             f"{dataset.source}: dataset '{dataset.name}' failed: {type(error).__name__}: {error}"
@@ -75,21 +88,46 @@ def load_dataset(dataset: Registered[Dataset], seed: int, size: int | None) -> T
     return Table(columns=columns, rows=list(range(1, count + 1)), source=dataset.name)
 
 
+def _check_options(dataset: Registered[Dataset], load: Any, options: Mapping[str, Any]) -> None:
+    """Demand that a dataset takes the options; one with `**options` checks them itself."""
+    parameters = inspect.signature(load).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    known = [name for name in parameters if name not in ("seed", "size")]
+    for name in options:
+        if name not in known:
+            what = "reads no file" if name == "file" else f"has no option '{name}'"
+            raise ConfigError(
+                f"dataset {dataset.name} {what}.{nearest(name, known)} Its options: "
+                f"{', '.join(known) or 'none'}."
+            )
+
+
 def load_table(
     file: str | None, dataset: str | None, task: ResolvedTask, registry: Registry, **options: Any
 ) -> tuple[Table, Registered[Dataset] | None]:
     """Read a task's table from a file, else from a named dataset, else from the task's own.
 
+    A dataset that is named beside a file reads the file.
+
     Raises:
         DataError: when none of the three is given.
     """
-    if file is not None:
+    given = dict(options.get("options") or {})
+    if file is not None and dataset is None:
+        if given:
+            raise ConfigError(
+                f"data.options.{next(iter(given))} belongs to a dataset, but data.dataset is not "
+                "given. Name the dataset that is to read the file."
+            )
         return read_table(Path(file)), None
     name = dataset or task.spec.dataset
     if name is None:
         raise DataError(f"task {task.name} has no dataset of its own: give one with --data FILE.")
     found = registry.datasets.get(name, task.plugin, f"task {task.name}")
-    return load_dataset(found, options["seed"], options["size"]), found
+    if file is not None:
+        given["file"] = file
+    return load_dataset(found, options["seed"], options["size"], **given), found
 
 
 def read_fields(
@@ -266,7 +304,15 @@ def load_task_rows(
         RowError: naming bad rows, unless `data.on_error` is keep.
         DataError: for a missing file or column, or a split with an empty part.
     """
-    table, dataset = load_table(data.file, data.dataset, task, registry, seed=seed, size=data.size)
+    table, dataset = load_table(
+        data.file,
+        data.dataset,
+        task,
+        registry,
+        seed=seed,
+        size=data.size,
+        options=data.options,
+    )
     if not table.num_rows:
         raise DataError(f"{table.source}: no rows.")
     raw, columns = read_fields(table, task, data.columns)
@@ -278,7 +324,10 @@ def load_task_rows(
     _settle(table, errors, data.on_error)
     good = [i for i, error in enumerate(errors) if error is None]
     kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
-    parts, rule = _parts(table, good, kept, task, dataset, registry, data, seed)
+    split_by = dict(kept)
+    if need_targets and task.wording.output is not None:
+        split_by[task.wording.output.field] = [targets[i] for i in good]
+    parts, rule = _parts(table, good, split_by, task, dataset, registry, data, seed)
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
     classes: tuple[str, ...] = ()
     target = task.spec.target
@@ -362,8 +411,14 @@ def apply_split(
         DataError: when the task has not the field that the split groups by.
     """
     spec = split.spec
-    spans = {field: fields[field] for field in task.span_fields}
+    spans = {field: fields[field] for field in spec.columns or task.span_fields if field in fields}
     if spec.assign is not None:
+        missing = [field for field in spec.columns if field not in fields]
+        if missing:
+            raise DataError(
+                f"the split '{split.name}' needs the field '{missing[0]}', which task {task.name} "
+                f"has not (it has {', '.join(fields)}). Use --set data.split.name=random."
+            )
         assign = resolve(spec.assign, f"split {split.name}")
         parts = list(assign(spans or fields, seed))
     else:
@@ -442,6 +497,14 @@ def corpus_rows(
     split = registry.splits.get(spec.split, owner, f"domain {domain.name}").spec
     if split.groups is None:
         return good, table.source, 0
-    keys = resolve(split.groups, f"split {spec.split}")(good)
+    key_column = next((name for name in split.keys if name in table.columns), None)
+    if key_column is not None:
+        held = [_as_value(value) for value in table.columns[key_column]]
+        # a record without the deciding column is its own key
+        deciding = [key or row for key, row in zip(held, rows, strict=True)]
+        keyed = [key for key, error in zip(deciding, errors, strict=True) if error is None]
+    else:
+        keyed = good
+    keys = resolve(split.groups, f"split {spec.split}")(keyed)
     outside = [row for row, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"]
     return outside, table.source, len(good) - len(outside)

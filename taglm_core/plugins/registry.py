@@ -49,6 +49,9 @@ _PROVIDERS: dict[tuple[str, str], str] = {
     ("task", "LogP"): "taglm-plugin-chem",
     ("split", "scaffold"): "taglm-plugin-chem",
     ("backbone", "nano"): "taglm-backbone-nano",
+    ("task", "Translate"): "taglm-plugin-translation",
+    ("metric", "chrf"): "taglm-plugin-translation",
+    ("metric", "bleu"): "taglm-plugin-translation",
 }
 
 

@@ -12,7 +12,8 @@ class Dataset:
     name: str = attrs.field(validator=identifier)
     """Short name; templates and tasks name it `plugin/name`."""
     load: str = attrs.field(validator=optional_reference)
-    """`(*, seed: int, size: int | None) -> dict[column, list]` (or a `datasets.Dataset`)."""
+    """`(*, seed: int, size: int | None) -> dict[column, list]` (or a `datasets.Dataset`). Further
+    keyword arguments are given in `data.options`, and `file` when the run names a file."""
     columns: tuple[str, ...] = attrs.field(converter=as_names)
     """Columns that `load` gives."""
     description: str = ""
@@ -42,6 +43,11 @@ class Split:
     """`(rows: list[str]) -> list[str]`: the key of each row."""
     assign: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, list], seed: int) -> list of "train" | "valid" | "test"`."""
+    columns: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    """Fields that `assign` is given, the output text included; empty: those of the spans."""
+    keys: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    """Columns of a stage-1 corpus that `groups` is given instead of the domain's own rows, the
+    first that the file has: where one column decides for records in several domains."""
     description: str = ""
     """One sentence: what is kept apart."""
 
@@ -62,6 +68,9 @@ class Metric:
     """Direction, for early stopping and tables."""
     description: str = ""
     """One sentence with the formula or its source."""
+    signature: str | None = attrs.field(default=None, validator=optional_reference)
+    """`() -> str`: everything that makes two values comparable (versions, tokenization), written
+    beside the results; None: the name says it all."""
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from taglm_core.errors import ConfigError
+from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
 
 
@@ -54,6 +55,9 @@ class TaskConfig:
     """Metrics, the first decides early stopping; None: the task's own."""
     split: str | None = None
     """Split of the task; None: that of its domain."""
+    tags: tuple[str, ...] = ()
+    """Further domain tags that columns may name later, though no row of the run does: they are
+    trained in stage 1 and kept in the artefact."""
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +84,10 @@ class DataConfig:
     file: str | None = None
     """Table of rows; None: the task's dataset."""
     dataset: str | None = None
-    """A registered dataset instead of the task's own; None: the task's own."""
+    """A registered dataset instead of the task's own; with `file` the one that reads the file.
+    None: the task's own."""
+    options: dict[str, Any] = attrs.field(factory=dict)
+    """Further arguments of the dataset, such as {directions: [en-fr, fr-en]}."""
     size: int | None = attrs.field(default=None, validator=_positive)
     """Rows that a generated dataset makes; None: its own default."""
     columns: dict[str, str] = attrs.field(factory=dict)
@@ -214,6 +221,8 @@ class RunConfig:
     """Registered name, folder or Hub id."""
     stages: StagesConfig = attrs.field(factory=StagesConfig)
     """How the stages train."""
+    decode: Decoding = attrs.field(factory=Decoding)
+    """How a text task writes its output; kept in the artefact, no training depends on it."""
     attention: str = attrs.field(default="auto", validator=one_of("auto", "causal", "isolated"))
     """Mask: auto is isolated for numeric heads and causal for text."""
     precision: str = attrs.field(default="auto", validator=one_of("auto", "fp32", "bf16"))

@@ -9,16 +9,20 @@ import numpy as np
 from taglm_core import __version__
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import prediction_columns
+from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.scores import rounded, score, scorer
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression
 from taglm_core.specs.events import Part
 from taglm_core.specs.reference import resolve
 from taglm_core.store.runfolder import RunFolder
-from taglm_core.training.plan import Plan
+from taglm_core.training.plan import Plan, combinations
 
 _MOST_TRAIN_SCORED = 2000
 """Training rows whose score is a diagnostic only."""
+
+_MOST_TRAIN_WRITTEN = 200
+"""The same for text, which takes a pass a token."""
 
 
 def evaluate_run(
@@ -33,13 +37,15 @@ def evaluate_run(
         The contents of metrics.json.
     """
     rows, task = plan.rows, plan.task
+    trained = combinations(plan)
     splits: dict[str, Any] = {}
     events: dict[str, Part] = {}
     _write_split(plan, folder)
     _write_rejected(plan, folder)
     for part in ("train", "valid", "test"):
         chosen = rows.of_part(part)
-        scored = _sampled(chosen, plan.config.seed) if part == "train" else chosen
+        most = _MOST_TRAIN_SCORED if task.is_numeric else _MOST_TRAIN_WRITTEN
+        scored = _sampled(chosen, plan.config.seed, most) if part == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
         assembled = task_model.assemble(fields)
         fine = assembled.good
@@ -52,6 +58,9 @@ def evaluate_run(
         splits[part] = {"rows": len(chosen), "metrics": rounded(score(task, truth, prediction))}
         if len(fine) < len(chosen):
             splits[part]["rows_scored"] = len(fine)
+        named = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
+        if part != "train":
+            splits[part] |= grouped(task, named, truth, prediction, trained)
         if part != "train":
             _write_predictions(plan, folder, part, scored[fine], truth, prediction)
         spans = {field: [fields[field][i] for i in fine] for field in task.span_fields}
@@ -65,6 +74,8 @@ def evaluate_run(
         "rows_left_out": len(rows.rejected),
         "splits": splits,
     }
+    if signed := signatures(task):
+        facts["signatures"] = signed
     return {
         "taglm": __version__,
         "backbone": {"name": plan.backbone.name, "fingerprint": plan.fingerprint.key},
@@ -74,12 +85,12 @@ def evaluate_run(
     }
 
 
-def _sampled(indices: np.ndarray, seed: int) -> np.ndarray:
-    """Return at most a fixed number of training rows; their score is a diagnostic only."""
-    if len(indices) <= _MOST_TRAIN_SCORED:
+def _sampled(indices: np.ndarray, seed: int, most: int) -> np.ndarray:
+    """Return at most some of the training rows; their score is a diagnostic only."""
+    if len(indices) <= most:
         return indices
     rng = np.random.default_rng([seed, 3])
-    return np.sort(rng.permutation(indices)[:_MOST_TRAIN_SCORED])
+    return np.sort(rng.permutation(indices)[:most])
 
 
 def _whole_train(plan: Plan) -> Part:
@@ -145,7 +156,7 @@ def _write_predictions(
 ) -> None:
     rows = plan.rows
     columns: dict[str, list[Any]] = {"row": [rows.numbers[i] for i in chosen]}
-    for name in plan.task.span_fields:
+    for name in [*plan.task.wording.tag_columns, *plan.task.span_fields]:
         columns[name] = [rows.fields[name][i] for i in chosen]
     target = plan.task.spec.target
     if isinstance(target, Regression) or (
