@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := nano chem studies
+PLUGINS := nano chem studies translation
 SOURCES := taglm_core tests plugins
 
 # The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
