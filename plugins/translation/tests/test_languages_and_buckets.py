@@ -72,3 +72,21 @@ def test_rows_that_share_a_text_lie_in_one_part():
     names = ("src_lang", "source", "tgt_lang", "target")
     columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
     assert buckets.assign_pairs(columns, 0) == ["test", "test", "train", "train", "train"]
+
+
+def test_stage_one_leaves_out_the_test_bucket_by_the_english_column(tmp_path):
+    """A multi-column file given for French loses the rows whose English side is held out."""
+    import taglm_translation
+    from taglm_core.data.rows import corpus_rows
+    from taglm_core.plugins import load_registry
+
+    registry = load_registry(only=(), extra=[("translation", taglm_translation)])
+    held, kept = english("test", 3), english("train", 5)
+    file = tmp_path / "multi.tsv"
+    lines = [f"{text}\tphrase {i}" for i, text in enumerate([*held, *kept])]
+    file.write_text("\n".join(["en\tfr", *lines]) + "\n")
+    rows, _, left_out = corpus_rows(
+        registry.domains.get("FR"), registry, str(file), 0, None, "raise"
+    )
+    assert rows == [f"phrase {i}" for i in range(3, 8)]
+    assert left_out == 3
