@@ -1,6 +1,5 @@
 """The rows of a task: read, checked, made canonical, split; bad ones named with file and row."""
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ import attrs
 import numpy as np
 
 from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+from taglm_core.data.options import check_options
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts, parse_parts, parts_by_groups
 from taglm_core.data.table import Table
-from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError, nearest
+from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Dataset, Regression, Split
@@ -71,7 +71,7 @@ def load_dataset(
         PluginError: when it fails or lacks a promised column.
     """
     load = resolve(dataset.spec.load, f"dataset {dataset.name}")
-    _check_options(dataset, load, options)
+    check_options(dataset.name, load, options)
     try:
         made = load(seed=seed, size=size, **options)
     except TaglmError:
@@ -86,21 +86,6 @@ def load_dataset(
         raise PluginError(f"dataset '{dataset.name}' lacks its column '{missing[0]}'.")
     count = len(next(iter(columns.values())))
     return Table(columns=columns, rows=list(range(1, count + 1)), source=dataset.name)
-
-
-def _check_options(dataset: Registered[Dataset], load: Any, options: Mapping[str, Any]) -> None:
-    """Demand that a dataset takes the options; one with `**options` checks them itself."""
-    parameters = inspect.signature(load).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    known = [name for name in parameters if name not in ("seed", "size")]
-    for name in options:
-        if name not in known:
-            what = "reads no file" if name == "file" else f"has no option '{name}'"
-            raise ConfigError(
-                f"dataset {dataset.name} {what}.{nearest(name, known)} Its options: "
-                f"{', '.join(known) or 'none'}."
-            )
 
 
 def load_table(
