@@ -24,7 +24,7 @@ def _domain(language: Language) -> taglm.Domain:
         description=f"Text in {language.name or language.tag}, read by the LM's own tokenizer.",
         encoder="text",
         corpus=f"translation/text-{language.column}" if is_built_in else None,
-        split="translation/sentence",
+        split="translation/text",
     )
 
 
@@ -80,9 +80,13 @@ def register_datasets() -> list[taglm.Dataset]:
         split_column="part",
     )
     readers = [
-        ("multiway", "Your own multi-column tables, Moses pairs and folders."),
-        ("flores", "FLORES-101 or FLORES-200, by Hub id or from a local copy."),
-        ("opus100", "OPUS-100, by Hub id or from a local copy."),
+        (
+            "multiway",
+            "Your own multi-column tables, Moses pairs and folders.",
+            "that of your files",
+        ),
+        ("flores", "FLORES-101 or 200, by Hub id or from a local copy.", "CC-BY-SA-4.0"),
+        ("opus100", "OPUS-100, by Hub id or from a local copy.", "that of OPUS's corpora"),
     ]
     return [
         phrases,
@@ -92,9 +96,10 @@ def register_datasets() -> list[taglm.Dataset]:
                 load=f"taglm_translation.hub:{name}",
                 columns=_COLUMNS,
                 description=text,
+                licence=licence,
                 split_column="part",
             )
-            for name, text in readers
+            for name, text, licence in readers
         ),
         *(
             taglm.Dataset(
@@ -112,16 +117,20 @@ def register_datasets() -> list[taglm.Dataset]:
 
 @taglm.hookimpl
 def register_splits() -> list[taglm.Split]:
-    """Return the split by sentence."""
+    """Return the split of translations and that of one-language corpora."""
     return [
         taglm.Split(
             name="sentence",
-            groups="taglm_translation.buckets:corpus_groups",
             assign="taglm_translation.buckets:assign_pairs",
             columns=("src_lang", "source", "tgt_lang", "target"),
-            keys=("en", "eng_Latn"),
             description="A sentence lies in one part for all languages, by its English side.",
-        )
+        ),
+        taglm.Split(
+            name="text",
+            groups="taglm_translation.buckets:corpus_groups",
+            keys=("en", "eng_Latn"),
+            description="Corpora of one language, by the English column where there is one.",
+        ),
     ]
 
 

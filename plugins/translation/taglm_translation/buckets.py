@@ -41,19 +41,13 @@ def assign_pairs(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     becomes test data.
 
     Args:
-        columns: `src_lang`, `source`, `tgt_lang`, `target`, `(rows,)` each.
+        columns: `src_lang`, `source`, `tgt_lang`, `target`, `(rows,)` each; without a target the
+            source decides, without a language it counts as one of its own.
         seed: Not used; the rule is fixed.
     """
-    sides = [
-        ((s, a), (t, b))
-        for s, a, t, b in zip(
-            columns["src_lang"],
-            columns["source"],
-            columns["tgt_lang"],
-            columns["target"],
-            strict=True,
-        )
-    ]
+    sides = list(
+        zip(_side(columns, "src_lang", "source"), _side(columns, "tgt_lang", "target"), strict=True)
+    )
     parent: dict[tuple[str, str], tuple[str, str]] = {}
 
     def root(node: tuple[str, str]) -> tuple[str, str]:
@@ -70,6 +64,13 @@ def assign_pairs(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
         clusters.setdefault(root(node), []).append(node)
     part_of = {key: _cluster_part(members) for key, members in clusters.items()}
     return [part_of[root(left)] for left, _ in sides]
+
+
+def _side(columns: Mapping[str, Sequence[str]], language: str, text: str) -> list[tuple[str, str]]:
+    """Return (language, text) of one side of each row."""
+    texts = columns.get(text, columns["source"])
+    tags = columns.get(language, [""] * len(texts))
+    return [(str(tag), str(value)) for tag, value in zip(tags, texts, strict=True)]
 
 
 def _cluster_part(members: Sequence[tuple[str, str]]) -> str:

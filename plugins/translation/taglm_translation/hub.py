@@ -37,7 +37,7 @@ def multiway(
     if not paths:
         raise DataError(
             "dataset translation/multiway reads files: give --data FILE, or data.options.files."
-        )
+        ) from FileNotFoundError("no file was given")
     how = pairing(options)
     found = [sentence for path in paths for sentence in read_sentences(path, part_column)]
     return make_rows(found, how, seed, size, ", ".join(map(str, paths)))

@@ -103,19 +103,30 @@ def parallel(
 
     Args:
         seed: Seed of the sentences.
-        size: Most training rows; None: 2,000.
+        size: Rows, a fifth of them for tests and a twentieth for validation; None: 2,500.
         directions: Directions of training; None: English with FR, RU, DE, IT and EL, both ways.
     """
-    wanted = size or 2000
+    wanted = 2500 if size is None else size
     chosen = directions or tuple(pair.replace("-", "=") for pair in PAPER_PAIRS)
     how = Pairing(
         directions=(chosen,) if isinstance(chosen, str) else tuple(chosen),
         test_directions=("all",),
-        test_per_direction=8,
     )
-    return make_rows(
-        sentences(seed, max(100, wanted // 8)), how, seed, wanted, "translation/phrases"
-    )
+    made = sentences(seed, max(100, wanted // 4))
+    rows = make_rows(made, how, seed, None, "translation/phrases")
+    return _cut(rows, wanted)
+
+
+def _cut(rows: dict[str, list[str]], wanted: int) -> dict[str, list[str]]:
+    """Return so many rows, the first ones of each part in their shares."""
+    places = {
+        part: [i for i, held in enumerate(rows["part"]) if held == part]
+        for part in ("train", "valid", "test")
+    }
+    test = places["test"][: wanted // 5]
+    valid = places["valid"][: wanted // 20]
+    train = places["train"][: wanted - len(test) - len(valid)]
+    return {name: [column[i] for i in (*train, *valid, *test)] for name, column in rows.items()}
 
 
 def corpus(tag: str, seed: int, size: int | None) -> dict[str, list[str]]:

@@ -90,3 +90,9 @@ def test_stage_one_leaves_out_the_test_bucket_by_the_english_column(tmp_path):
     )
     assert rows == [f"phrase {i}" for i in range(3, 8)]
     assert left_out == 3
+
+
+def test_the_source_alone_decides_when_nothing_else_is_given():
+    """Rows without target and languages still have a part, equal ones the same."""
+    texts = [*english("test", 1), *english("train", 2)] * 2
+    assert buckets.assign_pairs({"source": texts}, 0) == ["test", "train", "train"] * 2

@@ -55,6 +55,8 @@ def test_rows_train_on_the_papers_pairs_and_test_all():
     assert len(ways["train"]) == 10
     assert all("EN" in way for way in ways["train"])
     assert len(ways["test"]) == 56
+    assert made["part"].count("valid") == 20
+    assert [len(phrases.parallel(seed=0, size=n)["id"]) for n in (1, 7, 400)] == [1, 7, 400]
     counts = Counter(zip(made["src_lang"], made["tgt_lang"], made["part"], strict=True))
     trained = [count for (_, _, part), count in counts.items() if part == "train"]
     assert max(trained) - min(trained) <= 1
