@@ -123,7 +123,7 @@ def _tested(
     return {
         name: {
             "score": round(float(score), 3),
-            "low": round(float(mean - half), 3),
+            "low": round(max(0.0, float(mean - half)), 3),
             "high": round(float(mean + half), 3),
             **({"p": round(float(p), 5)} if p is not None else {}),
         }
