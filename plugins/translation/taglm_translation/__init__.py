@@ -105,7 +105,7 @@ def register_datasets() -> list[taglm.Dataset]:
             taglm.Dataset(
                 name=f"text-{language.column}",
                 load=f"taglm_translation.corpora:{language.column}",
-                columns=(language.column,),
+                columns=tuple(dict.fromkeys((language.column, "en"))),
                 description=f"{generated} The corpus of stage 1 of <{language.tag}>.",
                 licence="Apache-2.0",
                 generated=True,

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from taglm_core.data.splits import TEST_BUCKET, bucket
-from taglm_translation.buckets import sentence_key
 from taglm_translation.languages import BUILT_IN, PAPER_PAIRS
 from taglm_translation.pairs import Pairing, make_rows
 from taglm_translation.sentences import Sentence
@@ -130,8 +128,12 @@ def _cut(rows: dict[str, list[str]], wanted: int) -> dict[str, list[str]]:
 
 
 def corpus(tag: str, seed: int, size: int | None) -> dict[str, list[str]]:
-    """Return sentences of one language outside the test bucket, for stage 1."""
-    wanted = size or 2000
-    made = sentences(seed + 1, round(wanted * 1.25) + 40)
-    kept = [s for s in made if bucket(sentence_key(s.texts)) != TEST_BUCKET]
-    return {tag.lower(): [s.texts[tag] for s in kept][:wanted]}
+    """Return sentences of one language for stage 1, with the English side that decides the bucket.
+
+    Args:
+        tag: The language.
+        seed: Seed of the run; the sentences are others than those of `parallel`.
+        size: How many; None: 2,000.
+    """
+    made = sentences(seed + 1, 2000 if size is None else size)
+    return {name.lower(): [s.texts[name] for s in made] for name in dict.fromkeys((tag, "EN"))}
