@@ -12,8 +12,8 @@ from pathlib import Path
 import attrs
 
 REFERENCE = Path(__file__).parent / "reference"
-COMMANDS = ["run", "predict", "evaluate", "plugins", "doctor", "tags", "tags list", "tags show"]
-COMMANDS += ["check-plugin", "new-plugin"]
+COMMANDS = ["run", "predict", "evaluate", "sample", "identify", "plugins", "doctor", "tags"]
+COMMANDS += ["tags list", "tags show", "check-plugin", "new-plugin"]
 
 
 def settings_page() -> str:

@@ -5,6 +5,17 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.decode import (
+    Beams,
+    DecodeSeed,
+    How,
+    MaxNewTokens,
+    Tags,
+    Temperature,
+    TopP,
+    set_decoding,
+)
+
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run or an artefact folder.")],
@@ -22,19 +33,41 @@ def evaluate(
     on_error: Annotated[
         str, typer.Option(metavar="raise|keep", help="A bad row ends the command, or is left out.")
     ] = "raise",
+    output_file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Table to write the scored rows and predictions to."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Most rows of the file, its first ones.", min=1)
+    ] = None,
+    tag: Tags = None,
+    decode: How = None,
+    beams: Beams = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    decode_seed: DecodeSeed = None,
+    max_new_tokens: MaxNewTokens = None,
     mend: Annotated[
         bool, typer.Option("--mend", help="Mend bad rows by the domains' rules before scoring.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show results, or score a labelled file."""
-    from taglm_core.cli.screen import errors, pairs, print_json, print_metrics
+    """Show results, or score a labelled file.
+
+    Where columns name the tags, results are also given for each combination of tags, those that
+    training never saw marked. A file with one column for each tag is spread into all of them.
+    """
+    from taglm_core.cli.groups import print_groups
+    from taglm_core.cli.screen import BarProgress, errors, pairs, print_json, print_metrics
+    from taglm_core.data.writers import TableWriter
     from taglm_core.errors import CheckpointError
     from taglm_core.inference.evaluate import evaluate_file
+    from taglm_core.inference.further import add_tags
     from taglm_core.inference.predictor import load_predictor
     from taglm_core.plugins import load_registry
     from taglm_core.store.artefact import find_artefact, load_artefact
     from taglm_core.store.runfolder import RunFolder
+    from taglm_core.store.tagstore import TagStore
 
     if input_file is None:
         found = RunFolder(run).metrics
@@ -44,11 +77,23 @@ def evaluate(
                 "artefact on a labelled file with --input FILE."
             )
     else:
+        writer = TableWriter(output_file) if output_file is not None else None
+        registry = load_registry()
         artefact = load_artefact(find_artefact(run, task))
-        predictor = load_predictor(artefact, load_registry(), backbone, device)
-        found, left_out = evaluate_file(
-            predictor, input_file, pairs(column or [], "--column"), on_error, mend
+        predictor = load_predictor(artefact, registry, backbone, device)
+        add_tags(predictor, tag or [], registry, TagStore())
+        set_decoding(predictor, decode, beams, temperature, top_p, decode_seed, max_new_tokens)
+        progress = BarProgress()
+        progress.start("predicting", None)
+        mapping = pairs(column or [], "--column")
+        scored = evaluate_file(
+            predictor, input_file, mapping, on_error, mend, limit, progress.advance
         )
+        progress.finish()
+        found, left_out = scored.metrics, scored.left_out
+        if writer is not None:
+            with writer:
+                writer.write(scored.columns)
         if left_out:
             errors.print(
                 f"{len(left_out)} rows left out, the first is row {left_out[0][0]}: "
@@ -59,3 +104,4 @@ def evaluate(
         print_json(found)
     else:
         print_metrics(found)
+        print_groups(found)

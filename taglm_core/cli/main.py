@@ -46,10 +46,12 @@ def core_app() -> typer.Typer:
         check_plugin,
         doctor,
         evaluate,
+        identify,
         new_plugin,
         plugins,
         predict,
         run,
+        sample,
         tags,
     )
 
@@ -65,6 +67,8 @@ def core_app() -> typer.Typer:
     app.command("run")(run.run)
     app.command("predict")(predict.predict)
     app.command("evaluate")(evaluate.evaluate)
+    app.command("sample")(sample.sample)
+    app.command("identify")(identify.identify)
     app.command("plugins")(plugins.plugins)
     app.command("doctor")(doctor.doctor)
     app.add_typer(tags.app, name="tags")

@@ -6,6 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.cli.decode import (
+    Beams,
+    DecodeSeed,
+    How,
+    MaxNewTokens,
+    Tags,
+    Temperature,
+    TopP,
+    set_decoding,
+)
+
 
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run or an artefact folder.")],
@@ -34,6 +45,13 @@ def predict(
         bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
     ] = False,
     chunk_rows: Annotated[int, typer.Option(help="Rows held in memory at a time.", min=1)] = 20_000,
+    tag: Tags = None,
+    decode: How = None,
+    beams: Beams = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    decode_seed: DecodeSeed = None,
+    max_new_tokens: MaxNewTokens = None,
 ) -> None:
     """Predict every row of a file.
 
@@ -46,9 +64,11 @@ def predict(
     from taglm_core.data.table import file_format
     from taglm_core.data.writers import TableWriter
     from taglm_core.errors import ConfigError
+    from taglm_core.inference.further import add_tags
     from taglm_core.inference.predictor import load_predictor
     from taglm_core.plugins import load_registry
     from taglm_core.store.artefact import find_artefact, load_artefact
+    from taglm_core.store.tagstore import TagStore
 
     if on_error not in ("raise", "keep"):
         raise ConfigError(f"--on-error {on_error}: write raise or keep.")
@@ -58,7 +78,10 @@ def predict(
         )
     mapping = pairs(column or [], "--column")
     artefact = load_artefact(find_artefact(run, task))
-    predictor = load_predictor(artefact, load_registry(), backbone, device, cache)
+    registry = load_registry()
+    predictor = load_predictor(artefact, registry, backbone, device, cache)
+    add_tags(predictor, tag or [], registry, TagStore())
+    set_decoding(predictor, decode, beams, temperature, top_p, decode_seed, max_new_tokens)
     progress = BarProgress()
     if predictor.task_model.reuse is not None:
         predictor.task_model.reuse.on_plan = progress.say

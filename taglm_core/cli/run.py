@@ -18,6 +18,10 @@ def run(
         str | None,
         typer.Option(metavar="FILE", help="Rows: csv, tsv, parquet, jsonl, smi or fasta."),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Registered dataset; with --data the one that reads the file."),
+    ] = None,
     domain_data: Annotated[
         list[str] | None,
         typer.Option(metavar="TAG=FILE", help="Unlabelled rows for stage 1 of a domain tag."),
@@ -79,6 +83,7 @@ def run(
         "preset": preset,
         "data": _given(
             file=data,
+            dataset=dataset,
             domain=pairs(domain_data or [], "--domain-data") or None,
             columns=pairs(column or [], "--column") or None,
             split={"name": split, "column": None, "file": None} if split else None,
@@ -158,6 +163,7 @@ def _show_rows(plan: Any, progress: Any) -> None:
 def _execute(
     config: Any, registry: Any, folder: Any, store: Any, progress: Any, as_json: bool
 ) -> None:
+    from taglm_core.cli.groups import print_groups
     from taglm_core.cli.screen import print_json, print_metrics, results
     from taglm_core.training.run import execute, fingerprint_files, resolved
 
@@ -178,4 +184,5 @@ def _execute(
         print_json(metrics)
         return
     print_metrics(metrics)
+    print_groups(metrics)
     results.print(f"\nrun: {folder.path}", markup=False)

@@ -10,12 +10,13 @@ import numpy as np
 
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.mending import mend_fields, mend_rows, report_mended
+from taglm_core.data.options import check_options
 from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts, parts_by_groups
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
-from taglm_core.errors import DataError, PluginError, RowError, TaglmError
+from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Dataset
@@ -61,15 +62,25 @@ class TaskRows:
         return np.flatnonzero(np.array(self.parts) == part)
 
 
-def load_dataset(dataset: Registered[Dataset], seed: int, size: int | None) -> Table:
+def load_dataset(
+    dataset: Registered[Dataset], seed: int, size: int | None, **options: Any
+) -> Table:
     """Make or fetch a registered dataset.
 
+    Args:
+        dataset: The dataset.
+        seed: Seed of the run.
+        size: Rows that a generated dataset makes; None: its own default.
+        **options: Further arguments of its `load`.
+
     Raises:
+        ConfigError: when it does not take one of the options.
         PluginError: when it fails or lacks a promised column.
     """
     load = resolve(dataset.spec.load, f"dataset {dataset.name}")
+    check_options(dataset.name, load, options)
     try:
-        made = load(seed=seed, size=size)
+        made = load(seed=seed, size=size, **options)
     except TaglmError:  # says what a user can mend, such as where to put a local copy
         raise
     except Exception as error:  # charged to the plugin
@@ -89,16 +100,26 @@ def load_table(
 ) -> tuple[Table, Registered[Dataset] | None]:
     """Read a task's table from a file, else from a named dataset, else from the task's own.
 
+    A dataset that is named beside a file reads the file.
+
     Raises:
         DataError: when none of the three is given.
     """
-    if file is not None:
+    given = dict(options.get("options") or {})
+    if file is not None and dataset is None:
+        if given:
+            raise ConfigError(
+                f"data.options.{next(iter(given))} belongs to a dataset, but data.dataset is not "
+                "given. Name the dataset that is to read the file."
+            )
         return read_table(Path(file)), None
     name = dataset or task.spec.dataset
     if name is None:
         raise DataError(f"task {task.name} has no dataset of its own: give one with --data FILE.")
     found = registry.datasets.get(name, task.plugin, f"task {task.name}")
-    return load_dataset(found, options["seed"], options["size"]), found
+    if file is not None:
+        given["file"] = file
+    return load_dataset(found, options["seed"], options["size"], **given), found
 
 
 def read_fields(
@@ -250,7 +271,15 @@ def load_task_rows(
         RowError: naming bad rows, unless `data.on_error` is keep.
         DataError: for a missing file or column, or a split with an empty part.
     """
-    table, dataset = load_table(data.file, data.dataset, task, registry, seed=seed, size=data.size)
+    table, dataset = load_table(
+        data.file,
+        data.dataset,
+        task,
+        registry,
+        seed=seed,
+        size=data.size,
+        options=data.options,
+    )
     main = _check_table(table, task, data, need_targets)
     parts, rule = part_rows(table, main.good, main.fields, task, dataset, registry, data, seed)
     parts = make_room(parts, data, table.source)
@@ -367,6 +396,14 @@ def corpus_rows(
     split = registry.splits.get(spec.split, owner, f"domain {domain.name}").spec
     if split.groups is None:
         return good, table.source, 0
-    keys = resolve(split.groups, f"split {spec.split}")(good)
+    key_column = next((name for name in split.keys if name in table.columns), None)
+    if key_column is not None:
+        held = [as_value(value) for value in table.columns[key_column]]
+        # a record without the deciding column is its own key
+        deciding = [key or row for key, row in zip(held, rows, strict=True)]
+        keyed = [key for key, error in zip(deciding, errors, strict=True) if error is None]
+    else:
+        keyed = good
+    keys = resolve(split.groups, f"split {spec.split}")(keyed)
     outside = [row for row, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"]
     return outside, table.source, len(good) - len(outside)

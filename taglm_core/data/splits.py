@@ -33,6 +33,25 @@ def parts_by_groups(keys: Sequence[str]) -> list[str]:
     return [known[key] for key in keys]
 
 
+_HELD_OUT_SHARE = 0.05
+_MOST_HELD_OUT = 400
+
+
+def hold_out(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the rows of a stage-1 corpus.
+
+    Args:
+        count: Rows.
+        seed: Decides which.
+
+    Returns:
+        Indices of the rows held out for scoring, a twentieth but at most 400, and of the others.
+    """
+    order = np.random.default_rng([seed, 1]).permutation(count)
+    num_held = max(1, min(_MOST_HELD_OUT, round(_HELD_OUT_SHARE * count)))
+    return order[:num_held], order[num_held:]
+
+
 def assign_random(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
     """Put 80 % of the distinct rows into train, 10 % into valid, 10 % into test.
 

@@ -1,9 +1,10 @@
 """Scoring a predictor on a labelled file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 
 from taglm_core.data.mending import mend_fields
@@ -14,10 +15,25 @@ from taglm_core.data.rows import (
     read_fields,
 )
 from taglm_core.data.targets import encode_classes, read_targets
+from taglm_core.data.wide import is_wide, spread
 from taglm_core.errors import ConfigError
+from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import rounded, score
+from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
+
+
+@attrs.frozen
+class Scored:
+    """What scoring a file gave."""
+
+    metrics: dict[str, Any]
+    """A record of the shape of metrics.json with the single part `input`."""
+    left_out: list[tuple[int, str]]
+    """Row number and reason of each row that could not be used."""
+    columns: dict[str, list[Any]]
+    """The scored rows: columns of the file, then the predictions."""
 
 
 def evaluate_file(
@@ -26,8 +42,13 @@ def evaluate_file(
     mapping: Mapping[str, str],
     on_error: str,
     mend: bool = False,
-) -> tuple[dict[str, Any], list[tuple[int, str]]]:
+    limit: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Scored:
     """Predict a labelled file and score it.
+
+    A file without the columns that name tags, but with a column for each of several tags, is
+    spread into a row for every ordered choice of them.
 
     Args:
         predictor: The predictor.
@@ -35,18 +56,20 @@ def evaluate_file(
         mapping: Field or target -> column.
         on_error: "raise", or "keep" to leave bad rows out.
         mend: True: rows are first mended by the rules of their domains.
-
-    Returns:
-        A record of the shape of metrics.json with the single part `input`, and the rows that were
-        left out with their reasons.
+        limit: Most rows of the file, its first ones; None: all.
+        on_progress: Called with the number of rows predicted.
 
     Raises:
         RowError: naming bad rows when `on_error` is raise.
     """
     if on_error not in ("raise", "keep"):
         raise ConfigError(f"--on-error {on_error}: write raise or keep.")
-    table = read_table(path)
     task = predictor.task_model.task
+    table = read_table(path)
+    if limit is not None:
+        table = table.select(range(min(limit, table.num_rows)))
+    if is_wide(table, task.wording):
+        table = spread(table, task.wording, predictor.tag_columns())
     remembered = {k: c for k, c in predictor.columns.items() if c in table.columns}
     wanted = {**remembered, **mapping}
     raw = read_fields(table, task, wanted)[0]
@@ -64,7 +87,7 @@ def evaluate_file(
         whole = np.zeros((table.num_rows, *made.shape[1:]), dtype=np.int64)
         whole[known] = made
         targets = whole
-    predicted = predictor.predict(table, wanted, mend=mend)
+    predicted = predictor.predict(table, wanted, on_progress, mend=mend)
     errors = [a or b for a, b in zip(errors, predicted.errors, strict=True)]
     bad = [(row, error) for row, error in zip(table.rows, errors, strict=True) if error]
     if bad and (on_error == "raise" or len(bad) == table.num_rows):
@@ -79,11 +102,21 @@ def evaluate_file(
         prediction, truth = predicted.values[chosen], targets[fine]
     metrics = rounded(score(task, truth, prediction))
     held = {"rows": len(fine), "metrics": metrics}
+    picked = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
+    held |= grouped(task, picked, truth, prediction, predictor.combinations)
     unit = getattr(target, "unit", "")
     facts = {
         "target": {"kind": target.kind, "unit": unit},
         "source": table.source,
         "split": "none",
         "splits": {"input": held},
+        **_signed(task),
     }
-    return {"tasks": {task.name: facts}}, bad
+    scored = table.select(fine)
+    filled = {name: [values[i] for i in fine] for name, values in predicted.columns.items()}
+    return Scored({"tasks": {task.name: facts}}, bad, {**scored.columns, **filled})
+
+
+def _signed(task: ResolvedTask) -> dict[str, Any]:
+    found = signatures(task)
+    return {"signatures": found} if found else {}

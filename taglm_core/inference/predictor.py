@@ -20,7 +20,7 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
-from taglm_core.specs import Classification, Encoder, Regression, Task, Text
+from taglm_core.specs import Classification, Decoding, Encoder, Regression, Task, Text
 from taglm_core.specs.reference import resolve
 from taglm_core.store.artefact import Artefact, check_backbone
 
@@ -49,11 +49,21 @@ class Predictor:
     columns: Mapping[str, str]
     """Field -> column that the run read; tried first when a file has it."""
     max_tokens: int = 8192
+    combinations: frozenset[tuple[str, ...]] = frozenset()
+    """Tags that columns named together in training rows, in the order of `wording.tag_columns`."""
 
     @property
     def names(self) -> list[str]:
         """The columns that predictions fill."""
         return prediction_names(self.task_model.task, self.task_model.classes)
+
+    def tag_columns(self) -> dict[str, str]:
+        """Return names, in lower case, under which a file's column may hold a tag's rows."""
+        names: dict[str, str] = {}
+        for written in self.task_model.assembler.domain_of:
+            names.setdefault(written.lower(), written)
+            names.setdefault(written.rpartition("/")[2].lower(), written)
+        return names
 
     def predict(
         self,
@@ -159,11 +169,13 @@ def load_predictor(
         head=head,
         scaling=scaling,
         classes=tuple(facts["target"].get("classes", ())),
+        decoding=Decoding(**facts.get("decode", {})),
     )
     budget, _ = cache_budget(cache_setting(cache), loaded.device)
     if budget and head is not None:
         task_model.reuse = find_reuse(model, budget)
-    return Predictor(task_model, facts["columns"])
+    combinations = frozenset(tuple(tags) for tags in facts.get("trained_combinations", ()))
+    return Predictor(task_model, facts["columns"], combinations=combinations)
 
 
 def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
@@ -203,7 +215,7 @@ def _task(facts: Mapping[str, Any], registry: Registry) -> ResolvedTask:
             compute=held["compute"],
         )
     else:
-        target = Text()
+        target = Text(max_new_tokens=held.get("max_new_tokens", Text().max_new_tokens))
     spec = Task(
         name=facts["name"],
         function_tag=facts["function_tag"],

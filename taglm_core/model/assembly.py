@@ -5,6 +5,7 @@ each domain, then the rows of each tag. So a row is one array of integers, and o
 before the backbone turns it into embeddings.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,19 @@ class Layout:
         """Return the ids of a tag's rows, int32 `(tag_length,)`."""
         start, length = self.tags[name]
         return np.arange(start, start + length, dtype=np.int32)
+
+    def stable(self, ids: np.ndarray) -> np.ndarray:
+        """Return ids that mean the same whatever else is laid out: int `(seq,)` to int64 `(seq,)`.
+
+        Where symbols and tags begin depends on the order in which they were loaded; here the
+        names decide.
+        """
+        made = ids.astype(np.int64)
+        for name, (start, length) in (*self.symbols.items(), *self.tags.items()):
+            digest = hashlib.blake2b(name.encode(), digest_size=6).digest()
+            is_own = (ids >= start) & (ids < start + length)
+            made[is_own] += int.from_bytes(digest, "big") * 1024 - start
+        return made
 
 
 def make_layout(vocab_size: int, symbols: Mapping[str, int], tags: Mapping[str, int]) -> Layout:
@@ -135,6 +149,29 @@ class Assembler:
     """True: each span begins with its own `bos_ids`."""
     end_id: int = 0
     """Id that ends an output text."""
+
+    @property
+    def lead(self) -> int:
+        """How many ids at the start of a row stand before its first field.
+
+        Tags that a column names may differ from row to row; the fewest of their lengths count.
+        """
+        count, words = len(self.bos_ids), ""
+        for part in self.wording.parts:
+            if isinstance(part, TextPart):
+                words += part.text
+                continue
+            if isinstance(part, FieldPart):
+                return count  # words that touch a field are tokenised with it
+            count += len(self.text.encode(words)) if words else 0
+            words = ""
+            if isinstance(part, SpanPart | TagPart):
+                written = [part.tag.name] if not part.tag.is_column else list(self.tag_of)
+                lengths = [self.layout.tags[self.tag_of[name]][1] for name in written]
+                count += min(lengths, default=0)
+            if isinstance(part, SpanPart | FunctionPart):
+                return count  # the function tag itself is left to be run for each row
+        return count
 
     def assemble(self, fields: Mapping[str, Sequence[str]], with_output: bool = False) -> Rows:
         """Assemble a batch of rows.

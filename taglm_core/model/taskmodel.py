@@ -12,10 +12,11 @@ from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler, Rows, collate, join_rows
 from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.generation import write
 from taglm_core.model.reuse import Reuse, screening_batches
 from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Encoder, Regression, Text
+from taglm_core.specs import Classification, Decoding, Encoder, Regression, Text
 
 
 @attrs.define(kw_only=True)
@@ -57,6 +58,8 @@ class TaskModel:
     """None for text, which the LM's own head writes."""
     scaling: Scaling
     classes: tuple[str, ...] = ()
+    decoding: Decoding = attrs.field(factory=Decoding)
+    """How a text task writes."""
     reuse: Reuse | None = None
     """What is kept between rows; None: every row is run whole."""
 
@@ -182,38 +185,20 @@ class TaskModel:
         max_tokens: int = 8192,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """Write the output text of every row, greedily, by the public `generate`.
+        """Write the output text of every row, as `decoding` says.
 
-        Prompts are padded on the left, so a row is written the same alone and in a batch.
+        A row is written the same alone and in a batch.
 
         Args:
             rows: Rows without outputs; one with an error writes nothing.
-            max_new_tokens: Longest output in tokens.
+            max_new_tokens: Longest output in tokens unless `decoding` has its own.
             max_tokens: Token budget of a batch, outputs included.
             on_progress: Called with the number of rows done.
         """
-        backbone = self.model.backbone
-        texts = [""] * len(rows)
-        good = rows.good
-        done = 0
-        for indices in batches_by_tokens(rows.lengths[good] + max_new_tokens, max_tokens):
-            chosen = good[indices]
-            batch = collate(rows, chosen, False, backbone.device, side="left")
-            written = backbone.model.generate(
-                inputs_embeds=self.model.embed(batch.ids).to(backbone.dtype),
-                attention_mask=batch.is_real.long(),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                eos_token_id=backbone.end_id,
-                pad_token_id=backbone.end_id,
-            )
-            for row, ids in zip(chosen, written.tolist(), strict=True):
-                kept = ids[: ids.index(backbone.end_id)] if backbone.end_id in ids else ids
-                texts[int(row)] = self.assembler.text.decode(kept)
-            done += len(chosen)
-            if on_progress is not None:
-                on_progress(done)
-        return texts
+        limit = self.decoding.max_new_tokens or max_new_tokens
+        lead = self.assembler.lead
+        written = write(self.model, rows, self.decoding, limit, lead, max_tokens, on_progress)
+        return [self.assembler.text.decode(ids) for ids in written]
 
 
 def num_outputs(task: ResolvedTask, classes: Sequence[str]) -> int:

@@ -49,6 +49,9 @@ _PROVIDERS: dict[tuple[str, str], str] = {
     ("domain", "Protein"): "taglm-plugin-protein",
     ("split", "scaffold"): "taglm-plugin-chem",
     ("backbone", "nano"): "taglm-backbone-nano",
+    ("task", "Translate"): "taglm-plugin-translation",
+    ("metric", "chrf"): "taglm-plugin-translation",
+    ("metric", "bleu"): "taglm-plugin-translation",
 }
 
 

@@ -1,5 +1,6 @@
 """What a plugin declares: small frozen classes that import neither torch nor a domain library."""
 
+from taglm_core.specs.decoding import Decoding
 from taglm_core.specs.domain import Domain
 from taglm_core.specs.encoding import Checked, Encoded, Encoder, Mended
 from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
@@ -13,6 +14,7 @@ __all__ = [
     "Classification",
     "Command",
     "Dataset",
+    "Decoding",
     "Domain",
     "Encoded",
     "Encoder",

@@ -12,7 +12,8 @@ class Dataset:
     name: str = attrs.field(validator=identifier)
     """Short name; templates and tasks name it `plugin/name`."""
     load: str = attrs.field(validator=optional_reference)
-    """`(*, seed: int, size: int | None) -> dict[column, list]` (or a `datasets.Dataset`)."""
+    """`(*, seed: int, size: int | None) -> dict[column, list]` (or a `datasets.Dataset`). Further
+    keyword arguments are given in `data.options`, and `file` when the run names a file."""
     columns: tuple[str, ...] = attrs.field(converter=as_names)
     """Columns that `load` gives."""
     description: str = ""
@@ -52,6 +53,9 @@ class Split:
     """Further columns of the file, any case, that `assign` gets beside the fields."""
     whole_rows: bool = False
     """True: `assign` gets every field of the template, words included."""
+    keys: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    """Columns of a stage-1 corpus that `groups` is given instead of the domain's own rows, the
+    first that the file has: where one column decides for records in several domains."""
     description: str = ""
     """One sentence: what is kept apart."""
 
@@ -72,6 +76,9 @@ class Metric:
     """Direction, for early stopping and tables."""
     description: str = ""
     """One sentence with the formula or its source."""
+    signature: str | None = attrs.field(default=None, validator=optional_reference)
+    """`() -> str`: everything that makes two values comparable (versions, tokenization), written
+    beside the results; None: the name says it all."""
 
 
 @attrs.frozen(kw_only=True)

@@ -76,6 +76,12 @@ class TagStore:
             found.append(StoredTag(f"{plugin}/{tag}", backbone_key, folder.name, folder))
         return sorted(found, key=lambda entry: (entry.name, entry.fingerprint))
 
+    def newest(self, backbone_key: str, name: str) -> StoredTag | None:
+        """Return the entry of a tag that was written last for a backbone, None: there is none."""
+        found = [e for e in self.entries() if e.name == name and e.backbone_key == backbone_key]
+        times = {e.folder: (e.folder / "config.json").stat().st_mtime_ns for e in found}
+        return max(found, key=lambda e: times[e.folder], default=None)
+
     def get(self, name: str) -> list[StoredTag]:
         """Return the entries of a tag by full or short name, or by leading fingerprint.
 

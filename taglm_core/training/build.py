@@ -88,4 +88,5 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
         head=head,
         scaling=scaling,
         classes=plan.rows.classes,
+        decoding=plan.config.decode,
     )

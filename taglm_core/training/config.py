@@ -6,6 +6,7 @@ import attrs
 
 from taglm_core.errors import ConfigError
 from taglm_core.model.cacheplan import cache_setting
+from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
 
 
@@ -58,6 +59,9 @@ class TaskConfig:
     """Metrics, the first decides early stopping; None: the task's own."""
     split: str | None = None
     """Split of the task; None: that of its domain."""
+    tags: tuple[str, ...] = ()
+    """Further domain tags that columns may name later, though no row of the run does: they are
+    trained in stage 1 and kept in the artefact."""
     symmetric: dict[str, str] | None = None
     """Field -> field with which it changes places, all of them at once, without changing the
     answer, such as {drug1: drug2, name1: name2}; None: the task's own."""
@@ -100,7 +104,10 @@ class DataConfig:
     """Table whose rows are the test part; the split then divides the other rows into train and
     valid. None: the split decides."""
     dataset: str | None = None
-    """A registered dataset instead of the task's own; None: the task's own."""
+    """A registered dataset instead of the task's own; with `file` the one that reads the file.
+    None: the task's own."""
+    options: dict[str, Any] = attrs.field(factory=dict)
+    """Further arguments of the dataset, such as {directions: [en-fr, fr-en]}."""
     size: int | None = attrs.field(default=None, validator=_positive)
     """Rows that a generated dataset makes; None: its own default."""
     columns: dict[str, str] = attrs.field(factory=dict)
@@ -258,6 +265,8 @@ class RunConfig:
     """Registered name, folder or Hub id."""
     stages: StagesConfig = attrs.field(factory=StagesConfig)
     """How the stages train."""
+    decode: Decoding = attrs.field(factory=Decoding)
+    """How a text task writes its output; kept in the artefact, no training depends on it."""
     attention: str = attrs.field(default="auto", validator=one_of("auto", "causal", "isolated"))
     """Mask: auto is isolated for numeric heads and causal for text."""
     precision: str = attrs.field(default="auto", validator=one_of("auto", "fp32", "bf16"))

@@ -12,7 +12,7 @@ from taglm_core.encoders import TextEncoder, encode_checked
 from taglm_core.errors import DataError
 from taglm_core.model.assembly import Layout
 from taglm_core.model.batching import batches_by_tokens
-from taglm_core.model.symbols import output_rows
+from taglm_core.model.likelihood import DomainSoftmax, symbol_nats
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.specs import Encoder
 
@@ -64,9 +64,7 @@ class DomainObjective:
         self.train = self._encode(train)
         self.held_out = self._encode(held_out)
         self.lengths = self.train.lengths + len(self._before())
-        self._output: tuple[Tensor, Tensor] | None = None
-        if encoder is not None:
-            self._output = output_rows(model.backbone, tuple(encoder.spellings))
+        self.softmax = DomainSoftmax.of(model.backbone, encoder)
 
     def _encode(self, rows: Sequence[Any]) -> _Rows:
         if self.encoder is None:
@@ -116,53 +114,15 @@ class DomainObjective:
         self, rows: _Rows, indices: np.ndarray, variant: str, skip: int
     ) -> tuple[Tensor, float]:
         """Sum -log p over the symbols after the first `skip` of each row."""
-        backbone = self.model.backbone
-        before = self._before(variant)
-        base = self.model.layout.symbols[self.domain][0] if self.encoder is not None else 0
-        lengths = rows.lengths[indices]
-        longest = int(lengths.max())
-        seq = len(before) + longest
-        ids = np.zeros((len(indices), seq), dtype=np.int64)
-        ids[:, : len(before)] = before
-        end = self.end_label
-        labels = np.full((len(indices), longest + 1), -100, dtype=np.int64)
-        for place, i in enumerate(indices):
-            piece, length = rows.ids[int(i)], int(lengths[place])
-            ids[place, len(before) : len(before) + length] = piece + base
-            labels[place, :length] = piece
-            labels[place, length] = end
-        labels[:, :skip] = -100
-        token_ids = torch.from_numpy(ids).to(backbone.device)
-        positions = torch.arange(seq, device=backbone.device).expand_as(token_ids)
-        # padded on the right under a plain causal mask: real tokens never see padding
-        states = backbone.hidden_states(
-            self.model.embed(token_ids),
-            None,
-            positions,
+        nats, _ = symbol_nats(
+            self.model,
+            self.softmax,
+            self._before(variant),
+            [rows.ids[int(i)] for i in indices],
+            self.model.layout.symbols[self.domain][0] if self.encoder is not None else 0,
+            skip,
         )
-        start = len(before) - 1  # the position that predicts the first symbol
-        if start < 0:  # nothing stands before the first symbol: it cannot be predicted
-            labels = labels[:, 1:]
-            start = 0
-        wanted = torch.from_numpy(labels).to(backbone.device)
-        chosen = states[:, start : start + wanted.shape[1]]
-        is_label = wanted != -100  # (batch, symbols)
-        logits = self._logits(chosen[is_label])  # (labels, alphabet + 1)
-        nll = torch.nn.functional.cross_entropy(logits, wanted[is_label], reduction="sum")
-        return nll, float(is_label.sum())
-
-    @property
-    def end_label(self) -> int:
-        """Index of the end symbol among the outputs."""
-        return len(self.encoder.symbols) if self.encoder is not None else self.model.backbone.end_id
-
-    def _logits(self, states: Tensor) -> Tensor:
-        """Map `(labels, hidden)` to fp32 `(labels, symbols + 1)`, or to the LM's vocabulary."""
-        backbone = self.model.backbone
-        if self._output is None:
-            return backbone.logits(states).float()
-        weight, bias = self._output
-        return backbone.scale_logits(states.float() @ weight.T + bias)
+        return nats.sum(), float(len(nats))
 
     @torch.no_grad()
     def nats(self, variant: str = "tag", skip: int = 0) -> float:

@@ -8,16 +8,20 @@ import numpy as np
 
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
+from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.scores import rounded, score, scorer
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression
 from taglm_core.specs.events import Part
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.datacheck import feature_functions
-from taglm_core.training.plan import Plan
+from taglm_core.training.plan import Plan, combinations
 
 _MOST_TRAIN_SCORED = 2000
 """Training rows whose score is a diagnostic only."""
+
+_MOST_TRAIN_WRITTEN = 200
+"""The same for text, which takes a pass a token."""
 
 
 def evaluate_task(
@@ -32,13 +36,15 @@ def evaluate_task(
         What metrics.json says of the task.
     """
     rows, task = plan.rows, plan.task
+    trained = combinations(plan)
     splits: dict[str, Any] = {}
     events: dict[str, Part] = {}
     _write_split(plan, folder)
     _write_rejected(plan, folder)
     for part in ("train", "valid", "test"):
         chosen = rows.of_part(part)
-        scored = _sampled(chosen, plan.config.seed) if part == "train" else chosen
+        most = _MOST_TRAIN_SCORED if task.is_numeric else _MOST_TRAIN_WRITTEN
+        scored = _sampled(chosen, plan.config.seed, most) if part == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
         budget = plan.config.stages.task.batch_tokens
         prediction, errors = task_model.predict_fields(fields, budget, on_progress)
@@ -50,11 +56,15 @@ def evaluate_task(
         splits[part] = {"rows": len(chosen), "metrics": rounded(score(task, truth, prediction))}
         if len(fine) < len(chosen):
             splits[part]["rows_scored"] = len(fine)
+        named = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
+        if part != "train":
+            splits[part] |= grouped(task, named, truth, prediction, trained)
         if part != "train":
             _write_predictions(plan, folder, part, scored[fine], truth, prediction)
         events[part] = _part(plan, scored[fine], truth, prediction)
     if task.is_numeric:
         _add_references(plan, folder, splits, {**events, "train": _whole_train(plan)})
+    signed = signatures(task)
     return {
         "target": _target_facts(plan),
         "source": rows.source,
@@ -62,15 +72,16 @@ def evaluate_task(
         "rows_left_out": len(rows.rejected),
         "rows_mended": len(rows.mended),
         "splits": splits,
+        **({"signatures": signed} if signed else {}),
     }
 
 
-def _sampled(indices: np.ndarray, seed: int) -> np.ndarray:
-    """Return at most a fixed number of training rows; their score is a diagnostic only."""
-    if len(indices) <= _MOST_TRAIN_SCORED:
+def _sampled(indices: np.ndarray, seed: int, most: int) -> np.ndarray:
+    """Return at most some of the training rows; their score is a diagnostic only."""
+    if len(indices) <= most:
         return indices
     rng = np.random.default_rng([seed, 3])
-    return np.sort(rng.permutation(indices)[:_MOST_TRAIN_SCORED])
+    return np.sort(rng.permutation(indices)[:most])
 
 
 def _whole_train(plan: Plan) -> Part:

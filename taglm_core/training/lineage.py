@@ -10,10 +10,10 @@ from torch import Tensor
 from taglm_core.encoders import alphabet_of
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.specs import Classification, Regression
+from taglm_core.specs import Classification, Regression, Text
 from taglm_core.store.artefact import Artefact
 from taglm_core.store.fingerprint import fingerprint_of
-from taglm_core.training.plan import DomainPlan, Plan
+from taglm_core.training.plan import DomainPlan, Plan, combinations
 
 
 def _common(plan: Plan) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def domain_artefact(
                 "fingerprint": item.fingerprint,
                 "lineage": dict(record),
                 "settings": attrs.asdict(plan.config.stages.domain),
+                "seed": plan.config.seed,
             }
         },
         "domains": {name: _domain(item)},
@@ -159,6 +160,8 @@ def _task(plan: Plan, task_model: TaskModel) -> dict[str, Any]:
     task, scaling = task_model.task, task_model.scaling
     target = task.spec.target
     facts: dict[str, Any] = {"kind": target.kind}
+    if isinstance(target, Text):
+        facts["max_new_tokens"] = target.max_new_tokens
     if isinstance(target, Regression | Classification):
         facts |= {"names": list(target.names), "columns": list(target.columns or target.names)}
         facts["compute"] = target.compute
@@ -187,6 +190,8 @@ def _task(plan: Plan, task_model: TaskModel) -> dict[str, Any]:
         "domain_of": dict(task_model.assembler.domain_of),
         "tag_of": dict(task_model.assembler.tag_of),
         "columns": dict(plan.rows.columns),
+        "decode": attrs.asdict(task_model.decoding),
+        "trained_combinations": [list(tags) for tags in combinations(plan)],
     }
 
 

@@ -12,6 +12,7 @@ from taglm_core.data.rows import TaskRows, corpus_rows, load_task_rows
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
+from taglm_core.inference.groups import signatures
 from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
 from taglm_core.model.taskmodel import num_outputs, written_tags
 from taglm_core.plugins import Registered, Registry
@@ -211,6 +212,7 @@ def make_plan(
     """
     assert config.task is not None, "several tasks have a plan each"
     task = configured_task(config.task, registry)
+    signatures(task)  # a metric that lacks something says so before anything is trained
     settings = config.stages
     if settings.task.enrich and task.is_cross_domain:
         raise ConfigError(
@@ -230,7 +232,7 @@ def make_plan(
     is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
     domains = {
         tag: _plan_domain(tag, task, config, registry, fingerprint, store)
-        for tag in written_tags(task, rows.fields)
+        for tag in dict.fromkeys([*written_tags(task, rows.fields), *_further_tags(config, task)])
     }
     content: dict[str, Any] = {
         "task": [task.wording.text, task.function_tag, repr(task.spec.target), task.symmetric],
@@ -278,6 +280,21 @@ def function_tag_of(path: str | None, backbone: Fingerprint) -> torch.Tensor | N
     raise CheckpointError(
         f"{path}: holds no function tag. Give the folder of a task's run, not of a domain tag."
     )
+
+
+def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:
+    """Return the tags that the settings add to those of the rows.
+
+    Raises:
+        ConfigError: when no column of the task names a tag.
+    """
+    assert config.task is not None, "several tasks have a plan each"
+    if config.task.tags and not task.wording.tag_columns:
+        raise ConfigError(
+            f"task.tags: in the template of {task.name} no column names a tag, so further tags "
+            "have no use. Leave task.tags out."
+        )
+    return config.task.tags
 
 
 def _plain_targets(targets: Any) -> Any:
@@ -387,13 +404,21 @@ def _plan_domain(
 
 
 def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> DomainPlan:
-    entries = [e for e in store.entries() if e.name == plan.tag and e.backbone_key == backbone.key]
-    if not entries:
+    newest = store.newest(backbone.key, plan.tag)
+    if newest is None:
         raise UnknownNameError(
             f"the store holds no enriched tag <{plan.tag}> for this backbone. Train its task first "
             "with --set stages.task.enrich=true."
         )
-    newest = max(entries, key=lambda e: (e.folder / "config.json").stat().st_mtime)
     plan.stored = load_artefact(newest.folder)
     plan.fingerprint = newest.fingerprint
     return plan
+
+
+def combinations(plan: Plan) -> list[tuple[str, ...]]:
+    """Return the tags that columns name together in training rows, in the order of the columns."""
+    rows = plan.rows
+    columns = [rows.fields[name] for name in plan.task.wording.tag_columns]
+    if not columns:
+        return []
+    return sorted({tuple(str(column[i]) for column in columns) for i in rows.of_part("train")})

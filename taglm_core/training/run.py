@@ -118,6 +118,8 @@ def fingerprint_files(config: RunConfig) -> dict[str, str]:
             *job.data.domain.values(),
         )
     ]
+    given = [job.data.options.get("files", []) for job in config.jobs()]
+    names += [name for held in given for name in ([held] if isinstance(held, str) else held)]
     found = {}
     for name in names:
         if name is not None and Path(name).is_file():

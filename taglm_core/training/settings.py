@@ -39,12 +39,14 @@ def _anchor(data: Any, folder: Path) -> None:
     """Make the file names in `data` relative to the working directory; wrong kinds are left."""
     if not isinstance(data, dict):
         return
-    domain, split = data.get("domain"), data.get("split")
-    named = [(data, "file"), (data, "test_file"), (split, "file")]
+    domain, split, options = data.get("domain"), data.get("split"), data.get("options")
+    named = [(data, "file"), (data, "test_file"), (split, "file"), (options, "file")]
     named += [(domain, tag) for tag in domain] if isinstance(domain, dict) else []
     for held, key in named:
         if isinstance(held, dict) and isinstance(held.get(key), str):
             held[key] = str(folder / held[key])
+    if isinstance(options, dict) and isinstance(options.get("files"), list):
+        options["files"] = [str(folder / str(name)) for name in options["files"]]
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:

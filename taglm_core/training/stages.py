@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 
+from taglm_core.data.splits import hold_out
 from taglm_core.model.tagged import TaggedModel, parameter_counts
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import StageStarted
@@ -35,9 +35,6 @@ from taglm_core.training.task_stage import (
     start_head,
     trained_names,
 )
-
-_HELD_OUT_SHARE = 0.05
-_MOST_HELD_OUT = 400
 
 
 def run_domain_stage(
@@ -72,18 +69,15 @@ def _train_domain(
     plan: Plan, item: DomainPlan, model: TaggedModel, folder: RunFolder, progress: Progress
 ) -> dict[str, Any]:
     settings = plan.config.stages.domain
-    rng = np.random.default_rng([plan.config.seed, 1])
-    order = rng.permutation(len(item.corpus))
-    num_held = max(1, min(_MOST_HELD_OUT, round(_HELD_OUT_SHARE * len(order))))
-    held = [item.corpus[i] for i in order[:num_held]]
-    chosen = order[num_held:][: settings.rows]
+    held_out, others = hold_out(len(item.corpus), plan.config.seed)
+    chosen = others[: settings.rows]
     objective = DomainObjective(
         model,
         item.domain.name,
         item.tag,
         item.encoder,
         [item.corpus[i] for i in chosen],
-        held,
+        [item.corpus[i] for i in held_out],
         settings.batch_tokens,
     )
     tag = model.tags[item.tag]
@@ -116,7 +110,7 @@ def _train_domain(
         "tag": item.tag,
         "corpus": item.corpus_source,
         "corpus_rows": len(chosen),
-        "held_out_rows": num_held,
+        "held_out_rows": len(held_out),
         "test_bucket_rows_left_out": item.num_bucket,
         "rows_cut_to_backbone_length": objective.num_cut,
         "trained": counts,

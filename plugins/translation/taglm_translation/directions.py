@@ -1,0 +1,161 @@
+"""`taglm directions`: translations of a run or a file, direction by direction."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def directions(
+    predictions: Annotated[
+        Path, typer.Argument(help="A finished run, or a table with sources and translations.")
+    ],
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Another system's table of the same rows."),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run whose training directions mark zero-shot ones.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Column of the translations.")] = "Translate",
+    metrics: Annotated[str, typer.Option(help="By commas: chrf, bleu, spbleu.")] = "chrf,bleu",
+    samples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=10)] = 1000,
+    comet: Annotated[
+        str | None, typer.Option(help="COMET model, a Hub id or a checkpoint (an extra).")
+    ] = None,
+    heat_map: Annotated[Path | None, typer.Option(help="Picture to write (png, svg, pdf).")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score translations direction by direction against copying the source.
+
+    Intervals and p-values come from a paired bootstrap over sentences.
+    """
+    from taglm_core.cli.screen import pairs, print_json, results
+    from taglm_core.data.atomic import check_target, write_json
+    from taglm_translation.matrix import draw_heat_map, score_directions
+    from taglm_translation.metrics import signature
+
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    signatures = {name: signature(name) for name in names}
+    for path in (heat_map, out):
+        if path is not None:
+            check_target(path)
+    others = {name: Path(file) for name, file in pairs(against or [], "--against").items()}
+    held = read_translations(_table_of(predictions), column, others)
+    found_run = run or (predictions if predictions.is_dir() else None)
+    trained = _trained(found_run) if found_run is not None else None
+    report = score_directions(held, names, trained, samples)
+    report["signatures"] = signatures
+    if comet is not None:
+        _add_comet(report, held, comet)
+    if heat_map is not None:
+        draw_heat_map(report, names[0], next(iter(held.systems)), str(heat_map))
+    if out is not None:
+        write_json(out, report)
+    if as_json:
+        print_json(report)
+        return
+    _print(report, names, list(held.systems))
+    for path in (heat_map, out):
+        if path is not None:
+            results.print(f"written: {path}", markup=False)
+
+
+def _table_of(path: Path) -> Path:
+    """Return the predictions of a run's test part, or the file itself."""
+    return path / "predictions" / "test.csv" if path.is_dir() else path
+
+
+def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> Any:
+    """Read a table of translations and those of other systems.
+
+    Args:
+        path: Has src_lang, source, tgt_lang, target (or measured) and the translations.
+        column: Column of the translations.
+        others: Name -> table of the same rows in any order.
+
+    Raises:
+        DataError: naming what is missing.
+    """
+    from taglm_core.data.columns import find_column
+    from taglm_core.data.readers import read_table
+    from taglm_core.errors import DataError
+    from taglm_translation.matrix import COPY, Translations
+
+    def columns_of(file: Path) -> dict[str, list[str]]:
+        table = read_table(file)
+        wanted = {"target": ("measured", "reference")}
+        picked = {
+            name: find_column(table.columns, name, wanted.get(name, ()), {}, table.source)
+            for name in ("src_lang", "source", "tgt_lang", "target")
+        }
+        picked["output"] = find_column(table.columns, column, (), {}, table.source)
+        return {
+            name: ["" if cell is None else str(cell) for cell in table.columns[held]]
+            for name, held in picked.items()
+        }
+
+    own = columns_of(path)
+    keys = list(zip(own["src_lang"], own["source"], own["tgt_lang"], own["target"], strict=True))
+    systems = {column: own["output"], COPY: own["source"]}
+    for name, file in others.items():
+        other = columns_of(file)
+        parts = (other[k] for k in ("src_lang", "source", "tgt_lang", "target"))
+        by_key = dict(zip(zip(*parts, strict=True), other["output"], strict=True))
+        missing = [i for i, key in enumerate(keys) if key not in by_key]
+        if missing:
+            raise DataError(
+                f"{file}: lacks {len(missing)} of the {len(keys)} rows of {path}, the first is row "
+                f"{missing[0] + 1}. Give the translations of the same rows."
+            )
+        systems[name] = [by_key[key] for key in keys]
+    pairs = list(zip(own["src_lang"], own["tgt_lang"], strict=True))
+    return Translations(pairs, own["source"], own["target"], systems)
+
+
+def _trained(run: Path) -> set[tuple[str, str]]:
+    """Return the directions that a run trained on."""
+    from taglm_core.store.artefact import find_artefact, load_artefact
+
+    task = load_artefact(find_artefact(run)).config["task"]
+    return {(src, tgt) for src, tgt in task.get("trained_combinations", ())}
+
+
+def _add_comet(report: dict[str, Any], held: Any, model: str) -> None:
+    """Put the mean COMET of each direction beside the other metrics."""
+    from taglm_translation.metrics import comet
+
+    name = next(iter(held.systems))
+    values = comet(held.source, held.truth, held.systems[name], model)
+    report["signatures"]["comet"] = model
+    for record in report["directions"]:
+        pair = (record["from"], record["to"])
+        own = [v for v, d in zip(values, held.directions, strict=True) if d == pair]
+        record["comet"] = {name: {"score": round(sum(own) / len(own), 4)}}
+
+
+def _print(report: Mapping[str, Any], metrics: list[str], systems: list[str]) -> None:
+    from taglm_core.cli.screen import print_table, results
+
+    first, metric = systems[0], metrics[0]
+    rows = []
+    for record in [
+        *({"name": name, **held} for name, held in report["pooled"].items()),
+        *report["directions"],
+    ]:
+        name = record.get("name") or f"{record['from']}-{record['to']}"
+        if record.get("trained") is False:
+            name += " *"
+        own = record[metric][first]
+        line = [name, record["rows"], own["score"], f"{own['low']:.1f} to {own['high']:.1f}"]
+        for other in systems[1:]:
+            held = record[metric][other]
+            line += [held["score"], held["p"]]
+        rows.append(line)
+    beside = [word for other in systems[1:] for word in (other, "p")]
+    title = f"{metric} of {first}, 95 % interval; * never trained"
+    print_table(["direction", "rows", metric, "interval", *beside], rows, title)
+    for name, text in report["signatures"].items():
+        results.print(f"{name}: {text}", markup=False)

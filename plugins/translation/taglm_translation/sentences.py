@@ -1,0 +1,134 @@
+"""Sentences in several languages, and reading them from local files of the usual layouts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from taglm_core.data.readers import read_table
+from taglm_core.data.table import FORMATS, Table
+from taglm_core.errors import DataError
+from taglm_translation.languages import Language, find, languages
+
+_IDS = ("id", "sentence_id")
+
+
+@attrs.frozen
+class Sentence:
+    """One sentence with its translations."""
+
+    id: str
+    """Unique within its source."""
+    texts: Mapping[str, str]
+    """Language tag -> text; a language without a text is left out."""
+    part: str = ""
+    """train, valid or test when the data bring their own parts, else ""."""
+
+
+def read_sentences(path: str | Path, part_column: str | None = None) -> list[Sentence]:
+    """Read sentences from a file, a Moses pair or a folder.
+
+    Args:
+        path: A table (csv, tsv, jsonl or parquet, also .gz) with one column a language; one file
+            of a Moses pair (`corpus.en`, beside it `corpus.fr`); or a folder of files whose
+            endings or names are language codes (`dev/eng_Latn.dev`).
+        part_column: Column of a table that names each row's part; None: none.
+
+    Raises:
+        DataError: when there is nothing to read, or fewer than two languages.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _from_lines(_language_files(path), str(path))
+    if _is_table(path):
+        return from_table(read_table(path), part_column)
+    if path.exists():
+        siblings = _language_files(path.parent, path.stem)
+        return _from_lines(siblings, str(path))
+    return from_table(read_table(path), part_column)  # raises with the nearest name
+
+
+def _is_table(path: Path) -> bool:
+    words = path.name.lower().removesuffix(".gz").split(".")
+    return words[-1] in FORMATS and words[-1] != "smi"
+
+
+def language_columns(columns: Sequence[str]) -> dict[str, Language]:
+    """Return column -> language for the columns that are named by a language."""
+    known = languages()
+    found = {column: find(column.removeprefix("sentence_"), known) for column in columns}
+    return {column: language for column, language in found.items() if language is not None}
+
+
+def from_table(table: Table, part_column: str | None = None) -> list[Sentence]:
+    """Turn a table with one column a language into sentences.
+
+    Raises:
+        DataError: when fewer than two columns are languages.
+    """
+    columns = language_columns(list(table.columns))
+    tags = [language.tag for language in columns.values()]
+    if len(set(tags)) < 2 or len(set(tags)) < len(tags):
+        what = "two columns of one language" if len(set(tags)) < len(tags) else "no two languages"
+        raise DataError(
+            f"{table.source}: {what} among the columns {', '.join(table.columns)}. A multi-column "
+            "file has one column for each language, named by its code: en, fr, ... ."
+        )
+    held = next((table.columns[name] for name in _IDS if name in table.columns), None)
+    ids: Sequence[Any] = held if held is not None else table.rows
+    parts = table.column(part_column) if part_column else [""] * table.num_rows
+    return [
+        Sentence(
+            str(ids[i]),
+            {
+                language.tag: text
+                for column, language in columns.items()
+                if (text := _text(table.columns[column][i]))
+            },
+            str(parts[i]).strip().lower(),
+        )
+        for i in range(table.num_rows)
+    ]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _language_files(folder: Path, stem: str | None = None) -> dict[Path, Language]:
+    """Return the files of a folder that are named by a language: `NAME.en` or `eng_Latn.dev`."""
+    known = languages()
+    found: dict[Path, Language] = {}
+    for file in sorted(folder.iterdir()):
+        if not file.is_file() or (stem is not None and file.stem != stem):
+            continue
+        language = find(file.suffix.lstrip("."), known)
+        if language is None and stem is None:
+            language = find(file.stem, known)
+        if language is not None:
+            found[file] = language
+    return found
+
+
+def _from_lines(files: Mapping[Path, Language], source: str) -> list[Sentence]:
+    """Read files of one sentence a line that run in parallel."""
+    if len(files) < 2:
+        raise DataError(
+            f"{source}: no two files in parallel. One sentence a line is expected in files named "
+            "by language codes, such as corpus.en and corpus.fr, or eng_Latn.dev and fra_Latn.dev."
+        )
+    lines = {}
+    for file, language in files.items():
+        if language.tag in lines:
+            raise DataError(f"{source}: two files of the language {language.tag} ({file.name}).")
+        lines[language.tag] = file.read_text(encoding="utf-8").split("\n")
+        if not lines[language.tag][-1]:
+            lines[language.tag].pop()
+    counts = {tag: len(held) for tag, held in lines.items()}
+    if len(set(counts.values())) > 1:
+        raise DataError(f"{source}: files in parallel have different numbers of lines: {counts}.")
+    return [
+        Sentence(str(i + 1), {tag: text for tag, held in lines.items() if (text := _text(held[i]))})
+        for i in range(next(iter(counts.values())))
+    ]

@@ -1,0 +1,101 @@
+"""What the plugin registers, and what registering costs."""
+
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import attrs
+import pytest
+
+import taglm_translation
+from taglm_core.plugins import load_registry
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs.reference import is_reference
+
+HEAVY = ("sacrebleu", "sentencepiece", "numpy", "torch", "transformers", "datasets", "matplotlib")
+FOLDER = Path(__file__).parents[1]
+HOOKS = [name for name in vars(taglm_translation) if name.startswith("register_")]
+
+
+def specs():
+    """Return everything that the plugin registers, by hook."""
+    return {hook: getattr(taglm_translation, hook)() for hook in HOOKS}
+
+
+def test_registering_imports_nothing_heavy():
+    """`taglm --help` loads every plugin."""
+    calls = "; ".join(f"t.{hook}()" for hook in HOOKS)
+    code = f"import taglm_translation as t; {calls}; import sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+    )
+    assert set(done.stdout.split()) & set(HEAVY) == set()
+
+
+def test_core_resolves_the_task_in_both_wordings():
+    """Tag columns, metrics, split and datasets are found from the plugin's own place."""
+    registry = load_registry(only=[], extra=[("translation", taglm_translation)])
+    assert registry.failures == []
+    for wording in (None, "paper"):
+        spec = registry.tasks.get("Translate").spec
+        task = resolve_task(spec, "translation", registry, wording)
+        assert task.wording.tag_columns == ("src_lang", "tgt_lang")
+        assert task.is_cross_domain
+        assert task.split.name == "translation/sentence"
+        assert [metric.name for metric in task.metrics] == ["chrf", "bleu"]
+    for domain in registry.domains:
+        assert registry.datasets.get(domain.spec.corpus).source.name == "translation"
+
+
+def references():
+    """Return every `module:attribute` in the registered specs."""
+    values = [
+        value
+        for group in specs().values()
+        for spec in group
+        for value in attrs.asdict(spec, recurse=False).values()
+    ]
+    return sorted({v for v in values if isinstance(v, str) and is_reference(v)})
+
+
+@pytest.mark.parametrize("reference", references())
+def test_every_reference_exists(reference):
+    """A misspelt reference would fail only when a user needs it."""
+    module, _, attribute = reference.partition(":")
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_generated_datasets_give_the_columns_that_they_declare():
+    """Readers of files are tested with files."""
+    for dataset in specs()["register_datasets"]:
+        if not dataset.generated:
+            continue
+        module, _, attribute = dataset.load.partition(":")
+        made = getattr(importlib.import_module(module), attribute)(seed=0, size=30)
+        assert tuple(made) == dataset.columns
+        assert len({len(column) for column in made.values()}) == 1
+
+
+def test_names_in_the_project_file():
+    """The core finds the plugin by this entry point and reports this version."""
+    project = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["taglm"] == {"translation": "taglm_translation"}
+    assert project["version"] == taglm_translation.__version__
+
+
+def test_readme_names_everything_that_is_registered():
+    """The table of the README is complete."""
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for hook, group in specs().items():
+        for spec in group:
+            name = getattr(spec, "name", None) or spec.tag
+            if name.startswith("text-"):
+                name = "text-en"  # one line stands for the eight corpora
+            expected = f"`translation/{name}`" if hook == "register_datasets" else f"`{name}`"
+            assert expected in readme, expected

@@ -1,0 +1,52 @@
+"""Results by combination of tags, as tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ZERO_SHOT = "*"
+"""Stands behind a value of a combination that training never saw."""
+
+
+def print_groups(metrics: Mapping[str, Any]) -> None:
+    """Print each part's results by combination of tags, if the task has any.
+
+    Two tag columns make a matrix of the first metric, first column down; others make a list.
+    """
+    from taglm_core.cli.screen import print_table, results
+
+    for name, task in metrics["tasks"].items():
+        for metric, signature in task.get("signatures", {}).items():
+            results.print(f"{metric}: {signature}", markup=False)
+        for part, held in task["splits"].items():
+            if part == "train" or not held.get("groups"):
+                continue
+            groups = held["groups"]
+            metric = next(iter(groups[0]["metrics"]))
+            columns, rows = _table(groups, metric)
+            title = f"\n{name}, {part}: {metric}; {ZERO_SHOT} never seen together in training"
+            print_table(columns, rows, title)
+            for kind in ("trained", "zero_shot"):
+                if kind in held:
+                    values = ", ".join(f"{k} {_shown(v)}" for k, v in held[kind]["metrics"].items())
+                    words = kind.replace("_", "-")
+                    results.print(f"{words}: {held[kind]['rows']:,} rows, {values}", markup=False)
+
+
+def _table(groups: Sequence[Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
+    names = list(groups[0]["tags"])
+    if len(names) != 2:
+        rows = [[*g["tags"].values(), _cell(g, metric), str(g["rows"])] for g in groups]
+        return [*names, metric, "rows"], rows
+    cells = {tuple(g["tags"].values()): _cell(g, metric) for g in groups}
+    across = sorted({to for _, to in cells})
+    down = sorted({start for start, _ in cells})
+    corner = f"{names[0]} \\ {names[1]}"
+    return [corner, *across], [[a, *(cells.get((a, b), "") for b in across)] for a in down]
+
+
+def _cell(group: Mapping[str, Any], metric: str) -> str:
+    return _shown(group["metrics"][metric]) + ("" if group["trained"] else ZERO_SHOT)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,121 @@
+"""`taglm sample`: rows drawn from a domain tag, and how good they are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def sample(
+    domain: Annotated[str, typer.Argument(help="A domain, such as SMILES.")],
+    count: Annotated[int, typer.Option("-n", "--count", help="Rows to draw.", min=1)] = 100,
+    out: Annotated[Path | None, typer.Option(help="Table to write the rows to.")] = None,
+    backbone: Annotated[str, typer.Option(help="Registered name, folder or Hub id.")] = "nano",
+    from_run: Annotated[
+        Path | None, typer.Option("--from", help="Run or artefact that holds the tag.")
+    ] = None,
+    no_tag: Annotated[
+        bool, typer.Option("--no-tag", help="Without the tag, to see what it does.")
+    ] = False,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Rows that count as known, instead of the tag's corpus.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Below 1 sharper, above 1 flatter.")] = 1.0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Share of probability kept.")] = 1.0,
+    max_length: Annotated[int, typer.Option(help="Most symbols of a row.", min=1)] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Draw rows from a domain and report validity, uniqueness, novelty and properties.
+
+    Example: `taglm sample SMILES -n 1000 --out drawn.csv`.
+    """
+    from taglm_core.cli.screen import BarProgress, print_json
+    from taglm_core.data.writers import TableWriter
+    from taglm_core.inference.domains import corpus_of, load_domain
+    from taglm_core.inference.sample import check, draw, properties, summary
+    from taglm_core.model.backbone import load_backbone
+    from taglm_core.plugins import load_registry
+    from taglm_core.specs import Decoding
+    from taglm_core.store.tagstore import TagStore
+
+    Decoding(how="sample", temperature=temperature, top_p=top_p)  # checks the values
+    writer = TableWriter(out) if out is not None else None
+    registry, store = load_registry(), TagStore()
+    loaded = load_backbone(backbone, registry, device)
+    trained = load_domain(domain, loaded, registry, store, from_run, not no_tag)
+    known = _known(trained, registry, corpus, corpus_of)
+    progress = BarProgress()
+    progress.start("drawing", count)
+    drawn = draw(
+        trained,
+        count,
+        temperature,
+        top_p,
+        max_length,
+        seed,
+        on_progress=lambda done: progress.advance(done),
+    )
+    progress.finish()
+    canonical, errors = check(trained, drawn)
+    report = summary(trained, drawn, canonical, known)
+    valid = [value for value in canonical if value is not None]
+    report["properties"] = properties(trained, valid, known or [], registry)
+    if writer is not None:
+        field = trained.domain.spec.field
+        columns: dict[str, list[Any]] = {
+            field: drawn.rows,
+            "valid": [value is not None for value in canonical],
+            "error": errors,
+        }
+        with writer:
+            writer.write(columns)
+    if as_json:
+        print_json(report)
+    else:
+        _print(report, out)
+
+
+def _known(trained: Any, registry: Any, file: Path | None, corpus_of: Any) -> list[str] | None:
+    """Return the rows that are not novel, None when they cannot be had."""
+    from taglm_core.cli.screen import errors
+    from taglm_core.errors import DataError
+
+    if trained.artefact is None and file is None:
+        return None
+    try:
+        used, held, _ = corpus_of(trained, registry, file)
+    except DataError as error:
+        errors.print(f"novelty is not known: {error}", markup=False)
+        return None
+    return [*used, *held]
+
+
+def _print(report: Mapping[str, Any], out: Path | None) -> None:
+    from taglm_core.cli.screen import print_table, results
+
+    names = ("rows", "finished", "valid", "unique", "novel", "mean_length")
+    tag = "with" if report["tag"] else "without"
+    print_table(names, [[report[name] for name in names]], f"{report['domain']}, {tag} its tag")
+    results.print(f"checked by {report['checked_by']}", markup=False)
+    for name, held in report["properties"].items():
+        rows = [
+            [kind, part["rows"], part["mean"], part["std"], _bars(part["counts"])]
+            for kind in ("drawn", "corpus")
+            if (part := held.get(kind)) is not None
+        ]
+        if rows:
+            low, high = held["edges"][0], held["edges"][-1]
+            title = f"\n{name}, histogram from {low:g} to {high:g}"
+            print_table(["", "rows", "mean", "std", "histogram"], rows, title)
+    if out is not None:
+        results.print(f"\nrows: {out}", markup=False)
+
+
+def _bars(counts: list[int]) -> str:
+    """Return a histogram as a word of blocks."""
+    blocks = " ▁▂▃▄▅▆▇█"
+    top = max([*counts, 1])
+    return "".join(blocks[-(-count * (len(blocks) - 1) // top)] for count in counts)

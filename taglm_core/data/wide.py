@@ -1,0 +1,79 @@
+"""Wide tables: one column for each tag, spread into rows that name their tags in columns."""
+
+from collections.abc import Mapping
+from itertools import permutations
+
+from taglm_core.data.table import Table
+from taglm_core.errors import DataError
+from taglm_core.specs.wording import Wording
+
+
+def is_wide(table: Table, wording: Wording) -> bool:
+    """Say whether a table lacks every column that names a tag of the template."""
+    columns = {name.strip().lower() for name in table.columns}
+    needed = wording.tag_columns
+    return bool(needed) and not any(name.lower() in columns for name in needed)
+
+
+def spread(table: Table, wording: Wording, tag_of: Mapping[str, str]) -> Table:
+    """Turn a wide table into one row for each ordered choice of its tag columns.
+
+    With the template `<{from}>{source} <{to}><T>{target}` and a file with the columns en and fr,
+    every row gives two: from en to fr and from fr to en. Empty cells give no row.
+
+    Args:
+        table: The columns that are named by a tag are spread, the others repeated.
+        wording: Names the tag columns and the field that goes with each.
+        tag_of: Column name in lower case -> tag.
+
+    Raises:
+        DataError: when too few columns are tags, or a tag column of the template has no field.
+    """
+    slots = _slots(wording)
+    found = {c: tag_of[c.strip().lower()] for c in table.columns if c.strip().lower() in tag_of}
+    if len(found) < len(slots):
+        raise DataError(
+            f"{table.source}: neither the column{'s' if len(slots) > 1 else ''} "
+            f"{', '.join(wording.tag_columns)} nor {len(slots)} columns named by a known tag. "
+            f"Columns: {', '.join(table.columns)}. Known tags: "
+            f"{', '.join(dict.fromkeys(tag_of.values()))}."
+        )
+    others = [c for c in table.columns if c not in found]
+    made: dict[str, list[object]] = {c: [] for c in others}
+    made |= {name: [] for pair in slots for name in pair}
+    rows: list[int] = []
+    for choice in permutations(found, len(slots)):
+        for i, number in enumerate(table.rows):
+            cells = [table.columns[column][i] for column in choice]
+            if any(cell is None or not str(cell).strip() for cell in cells):
+                continue
+            for (tag_column, field), column, cell in zip(slots, choice, cells, strict=True):
+                made[tag_column].append(found[column])
+                made[field].append(cell)
+            for column in others:
+                made[column].append(table.columns[column][i])
+            rows.append(number)
+    if not rows:
+        raise DataError(f"{table.source}: no row has text in {len(slots)} of its tag columns.")
+    return Table(columns=made, rows=rows, source=table.source)
+
+
+def _slots(wording: Wording) -> list[tuple[str, str]]:
+    """Return (tag column, field) for each column that names a tag.
+
+    Raises:
+        DataError: when a tag column goes with no field or with two.
+    """
+    pairs = [(part.tag, part.field) for part in wording.spans]
+    output = wording.output
+    if output is not None and output.domain is not None:
+        pairs.append((output.domain, output.field))
+    slots = list(dict.fromkeys((tag.name, field) for tag, field in pairs if tag.is_column))
+    names = [name for name, _ in slots]
+    for name in wording.tag_columns:
+        if names.count(name) != 1:
+            raise DataError(
+                f"the template uses the tag column '{name}' with {names.count(name)} fields, so a "
+                f"file with a column for each tag cannot be used. Give the column '{name}'."
+            )
+    return slots

@@ -1,0 +1,184 @@
+"""Trained domain tags put onto their backbone, for sampling from them and for comparing them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from taglm_core.data.rows import corpus_rows
+from taglm_core.data.splits import hold_out
+from taglm_core.encoders import TextEncoder, encode_checked, load_encoder
+from taglm_core.errors import DataError, UnknownNameError, listed
+from taglm_core.model.backbone import Backbone
+from taglm_core.model.likelihood import DomainSoftmax
+from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.plugins import Registered, Registry
+from taglm_core.specs import Domain, Encoded, Encoder
+from taglm_core.specs.reference import resolve
+from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.tagstore import TagStore
+
+
+@attrs.define
+class TrainedDomain:
+    """A domain on a model that holds its symbol table and its tag."""
+
+    domain: Registered[Domain]
+    encoder: Encoder | None
+    """None: the LM's tokenizer."""
+    model: TaggedModel
+    softmax: DomainSoftmax
+    artefact: Artefact | None
+    """Where the tag came from; None: without a tag."""
+
+    @property
+    def name(self) -> str:
+        """Full name of the domain."""
+        return self.domain.name
+
+    @property
+    def base(self) -> int:
+        """First id of the domain's symbols in the common space, 0 for text."""
+        return self.model.layout.symbols[self.name][0] if self.encoder is not None else 0
+
+    def before(self) -> np.ndarray:
+        """Return what stands before a row, int32 `(tokens,)`.
+
+        The tag behind the BOS, if the backbone has one. Without a tag the BOS, or the end of a
+        text: something has to stand there for the first symbol to be predicted.
+        """
+        bos = np.asarray(self.model.backbone.bos_ids, dtype=np.int32)
+        if self.artefact is not None:
+            return np.concatenate([bos, self.model.layout.tag_ids(self.name)])
+        return bos if len(bos) else np.array([self.model.backbone.end_id], dtype=np.int32)
+
+    def encode(self, rows: Sequence[str]) -> Encoded:
+        """Encode rows; those that are not of this domain get an error.
+
+        A row is not of the domain when its alphabet lacks a symbol or the domain's own check
+        refuses it.
+        """
+        if self.encoder is None:
+            return TextEncoder(self.model.backbone.tokenizer).encode_batch(rows)
+        encoded = encode_checked(self.encoder, rows, self.name)
+        spec = self.domain.spec
+        if spec.canonical is None:
+            return encoded
+        fine = [i for i, error in enumerate(encoded.errors) if error is None]
+        checked = resolve(spec.canonical, f"domain {self.name}, canonical")([rows[i] for i in fine])
+        errors = list(encoded.errors)
+        for i, error in zip(fine, checked.errors, strict=True):
+            errors[i] = error
+        return encoded._replace(errors=errors)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the row that symbol ids spell."""
+        if self.encoder is None:
+            return TextEncoder(self.model.backbone.tokenizer).decode(ids)
+        text: str = self.encoder.decode(ids)
+        return text
+
+
+def load_domain(
+    name: str,
+    backbone: Backbone,
+    registry: Registry,
+    store: TagStore,
+    folder: Path | None = None,
+    with_tag: bool = True,
+    model: TaggedModel | None = None,
+) -> TrainedDomain:
+    """Put a domain and its newest trained tag onto a backbone.
+
+    Args:
+        name: Full or short name of the domain.
+        backbone: The backbone.
+        registry: Must provide the domain.
+        store: Where the tag is looked up.
+        folder: Run or artefact that holds the tag instead; None: the store.
+        with_tag: False: the symbols alone.
+        model: A model on the backbone to add to; None: a new one.
+
+    Raises:
+        UnknownNameError: when no trained tag is found.
+        CheckpointError: when the tag of `folder` belongs to another backbone.
+    """
+    domain = registry.domains.get(name)
+    artefact = _tag_of(domain, backbone, store, folder) if with_tag else None
+    model = model or TaggedModel(backbone)
+    encoder = None if domain.spec.encoder == "text" else load_encoder(domain.spec, domain.name)
+    if encoder is not None:
+        held = artefact.tensors.get(f"table:{domain.name}") if artefact is not None else None
+        rows = held if held is not None else symbol_rows(backbone, tuple(encoder.spellings))
+        model.add_table(domain.name, rows)
+    if artefact is not None:
+        model.add_tag(domain.name, artefact.tensors[f"tag:{domain.name}"])
+    return TrainedDomain(domain, encoder, model, DomainSoftmax.of(backbone, encoder), artefact)
+
+
+def _tag_of(
+    domain: Registered[Domain], backbone: Backbone, store: TagStore, folder: Path | None
+) -> Artefact:
+    fingerprint = backbone.fingerprint()
+    if folder is not None:
+        artefact = load_artefact(find_artefact(folder))
+        check_backbone(artefact, fingerprint, backbone.name)
+        if f"tag:{domain.name}" not in artefact.tensors:
+            raise UnknownNameError(
+                f"{folder}: holds no tag <{domain.name}>; it holds "
+                f"{listed(artefact.config['tags'])}."
+            )
+        return artefact
+    entry = store.newest(fingerprint.key, domain.name)
+    if entry is None:
+        raise UnknownNameError(
+            f"the store {store.folder} holds no trained tag <{domain.name}> for the backbone "
+            f"{backbone.name}. `taglm run` of a task that names it trains it; or give a run that "
+            "holds it by its folder."
+        )
+    return load_artefact(entry.folder)
+
+
+def trained_domains(backbone: Backbone, registry: Registry, store: TagStore) -> list[str]:
+    """Return the names of the domains of which the store holds a tag for the backbone."""
+    key = backbone.fingerprint().key
+    held = {entry.name for entry in store.entries() if entry.backbone_key == key}
+    return [domain.name for domain in registry.domains if domain.name in held]
+
+
+def corpus_of(
+    trained: TrainedDomain, registry: Registry, file: Path | None = None
+) -> tuple[list[str], list[str], str]:
+    """Return the rows that a tag was trained on and those held out of it, as stage 1 divides them.
+
+    Args:
+        trained: With a tag.
+        registry: Where the corpus is looked up.
+        file: A table instead of the tag's own corpus; all of it counts as held out.
+
+    Returns:
+        Trained rows, held-out rows, and the corpus's name.
+
+    Raises:
+        DataError: when the corpus is a file that is gone.
+    """
+    if file is not None:
+        rows, source, _ = corpus_rows(trained.domain, registry, str(file), 0, None, "keep")
+        return [], rows, source
+    assert trained.artefact is not None, "asked of a trained tag"
+    facts = trained.artefact.config["tags"][trained.name]
+    lineage, settings = facts.get("lineage", {}), facts.get("settings", {})
+    source, seed = lineage.get("corpus", ""), int(facts.get("seed", 0))
+    is_dataset = any(dataset.name == source for dataset in registry.datasets)
+    if not is_dataset and not Path(source).is_file():
+        raise DataError(
+            f"the corpus of <{trained.name}>, '{source}', is not here. Give rows of this domain in "
+            "a file."
+        )
+    path = None if is_dataset else source
+    rows, _, _ = corpus_rows(trained.domain, registry, path, seed, settings.get("size"), "keep")
+    held, used = hold_out(len(rows), seed)
+    used = used[: settings.get("rows")]
+    return [rows[i] for i in used], [rows[i] for i in held], source

@@ -1,0 +1,77 @@
+"""Domain tags that a task's artefact lacks, put beside its own: recombination without training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from taglm_core.encoders import load_encoder
+from taglm_core.errors import ConfigError, UnknownNameError
+from taglm_core.inference.predictor import Predictor
+from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.taskmodel import build_assembler
+from taglm_core.plugins import Registry
+from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.tagstore import TagStore
+
+
+def add_tags(
+    predictor: Predictor, words: Sequence[str], registry: Registry, store: TagStore
+) -> None:
+    """Give a predictor further domain tags that columns may name.
+
+    Args:
+        predictor: Its template names a tag by a column.
+        words: `NAME`: the newest trained one of the store; `NAME=FOLDER`: of an artefact.
+        registry: Must provide the domains.
+        store: Where names are looked up.
+
+    Raises:
+        TaglmError: when a tag is not there or belongs to another backbone.
+    """
+    task_model = predictor.task_model
+    task, assembler, model = task_model.task, task_model.assembler, task_model.model
+    if words and not task.wording.tag_columns:
+        raise ConfigError(
+            f"--tag {words[0]}: in the template of {task.name} no column names a tag."
+        )
+    domain_of, tag_of = dict(assembler.domain_of), dict(assembler.tag_of)
+    encoders = dict(assembler.encoders)
+    for word in words:
+        name, _, folder = word.partition("=")
+        domain = registry.domains.get(name, task.plugin, f"--tag {word}")
+        artefact = stored_tag(domain.name, Path(folder) if folder else None, predictor, store)
+        model.add_tag(domain.name, artefact.tensors[f"tag:{domain.name}"])
+        if domain.spec.encoder != "text" and domain.name not in encoders:
+            encoders[domain.name] = load_encoder(domain.spec, domain.name)
+            held = artefact.tensors.get(f"table:{domain.name}")
+            spellings = tuple(encoders[domain.name].spellings)
+            rows = held if held is not None else symbol_rows(model.backbone, spellings)
+            model.add_table(domain.name, rows)
+        domain_of[name], tag_of[name] = domain.name, domain.name
+    task_model.assembler = build_assembler(
+        task, model, encoders, task_model.is_isolated, domain_of, tag_of
+    )
+
+
+def stored_tag(name: str, folder: Path | None, predictor: Predictor, store: TagStore) -> Artefact:
+    """Return the artefact that holds a domain tag.
+
+    Raises:
+        UnknownNameError: when the store or the artefact has no such tag for the backbone.
+    """
+    backbone = predictor.task_model.model.backbone
+    fingerprint = backbone.fingerprint()
+    if folder is None:
+        entry = store.newest(fingerprint.key, name)
+        if entry is None:
+            raise UnknownNameError(
+                f"the store {store.folder} holds no trained tag <{name}> for the backbone "
+                f"{backbone.name}. Train it by a run whose rows (or task.tags) name it, or give "
+                "the folder of an artefact that holds it: NAME=FOLDER."
+            )
+        return load_artefact(entry.folder)
+    artefact = load_artefact(find_artefact(folder))
+    check_backbone(artefact, fingerprint, backbone.name)
+    if f"tag:{name}" not in artefact.tensors:
+        held = ", ".join(artefact.config["tags"])
+        raise UnknownNameError(f"{folder}: holds no tag <{name}>; it holds {held}.")
+    return artefact

@@ -1,0 +1,229 @@
+"""Drawing rows from a domain by its own decode loop, and what can be said about them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+from taglm_core.inference.domains import TrainedDomain
+from taglm_core.model.sampling import RowDraws, row_seed
+from taglm_core.plugins import Registry
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs import Regression
+from taglm_core.specs.reference import resolve
+
+_BINS = 12
+_MOST_CORPUS_ROWS = 1000
+"""Corpus rows whose properties stand beside those of the drawn ones."""
+
+
+@attrs.frozen
+class Drawn:
+    """Rows drawn from a domain."""
+
+    rows: list[str]
+    is_finished: list[bool]
+    """False: cut at the longest length before the end was drawn."""
+
+
+@torch.no_grad()
+def draw(
+    trained: TrainedDomain,
+    count: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_length: int = 256,
+    seed: int = 0,
+    batch_rows: int = 128,
+    on_progress: Callable[[int], None] | None = None,
+) -> Drawn:
+    """Draw rows symbol by symbol from the domain's softmax.
+
+    Each row has random numbers of its own, so the batch size changes nothing.
+
+    Args:
+        trained: The domain, with or without its tag.
+        count: How many rows.
+        temperature: Divides the logits.
+        top_p: Share of probability that is kept, the most probable symbols first.
+        max_length: Most symbols of a row.
+        seed: Seed of the draws.
+        batch_rows: Rows that are drawn at a time.
+        on_progress: Called with the number of rows done.
+    """
+    pieces: list[list[int]] = []
+    finished: list[bool] = []
+    limit = min(max_length, trained.model.backbone.max_positions - len(trained.before()))
+    for first in range(0, count, batch_rows):
+        numbers = range(first, min(first + batch_rows, count))
+        seeds = [row_seed(seed, str(number).encode()) for number in numbers]
+        ids, ended = _batch(trained, RowDraws(seeds, temperature, top_p), limit)
+        pieces += ids
+        finished += ended
+        if on_progress is not None:
+            on_progress(len(pieces))
+    return Drawn([trained.decode(piece) for piece in pieces], finished)
+
+
+def _batch(
+    trained: TrainedDomain, draws: RowDraws, limit: int
+) -> tuple[list[list[int]], list[bool]]:
+    """Draw one batch; rows that have ended leave it."""
+    from transformers import DynamicCache
+
+    model, backbone = trained.model, trained.model.backbone
+    count = len(draws.generators)
+    before = torch.from_numpy(trained.before().astype(np.int64)).to(backbone.device)
+    ids = before.expand(count, len(before))  # (batch, tokens)
+    cache = DynamicCache()
+    alive = list(range(count))
+    pieces: list[list[int]] = [[] for _ in range(count)]
+    past = 0
+    while alive:
+        positions = torch.arange(past, past + ids.shape[1], device=ids.device).expand_as(ids)
+        states = backbone.hidden_states(model.embed(ids), None, positions, cache)
+        past += ids.shape[1]
+        logits = trained.softmax.logits(states[:, -1])  # (batch, symbols + 1)
+        if not pieces[alive[0]]:
+            logits[:, trained.softmax.end] = -torch.inf  # an empty row is no row
+        chosen = draws.draw(logits, alive).tolist()
+        keep = []
+        for place, (row, symbol) in enumerate(zip(alive, chosen, strict=True)):
+            if symbol == trained.softmax.end:
+                continue
+            pieces[row].append(symbol)
+            keep.append(place)
+        is_full = bool(keep) and len(pieces[alive[keep[0]]]) >= limit
+        going = [alive[place] for place in keep]
+        if is_full or not going:
+            cut = set(going)
+            return pieces, [row not in cut for row in range(count)]
+        if len(keep) < len(alive):
+            cache.batch_select_indices(torch.tensor(keep, device=backbone.device))
+        alive = going
+        ids = torch.tensor([[pieces[row][-1] + trained.base] for row in alive]).to(backbone.device)
+    return pieces, [True] * count
+
+
+def check(trained: TrainedDomain, drawn: Drawn) -> tuple[list[str | None], list[str | None]]:
+    """Return each row's canonical form, None where it is not valid, and what is wrong with it.
+
+    A domain without a check of its own accepts every row that its encoder accepts.
+    """
+    spec = trained.domain.spec
+    errors = [None if fine else "cut before its end" for fine in drawn.is_finished]
+    values: list[str | None] = [None] * len(errors)
+    fine = [i for i, error in enumerate(errors) if error is None]
+    rows = [drawn.rows[i] for i in fine]
+    if spec.canonical is not None:
+        found, reasons = resolve(spec.canonical, f"domain {trained.name}, canonical")(rows)
+    elif trained.encoder is not None:
+        found, reasons = rows, trained.encoder.encode_batch(rows).errors
+    else:
+        found, reasons = rows, [None if row.strip() else "empty" for row in rows]
+    for i, value, reason in zip(fine, found, reasons, strict=True):
+        values[i], errors[i] = (value if reason is None else None), reason
+    return values, errors
+
+
+def summary(
+    trained: TrainedDomain,
+    drawn: Drawn,
+    canonical: Sequence[str | None],
+    known: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Return validity, uniqueness and novelty of drawn rows.
+
+    Args:
+        trained: The domain.
+        drawn: The rows.
+        canonical: Their canonical forms, None where not valid.
+        known: Canonical rows of the corpus; None: novelty is not known.
+    """
+    valid = [value for value in canonical if value is not None]
+    distinct = set(valid)
+    share = {
+        "valid": len(valid) / len(canonical),
+        "unique": len(distinct) / len(valid) if valid else None,
+        "novel": None,
+    }
+    if known is not None and distinct:
+        share["novel"] = len(distinct - set(known)) / len(distinct)
+    lengths = [len(row) for row in drawn.rows]
+    return {
+        "domain": trained.name,
+        "tag": trained.artefact is not None,
+        "rows": len(canonical),
+        "finished": sum(drawn.is_finished) / len(canonical),
+        **share,
+        "mean_length": float(np.mean(lengths)),
+        "checked_by": trained.domain.spec.canonical or "the encoder alone",
+    }
+
+
+def properties(
+    trained: TrainedDomain,
+    rows: Sequence[str],
+    corpus: Sequence[str],
+    registry: Registry,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return histograms of the properties that tasks of this domain compute.
+
+    Args:
+        trained: The domain.
+        rows: Valid rows.
+        corpus: Rows to compare with, of which at most 1,000 are drawn; may be empty.
+        registry: Its tasks with computed labels on this domain alone are used.
+        seed: Decides which corpus rows.
+
+    Returns:
+        Target -> mean, standard deviation and counts in common bins, for the rows and the corpus.
+    """
+    order = np.random.default_rng(seed).permutation(len(corpus))[:_MOST_CORPUS_ROWS]
+    beside = [corpus[i] for i in order]
+    found: dict[str, Any] = {}
+    for item in registry.tasks:
+        target = item.spec.target
+        if not isinstance(target, Regression) or target.compute is None:
+            continue
+        task = resolve_task(item.spec, item.source.name, registry)
+        domains = {domain.name for domain in task.domains.values()}
+        if domains != {trained.name} or len(task.span_fields) != 1:
+            continue
+        compute = resolve(target.compute, f"task {item.name}, target")
+        field = task.span_fields[0]
+        drawn = _values(compute, field, rows, len(target.names))
+        held = _values(compute, field, beside, len(target.names))
+        for k, name in enumerate(target.names):
+            if name not in found:
+                found[name] = _histograms(drawn[:, k], held[:, k], target.unit)
+    return found
+
+
+def _values(
+    compute: Callable[..., Any], field: str, rows: Sequence[str], targets: int
+) -> np.ndarray:
+    if not rows:
+        return np.zeros((0, targets))
+    made = np.asarray(compute({field: list(rows)}), dtype=np.float64)
+    return made.reshape(len(rows), -1)
+
+
+def _histograms(drawn: np.ndarray, corpus: np.ndarray, unit: str) -> dict[str, Any]:
+    both = np.concatenate([drawn, corpus])
+    both = both[np.isfinite(both)]
+    edges = np.histogram_bin_edges(both, bins=_BINS) if len(both) else np.zeros(0)
+    record: dict[str, Any] = {"unit": unit, "edges": [round(float(e), 4) for e in edges]}
+    for name, values in (("drawn", drawn), ("corpus", corpus)):
+        fine = values[np.isfinite(values)]
+        if len(fine):
+            record[name] = {
+                "rows": len(fine),
+                "mean": round(float(fine.mean()), 4),
+                "std": round(float(fine.std()), 4),
+                "counts": np.histogram(fine, bins=edges)[0].tolist(),
+            }
+    return record

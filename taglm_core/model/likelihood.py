@@ -1,0 +1,97 @@
+"""How likely a domain's symbols are after a tag: the softmax of a domain and its log-likelihood."""
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.model.backbone import Backbone
+from taglm_core.model.symbols import output_rows
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.specs import Encoder
+
+_IGNORED = -100
+
+
+@attrs.frozen
+class DomainSoftmax:
+    """What predicts the next symbol: the LM's rows of the alphabet and its end, or its vocabulary.
+
+    The last symbol is the end of a row.
+    """
+
+    backbone: Backbone
+    rows: tuple[Tensor, Tensor] | None
+    """Weights `(symbols + 1, hidden)` and biases `(symbols + 1,)`; None: the LM's vocabulary."""
+    end: int
+    """Index of the end among the outputs."""
+
+    @staticmethod
+    def of(backbone: Backbone, encoder: Encoder | None) -> "DomainSoftmax":
+        """Return the softmax of a domain; without a symbol encoder it is the LM's own."""
+        if encoder is None:
+            return DomainSoftmax(backbone, None, backbone.end_id)
+        rows = output_rows(backbone, tuple(encoder.spellings))
+        return DomainSoftmax(backbone, rows, len(encoder.symbols))
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Map `(..., hidden)` to fp32 `(..., symbols + 1)`, or to the LM's vocabulary."""
+        if self.rows is None:
+            return self.backbone.logits(states).float()
+        weight, bias = self.rows
+        return self.backbone.scale_logits(states.float() @ weight.T + bias)
+
+
+def symbol_nats(
+    model: TaggedModel,
+    softmax: DomainSoftmax,
+    before: np.ndarray,
+    pieces: Sequence[np.ndarray],
+    base: int,
+    skip: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Return the negative log-likelihood of each symbol of some rows, their ends included.
+
+    Args:
+        model: Holds the tag and, for a symbol encoder, the table.
+        softmax: Of the domain.
+        before: int `(tokens,)`: what stands before every row, such as the domain tag.
+        pieces: int `(symbols,)` a row: symbol indices, or token ids of a text domain.
+        base: First id of the domain's symbols in the common space; 0 for text.
+        skip: Symbols at the start of each row that do not count.
+
+    Returns:
+        Nats fp32 `(labels,)`, and int64 `(labels,)`, the row of each.
+    """
+    backbone = softmax.backbone
+    lengths = [len(piece) for piece in pieces]
+    longest, seq = max(lengths), len(before) + max(lengths)
+    ids = np.zeros((len(pieces), seq), dtype=np.int64)
+    ids[:, : len(before)] = before
+    labels = np.full((len(pieces), longest + 1), _IGNORED, dtype=np.int64)
+    for place, (piece, length) in enumerate(zip(pieces, lengths, strict=True)):
+        ids[place, len(before) : len(before) + length] = piece + base
+        labels[place, :length] = piece
+        labels[place, length] = softmax.end
+    labels[:, :skip] = _IGNORED
+    token_ids = torch.from_numpy(ids).to(backbone.device)
+    positions = torch.arange(seq, device=backbone.device).expand_as(token_ids)
+    # padded on the right under a plain causal mask: real tokens never see padding
+    states = backbone.hidden_states(
+        model.embed(token_ids),
+        None,
+        positions,
+    )
+    start = len(before) - 1  # the position that predicts the first symbol
+    if start < 0:  # nothing stands before the first symbol: it cannot be predicted
+        labels = labels[:, 1:]
+        start = 0
+    wanted = torch.from_numpy(labels).to(backbone.device)
+    chosen = states[:, start : start + wanted.shape[1]]
+    is_label = wanted != _IGNORED  # (batch, symbols)
+    logits = softmax.logits(chosen[is_label])  # (labels, alphabet + 1)
+    nats = torch.nn.functional.cross_entropy(logits, wanted[is_label], reduction="none")
+    rows = torch.arange(len(pieces), device=backbone.device).unsqueeze(1).expand_as(wanted)
+    return nats, rows[is_label]

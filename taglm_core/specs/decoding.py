@@ -1,0 +1,52 @@
+"""How text is written: settings that a run remembers and a prediction may change."""
+
+from typing import Any
+
+import attrs
+
+from taglm_core.errors import ConfigError
+from taglm_core.specs.fields import one_of
+
+
+def _at_least(limit: float) -> Any:
+    def check(instance: Any, attribute: Any, value: Any) -> None:
+        if value is not None and value < limit:
+            raise ConfigError(f"decode.{attribute.name} must be {limit:g} or more, not {value!r}.")
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class Decoding:
+    """How the LM's own head writes an output text."""
+
+    how: str = attrs.field(default="greedy", validator=one_of("greedy", "beam", "sample"))
+    """greedy: the most probable token each time; beam: the best of several hypotheses; sample:
+    drawn at random, each row from its own numbers, so that it is the same in any batch."""
+    beams: int = attrs.field(default=4, validator=_at_least(2))
+    """Hypotheses kept by beam search."""
+    length_penalty: float = 1.0
+    """Exponent of the length that divides a hypothesis's log-probability (beam)."""
+    temperature: float = attrs.field(default=1.0)
+    """Divides the logits (sample); below 1 sharper, above 1 flatter."""
+    top_p: float = attrs.field(default=1.0)
+    """Only the most probable tokens that together reach this probability are drawn (sample)."""
+    seed: int = 0
+    """Seed of the draws (sample); another one gives other texts for the same rows."""
+    max_new_tokens: int | None = attrs.field(default=None, validator=_at_least(1))
+    """Longest output in tokens; None: the task's own limit."""
+    min_new_tokens: int = attrs.field(default=0, validator=_at_least(0))
+    """Shortest output in tokens, before which the end is not written."""
+
+    @temperature.validator
+    def _check_temperature(self, attribute: "attrs.Attribute[float]", value: float) -> None:
+        if not value > 0:
+            raise ConfigError(
+                f"decode.temperature must be above 0, not {value!r}; for no randomness choose "
+                "greedy."
+            )
+
+    @top_p.validator
+    def _check_top_p(self, attribute: "attrs.Attribute[float]", value: float) -> None:
+        if not 0 < value <= 1:
+            raise ConfigError(f"decode.top_p must be above 0 and at most 1, not {value!r}.")
