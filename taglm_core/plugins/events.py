@@ -19,6 +19,8 @@ def checked_result(hook: str, event: Any, value: Any) -> tuple[Any, list[str]]:
     Returns:
         The usable part, None when there is none; and a reason for everything that was left out.
     """
+    if value is not None and hook == "on_rows_loaded":
+        return _remarks(value)
     if value is None or hook != "on_evaluated":
         return None, []
     if not isinstance(value, Mapping):
@@ -30,6 +32,31 @@ def checked_result(hook: str, event: Any, value: Any) -> tuple[Any, list[str]]:
     ]
     references, wrong = _references(value.get("references") or {}, event)
     return ({"references": references} if references else None), faults + wrong
+
+
+def _remarks(value: Any) -> tuple[dict[str, Any] | None, list[str]]:
+    """Check the lines and the report about the rows of a task."""
+    if not isinstance(value, Mapping):
+        return None, [
+            f"returned {shown(value)}, expected {{'summary': [...], 'report': {{...}}}} or None"
+        ]
+    kept: dict[str, Any] = {}
+    faults: list[str] = []
+    for key, item in value.items():
+        if key == "summary" and _are_lines(item):
+            kept[key] = list(item)
+        elif key == "report" and isinstance(item, Mapping):
+            kept[key] = dict(item)
+        elif key in ("summary", "report"):
+            wanted = "a list of lines" if key == "summary" else "a dictionary"
+            faults.append(f"the {key} is {shown(item)}, expected {wanted}")
+        else:
+            faults.append(f"returned the unknown key {shown(key)}; known: summary, report")
+    return kept or None, faults
+
+
+def _are_lines(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(line, str) for line in value)
 
 
 def _references(value: Any, event: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:

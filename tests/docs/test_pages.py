@@ -42,6 +42,7 @@ def hooks():
 
 
 EVENTS = {
+    "on_rows_loaded": "RowsLoaded",
     "on_stage_started": "StageStarted",
     "on_evaluated": "Evaluated",
     "on_run_finished": "RunFinished",

@@ -175,6 +175,13 @@ def test_a_command_is_listed_and_called(installed):
     assert call("mydna/gc", "AAAA", folders=[installed]) == "0.0\n"
 
 
+@pytest.mark.hook("on_rows_loaded")
+def test_what_a_plugin_finds_in_the_rows_is_kept(run):
+    """Every row of the page's dataset has twenty letters, which its plugin calls short."""
+    rows = len((run / "split.csv").read_text().splitlines()) - 1
+    assert json.loads((run / "data_check.json").read_text())["mydna"] == {"short": rows}
+
+
 @pytest.mark.hook("on_stage_started")
 def test_stages_are_announced_once_each(run):
     """Stage 1 with its tag, stage 2 with tag and head."""

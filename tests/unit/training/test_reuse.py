@@ -73,6 +73,7 @@ def go(pairs, backbone, registry, folder, store, cache, attention="auto"):
             "data": {"file": str(pairs)},
             "stages": stages,
             "attention": attention,
+            "checkpoint_seconds": 0,
         },
     )
     plan = make_plan(config, registry, store)
@@ -146,7 +147,6 @@ def test_a_killed_stage_three_ends_with_the_same_numbers(
     pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
 ):
     """A cache is built again after a kill; the numbers are those of an unbroken run."""
-    monkeypatch.setattr(fit_module, "_CHECKPOINT_SECONDS", 0.0)
     whole, _ = go(
         pairs, toy_backbone, toy_registry, tmp_path / "a", TagStore(tmp_path / "s1"), "auto"
     )
