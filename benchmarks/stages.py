@@ -36,11 +36,6 @@ class Scale:
     clock: Clock = attrs.field(factory=Clock)
     backbone: str = "nano"
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of weights and activations."""
-        return torch.bfloat16 if self.precision == "bf16" else torch.float32
-
 
 class Ours:
     """A task on kept blocks, ready to step."""
@@ -86,7 +81,7 @@ def versus_peft(
         lengths_of_all: Rows of the whole set, and the work of its distinct blocks; None: those
             of the sample.
     """
-    backbone = setting.backbone(scale.backbone, scale.dtype)
+    backbone = setting.backbone(scale.backbone)
     task_model = setting.task_model(backbone, template)
     rows = task_model.assemble(fields)
     ours = Ours(task_model, rows, targets, scale)
@@ -94,9 +89,7 @@ def versus_peft(
     wanted = torch.tensor(targets[:, 0], dtype=torch.float32)
     sides: dict[str, Any] = {"ours": lambda k: ours.step(_batch(k, rows, scale))}
     for how in ("prompt", "lora"):
-        rival = PeftRival(
-            setting.backbone(scale.backbone, scale.dtype), how, streams, setting.TAG_LENGTH
-        )
+        rival = PeftRival(setting.backbone(scale.backbone), how, streams, setting.TAG_LENGTH)
 
         def run(k: int, rival: PeftRival = rival) -> None:
             chosen = _batch(k, rows, scale)
@@ -207,7 +200,7 @@ def stage2_qed(scale: Scale, num_rows: int = 20_000) -> dict[str, Any]:
 
 def stage1_floor(scale: Scale) -> dict[str, Any]:
     """Measure a step of stage 1 against the bare backbone on as many tokens."""
-    backbone = setting.backbone(scale.backbone, scale.dtype)
+    backbone = setting.backbone(scale.backbone)
     task_model = setting.task_model(backbone, setting.QED)
     rng = np.random.default_rng(0)
     molecules, source = setting.load_molecules(scale.batch, rng)
@@ -235,7 +228,7 @@ def stage1_floor(scale: Scale) -> dict[str, Any]:
 def cached_floor(scale: Scale, stage: int) -> dict[str, Any]:
     """Measure a cached step of stage 2 or 3 against the bare backbone over a ready cache."""
     rng = np.random.default_rng(0)
-    backbone = setting.backbone(scale.backbone, scale.dtype)
+    backbone = setting.backbone(scale.backbone)
     if stage == 2:
         molecules, source = setting.load_molecules(scale.batch, rng)
         fields, template = {"smiles": molecules}, setting.QED

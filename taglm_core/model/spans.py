@@ -100,7 +100,8 @@ class SpanStore:
         for column in range(len(blocks.kinds)):  # a text needs the blocks before it
             for numbers in self._batches(chosen[column_of[chosen] == column]):
                 for number, block in self._compute(column, numbers).items():
-                    self.cache.put(blocks.keys[number], block)
+                    # without the padding of the batch that it was computed in
+                    self.cache.put(blocks.keys[number], block.clone())
                 done += len(numbers)
                 if on_progress is not None:
                     on_progress(done)
@@ -147,7 +148,7 @@ class SpanStore:
 
     @torch.no_grad()
     def _compute(self, column: int, numbers: Sequence[int]) -> dict[int, Tensor]:
-        """Compute blocks of a column: number -> `(layers, 2, kv_heads, keys, head_dim)`."""
+        """Compute blocks of a column: number -> view `(layers, 2, kv_heads, keys, head_dim)`."""
         blocks = self.blocks
         rows = self._row_of[list(numbers)]
         begins, ends = blocks.cuts[rows, column], blocks.cuts[rows, column + 1]
@@ -160,7 +161,7 @@ class SpanStore:
             # attention would round them so at each use
             layered = layered.to(torch.get_autocast_dtype(kind))
         return {
-            number: layered[place, :, :, :, : int(end - begin)].contiguous()
+            number: layered[place, :, :, :, : int(end - begin)]
             for place, (number, begin, end) in enumerate(zip(numbers, begins, ends, strict=True))
         }
 
