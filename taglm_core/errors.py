@@ -21,7 +21,7 @@ class DataError(TaglmError, ValueError):
 
 
 class UnavailableError(DataError):
-    """Rows that exist elsewhere and cannot be fetched here, such as without a network."""
+    """Something that exists elsewhere cannot be had here, such as without a network."""
 
 
 class RowError(DataError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, UnavailableError
 
 SPM_VARIABLE = "TAGLM_FLORES_SPM"
 """Environment variable with the path of a FLORES sentencepiece model, for spBLEU."""
@@ -42,13 +42,13 @@ def spm_path() -> Path:
     """Return the path of the FLORES tokenizer model.
 
     Raises:
-        ConfigError: saying where to get it and how to name it.
+        UnavailableError: saying where to get it and how to name it.
     """
     given = os.environ.get(SPM_VARIABLE)
     usual = Path.home() / ".sacrebleu" / "models" / "flores200sacrebleuspm"
     path = Path(given).expanduser() if given else usual
     if not path.is_file():
-        raise ConfigError(
+        raise UnavailableError(
             f"spBLEU needs the FLORES-200 tokenizer model, which is not at '{path}'. Download "
             f"{SPM_URL} on a machine with network, copy it here and set {SPM_VARIABLE}=PATH; or "
             "leave spbleu out of task.metrics."

@@ -5,7 +5,7 @@ import math
 import pytest
 import sentencepiece
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, UnavailableError
 from taglm_translation import metrics
 
 TRUTH = ["The cat sits on the mat.", "It is raining today.", "We go home."]
@@ -52,7 +52,7 @@ def test_spbleu_reads_a_local_model(spm):
 def test_spbleu_without_a_model_says_where_to_get_it(tmp_path, monkeypatch):
     """The message names the address and the variable; a broken file is named too."""
     monkeypatch.setenv("TAGLM_FLORES_SPM", str(tmp_path / "none.model"))
-    with pytest.raises(ConfigError, match=r"Download https://.*TAGLM_FLORES_SPM=PATH"):
+    with pytest.raises(UnavailableError, match=r"Download https://.*TAGLM_FLORES_SPM=PATH"):
         metrics.spbleu(TRUTH, CLOSE)
     (tmp_path / "none.model").write_text("nonsense")
     with pytest.raises(ConfigError, match="not a sentencepiece model"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from taglm_core.errors import TaglmError
+from taglm_core.errors import TaglmError, UnavailableError
 
 if TYPE_CHECKING:
     from taglm_core.testing.contract.context import Subject
@@ -92,7 +92,7 @@ class Planned:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # odd input is given on purpose
                 self.rule.function(self.subject)
-        except NotApplicable as skip:
+        except (NotApplicable, UnavailableError) as skip:
             outcome, reason = "skipped", str(skip)
         except (Broken, TaglmError) as error:
             outcome, reason = "failed", str(error)

@@ -1,0 +1,9 @@
+"""What the plugin registers keeps the contract of taglm's own suite; one test for each check."""
+
+import pytest
+
+
+@pytest.mark.taglm_plugin("translation")
+def test_contract(plugin_check):
+    """The reason of a failure says what to mend."""
+    plugin_check()
