@@ -29,11 +29,15 @@ $(VENV)/.installed: constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproje
 quickstart: setup
 	$(BIN)/taglm run QED --preset quick --out runs/quickstart
 
+# One process a core, one thread each: most of a test is start-up, and threads of several processes
+# wait for each other.
+RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: setup lint
-	$(BIN)/python -m pytest
+	$(RUN_TESTS)
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(RUN_TESTS) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check $(SOURCES)
