@@ -175,6 +175,8 @@ def run_task_stage(
         held = plan.stored_task.config["tags"][plan.task.function_tag]["lineage"]
         return {**held, "from_store": True}
     record = _train_task(members, enriched, folder, progress)
+    for member in members:
+        member.parts.clear()  # what was kept for training makes room for the next tag
     folder.log(record)
     key = plan.fingerprint.key
     for member in members:

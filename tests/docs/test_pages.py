@@ -166,6 +166,9 @@ class Shell:
         self.folder = folder / "page"
         self.folder.mkdir()
         self.python = make_environment(folder / "environment") if needs_pip else sys.executable
+        self.environment = dict(os.environ)
+        if needs_pip:  # the plugins of the page's first line, and the one that it makes
+            self.environment["TAGLM_PLUGINS"] = "nano,studies,demo"
 
     def call(self, words):
         """Run one command; return its exit code and its output."""
@@ -179,6 +182,7 @@ class Shell:
         done = subprocess.run(
             [self.python, "-m", program, *words[1:]],
             cwd=self.folder,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

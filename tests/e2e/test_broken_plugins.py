@@ -34,6 +34,9 @@ def test_every_kind_installed_one_after_another(tmp_path):
     for number, broken in enumerate(KINDS):
         folders.append(write_distribution(tmp_path / broken.kind, broken))
         check_program(broken, folders, others)
+        if broken.breaks_libraries:
+            folders.pop()  # torch itself does not start beside it
+            continue
         task = broken.task if broken.task != "QED" else task
         # failures at import leave nothing behind, so every third run speaks for them
         if broken.source.count("hookimpl") or number % 3 == 0 or number == len(KINDS) - 1:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
+from taglm_core.data.columns import find_column
 from taglm_core.data.rows import canonical_fields, corpus_rows, load_dataset, read_fields
 from taglm_core.data.table import Table
 from taglm_core.encoders import load_encoder
@@ -82,6 +83,20 @@ class Context:
                 f"'{domain.spec.field}'."
             )
         return rows
+
+    def rows_with_bucket(self, domain: Registered[Domain]) -> list[Any]:
+        """Return canonical rows of a domain's corpus, those that stage 1 leaves out included.
+
+        Raises:
+            NotApplicable: when there is none to try.
+        """
+        spec = domain.spec
+        if spec.corpus is None or spec.columns:
+            return self.rows(domain)
+        corpus = self.registry.datasets.get(spec.corpus, domain.source.name)
+        table = self.table(corpus)
+        column = find_column(table.columns, spec.field, spec.aliases, {}, table.source)
+        return [row for row in self.canonical(domain, table.columns[column]) if row]
 
     def _sample(self, domain: Registered[Domain]) -> list[Any]:
         for read in (self._corpus, self._from_datasets, self._random):

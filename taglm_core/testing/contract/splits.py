@@ -136,7 +136,7 @@ def _columns(subject: Subject) -> dict[str, list[Any]]:
             return {name: fields[name] for name in resolved.span_fields} or fields
     domains = _domains(subject)
     if domains:
-        return {domains[0].spec.field: context.rows(domains[0])}
+        return {domains[0].spec.field: context.rows_with_bucket(domains[0])}
     if spec.assign is not None and spec.field is None:
         return {"row": [f"row {i}" for i in range(60)]}
     raise NotApplicable(
