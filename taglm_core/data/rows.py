@@ -9,11 +9,11 @@ import attrs
 import numpy as np
 
 from taglm_core.data.columns import as_value, find_column
-from taglm_core.data.mending import mend_fields, mend_rows, report_mended
+from taglm_core.data.mending import mend_fields
 from taglm_core.data.options import check_options
 from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
-from taglm_core.data.splits import check_parts, parts_by_groups
+from taglm_core.data.splits import check_parts
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError
@@ -230,7 +230,7 @@ def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool
     if need_targets:
         targets, target_map = read_targets(table, task, fields, errors, data.columns)
         columns = columns | target_map
-    _settle(table, errors, data.on_error)
+    settle(table, errors, data.on_error)
     good = [i for i, error in enumerate(errors) if error is None]
     kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
@@ -326,7 +326,14 @@ def load_task_rows(
     )
 
 
-def _settle(table: Table, errors: Sequence[str | None], on_error: str) -> None:
+def settle(table: Table, errors: Sequence[str | None], on_error: str) -> None:
+    """Raise the errors of a table's rows, or log how many are left out.
+
+    Args:
+        table: What the rows were read from.
+        errors: None or what is wrong with each row.
+        on_error: "raise", or "keep" to go on unless every row is bad.
+    """
     bad = [(row, e) for row, e in zip(table.rows, errors, strict=True) if e is not None]
     if not bad:
         return
@@ -340,70 +347,3 @@ def _settle(table: Table, errors: Sequence[str | None], on_error: str) -> None:
         table.num_rows,
         *bad[0],
     )
-
-
-def corpus_rows(
-    domain: Any,
-    registry: Registry,
-    file: str | None,
-    seed: int,
-    size: int | None,
-    on_error: str,
-    mend: bool = False,
-) -> tuple[list[Any], str, int]:
-    """Read a domain's corpus for stage 1, less everything in the test bucket.
-
-    Returns:
-        Canonical rows, what they came from, and how many the test bucket took.
-
-    Raises:
-        DataError: when the domain has no corpus and no file was given.
-        RowError: naming bad rows, unless `on_error` is keep.
-    """
-    spec, owner = domain.spec, domain.source.name
-    if file is not None:
-        table = read_table(Path(file))
-        mapping: dict[str, str] = {}
-    elif spec.corpus is not None:
-        found = registry.datasets.get(spec.corpus, owner, f"corpus of {domain.name}")
-        table = load_dataset(found, seed, size)
-        mapping = {}
-    else:
-        raise DataError(
-            f"domain {domain.name} has no corpus of its own: give one with "
-            f"--domain-data {spec.tag}=FILE."
-        )
-    names = spec.columns or (spec.field,)
-    columns = [
-        find_column(table.columns, n, () if spec.columns else spec.aliases, mapping, table.source)
-        for n in names
-    ]
-    taken = [table.columns[column] for column in columns]
-    rows = [as_value(v if spec.columns else v[0]) for v in zip(*taken, strict=True)]
-    if mend:
-        rows, changes = mend_rows(rows, domain)
-        pairs = zip(table.rows, changes, strict=True)
-        report_mended(table, [(row, change) for row, change in pairs if change is not None])
-    errors: list[str | None] = [f"{spec.field}: empty" if is_empty(row) else None for row in rows]
-    if spec.canonical is not None:
-        checked = resolve(spec.canonical, f"domain {domain.name}, canonical")(rows)
-        errors = [a or b for a, b in zip(errors, checked.errors, strict=True)]
-        rows = [value or "" for value in checked.values]
-    _settle(table, errors, on_error)
-    good = [row for row, error in zip(rows, errors, strict=True) if error is None]
-    if spec.split is None:
-        return good, table.source, 0
-    split = registry.splits.get(spec.split, owner, f"domain {domain.name}").spec
-    if split.groups is None:
-        return good, table.source, 0
-    key_column = next((name for name in split.keys if name in table.columns), None)
-    if key_column is not None:
-        held = [as_value(value) for value in table.columns[key_column]]
-        # a record without the deciding column is its own key
-        deciding = [key or row for key, row in zip(held, rows, strict=True)]
-        keyed = [key for key, error in zip(deciding, errors, strict=True) if error is None]
-    else:
-        keyed = good
-    keys = resolve(split.groups, f"split {spec.split}")(keyed)
-    outside = [row for row, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"]
-    return outside, table.source, len(good) - len(outside)

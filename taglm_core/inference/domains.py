@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from taglm_core.data.rows import corpus_rows
+from taglm_core.data.corpus import corpus_rows
 from taglm_core.data.splits import hold_out
 from taglm_core.encoders import TextEncoder, encode_checked, load_encoder
 from taglm_core.errors import DataError, UnknownNameError, listed

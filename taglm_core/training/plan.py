@@ -8,7 +8,8 @@ import attrs
 import numpy as np
 import torch
 
-from taglm_core.data.rows import TaskRows, corpus_rows, load_task_rows
+from taglm_core.data.corpus import corpus_rows
+from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
@@ -16,16 +17,14 @@ from taglm_core.inference.groups import signatures
 from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
 from taglm_core.model.taskmodel import num_outputs, written_tags
 from taglm_core.plugins import Registered, Registry
-from taglm_core.plugins.resolved import ResolvedTask, domain_name, resolve_task
-from taglm_core.specs import Classification, Domain, Encoder, Regression, Task, Text
+from taglm_core.plugins.resolved import ResolvedTask, domain_name
+from taglm_core.specs import Domain, Encoder
 from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.tagstore import TagStore
-from taglm_core.training.config import RunConfig, TaskConfig
+from taglm_core.training.config import RunConfig
+from taglm_core.training.declared import configured_task
 from taglm_core.training.precision import pick_precision
-
-LOCAL = "local"
-"""Plugin name that qualifies what a run file declares."""
 
 
 @attrs.define(kw_only=True)
@@ -299,61 +298,6 @@ def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:
 
 def _plain_targets(targets: Any) -> Any:
     return targets.tolist() if isinstance(targets, np.ndarray) else targets
-
-
-def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
-    """Return the registered task that the settings name, or the one that they declare.
-
-    Raises:
-        ConfigError: when a declared task lacks its target.
-    """
-    if config.template is None:
-        found = registry.tasks.get(config.name)
-        given: dict[str, Any] = {
-            key: value
-            for key in ("metrics", "split", "symmetric")
-            if (value := getattr(config, key)) is not None
-        }
-        for key in ("target", "function_tag"):
-            if getattr(config, key) is not None:
-                raise ConfigError(
-                    f"task.{key} is given but task.template is not: the registered task "
-                    f"{found.name} has its own. Give a template to declare a task."
-                )
-        spec = attrs.evolve(found.spec, **given)
-        return resolve_task(spec, found.source.name, registry, config.wording)
-    if config.target is None:
-        raise ConfigError("task.target is missing, for example {kind: regression, columns: [Y]}.")
-    if config.wording is not None:
-        raise ConfigError("task.wording names a wording of a registered task; drop task.template.")
-    spec = Task(
-        name=config.name,
-        function_tag=config.function_tag or config.name,
-        template=config.template,
-        target=_target(config),
-        metrics=config.metrics or (),
-        split=config.split,
-        symmetric=config.symmetric or (),
-    )
-    return resolve_task(spec, LOCAL, registry)
-
-
-def _target(config: TaskConfig) -> Regression | Classification | Text:
-    target = config.target
-    assert target is not None, "checked by the caller"
-    columns = target.columns
-    names = target.names or (columns if columns and len(columns) > 1 else (config.name,))
-    if target.kind == "regression":
-        return Regression(names=names, columns=columns, unit=target.unit)
-    if target.kind == "classification":
-        return Classification(
-            names=names,
-            columns=columns,
-            classes=target.classes,
-            multi_label=target.multi_label,
-            threshold=target.threshold,
-        )
-    return Text()
 
 
 def _plan_domain(

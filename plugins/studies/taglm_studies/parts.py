@@ -50,7 +50,7 @@ def _task(task: str, registry: Registry) -> tuple[ResolvedTask, dict[str, str]]:
     if not task.endswith((".yaml", ".yml")):
         named = registry.tasks.get(task)
         return resolve_task(named.spec, named.source.name, registry), {}
-    from taglm_core.training.plan import configured_task
+    from taglm_core.training.declared import configured_task
     from taglm_core.training.settings import read_run_file, run_config
 
     config = run_config(task, read_run_file(task))

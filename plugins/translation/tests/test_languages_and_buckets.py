@@ -77,7 +77,7 @@ def test_rows_that_share_a_text_lie_in_one_part():
 def test_stage_one_leaves_out_the_test_bucket_by_the_english_column(tmp_path):
     """A multi-column file given for French loses the rows whose English side is held out."""
     import taglm_translation
-    from taglm_core.data.rows import corpus_rows
+    from taglm_core.data.corpus import corpus_rows
     from taglm_core.plugins import load_registry
 
     registry = load_registry(only=(), extra=[("translation", taglm_translation)])

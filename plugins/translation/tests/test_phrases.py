@@ -65,7 +65,7 @@ def test_rows_train_on_the_papers_pairs_and_test_all():
 def test_the_corpora_leave_the_test_bucket_out():
     """Stage 1 of every language skips the same sentences, by their English side."""
     import taglm_translation
-    from taglm_core.data.rows import corpus_rows
+    from taglm_core.data.corpus import corpus_rows
     from taglm_core.plugins import load_registry
 
     registry = load_registry(only=(), extra=[("translation", taglm_translation)])

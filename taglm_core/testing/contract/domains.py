@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from taglm_core.data.rows import corpus_rows
+from taglm_core.data.corpus import corpus_rows
 from taglm_core.specs import Checked
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject

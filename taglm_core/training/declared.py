@@ -1,0 +1,69 @@
+"""The task of a run: a registered one by name, or one that the run file declares."""
+
+from typing import Any
+
+import attrs
+
+from taglm_core.errors import ConfigError
+from taglm_core.plugins import Registry
+from taglm_core.plugins.resolved import ResolvedTask, resolve_task
+from taglm_core.specs import Classification, Regression, Task, Text
+from taglm_core.training.config import TaskConfig
+
+LOCAL = "local"
+"""Plugin name that qualifies what a run file declares."""
+
+
+def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
+    """Return the registered task that the settings name, or the one that they declare.
+
+    Raises:
+        ConfigError: when a declared task lacks its target.
+    """
+    if config.template is None:
+        found = registry.tasks.get(config.name)
+        given: dict[str, Any] = {
+            key: value
+            for key in ("metrics", "split", "symmetric")
+            if (value := getattr(config, key)) is not None
+        }
+        for key in ("target", "function_tag"):
+            if getattr(config, key) is not None:
+                raise ConfigError(
+                    f"task.{key} is given but task.template is not: the registered task "
+                    f"{found.name} has its own. Give a template to declare a task."
+                )
+        spec = attrs.evolve(found.spec, **given)
+        return resolve_task(spec, found.source.name, registry, config.wording)
+    if config.target is None:
+        raise ConfigError("task.target is missing, for example {kind: regression, columns: [Y]}.")
+    if config.wording is not None:
+        raise ConfigError("task.wording names a wording of a registered task; drop task.template.")
+    spec = Task(
+        name=config.name,
+        function_tag=config.function_tag or config.name,
+        template=config.template,
+        target=_target(config),
+        metrics=config.metrics or (),
+        split=config.split,
+        symmetric=config.symmetric or (),
+    )
+    return resolve_task(spec, LOCAL, registry)
+
+
+def _target(config: TaskConfig) -> Regression | Classification | Text:
+    target = config.target
+    assert target is not None, "checked by the caller"
+    columns = target.columns
+    names = target.names or (columns if columns and len(columns) > 1 else (config.name,))
+    if target.kind == "regression":
+        return Regression(names=names, columns=columns, unit=target.unit)
+    if target.kind == "classification":
+        return Classification(
+            names=names,
+            columns=columns,
+            classes=target.classes,
+            multi_label=target.multi_label,
+            threshold=target.threshold,
+        )
+    return Text()
