@@ -62,6 +62,7 @@ class TaskObjective:
         self._wanted = self._labels(train.targets)
         self._strength = torch.tensor(1e-2, dtype=torch.float64)
         self.moments = self._new_moments()
+        self._valid_states: Tensor | None = None
 
     @property
     def is_text(self) -> bool:
@@ -132,6 +133,7 @@ class TaskObjective:
         """Return the summed loss and the weight of some training rows."""
         if self.is_text:
             return self._text_loss(self.train, indices), self.weight(indices)
+        self._valid_states = None  # a step moves the tag
         states = self._read(self.train, indices)
         assert self._wanted is not None
         wanted = self._wanted[torch.from_numpy(indices)].to(states.device)
@@ -156,7 +158,7 @@ class TaskObjective:
     def valid_loss(self) -> float:
         """Return the loss on the validation part, a mean over its rows; not for text."""
         device = self.task_model.model.backbone.device
-        outputs = self.task_model.outputs(self.states_of(self.valid).to(device))
+        outputs = self.task_model.outputs(self.valid_states().to(device))
         wanted = self._labels(self.valid.targets)
         assert wanted is not None, "tasks that share a tag are numeric"
         return float(self._row_losses(outputs, wanted.to(device)).mean())
@@ -194,11 +196,24 @@ class TaskObjective:
             found[torch.from_numpy(batch)] = self._read(part, chosen[batch]).float().cpu()
         return found
 
-    @torch.no_grad()
+    def valid_states(self) -> Tensor:
+        """Return what the head reads for the validation part, fp32 `(rows, hidden)`.
+
+        Solving the head and judging it read the same states, so they are computed once and kept
+        until `evaluate` has judged them or a step moves the tag.
+        """
+        if self._valid_states is None:
+            self._valid_states = self.states_of(self.valid)
+        return self._valid_states
+
     def predict(self, part: PartData) -> np.ndarray:
         """Return predictions of a numeric task for a part."""
+        return self._finish(self.states_of(part))
+
+    @torch.no_grad()
+    def _finish(self, states: Tensor) -> np.ndarray:
         device = self.task_model.model.backbone.device
-        return self.task_model.finish(self.task_model.outputs(self.states_of(part).to(device)))
+        return self.task_model.finish(self.task_model.outputs(states.to(device)))
 
     @torch.no_grad()
     def evaluate(self) -> tuple[float, dict[str, float]]:
@@ -212,7 +227,8 @@ class TaskObjective:
             nats = total / max(tokens, 1.0)
             return nats, {"nats_per_token": round(nats, 5)}
         task = self.task_model.task
-        metrics = score(task, self.valid.targets, self.predict(self.valid))
+        metrics = score(task, self.valid.targets, self._finish(self.valid_states()))
+        self._valid_states = None
         shown = {name: round(value, 5) for name, value in metrics.items() if "." not in name}
         return as_cost(task, metrics), shown
 
@@ -259,7 +275,7 @@ def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[s
     sample = np.sort(rng.permutation(count)[:ridge_rows])
     states = objective.states_of(objective.train, sample)
     targets = _one_hot(objective, sample)
-    valid_states = objective.states_of(objective.valid)
+    valid_states = objective.valid_states()
     is_new = bool((head.weight == 0).all())
     scaling = task_model.scaling
     held = (head.weight.detach().clone(), scaling.offset.clone())
