@@ -4,9 +4,10 @@ On sets of pairs this already goes far, since some drugs bind nearly everything;
 better has learned who takes part, not how they fit.
 """
 
+import itertools
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -44,18 +45,67 @@ def find_identities(event: Evaluated) -> Identities | None:
     """Take the fields whose values recur in the train part; None when there are none."""
     train = _columns(event, "train")
     fields = tuple(name for name, values in train.items() if recurring(values))
-    if not fields:
+    return _identities(event, [(name,) for name in fields], fields)
+
+
+def find_crossed(event: Evaluated) -> Identities | None:
+    """Take identities and all pairs of them that recur, such as a drug on a cell line.
+
+    Fields that name the same thing, as a drug's name and its SMILES do, are taken once. None when
+    no pair recurs: a drug and a target that were measured once say nothing about another row.
+    """
+    train = _columns(event, "train")
+    fields = _distinct([n for n, values in train.items() if recurring(values)], train)
+    pairs = [
+        pair
+        for pair in itertools.combinations(fields, 2)
+        if recurring(list(zip(*(train[name] for name in pair), strict=True)))
+    ]
+    if not pairs:
         return None
-    places = {
-        name: {value: place for place, value in enumerate(dict.fromkeys(train[name]))}
-        for name in fields
-    }
-    matrices = {}
+    return _identities(event, [*((name,) for name in fields), *pairs], fields)
+
+
+def _distinct(names: Sequence[str], columns: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
+    """Return names without those whose values another one before them decides, and conversely."""
+    kept: list[str] = []
+    for name in names:
+        alike = (
+            len(set(zip(columns[name], columns[other], strict=True)))
+            == len(set(columns[name]))
+            == len(set(columns[other]))
+            for other in kept
+        )
+        if not any(alike):
+            kept.append(name)
+    return tuple(kept)
+
+
+def _identities(
+    event: Evaluated, groups: Iterable[tuple[str, ...]], fields: tuple[str, ...]
+) -> Identities | None:
+    """Make a column for each value of a field, or of several together, in the train part."""
+    matrices: dict[str, scipy.sparse.csr_array] = {}
+    chosen = list(groups)
+    if not chosen:
+        return None
+    train = _columns(event, "train")
+    places = [
+        {value: place for place, value in enumerate(dict.fromkeys(_values(train, group)))}
+        for group in chosen
+    ]
     for part in event.parts:
         held = _columns(event, part)
-        blocks = [_one_hot(held[name], places[name]) for name in fields]
+        blocks = [
+            _one_hot(_values(held, group), place)
+            for group, place in zip(chosen, places, strict=True)
+        ]
         matrices[part] = scipy.sparse.hstack(blocks, format="csr")
     return Identities(matrices, fields)
+
+
+def _values(columns: Mapping[str, Sequence[object]], group: tuple[str, ...]) -> list[object]:
+    return list(zip(*(columns[name] for name in group), strict=True))
 
 
 def _columns(event: Evaluated, part: str) -> dict[str, Sequence[object]]:

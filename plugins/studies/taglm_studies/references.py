@@ -15,6 +15,7 @@ from taglm_studies.boosting import boost_classes, boost_numbers
 from taglm_studies.features import Features, Fold, compute_features, make_fold
 from taglm_studies.identities import (
     Identities,
+    find_crossed,
     find_identities,
     identity_classes,
     identity_numbers,
@@ -88,21 +89,27 @@ def outcomes(event: Evaluated) -> Iterator[tuple[str, Outcome]]:
 def _by_identity(
     event: Evaluated, targets: dict[str, np.ndarray], fold: Fold
 ) -> Iterator[tuple[str, Outcome]]:
-    """Give the ridge on identities when the values of a field recur."""
-    identities = find_identities(event)
-    if identities is None:
-        return
-    _log.info("%s: identities of %s", event.task, ", ".join(identities.fields))
+    """Give the ridge on identities when the values of a field recur, and on recurring pairs."""
+    found = {"identities": find_identities(event), "crossed identities": find_crossed(event)}
+    for name, identities in found.items():
+        if identities is not None:
+            _log.info("%s: %s of %s", event.task, name, ", ".join(identities.fields))
+            yield from _on_identities(name, identities, event, targets, fold)
+
+
+def _on_identities(
+    name: str, identities: Identities, event: Evaluated, targets: dict[str, np.ndarray], fold: Fold
+) -> Iterator[tuple[str, Outcome]]:
     if not isinstance(event.target, Classification):
-        yield "identities", identity_numbers(identities, targets, fold)
+        yield name, identity_numbers(identities, targets, fold)
     elif event.target.multi_label:
         fit = partial(_identity_label, identities)
-        yield "identities", _each_label(fit, None, targets, fold, event.seed)
+        yield name, _each_label(fit, None, targets, fold, event.seed)
     else:
         truth = {part: np.asarray(held.truth) for part, held in event.parts.items()}
         if len(np.unique(truth["train"][fold.fit])) > 1:
             num_classes = targets["train"].shape[1]
-            yield "identities", identity_classes(identities, truth, num_classes, fold)
+            yield name, identity_classes(identities, truth, num_classes, fold)
 
 
 def _identity_label(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from taglm_core import Classification, Evaluated, Regression
 from taglm_core.data import metrics
 from taglm_core.specs.events import Part
 from taglm_studies.features import compute_features
-from taglm_studies.identities import find_identities
+from taglm_studies.identities import find_crossed, find_identities
 from taglm_studies.orders import both_orders, mean_of_orders
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -79,7 +80,8 @@ def run(event):
 def test_identities_find_additive_effects():
     """A sum of effects is found nearly exactly; three letter counts cannot do that."""
     found = run(make())
-    assert {"mean", "identities", "nearest", "ridge", "boosting"} == set(found)
+    names = {"mean", "identities", "crossed identities", "nearest", "ridge", "boosting"}
+    assert names == set(found)
     assert found["identities"]["mse"] < 0.01 * found["mean"]["mse"]
 
 
@@ -87,6 +89,49 @@ def test_unknown_identities_get_the_mean_of_their_kind():
     """A new drug has no column; the rest still counts."""
     found = run(make(cold=True))
     assert 0.01 * found["mean"]["mse"] < found["identities"]["mse"] < found["mean"]["mse"]
+
+
+def test_crossed_identities_find_what_a_drug_does_on_a_line():
+    """An effect of a drug on a line is no sum of one of the drug and one of the line."""
+    event = make()
+    for part in event.parts.values():
+        drugs, lines = part.fields["one"], part.texts["line"]
+        part.truth[:, 0] = [
+            (-1.0) ** (hash_of(a) + ord(b)) for a, b in zip(drugs, lines, strict=True)
+        ]
+    found = run(event)
+    assert found["identities"]["mse"] > 0.5 * found["mean"]["mse"]
+    assert found["crossed identities"]["mse"] < 0.05 * found["mean"]["mse"]
+
+
+def hash_of(drug):
+    """Return a number of a drug that is the same in every process."""
+    return int(drug[6:])
+
+
+def test_pairs_measured_once_are_not_crossed():
+    """A drug and a target that meet once say nothing about another row."""
+    event = make()
+    drugs = [f"d{i}" for i in range(20)]
+    pairs = [(a, b) for a in drugs for b in drugs]
+    part = Part(
+        fields={"one": [a for a, _ in pairs], "two": [b for _, b in pairs]},
+        truth=event.parts["train"].truth,
+        prediction=None,
+    )
+    only = attrs.evolve(event, parts={"train": part})
+    assert find_identities(only) is not None
+    assert find_crossed(only) is None
+
+
+def test_two_names_of_one_thing_are_taken_once():
+    """A drug's name and its structure decide each other."""
+    event = make()
+    train = event.parts["train"]
+    train.texts["name"] = [drug.upper() for drug in train.fields["one"]]
+    for part in ("valid", "test"):
+        event.parts[part].texts["name"] = [d.upper() for d in event.parts[part].fields["one"]]
+    assert "name" not in find_crossed(event).fields
 
 
 def test_fields_that_never_recur_are_no_identities():
