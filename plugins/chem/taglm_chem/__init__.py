@@ -77,10 +77,11 @@ def register_tasks() -> list[taglm.Task]:
         taglm.Task(
             name="DC",
             function_tag="DC",
-            # What follows the last molecule is paid for every pair, so it is short.
+            # What stands before the second molecule is kept once for each cell line and first
+            # drug; with the second name there it would be new in nearly every row.
             template=(
-                "On the cell line {cell}, {drug1_name} <SMILES>{drug1} and {drug2_name} "
-                "<SMILES>{drug2}: <DC>"
+                "On the cell line {cell}, <SMILES>{drug1} and <SMILES>{drug2}, "
+                "{drug1_name} and {drug2_name}: <DC>"
             ),
             target=taglm.Regression(names=("synergy",)),
             metrics=("mae", "rmse", "r2", "pearson", "spearman"),
