@@ -23,23 +23,59 @@ class LinearHead(nn.Module):
         self.weight.copy_(mean_row.to(self.weight).expand_as(self.weight))
 
 
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Penalties of the closed form that are tried."""
+_REWEIGHTINGS = 4
+
+
 def solve_ridge(
-    states: Tensor, targets: Tensor, strengths: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    states: Tensor,
+    targets: Tensor,
+    strengths: tuple[float, ...] = STRENGTHS,
+    delta: float | None = None,
 ) -> list[tuple[float, Tensor, Tensor]]:
-    """Solve the linear head with squared loss in closed form.
+    """Solve the linear head in closed form.
 
     Args:
         states: `(rows, hidden)`.
         targets: `(rows, num_targets)`, standardised.
         strengths: Penalties, relative to the mean eigenvalue of the states' covariance.
+        delta: Error from which a row counts by its size and not by its square (Huber), found by
+            weighting rows anew a few times; None: squares throughout.
 
     Returns:
         For each strength: itself, weights `(num_targets, hidden)` and offsets `(num_targets,)`
         such that the prediction is `states @ weights.T + offsets`; fp32 on the CPU.
     """
+    states, targets = states.float().cpu(), targets.float().cpu()
     moments = Moments(states.shape[1], targets.shape[1])
     moments.add(states, targets)
-    return [(strength, *moments.solve(strength)) for strength in strengths]
+    if delta is None:
+        return [(strength, *moments.solve(strength)) for strength in strengths]
+    found = []
+    for strength in strengths:
+        weights, offsets = moments.solve(strength)
+        for _ in range(_REWEIGHTINGS):
+            again = Moments(states.shape[1], targets.shape[1])
+            errors = states @ weights.T + offsets - targets
+            again.add(states, targets, weights=huber_weights(errors, delta))
+            weights, offsets = again.solve(strength)
+        found.append((strength, weights, offsets))
+    return found
+
+
+def huber_weights(errors: Tensor, delta: float) -> Tensor:
+    """Return what each row weighs where errors above `delta` count by their size.
+
+    Args:
+        errors: `(rows, num_targets)`, standardised.
+        delta: Error, averaged over the targets, up to which a row weighs 1.
+
+    Returns:
+        `(rows,)`, above 0 and at most 1.
+    """
+    size = errors.detach().abs().mean(dim=1)
+    return delta / size.clamp_min(delta)
 
 
 class Moments:
@@ -56,19 +92,27 @@ class Moments:
         """`(hidden + 1, num_targets)`: sum of (state, 1) times target."""
 
     @torch.no_grad()
-    def add(self, states: Tensor, targets: Tensor, window: float = math.inf) -> None:
+    def add(
+        self,
+        states: Tensor,
+        targets: Tensor,
+        window: float = math.inf,
+        weights: Tensor | None = None,
+    ) -> None:
         """Add rows.
 
         Args:
             states: `(rows, hidden)`.
             targets: `(rows, num_targets)`, standardised.
             window: Rows after which an earlier row counts a share of 1/e.
+            weights: `(rows,)`, what each row counts; None: 1.
         """
         x = states.detach().double().cpu()
         x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)  # (rows, hidden + 1)
+        weighted = x if weights is None else x * weights.detach().double().cpu().unsqueeze(1)
         fade = math.exp(-len(x) / window)
-        self.states.mul_(fade).add_(x.T @ x)
-        self.cross.mul_(fade).add_(x.T @ targets.detach().double().cpu())
+        self.states.mul_(fade).add_(weighted.T @ x)
+        self.cross.mul_(fade).add_(weighted.T @ targets.detach().double().cpu())
 
     @torch.no_grad()
     def reset(self) -> None:

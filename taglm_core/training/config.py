@@ -223,6 +223,9 @@ class TaskStageConfig:
     gradient steps."""
     ridge_rows: int = attrs.field(default=8000, validator=_positive)
     """Most training rows that the closed form uses."""
+    huber: float | None = attrs.field(default=None, validator=_positive)
+    """Regression: error, in standard deviations of the target, above which a row counts by its
+    size and not by its square, for targets with far outliers; None: squares throughout."""
     weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
     """AdamW's weight decay."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))

@@ -215,6 +215,7 @@ def _train_task(
             settings.ridge_rows if settings.head_init == "ridge" else 0,
             plan.config.seed,
             settings.enrich,
+            settings.huber,
         )
         for member in members
     }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.assembly import IGNORED, collate
 from taglm_core.model.batching import batches_by_tokens
-from taglm_core.model.heads import LinearHead, Moments, solve_ridge
+from taglm_core.model.heads import LinearHead, Moments, huber_weights, solve_ridge
 from taglm_core.model.tagged import pick
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 class TaskObjective:
     """The loss of a task on its training part, the first metric on its validation part.
 
-    Regression: mean squared error on standardised targets, averaged over the targets.
+    Regression: mean squared error on standardised targets, averaged over the targets; with a
+    Huber threshold a row whose error is above it counts by its size.
     Classification: cross-entropy (multi-label: binary, averaged over the labels). Text: negative
     log-likelihood of the output's tokens, averaged over tokens.
     """
@@ -37,6 +38,7 @@ class TaskObjective:
         ridge_rows: int = 0,
         seed: int = 0,
         sorts_batches: bool = False,
+        delta: float | None = None,
     ) -> None:
         """Keep the parts.
 
@@ -49,7 +51,10 @@ class TaskObjective:
             seed: Decides which.
             sorts_batches: Whether rows of like length meet in a step, where whole rows are run in
                 every one. Never decided by what is kept, so that the curves are the same.
+            delta: Huber threshold of a regression, in standard deviations of the target; None:
+                squares throughout.
         """
+        self.delta = delta
         self.ridge_rows = ridge_rows
         self.seed = seed
         self.task_model = task_model
@@ -101,15 +106,25 @@ class TaskObjective:
         """Take these rows as the recent ones, and a penalty; None: the one before."""
         assert self.moments is not None, "asked for by `follows`"
         self.moments.reset()
-        self.moments.add(states, targets)
+        self.moments.add(states, targets, weights=self._row_weights(states, targets))
         if strength is not None:
             self._strength.fill_(strength)
 
     def _follow(self, states: Tensor, wanted: Tensor) -> None:
         """Set the head to its optimum on the recent rows, these included."""
         assert self.moments is not None, "asked for by `follows`"
-        self.moments.add(states, wanted, window=min(self.ridge_rows, len(self.train.rows)))
+        window = min(self.ridge_rows, len(self.train.rows))
+        self.moments.add(states, wanted, window, self._row_weights(states, wanted))
         set_head(self.task_model, *self.moments.solve(float(self._strength)))
+
+    def _row_weights(self, states: Tensor, wanted: Tensor) -> Tensor | None:
+        """Return what each row counts in the closed form, by the errors of the present head."""
+        if self.delta is None:
+            return None
+        with torch.no_grad():
+            device = self.task_model.model.backbone.device
+            outputs = self.task_model.outputs(states.detach().to(device))
+            return huber_weights(outputs - wanted.to(device), self.delta)
 
     def _labels(self, targets: Any) -> Tensor | None:
         if self.is_text:
@@ -147,7 +162,13 @@ class TaskObjective:
         target = self.task_model.task.spec.target
         functional = torch.nn.functional
         if isinstance(target, Regression):
-            return (outputs - wanted).square().mean(dim=1)
+            errors = outputs - wanted
+            loss = errors.square().mean(dim=1)
+            if self.delta is None:
+                return loss
+            # the quadratic that touches Huber's loss at the present error, so that head and tag
+            # descend the same function
+            return loss * huber_weights(errors, self.delta)
         if isinstance(target, Classification) and target.multi_label:
             return functional.binary_cross_entropy_with_logits(
                 outputs, wanted, reduction="none"
@@ -283,7 +304,8 @@ def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[s
     best = np.inf if is_new else _cost(objective, valid_states)
     kept: dict[str, float] = {}
     scales = (1.0,) if isinstance(task_model.task.spec.target, Regression) else (2.0, 5.0, 10.0)
-    for strength, weights, offsets in solve_ridge(states, targets):
+    solved = solve_ridge(states, targets, delta=objective.delta)
+    for strength, weights, offsets in solved:
         for scale in scales:
             set_head(task_model, weights * scale, offsets * scale)
             cost = _cost(objective, valid_states)

@@ -2,7 +2,7 @@
 
 import torch
 
-from taglm_core.model.heads import Moments, solve_ridge
+from taglm_core.model.heads import Moments, huber_weights, solve_ridge
 
 
 def rows(count, seed=0, shift=0.0):
@@ -52,3 +52,24 @@ def test_a_window_forgets_what_no_longer_holds():
     moments.reset()
     assert not moments.states.any()
     assert not moments.cross.any()
+
+
+def test_far_outliers_hardly_move_the_robust_head():
+    """One row of twenty far off bends the squared solution and not Huber's."""
+    states, targets = rows(400)
+    wild = targets.clone()
+    wild[::20] += 60.0
+    truth = torch.arange(12.0).reshape(2, 6) / 10
+
+    def error(delta):
+        _, weights, offsets = solve_ridge(states, wild, strengths=(1e-6,), delta=delta)[0]
+        return float((states @ weights.T + offsets - (states @ truth.T + 1)).abs().mean())
+
+    assert error(None) > 2.5
+    assert error(0.3) < 0.3
+
+
+def test_huber_weights_leave_small_errors_alone():
+    """Up to the threshold a row weighs 1, above it the threshold over its error."""
+    errors = torch.tensor([[0.1, -0.3], [0.5, 0.5], [-4.0, 0.0]])
+    torch.testing.assert_close(huber_weights(errors, 0.5), torch.tensor([1.0, 1.0, 0.25]))

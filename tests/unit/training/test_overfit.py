@@ -158,3 +158,15 @@ def test_the_start_of_the_head(how, toy_registry):
     else:
         mean = task_model.model.backbone.embedding_rows().mean(dim=0)
         torch.testing.assert_close(task_model.head.weight[0], mean)
+
+
+def test_a_far_outlier_pulls_the_tag_by_its_size_only(toy_registry):
+    """With a Huber threshold the gradient of a row's error stops growing there."""
+    targets = np.array([[0.0], [0.1], [0.0], [-0.1], [0.0], [0.1], [-0.1], [40.0]])
+    task_model = build(Regression(names=("y",)), toy_registry, 1)
+    part = PartData(task_model.assembler.assemble({"letters": WORDS}), targets)
+    objective = TaskObjective(task_model, part, part, 4096, delta=0.5)
+    wanted = torch.tensor(targets, dtype=torch.float32)
+    outputs = torch.zeros(8, 1, requires_grad=True)
+    objective._row_losses(outputs, wanted).sum().backward()
+    torch.testing.assert_close(outputs.grad, -2 * wanted.clamp(-0.5, 0.5))
