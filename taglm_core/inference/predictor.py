@@ -154,7 +154,8 @@ def load_predictor(
         scaling = Scaling(**held_scaling)
         spec = registry.heads.get(facts["head"], task.plugin)
         build = resolve(spec.spec.module, f"head {spec.name}")
-        head = build(loaded.hidden_size, len(scaling.mean)).to(loaded.device)
+        width = facts.get("num_read", 1) * loaded.hidden_size
+        head = build(width, len(scaling.mean)).to(loaded.device)
         state = {
             k.removeprefix("head:"): v for k, v in artefact.tensors.items() if k.startswith("head:")
         }
@@ -170,6 +171,7 @@ def load_predictor(
         scaling=scaling,
         classes=tuple(facts["target"].get("classes", ())),
         decoding=Decoding(**facts.get("decode", {})),
+        num_read=facts.get("num_read", 1),
     )
     budget, _ = cache_budget(cache_setting(cache), loaded.device)
     if budget and head is not None:

@@ -133,5 +133,6 @@ class Moments:
         cross = self.cross[:-1] / count - torch.outer(x_mean, y_mean)  # (hidden, num_targets)
         size = covariance.diagonal().mean().clamp_min(1e-12)
         identity = torch.eye(len(covariance), dtype=torch.float64)
-        weights = torch.linalg.solve(covariance + strength * size * identity, cross).T
+        factor = torch.linalg.cholesky(covariance + strength * size * identity)
+        weights = torch.cholesky_solve(cross, factor).T
         return weights.float(), (y_mean - weights @ x_mean).float()

@@ -97,9 +97,12 @@ class TaggedModel:
             batch.position_ids,
         )
 
-    def read(self, batch: Batch) -> Tensor:
-        """Return each row's hidden state at the function tag's last row, `(batch, hidden)`."""
-        return pick(self.hidden_states(batch), batch.read)
+    def read(self, batch: Batch, count: int = 1) -> Tensor:
+        """Return each row's states at the last `count` rows of the function tag.
+
+        `(batch, count * hidden)`.
+        """
+        return pick(self.hidden_states(batch), batch.read, count)
 
     def suffix_states(self, batch: Batch, prefix: "PastBatch") -> Tensor:
         """Run function tags (and outputs) on top of cached prefixes.
@@ -178,9 +181,22 @@ class PastBatch:
         return cache
 
 
-def pick(states: Tensor, positions: Tensor) -> Tensor:
-    """Pick one position a row: `(batch, seq, hidden)` and `(batch,)` to `(batch, hidden)`."""
-    return states[torch.arange(len(states), device=states.device), positions]
+def pick(states: Tensor, positions: Tensor, count: int = 1) -> Tensor:
+    """Pick a position of each row and those before it.
+
+    Args:
+        states: `(batch, seq, hidden)`.
+        positions: `(batch,)`, the last position picked.
+        count: How many positions.
+
+    Returns:
+        `(batch, count * hidden)`, the positions one after the other in their order.
+    """
+    rows = torch.arange(len(states), device=states.device)
+    if count == 1:
+        return states[rows, positions]
+    back = torch.arange(1 - count, 1, device=states.device)
+    return states[rows.unsqueeze(1), positions.unsqueeze(1) + back].flatten(1)
 
 
 def parameter_counts(named: Mapping[str, nn.Parameter | nn.Module]) -> dict[str, int]:

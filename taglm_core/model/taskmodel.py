@@ -60,8 +60,15 @@ class TaskModel:
     classes: tuple[str, ...] = ()
     decoding: Decoding = attrs.field(factory=Decoding)
     """How a text task writes."""
+    num_read: int = 1
+    """Rows of the function tag that the head reads, the last ones: 1 as in the paper, or all."""
     reuse: Reuse | None = None
     """What is kept between rows; None: every row is run whole."""
+
+    @property
+    def width(self) -> int:
+        """Return how many numbers the head reads for a row, `num_read * hidden`."""
+        return self.num_read * self.model.backbone.hidden_size
 
     def assemble(self, fields: Mapping[str, Sequence[Any]], with_output: bool = False) -> Rows:
         """Assemble rows; one that is too long for the backbone carries that as its error."""
@@ -71,7 +78,7 @@ class TaskModel:
         return attrs.evolve(rows, errors=errors)
 
     def outputs(self, states: Tensor) -> Tensor:
-        """Return standardised outputs or logits: `(batch, hidden)` to `(batch, num_outputs)`."""
+        """Return standardised outputs or logits: `(batch, width)` to `(batch, num_outputs)`."""
         assert self.head is not None, "a text task has no head"
         raw: Tensor = self.head(states.float())
         return raw + self.scaling.offset.to(raw.device)
@@ -148,9 +155,9 @@ class TaskModel:
         """Read the function tag of every row, on kept spans where that saves work.
 
         Returns:
-            fp32 `(rows, hidden)` in the order of the rows; a row with an error reads zero.
+            fp32 `(rows, width)` in the order of the rows; a row with an error reads zero.
         """
-        found = torch.zeros(len(rows), self.model.backbone.hidden_size)
+        found = torch.zeros(len(rows), self.width)
         good = rows.good
         done = 0
         for batch, read in self._reads(rows.select(good), max_tokens):
@@ -162,20 +169,21 @@ class TaskModel:
         return found
 
     def _reads(self, rows: Rows, max_tokens: int) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Yield indices of rows and what the head reads for them, `(batch, hidden)`."""
+        """Yield indices of rows and what the head reads for them, `(batch, width)`."""
         kept = None
         if self.reuse is not None and len(rows):
             kept = self.reuse.screen(self.model, rows, self.is_isolated, max_tokens)
         if kept is None:
             for batch in batches_by_tokens(rows.lengths, max_tokens):
                 device = self.model.backbone.device
-                yield batch, self.model.read(collate(rows, batch, self.is_isolated, device))
+                inputs = collate(rows, batch, self.is_isolated, device)
+                yield batch, self.model.read(inputs, self.num_read)
             return
         store = kept[0]
         store.prepare()
         for batch in screening_batches(store, max_tokens):
             states, tails = store.states(batch)
-            yield batch, pick(states, tails.read)
+            yield batch, pick(states, tails.read, self.num_read)
 
     @torch.no_grad()
     def write(

@@ -75,7 +75,8 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     if plan.num_outputs:
         spec = plan.registry.heads.get(settings.head, task.plugin, f"task {task.name}")
         build = resolve(spec.spec.module, f"head {spec.name}")
-        head = build(plan.backbone.hidden_size, plan.num_outputs).to(plan.backbone.device)
+        width = plan.num_read * plan.backbone.hidden_size
+        head = build(width, plan.num_outputs).to(plan.backbone.device)
         model.heads[task.name] = head
     scaling = Scaling.plain(plan.num_outputs)
     if isinstance(target, Regression):
@@ -89,4 +90,5 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
         scaling=scaling,
         classes=plan.rows.classes,
         decoding=plan.config.decode,
+        num_read=plan.num_read,
     )

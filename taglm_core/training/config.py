@@ -214,6 +214,9 @@ class TaskStageConfig:
     """Absolute learning rate of tag and head (paper: 1e-4); None: `tag_lr` and `head_lr`."""
     head: str = "linear"
     """Registered head."""
+    read: str = attrs.field(default="last", validator=one_of("last", "all"))
+    """What the head reads: last, the state of the function tag's last row (paper); all, those of
+    all its rows one after the other, which says more of a pair and overfits sooner."""
     head_lr: float = attrs.field(default=1e-4, validator=_positive)
     """Learning rate of a head that is not solved at every step; small, since Adam moves every
     weight by it at each step."""

@@ -71,6 +71,14 @@ class Plan:
         return num_outputs(self.task, self.rows.classes)
 
     @property
+    def num_read(self) -> int:
+        """Rows of the function tag that the head reads: one, or all."""
+        if self.config.stages.task.read == "last":
+            return 1
+        given = self.given_function_tag
+        return self.config.stages.task.tag_length if given is None else len(given)
+
+    @property
     def stage_number(self) -> int:
         """2 for tasks of one domain, 3 across domains (Tag-LLM section 3.2)."""
         return 3 if self.task.is_cross_domain else 2
@@ -121,7 +129,7 @@ class Plan:
         state = trained if given is None else "frozen"
         records.append(_record(stage, f"<{self.task.function_tag}>", state, length))
         if self.num_outputs:
-            count = self.num_outputs * hidden
+            count = self.num_outputs * self.num_read * hidden
             records.append(_record(stage, f"head {self.task.name}", trained, count))
         total = sum(p.numel() for p in self.backbone.model.parameters())
         records.append(_record("all", f"backbone {self.backbone.name}", "frozen", total))

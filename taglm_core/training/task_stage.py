@@ -19,6 +19,9 @@ from taglm_core.training.parts import PartData
 
 logger = logging.getLogger(__name__)
 
+_SOLVED_WIDTH = 320
+"""Widest head that is solved at every step; one of n times this width at every n-th."""
+
 
 class TaskObjective:
     """The loss of a task on its training part, the first metric on its validation part.
@@ -66,6 +69,7 @@ class TaskObjective:
         self.sorts_batches = sorts_batches
         self._wanted = self._labels(train.targets)
         self._strength = torch.tensor(1e-2, dtype=torch.float64)
+        self._steps = torch.zeros((), dtype=torch.int64)
         self.moments = self._new_moments()
         self._valid_states: Tensor | None = None
 
@@ -84,7 +88,14 @@ class TaskObjective:
             return (offset,)
         assert self.task_model.head is not None, "moments belong to a head"
         weights = [parameter.data for parameter in self.task_model.head.parameters()]
-        return (offset, *weights, self.moments.states, self.moments.cross, self._strength)
+        return (
+            offset,
+            *weights,
+            self.moments.states,
+            self.moments.cross,
+            self._strength,
+            self._steps,
+        )
 
     @property
     def follows(self) -> bool:
@@ -111,11 +122,17 @@ class TaskObjective:
             self._strength.fill_(strength)
 
     def _follow(self, states: Tensor, wanted: Tensor) -> None:
-        """Set the head to its optimum on the recent rows, these included."""
+        """Set the head to its optimum on the recent rows, these included.
+
+        A wide head moves little in a step and costs the cube of its width, so it is solved at
+        every so many steps only.
+        """
         assert self.moments is not None, "asked for by `follows`"
         window = min(self.ridge_rows, len(self.train.rows))
         self.moments.add(states, wanted, window, self._row_weights(states, wanted))
-        set_head(self.task_model, *self.moments.solve(float(self._strength)))
+        if int(self._steps) % max(1, self.task_model.width // _SOLVED_WIDTH) == 0:
+            set_head(self.task_model, *self.moments.solve(float(self._strength)))
+        self._steps.add_(1)
 
     def _row_weights(self, states: Tensor, wanted: Tensor) -> Tensor | None:
         """Return what each row counts in the closed form, by the errors of the present head."""
@@ -195,7 +212,7 @@ class TaskObjective:
 
     def _read(self, part: PartData, indices: np.ndarray) -> Tensor:
         states, batch = self._states(part, indices)
-        return pick(states, batch.read)  # (batch, hidden)
+        return pick(states, batch.read, self.task_model.num_read)  # (batch, width)
 
     def _text_loss(self, part: PartData, indices: np.ndarray) -> Tensor:
         states, batch = self._states(part, indices)
@@ -208,9 +225,9 @@ class TaskObjective:
 
     @torch.no_grad()
     def states_of(self, part: PartData, indices: np.ndarray | None = None) -> Tensor:
-        """Return what the head reads for some rows, fp32 `(rows, hidden)` in their order."""
+        """Return what the head reads for some rows, fp32 `(rows, width)` in their order."""
         chosen = np.arange(len(part.rows)) if indices is None else indices
-        found = torch.zeros(len(chosen), self.task_model.model.backbone.hidden_size)
+        found = torch.zeros(len(chosen), self.task_model.width)
         lengths = part.rows.lengths[chosen]
         cost = lengths if part.store is None else np.maximum(lengths // 4, 1)
         for batch in batches_by_tokens(cost, self.max_tokens):
@@ -218,7 +235,7 @@ class TaskObjective:
         return found
 
     def valid_states(self) -> Tensor:
-        """Return what the head reads for the validation part, fp32 `(rows, hidden)`.
+        """Return what the head reads for the validation part, fp32 `(rows, width)`.
 
         Solving the head and judging it read the same states, so they are computed once and kept
         until `evaluate` has judged them or a step moves the tag.
@@ -272,7 +289,8 @@ def start_head(objective: TaskObjective, how: str, ridge_rows: int, seed: int) -
     if not isinstance(head, LinearHead):
         return {}  # a plugin's head starts as its module does
     if how == "mean_embedding":
-        head.start_from_mean_embedding(task_model.model.backbone.embedding_rows().mean(dim=0))
+        mean_row = task_model.model.backbone.embedding_rows().mean(dim=0)
+        head.start_from_mean_embedding(mean_row.repeat(task_model.num_read) / task_model.num_read)
         return {}
     return resolve_head(objective, ridge_rows, seed)
 
