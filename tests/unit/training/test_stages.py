@@ -8,6 +8,7 @@ import torch
 from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.scores import score
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
@@ -61,6 +62,29 @@ def test_a_run_writes_everything_and_predicts_the_same_later(
     again = load_predictor(artefact, toy_registry).predict(table).columns
     assert first == again
     assert predictor.task_model.model.backbone.checksum() == before
+
+
+@pytest.mark.parametrize("task", ["ShareA", "First"])
+def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone, tmp_path):
+    """It has a weight for each of them, starts no worse, and predicts the same later."""
+    stages = {**FAST, "task": {**FAST["task"], "read": "all"}}
+    if task == "ShareA":
+        stages["task"]["huber"] = 0.5
+    config = settings(task, toy_backbone, stages=stages)
+    plan, metrics = go(config, toy_registry, tmp_path / "run")
+    artefact = load_artefact(tmp_path / "run" / "artefact")
+    assert artefact.tensors["head:weight"].shape[1] == 3 * 32
+    counted = {record["tag"]: record["parameters"] for record in plan.table()}
+    assert counted[f"head {task}"] == artefact.tensors["head:weight"].numel()
+    trained = metrics["tasks"][task]["stages"][-1]["trained"]
+    assert trained[f"head {task}"] == 96 * plan.num_outputs
+    parts = plan.rows.of_part("test")
+    letters = [plan.rows.fields["letters"][i] for i in parts]
+    table = Table(columns={"letters": letters}, rows=list(range(1, len(parts) + 1)), source="x")
+    predicted = load_predictor(artefact, toy_registry).predict(table).values
+    scored = score(plan.task, plan.rows.targets[parts], predicted)
+    held = metrics["tasks"][task]["splits"]["test"]["metrics"]
+    assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
 
 
 def test_stage_one_runs_once_and_its_tag_is_shared(toy_registry, toy_backbone, tmp_path):
