@@ -205,7 +205,11 @@ def _task(facts: Mapping[str, Any], registry: Registry) -> ResolvedTask:
     target: Regression | Classification | Text
     if held["kind"] == "regression":
         target = Regression(
-            names=held["names"], columns=held["columns"], unit=held["unit"], compute=held["compute"]
+            names=held["names"],
+            columns=held["columns"],
+            unit=held["unit"],
+            compute=held["compute"],
+            floor=held.get("floor"),
         )
     elif held["kind"] == "classification":
         target = Classification(

@@ -26,6 +26,8 @@ class LinearHead(nn.Module):
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Penalties of the closed form that are tried."""
 _REWEIGHTINGS = 4
+_IMPUTATIONS = 20
+_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def solve_ridge(
@@ -62,6 +64,83 @@ def solve_ridge(
             weights, offsets = again.solve(strength)
         found.append((strength, weights, offsets))
     return found
+
+
+def solve_censored(
+    states: Tensor,
+    targets: Tensor,
+    floor: Tensor,
+    strengths: tuple[float, ...] = STRENGTHS,
+) -> list[tuple[float, Tensor, Tensor, Tensor]]:
+    """Solve the linear head of targets of which only what lies above a floor is seen.
+
+    The Tobit model (Tobin 1958) by expectation and maximisation: a target at the floor is replaced
+    by its mean under the present head, then the head is solved, and so on.
+
+    Args:
+        states: `(rows, hidden)`.
+        targets: `(rows, num_targets)`, standardised.
+        floor: `(num_targets,)`, in the same units.
+        strengths: Penalties, relative to the mean eigenvalue of the states' covariance.
+
+    Returns:
+        For each strength: itself, weights `(num_targets, hidden)`, offsets `(num_targets,)` and
+        standard deviations `(num_targets,)`.
+    """
+    states, targets, floor = states.float().cpu(), targets.float().cpu(), floor.float().cpu()
+    moments = Moments(states.shape[1], targets.shape[1])
+    moments.add(states, targets)
+    mean = states.mean(dim=0)
+    is_cut = targets <= floor + 1e-6
+    found = []
+    for strength in strengths:
+        weights, offsets = moments.solve(strength)
+        sigma = (states @ weights.T + offsets - targets).square().mean(dim=0).sqrt()
+        factor = moments.factor(strength)
+        for _ in range(_IMPUTATIONS):
+            outputs = states @ weights.T + offsets
+            filled, spread = impute(outputs, targets, floor, sigma)
+            centre = filled.mean(dim=0)
+            cross = states.T @ (filled - centre) / len(states)  # (hidden, num_targets)
+            weights = torch.cholesky_solve(cross.double(), factor).T.float()
+            offsets = centre - weights @ mean
+            errors = (states @ weights.T + offsets - filled).square()
+            sigma = (errors + torch.where(is_cut, spread, 0.0)).mean(dim=0).sqrt()
+        found.append((strength, weights, offsets, sigma))
+    return found
+
+
+def impute(outputs: Tensor, targets: Tensor, floor: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace targets at the floor by their mean, given that they lie below it.
+
+    Args:
+        outputs: `(rows, num_targets)`, means before the cut.
+        targets: `(rows, num_targets)`.
+        floor: `(num_targets,)`.
+        sigma: `(num_targets,)`, standard deviations about the outputs.
+
+    Returns:
+        Targets `(rows, num_targets)` and, for those at the floor, the variance below it.
+    """
+    z = (floor - outputs) / sigma
+    hazard = torch.exp(-0.5 * z.square() - _LOG_SQRT_2PI - torch.special.log_ndtr(z))
+    filled = torch.where(targets <= floor + 1e-6, outputs - sigma * hazard, targets)
+    return filled, (sigma.square() * (1 - z * hazard - hazard.square())).clamp_min(0.0)
+
+
+def mean_above(outputs: Tensor, floor: Tensor, sigma: Tensor) -> Tensor:
+    """Return the mean of what is seen: a normal variable, or the floor where it lies below.
+
+    Args:
+        outputs: `(rows, num_targets)`, means before the cut.
+        floor: `(num_targets,)`.
+        sigma: `(num_targets,)`.
+    """
+    z = (outputs - floor) / sigma
+    density = torch.exp(-0.5 * z.square() - _LOG_SQRT_2PI)
+    # far below the floor the two terms cancel, and rounding must not lead under it
+    above: Tensor = floor + sigma * (z * torch.special.ndtr(z) + density).clamp_min(0.0)
+    return above
 
 
 def huber_weights(errors: Tensor, delta: float) -> Tensor:
@@ -121,6 +200,21 @@ class Moments:
         self.cross.zero_()
 
     @torch.no_grad()
+    def factor(self, strength: float) -> Tensor:
+        """Return the Cholesky factor `(hidden, hidden)` of the penalised covariance.
+
+        Args:
+            strength: Penalty, relative to the mean eigenvalue of the states' covariance.
+        """
+        count = self.states[-1, -1].clamp_min(1.0)
+        x_mean = self.states[-1, :-1] / count
+        covariance = self.states[:-1, :-1] / count - torch.outer(x_mean, x_mean)
+        size = covariance.diagonal().mean().clamp_min(1e-12)
+        covariance.diagonal().add_(strength * size)
+        factor: Tensor = torch.linalg.cholesky(covariance)
+        return factor
+
+    @torch.no_grad()
     def solve(self, strength: float) -> tuple[Tensor, Tensor]:
         """Return weights `(num_targets, hidden)` and offsets `(num_targets,)`, fp32 on the CPU.
 
@@ -129,10 +223,6 @@ class Moments:
         """
         count = self.states[-1, -1].clamp_min(1.0)
         x_mean, y_mean = self.states[-1, :-1] / count, self.cross[-1] / count
-        covariance = self.states[:-1, :-1] / count - torch.outer(x_mean, x_mean)
         cross = self.cross[:-1] / count - torch.outer(x_mean, y_mean)  # (hidden, num_targets)
-        size = covariance.diagonal().mean().clamp_min(1e-12)
-        identity = torch.eye(len(covariance), dtype=torch.float64)
-        factor = torch.linalg.cholesky(covariance + strength * size * identity)
-        weights = torch.cholesky_solve(cross, factor).T
+        weights = torch.cholesky_solve(cross, self.factor(strength)).T
         return weights.float(), (y_mean - weights @ x_mean).float()

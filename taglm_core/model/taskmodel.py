@@ -13,6 +13,7 @@ from taglm_core.model.assembly import Assembler, Rows, collate, join_rows
 from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.generation import write
+from taglm_core.model.heads import mean_above
 from taglm_core.model.reuse import Reuse, screening_batches
 from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.plugins.resolved import ResolvedTask
@@ -21,7 +22,11 @@ from taglm_core.specs import Classification, Decoding, Encoder, Regression, Text
 
 @attrs.define(kw_only=True)
 class Scaling:
-    """From head outputs to the user's units: `(output + offset) * std + mean`."""
+    """From head outputs to the user's units: `(output + offset) * std + mean`.
+
+    Of a censored target the output is the mean of a normal variable of which only what lies above
+    the floor is seen (Tobin 1958), and the prediction the mean of what is seen.
+    """
 
     mean: Tensor
     """`(num_outputs,)`: means of the training targets; 0 for classes."""
@@ -29,15 +34,24 @@ class Scaling:
     """`(num_outputs,)`: standard deviations of the training targets; 1 for classes."""
     offset: Tensor
     """`(num_outputs,)`: constant term of the closed-form head, in standardised units."""
+    floor: Tensor | None = None
+    """`(num_outputs,)`: where the target is cut off, in standardised units; None: nowhere."""
+    sigma: Tensor | None = None
+    """`(num_outputs,)`: standard deviation about the output, in standardised units; None without
+    a floor."""
 
     @staticmethod
-    def of_targets(targets: np.ndarray) -> "Scaling":
-        """Return the scaling of regression targets `(rows, targets)`."""
+    def of_targets(targets: np.ndarray, floor: float | None = None) -> "Scaling":
+        """Return the scaling of regression targets `(rows, targets)`, cut off at `floor`."""
         mean = torch.tensor(targets.mean(axis=0), dtype=torch.float32)
         std = torch.tensor(targets.std(axis=0), dtype=torch.float32)
         # a constant target keeps its unit: nothing is to be learned but the mean
         std = torch.where(std > 1e-12, std, torch.ones_like(std))
-        return Scaling(mean=mean, std=std, offset=torch.zeros_like(mean))
+        scaling = Scaling(mean=mean, std=std, offset=torch.zeros_like(mean))
+        if floor is not None:
+            scaling.floor = (floor - mean) / std
+            scaling.sigma = torch.ones_like(mean)
+        return scaling
 
     @staticmethod
     def plain(num_outputs: int) -> "Scaling":
@@ -95,7 +109,10 @@ class TaskModel:
         if isinstance(target, Classification):
             done = values.sigmoid() if target.multi_label else values.softmax(dim=1)
             return done.numpy()
-        return (values * self.scaling.std.double() + self.scaling.mean.double()).numpy()
+        scaling = self.scaling
+        if scaling.floor is not None and scaling.sigma is not None:
+            values = mean_above(values, scaling.floor.double(), scaling.sigma.double())
+        return (values * scaling.std.double() + scaling.mean.double()).numpy()
 
     @torch.no_grad()
     def predict(

@@ -25,9 +25,17 @@ class Regression:
     """Unit for reports, such as "pKd" or "kcal/mol"; "1" for a pure number."""
     compute: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, rows]) -> float (rows, targets)`; NaN: cannot be computed."""
+    floor: float | None = None
+    """A value at or below it says only "no more than this" (left-censored), such as the pKd of 5
+    that stands for no binding seen; predictions stay above it. None: every value is exact."""
 
     def __attrs_post_init__(self) -> None:
         _check_lengths(self.names, self.columns)
+        if self.floor is not None and len(self.names) > 1:
+            raise ConfigError(
+                f"a floor belongs to one target, not to {len(self.names)} "
+                f"({', '.join(self.names)}). Make a task of each."
+            )
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from taglm_core.errors import ConfigError
+from taglm_core.model.heads import LinearHead
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
@@ -47,6 +49,21 @@ def take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
         model.tables[item.domain.name].data.copy_(table)
 
 
+def _check_floor(plan: Plan, head: object) -> None:
+    """Refuse what the closed form of a censored target does not cover."""
+    settings = plan.config.stages.task
+    if not isinstance(head, LinearHead) or settings.head_init != "ridge":
+        raise ConfigError(
+            f"task {plan.task.name}: a target with a floor needs the linear head in its closed "
+            "form (stages.task.head=linear, head_init=ridge). Leave out the floor, or these."
+        )
+    if settings.huber is not None:
+        raise ConfigError(
+            f"task {plan.task.name}: stages.task.huber and a floor are not used together. Leave "
+            "one out."
+        )
+
+
 def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     """Build the task model with untrained function tag and head on a model with domain tags."""
     settings = plan.config.stages.task
@@ -80,7 +97,10 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
         model.heads[task.name] = head
     scaling = Scaling.plain(plan.num_outputs)
     if isinstance(target, Regression):
-        scaling = Scaling.of_targets(plan.rows.targets[plan.rows.of_part("train")])
+        targets = plan.rows.targets[plan.rows.of_part("train")]
+        scaling = Scaling.of_targets(targets, target.floor)
+        if target.floor is not None:
+            _check_floor(plan, head)
     return TaskModel(
         task=task,
         model=model,

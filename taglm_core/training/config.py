@@ -28,6 +28,8 @@ class TargetConfig:
     """regression, classification or text."""
     columns: tuple[str, ...] | None = None
     """Columns that hold the targets; None: the names."""
+    floor: float | None = None
+    """Regression: a value at or below it says only "no more than this"; None: all are exact."""
     names: tuple[str, ...] | None = None
     """Names of the targets; None: the task's name, or the columns when several."""
     unit: str = ""
@@ -55,6 +57,9 @@ class TaskConfig:
     """Named wording of a registered task, such as "paper"; None: its own template."""
     target: TargetConfig | None = None
     """Target of a task declared here."""
+    floor: float | None = None
+    """Regression, of a registered task: a value at or below it says only "no more than this", as
+    a pKd of 5 where no binding was seen; None: the task's own."""
     metrics: tuple[str, ...] | None = None
     """Metrics, the first decides early stopping; None: the task's own."""
     split: str | None = None

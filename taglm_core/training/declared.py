@@ -33,6 +33,8 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
                     f"task.{key} is given but task.template is not: the registered task "
                     f"{found.name} has its own. Give a template to declare a task."
                 )
+        if config.floor is not None:
+            given["target"] = _with_floor(found.spec, config.floor)
         spec = attrs.evolve(found.spec, **given)
         return resolve_task(spec, found.source.name, registry, config.wording)
     if config.target is None:
@@ -51,13 +53,24 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
     return resolve_task(spec, LOCAL, registry)
 
 
+def _with_floor(spec: Task, floor: float) -> Regression:
+    if not isinstance(spec.target, Regression):
+        raise ConfigError(f"task.floor: the task {spec.name} predicts no numbers. Leave it out.")
+    return attrs.evolve(spec.target, floor=floor)
+
+
 def _target(config: TaskConfig) -> Regression | Classification | Text:
     target = config.target
     assert target is not None, "checked by the caller"
     columns = target.columns
     names = target.names or (columns if columns and len(columns) > 1 else (config.name,))
     if target.kind == "regression":
-        return Regression(names=names, columns=columns, unit=target.unit)
+        return Regression(
+            names=names,
+            columns=columns,
+            unit=target.unit,
+            floor=config.floor if target.floor is None else target.floor,
+        )
     if target.kind == "classification":
         return Classification(
             names=names,

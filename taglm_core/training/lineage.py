@@ -166,16 +166,13 @@ def _task(plan: Plan, task_model: TaskModel) -> dict[str, Any]:
         facts |= {"names": list(target.names), "columns": list(target.columns or target.names)}
         facts["compute"] = target.compute
     if isinstance(target, Regression):
-        facts["unit"] = target.unit
+        facts |= {"unit": target.unit, "floor": target.floor}
     if isinstance(target, Classification):
         facts |= {"classes": list(task_model.classes), "multi_label": target.multi_label}
         facts["threshold"] = target.threshold
     if plan.num_outputs:
-        facts["scaling"] = {
-            "mean": scaling.mean.tolist(),
-            "std": scaling.std.tolist(),
-            "offset": scaling.offset.tolist(),
-        }
+        held = attrs.asdict(scaling)
+        facts["scaling"] = {key: value.tolist() for key, value in held.items() if value is not None}
     return {
         "name": task.name,
         "plugin": task.plugin,
@@ -235,5 +232,5 @@ def put_task(artefact: Artefact, task_model: TaskModel) -> None:
         }
         task_model.head.load_state_dict(state)
         held_scaling = artefact.config["task"]["target"]["scaling"]
-        for key in ("mean", "std", "offset"):
-            setattr(task_model.scaling, key, torch.tensor(held_scaling[key]))
+        for key, values in held_scaling.items():
+            setattr(task_model.scaling, key, torch.tensor(values))

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.assembly import IGNORED, collate
 from taglm_core.model.batching import batches_by_tokens
-from taglm_core.model.heads import LinearHead, Moments, huber_weights, solve_ridge
+from taglm_core.model.heads import (
+    LinearHead,
+    Moments,
+    huber_weights,
+    impute,
+    solve_censored,
+    solve_ridge,
+)
 from taglm_core.model.tagged import pick
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
@@ -88,14 +95,9 @@ class TaskObjective:
             return (offset,)
         assert self.task_model.head is not None, "moments belong to a head"
         weights = [parameter.data for parameter in self.task_model.head.parameters()]
-        return (
-            offset,
-            *weights,
-            self.moments.states,
-            self.moments.cross,
-            self._strength,
-            self._steps,
-        )
+        sums = (self.moments.states, self.moments.cross, self._strength, self._steps)
+        sigma = self.task_model.scaling.sigma
+        return (offset, *weights, *sums, *([] if sigma is None else [sigma]))
 
     @property
     def follows(self) -> bool:
@@ -117,6 +119,7 @@ class TaskObjective:
         """Take these rows as the recent ones, and a penalty; None: the one before."""
         assert self.moments is not None, "asked for by `follows`"
         self.moments.reset()
+        targets = self._filled(self._present(states), targets)
         self.moments.add(states, targets, weights=self._row_weights(states, targets))
         if strength is not None:
             self._strength.fill_(strength)
@@ -128,6 +131,7 @@ class TaskObjective:
         every so many steps only.
         """
         assert self.moments is not None, "asked for by `follows`"
+        wanted = self._filled(self._present(states), wanted)
         window = min(self.ridge_rows, len(self.train.rows))
         self.moments.add(states, wanted, window, self._row_weights(states, wanted))
         if int(self._steps) % max(1, self.task_model.width // _SOLVED_WIDTH) == 0:
@@ -138,10 +142,24 @@ class TaskObjective:
         """Return what each row counts in the closed form, by the errors of the present head."""
         if self.delta is None:
             return None
-        with torch.no_grad():
-            device = self.task_model.model.backbone.device
-            outputs = self.task_model.outputs(states.detach().to(device))
-            return huber_weights(outputs - wanted.to(device), self.delta)
+        return huber_weights(self._present(states) - wanted, self.delta)
+
+    @torch.no_grad()
+    def _present(self, states: Tensor) -> Tensor:
+        """Return the outputs of the present head, on the states' device."""
+        device = self.task_model.model.backbone.device
+        return self.task_model.outputs(states.detach().to(device)).to(states.device)
+
+    def _filled(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Return targets, those that a floor hides replaced by their mean below it.
+
+        The square of an error to that mean, taken as fixed, has the gradient of the likelihood.
+        """
+        scaling = self.task_model.scaling
+        if scaling.floor is None or scaling.sigma is None:
+            return wanted
+        floor, sigma = scaling.floor.to(outputs.device), scaling.sigma.to(outputs.device)
+        return impute(outputs.detach(), wanted, floor, sigma)[0]
 
     def _labels(self, targets: Any) -> Tensor | None:
         if self.is_text:
@@ -179,7 +197,7 @@ class TaskObjective:
         target = self.task_model.task.spec.target
         functional = torch.nn.functional
         if isinstance(target, Regression):
-            errors = outputs - wanted
+            errors = outputs - self._filled(outputs, wanted)
             loss = errors.square().mean(dim=1)
             if self.delta is None:
                 return loss
@@ -317,18 +335,17 @@ def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[s
     valid_states = objective.valid_states()
     is_new = bool((head.weight == 0).all())
     scaling = task_model.scaling
-    held = (head.weight.detach().clone(), scaling.offset.clone())
+    held = (head.weight.detach().clone(), scaling.offset.clone(), _copy(scaling.sigma))
     # the head that gradient steps have found competes unless it was never set
     best = np.inf if is_new else _cost(objective, valid_states)
     kept: dict[str, float] = {}
     scales = (1.0,) if isinstance(task_model.task.spec.target, Regression) else (2.0, 5.0, 10.0)
-    solved = solve_ridge(states, targets, delta=objective.delta)
-    for strength, weights, offsets in solved:
+    for strength, weights, offsets, sigma in _solved(objective, states, targets):
         for scale in scales:
-            set_head(task_model, weights * scale, offsets * scale)
+            set_head(task_model, weights * scale, offsets * scale, sigma)
             cost = _cost(objective, valid_states)
             if cost < best:
-                best, held = cost, (head.weight.detach().clone(), scaling.offset.clone())
+                best, held = cost, (weights * scale, offsets * scale, sigma)
                 kept = {"ridge_strength": strength, "cost": round(cost, 5)}
     set_head(task_model, *held)
     if objective.follows:
@@ -336,12 +353,30 @@ def resolve_head(objective: TaskObjective, ridge_rows: int, seed: int) -> dict[s
     return kept
 
 
-def set_head(task_model: TaskModel, weights: Tensor, offsets: Tensor) -> None:
-    """Set a linear head: `(num_outputs, hidden)` and `(num_outputs,)`."""
+def _copy(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.clone()
+
+
+def _solved(
+    objective: TaskObjective, states: Tensor, targets: Tensor
+) -> list[tuple[float, Tensor, Tensor, Tensor | None]]:
+    """Return strength, weights, offsets and standard deviations of the closed forms tried."""
+    floor = objective.task_model.scaling.floor
+    if floor is not None:
+        return list(solve_censored(states, targets, floor))
+    return [(*found, None) for found in solve_ridge(states, targets, delta=objective.delta)]
+
+
+def set_head(
+    task_model: TaskModel, weights: Tensor, offsets: Tensor, sigma: Tensor | None = None
+) -> None:
+    """Set a linear head: `(num_outputs, width)`, `(num_outputs,)` and, if censored, the spread."""
     assert isinstance(task_model.head, LinearHead), "only the linear head has a closed form"
     with torch.no_grad():
         task_model.head.weight.copy_(weights)
         task_model.scaling.offset.copy_(offsets)
+        if sigma is not None and task_model.scaling.sigma is not None:
+            task_model.scaling.sigma.copy_(sigma)
 
 
 def _cost(objective: TaskObjective, valid_states: Tensor) -> float:

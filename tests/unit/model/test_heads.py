@@ -2,7 +2,14 @@
 
 import torch
 
-from taglm_core.model.heads import Moments, huber_weights, solve_ridge
+from taglm_core.model.heads import (
+    Moments,
+    huber_weights,
+    impute,
+    mean_above,
+    solve_censored,
+    solve_ridge,
+)
 
 
 def rows(count, seed=0, shift=0.0):
@@ -73,3 +80,39 @@ def test_huber_weights_leave_small_errors_alone():
     """Up to the threshold a row weighs 1, above it the threshold over its error."""
     errors = torch.tensor([[0.1, -0.3], [0.5, 0.5], [-4.0, 0.0]])
     torch.testing.assert_close(huber_weights(errors, 0.5), torch.tensor([1.0, 1.0, 0.25]))
+
+
+def test_a_target_cut_off_at_a_floor_keeps_its_slope():
+    """Two thirds of the rows lie below; least squares halves the slope, Tobit does not."""
+    states = torch.randn(4000, 6, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(4000, 1, generator=torch.Generator().manual_seed(1))
+    slope = torch.tensor([[1.0, -0.5, 0.0, 0.8, 0.0, 0.3]])
+    free = states @ slope.T + 0.5 * noise - 0.6
+    floor = torch.zeros(1)
+    seen = free.clamp_min(0.0)
+    assert 0.6 < float((seen == 0).float().mean()) < 0.7
+    _, plain, _ = solve_ridge(states, seen, strengths=(1e-6,))[0]
+    _, weights, offsets, sigma = solve_censored(states, seen, floor, strengths=(1e-6,))[0]
+    assert float((plain / slope)[0, 0]) < 0.6
+    torch.testing.assert_close(weights, slope, atol=0.08, rtol=0)
+    torch.testing.assert_close(sigma, torch.tensor([0.5]), atol=0.05, rtol=0)
+    outputs = states @ weights.T + offsets
+    found = mean_above(outputs, floor, sigma)
+    assert float(found.min()) >= 0.0
+    better = (found - seen).square().mean() / (states @ plain.T - seen).square().mean()
+    assert float(better) < 0.5
+
+
+def test_the_imputed_target_has_the_gradient_of_the_likelihood():
+    """Half the gradient of the squared error over the variance is the likelihood's."""
+    outputs = torch.tensor([[-30.0], [-1.0], [0.2], [3.0]]).double().requires_grad_(True)
+    floor, sigma = torch.tensor([0.5]).double(), torch.tensor([0.7]).double()
+    below = floor.expand(4, 1)
+    negative = -torch.special.log_ndtr((floor - outputs) / sigma).sum()
+    (expected,) = torch.autograd.grad(negative, outputs)
+    filled, variance = impute(outputs.detach(), below, floor, sigma)
+    torch.testing.assert_close((outputs.detach() - filled) / sigma**2, expected)
+    assert (filled < floor).all()
+    assert (variance >= 0).all()
+    exact, _ = impute(outputs.detach(), below + 1.0, floor, sigma)
+    torch.testing.assert_close(exact, below + 1.0)

@@ -87,6 +87,36 @@ def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone
     assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
 
 
+def test_a_floor_in_the_target(toy_registry, toy_backbone, tmp_path):
+    """Rows at the floor are understood as "no more than this"; predictions stay above it."""
+    task = {"name": "ShareA", "floor": 0.3}
+    config = settings(task, toy_backbone)
+    plan, metrics = go(config, toy_registry, tmp_path / "run")
+    artefact = load_artefact(tmp_path / "run" / "artefact")
+    scaling = artefact.config["task"]["target"]["scaling"]
+    assert 0 < scaling["sigma"][0] != 1.0
+    table = Table(columns={"letters": ["abca", "bbbb"]}, rows=[1, 2], source="x")
+    values = load_predictor(artefact, toy_registry).predict(table).values
+    assert (values >= 0.3).all()
+    again, second = go(config, toy_registry, tmp_path / "again")
+    assert again.stored_task is not None, "the predictor of the first run is taken"
+    ours, theirs = (m["tasks"]["ShareA"]["splits"]["test"]["metrics"] for m in (metrics, second))
+    assert ours == pytest.approx(theirs)
+
+
+def test_a_floor_is_refused_where_it_means_nothing(toy_registry, toy_backbone, tmp_path):
+    """Classes have none, several targets have several, and only the closed form knows it."""
+    for task, stages, message in (
+        ("First", FAST, "predicts no numbers"),
+        ("Both", FAST, "belongs to one target"),
+        ("ShareA", {**FAST, "task": {**FAST["task"], "huber": 0.5}}, "not used together"),
+        ("ShareA", {**FAST, "task": {**FAST["task"], "head_init": "mean_embedding"}}, "closed"),
+    ):
+        config = settings({"name": task, "floor": 0.3}, toy_backbone, stages=stages)
+        with pytest.raises(ConfigError, match=message):
+            go(config, toy_registry, tmp_path / f"{task}{len(message)}")
+
+
 def test_stage_one_runs_once_and_its_tag_is_shared(toy_registry, toy_backbone, tmp_path):
     """The second task takes the domain tag from the store, bit for bit."""
     plan, _ = go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "one")
