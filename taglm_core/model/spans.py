@@ -83,7 +83,6 @@ class SpanStore:
             on_progress: Called with the number of blocks done.
             least_uses: Blocks of fewer rows are left to be computed when they are needed.
         """
-        room = self.cache.budget_bytes - self.cache.num_bytes
         blocks, column_of, done = self.blocks, self.blocks.column_of, 0
         uses = blocks.uses
         missing = [
@@ -93,15 +92,17 @@ class SpanStore:
         ]
         if not missing:
             return
-        room //= self._bytes_per_token(missing[0])
+        per_token = self._bytes_per_token(missing[0])
         order = sorted(missing, key=lambda n: (-int(uses[n]), int(column_of[n])))
-        ends = np.cumsum(blocks.sizes[order])
-        chosen = np.array(order, dtype=np.int64)[ends <= room]
+        rooms = np.cumsum([room // per_token for _, room in self.cache.rooms])
+        # those of the most rows lie in the quickest place
+        places = np.searchsorted(rooms, np.cumsum(blocks.sizes[order]))
+        chosen = np.array(order, dtype=np.int64)[places < len(rooms)]
+        place_of = dict(zip(order, places.tolist(), strict=True))
         for column in range(len(blocks.kinds)):  # a text needs the blocks before it
             for numbers in self._batches(chosen[column_of[chosen] == column]):
                 for number, block in self._compute(column, numbers).items():
-                    # without the padding of the batch that it was computed in
-                    self.cache.put(blocks.keys[number], block.clone())
+                    self.cache.put(blocks.keys[number], block, place_of[number])
                 done += len(numbers)
                 if on_progress is not None:
                     on_progress(done)
@@ -246,7 +247,7 @@ def _padded(
     for place, number in enumerate(numbers.tolist()):
         if number in found:
             block = found[number]
-            held[:, :, :, place, : block.shape[3]].copy_(block)
+            held[:, :, :, place, : block.shape[3]].copy_(block, non_blocking=True)
     hidden = None
     if int(sizes.min()) < longest:
         beyond = torch.from_numpy(np.arange(longest) >= sizes[:, None])

@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.cacheplan import cache_setting
+from taglm_core.model.cachebudget import cache_setting
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
 
@@ -238,7 +238,8 @@ class TaskStageConfig:
     augment: int = attrs.field(default=0, validator=_not_negative)
     """Further spellings of each training row by the domains' `augment`."""
     cache: str = attrs.field(default="auto", converter=cache_setting)
-    """Memory for what rows share: auto (half of what is free), off, or a size such as 2GB."""
+    """Room for what rows share: auto (half of the free memory), off, or a size such as 2GB; +disk
+    or +disk:20GB behind it adds a file under TAGLM_HOME, if reading is quicker than computing."""
 
 
 @attrs.frozen(kw_only=True)

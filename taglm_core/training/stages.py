@@ -166,8 +166,8 @@ def run_task_stage(
     plan, model = members[0].plan, members[0].task_model.model
     enriched = {m.plan.task.name: _start_enriched(m.plan, m.task_model) for m in members}
     if not plan.config.stages.task.enrich:
-        for member in members:
-            prepare_reuse(member.plan, member.task_model, progress)
+        own = [member.task_model for member in members]
+        prepare_reuse([m.plan for m in members], own, store.scratch, progress)
     if plan.stored_task is not None:
         for member in members:
             assert member.plan.stored_task is not None, "a group is stored whole or not at all"

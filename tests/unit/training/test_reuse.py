@@ -1,12 +1,14 @@
 """Stage 3 with and without reuse: the same curves, the same resumption, the same predictions."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
 
 from taglm_core.data.readers import read_table
 from taglm_core.inference.predictor import load_predictor
+from taglm_core.model.tiers import DiskTier
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
@@ -109,6 +111,28 @@ def test_validation_curves_are_equal_with_the_cache_on_and_off(
     plans = [line for line in found["auto"][1] if line.startswith("reuse: ")]
     assert len(plans) == 1
     assert "times less work" in plans[0]
+
+
+def test_curves_and_predictions_are_equal_from_every_place(
+    pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
+):
+    """Blocks read from disk are those in memory, bit by bit; the plan says where they lie."""
+    monkeypatch.setattr(DiskTier, "read_rate", lambda self: 1e15)
+    found, values = {}, {}
+    for cache in ("auto", "20kb+disk:1gb", "off+disk:1gb"):
+        folder = tmp_path / cache.replace(":", "-")
+        store = TagStore(tmp_path / f"store-{folder.name}")
+        found[cache] = go(pairs, toy_backbone, toy_registry, folder, store, cache)
+        predictor = load_predictor(load_artefact(folder / "artefact"), toy_registry, cache=cache)
+        values[cache] = predictor.predict(read_table(pairs)).columns["Pair"]
+    stages = [metrics["tasks"]["Pair"]["stages"][-1] for metrics, _ in found.values()]
+    assert all(stage["prefix_rows_kept"] == stage["rows"] for stage in stages)
+    assert len({tuple(curve(metrics)) for metrics, _ in found.values()}) == 1
+    assert len({tuple(held) for held in values.values()}) == 1
+    mixed = next(line for line in found["20kb+disk:1gb"][1] if line.startswith("reuse: "))
+    assert re.search(r"\d+ % kept on cpu \(up to 20 kB\), \d+ % kept on disk", mixed)
+    alone = next(line for line in found["off+disk:1gb"][1] if line.startswith("reuse: "))
+    assert "all kept on disk (up to 1 GB)" in alone
 
 
 def test_rows_beyond_a_sliding_window_use_the_library_s_caches(pairs, toy_registry, tmp_path):
