@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.errors import BackboneError, UnknownNameError
+from taglm_core.model.checkpointing import Checkpoints
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
 
@@ -123,6 +124,7 @@ class Backbone:
         self.vocab_size = int(embedding.weight.shape[0])
         self.device = embedding.weight.device
         self.dtype = embedding.weight.dtype
+        self.checkpoints = Checkpoints(self.model, name)
         self._scale_of_table: tuple[float, float] | None = None
 
     @property
@@ -199,6 +201,7 @@ class Backbone:
         attention_mask: Tensor | None,
         position_ids: Tensor,
         cache: Any = None,
+        may_run_again: bool = True,
     ) -> Tensor:
         """Run the base model; no vocabulary logits.
 
@@ -208,10 +211,23 @@ class Backbone:
                 Float `(batch, 1, seq, past + seq)`: added to the attention scores.
             position_ids: int `(batch, seq)`.
             cache: A transformers Cache that holds `past` positions and is appended to; None: none.
+            may_run_again: Whether `checkpoints` decides if layers are run again in the backward
+                pass; False: they never are.
 
         Returns:
             Last hidden states after the final norm, `(batch, seq, hidden)`.
         """
+        if cache is None and may_run_again:
+
+            def run(embedded: Tensor) -> Tensor:
+                positions = position_ids[:1, : embedded.shape[1]]
+                return self.hidden_states(embedded, None, positions, may_run_again=False)
+
+            if self.checkpoints.are_wanted(inputs_embeds, run):
+                with self.checkpoints.active():
+                    return self.hidden_states(
+                        inputs_embeds, attention_mask, position_ids, may_run_again=False
+                    )
         output = self.base(
             inputs_embeds=inputs_embeds.to(self.dtype),
             attention_mask=attention_mask,

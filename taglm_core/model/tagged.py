@@ -119,7 +119,10 @@ class TaggedModel:
     def tail_states(self, batch: Batch, columns: Columns) -> Tensor:
         """Run tails, padded on the right, on kept blocks: `(batch, seq, hidden)`."""
         with columns.active(self.backbone.model):
-            return self.backbone.hidden_states(self.embed(batch.ids), None, batch.position_ids)
+            # the blocks are there for this pass only
+            return self.backbone.hidden_states(
+                self.embed(batch.ids), None, batch.position_ids, may_run_again=False
+            )
 
     @torch.no_grad()
     def prefix_cache(self, batch: Batch) -> Tensor:

@@ -6,6 +6,7 @@ import attrs
 
 from taglm_core.errors import ConfigError
 from taglm_core.model.cachebudget import cache_setting
+from taglm_core.model.checkpointing import switch
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
 
@@ -272,6 +273,11 @@ class RunConfig:
     """Mask: auto is isolated for numeric heads and causal for text."""
     precision: str = attrs.field(default="auto", validator=one_of("auto", "fp32", "bf16"))
     """Arithmetic of the backbone; auto measures which is faster here."""
+    checkpointing: str = attrs.field(
+        default="auto", converter=switch, validator=one_of("auto", "on", "off")
+    )
+    """Whether layers are run again in the backward pass to save memory; auto: where a batch of
+    whole rows would keep more than half of the free memory. Results are the same."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU when there is one."""
     preset: str = attrs.field(default="default", validator=one_of("default", "paper", "quick"))

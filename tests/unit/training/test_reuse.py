@@ -64,7 +64,7 @@ def pairs(tmp_path):
     return path
 
 
-def go(pairs, backbone, registry, folder, store, cache, attention="auto"):
+def go(pairs, backbone, registry, folder, store, cache, attention="auto", **more):
     """Run the pair task and return metrics and what was said."""
     stages = {**STAGES, "task": {**STAGES["task"], "cache": cache}}
     config = run_config(
@@ -76,6 +76,7 @@ def go(pairs, backbone, registry, folder, store, cache, attention="auto"):
             "stages": stages,
             "attention": attention,
             "checkpoint_seconds": 0,
+            **more,
         },
     )
     plan = make_plan(config, registry, store)
@@ -165,6 +166,18 @@ def test_absolute_positions_are_said_and_change_nothing(pairs, toy_registry, tmp
         assert len(why) == (cache == "auto")
         assert all(line.endswith("its positions are not rotary") for line in why)
     np.testing.assert_allclose(curve(found["auto"]), curve(found["off"]), atol=2e-4)
+
+
+def test_a_run_with_layers_run_again_is_the_same_run(pairs, toy_backbone, toy_registry, tmp_path):
+    """Gradient checkpointing changes what a step keeps, in stage 1 and in the task's stage."""
+    found = {}
+    for setting in (False, True):  # as YAML reads off and on
+        out, store = tmp_path / str(setting), TagStore(tmp_path / f"store-{setting}")
+        more = {"checkpointing": setting}
+        found[setting], _ = go(pairs, toy_backbone, toy_registry, out, store, "off", **more)
+    first, second = ([s["history"] for s in m["tasks"]["Pair"]["stages"]] for m in found.values())
+    assert len(first) == 3
+    assert first == second
 
 
 def test_a_killed_stage_three_ends_with_the_same_numbers(
