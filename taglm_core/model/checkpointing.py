@@ -25,10 +25,9 @@ _TRIED = 16
 
 
 def switch(value: object) -> str:
-    """Return a setting as text: YAML reads a bare on and off as true and false."""
-    if isinstance(value, bool):
-        return ON if value else OFF
-    return str(value)
+    """Return a setting in lower case; YAML reads a bare on and off as true and false."""
+    text = str(value).strip().lower()
+    return {"true": ON, "false": OFF}.get(text, text)
 
 
 class Checkpoints:
