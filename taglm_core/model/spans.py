@@ -219,7 +219,7 @@ def _arrange(
     counts = {int(n): int(c) for n, c in zip(*np.unique(numbers, return_counts=True), strict=True)}
     work = np.array([counts[int(n)] * s for n, s in zip(numbers, sizes, strict=True)])
     is_shared = (work >= _SHARED_WORK) & (device.type == "cpu")
-    order = np.lexsort((numbers, -sizes, ~is_shared))
+    order = np.lexsort((numbers, -sizes, ~is_shared)) if is_shared.any() else np.arange(len(sizes))
     pieces = []
     start, stop = 0, int(is_shared.sum())
     while start < stop:
@@ -243,11 +243,11 @@ def _padded(
     longest = int(sizes.max())
     like = next(iter(found.values()))
     layers, two, heads, _, dim = like.shape
-    held = like.new_zeros((layers, two, heads, len(numbers), longest, dim), device=device)
-    for place, number in enumerate(numbers.tolist()):
+    held = like.new_empty((layers, two, heads, len(numbers), longest, dim), device=device)
+    for place, (number, size) in enumerate(zip(numbers.tolist(), sizes.tolist(), strict=True)):
+        held[:, :, :, place, size:].zero_()  # weighted by nothing, which a NaN would outlive
         if number in found:
-            block = found[number]
-            held[:, :, :, place, : block.shape[3]].copy_(block, non_blocking=True)
+            held[:, :, :, place, :size].copy_(found[number], non_blocking=True)
     hidden = None
     if int(sizes.min()) < longest:
         beyond = torch.from_numpy(np.arange(longest) >= sizes[:, None])
