@@ -35,6 +35,10 @@ class Objective(Protocol):
         """Improve what has a closed form, before an evaluation."""
         ...
 
+    def begin(self, indices: np.ndarray, num_parts: int) -> None:
+        """Hear the rows of a step, and in how many parts their loss will be asked for."""
+        ...
+
     def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
         """Return the summed loss of some training rows, and what to divide it by."""
         ...
@@ -180,7 +184,10 @@ def _take_step(
     total = objective.weight(batch)
     # gradients of the parts add up to that of the mean over the whole batch
     lengths = objective.lengths[batch]
-    for part in batches_by_tokens(lengths, settings.batch_tokens, most_padding=_MOST_PADDING):
+    tokens = settings.batch_tokens
+    parts = list(batches_by_tokens(lengths, tokens, most_padding=_MOST_PADDING))
+    objective.begin(batch, len(parts))
+    for part in parts:
         loss, _ = objective.loss(batch[part])
         (loss / total).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(parameters, settings.clip)

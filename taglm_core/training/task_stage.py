@@ -63,6 +63,7 @@ class TaskObjective:
         self._strength = torch.tensor(1e-2, dtype=torch.float64)
         self.moments = self._new_moments()
         self._valid_states: Tensor | None = None
+        self._is_solved = False
 
     @property
     def is_text(self) -> bool:
@@ -122,6 +123,19 @@ class TaskObjective:
         kind = torch.float32 if getattr(target, "multi_label", False) else torch.int64
         return torch.tensor(targets, dtype=kind)
 
+    def _wanted_of(self, indices: np.ndarray) -> Tensor:
+        assert self._wanted is not None, "text has no labels"
+        return self._wanted[torch.from_numpy(indices)]
+
+    def begin(self, indices: np.ndarray, num_parts: int) -> None:
+        """Solve a head that follows the tag once for all parts of a step.
+
+        How a step is cut depends on what is kept of its rows; its result must not.
+        """
+        self._is_solved = self.follows and num_parts > 1
+        if self._is_solved:
+            self._follow(self.states_of(self.train, indices), self._wanted_of(indices))
+
     def weight(self, indices: np.ndarray) -> float:
         """Return rows, or for text the output tokens."""
         if not self.is_text:
@@ -135,9 +149,8 @@ class TaskObjective:
             return self._text_loss(self.train, indices), self.weight(indices)
         self._valid_states = None  # a step moves the tag
         states = self._read(self.train, indices)
-        assert self._wanted is not None
-        wanted = self._wanted[torch.from_numpy(indices)].to(states.device)
-        if self.follows:
+        wanted = self._wanted_of(indices).to(states.device)
+        if self.follows and not self._is_solved:
             self._follow(states, wanted)
         outputs = self.task_model.outputs(states)
         return self._row_losses(outputs, wanted).sum(), float(len(indices))

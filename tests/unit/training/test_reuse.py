@@ -114,6 +114,22 @@ def test_validation_curves_are_equal_with_the_cache_on_and_off(
     assert "times less work" in plans[0]
 
 
+def test_curves_are_equal_where_the_cache_decides_how_a_step_is_cut(
+    pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
+):
+    """A head that is solved at every step is solved on all its rows, in one part or in ten."""
+    monkeypatch.setitem(STAGES, "task", {**STAGES["task"], "head_init": "ridge"})
+    STAGES["task"]["batch_tokens"] = 100
+    found = {}
+    for cache in ("auto", "off"):
+        store = TagStore(tmp_path / f"store-{cache}")
+        found[cache] = curve(
+            go(pairs, toy_backbone, toy_registry, tmp_path / cache, store, cache)[0]
+        )
+    assert len(set(found["off"])) > 2
+    np.testing.assert_allclose(found["auto"], found["off"], rtol=1e-2)
+
+
 def test_curves_and_predictions_are_equal_from_every_place(
     pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
 ):
