@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taglm_core.model.assembly import Rows, collate
+from taglm_core.model.assembly import Rows
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.collate import collate
 from taglm_core.model.heads import LinearHead
 from taglm_core.model.tagged import TaggedModel, pick
 

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.assembly import Batch, Rows, collate
+from taglm_core.model.assembly import Rows
 from taglm_core.model.blocks import BlockCache
 from taglm_core.model.cachebudget import shown
 from taglm_core.model.cacheplan import ReusePlan, plan_reuse
+from taglm_core.model.collate import Batch, collate
 from taglm_core.model.rotary import Rotation, find_rotation
 from taglm_core.model.spans import SpanStore
 from taglm_core.model.tagged import TaggedModel

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.assembly import Batch, Rows, collate
+from taglm_core.model.assembly import Rows
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.blocks import FIRST, SPAN, BlockCache, RowBlocks, piece_rows, split_rows
+from taglm_core.model.collate import Batch, collate
 from taglm_core.model.columns import Column, Columns, Piece
 from taglm_core.model.rotary import Rotation
 from taglm_core.model.tagged import TaggedModel
@@ -62,7 +63,8 @@ class SpanStore:
         self._row_of = np.zeros(len(self.blocks.keys), dtype=np.int64)
         for column in range(self.blocks.ids.shape[1]):
             self._row_of[self.blocks.ids[:, column]] = np.arange(len(rows))
-        self._tails = attrs.evolve(rows, suffix=self.blocks.tails)
+        self.tails = attrs.evolve(rows, suffix=self.blocks.tails)
+        """The rows, divided where the part begins that is computed for each of them."""
 
     @property
     def num_held(self) -> int:
@@ -130,7 +132,7 @@ class SpanStore:
         chosen = np.asarray(indices)
         columns = [self._column(c, chosen) for c in range(len(self.blocks.kinds))]
         device = self.model.backbone.device
-        batch = collate(self._tails, chosen, self.is_isolated, device, only="suffix")
+        batch = collate(self.tails, chosen, self.is_isolated, device, only="suffix")
         return self.model.tail_states(batch, Columns([c for c in columns if c])), batch
 
     def _fetch(self, column: int, rows: np.ndarray) -> dict[int, Tensor]:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import BackboneError, ShapeError
-from taglm_core.model.assembly import Batch, Layout, make_layout
+from taglm_core.model.assembly import Layout, make_layout
 from taglm_core.model.backbone import Backbone
+from taglm_core.model.collate import Batch
 from taglm_core.model.columns import Columns
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.inference.scores import as_cost, score
-from taglm_core.model.assembly import IGNORED, collate
 from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.collate import IGNORED, collate
 from taglm_core.model.heads import LinearHead, Moments, solve_ridge
 from taglm_core.model.tagged import pick
 from taglm_core.model.taskmodel import TaskModel
