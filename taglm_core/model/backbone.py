@@ -7,6 +7,8 @@ never indexed), `get_output_embeddings`, the base model's forward and the Cache 
 import hashlib
 import json
 import logging
+import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +127,7 @@ class Backbone:
         self.device = embedding.weight.device
         self.dtype = embedding.weight.dtype
         self.checkpoints = Checkpoints(self.model, name)
+        self._compiled: Any = None
         self._scale_of_table: tuple[float, float] | None = None
 
     @property
@@ -211,24 +214,28 @@ class Backbone:
                 Float `(batch, 1, seq, past + seq)`: added to the attention scores.
             position_ids: int `(batch, seq)`.
             cache: A transformers Cache that holds `past` positions and is appended to; None: none.
-            may_run_again: Whether `checkpoints` decides if layers are run again in the backward
-                pass; False: they never are.
+            may_run_again: Whether the pass may be compiled, and `checkpoints` decides if layers are
+                run again in the backward pass; False: it is run once and as it is.
 
         Returns:
             Last hidden states after the final norm, `(batch, seq, hidden)`.
         """
-        if cache is None and may_run_again:
+        is_whole = cache is None and may_run_again
+        if is_whole and self.checkpoints.are_wanted(inputs_embeds, self._run_short):
+            with self.checkpoints.active():
+                return self._run(self.base, inputs_embeds, attention_mask, position_ids)
+        module = self._compiled if is_whole and self._compiled is not None else self.base
+        return self._run(module, inputs_embeds, attention_mask, position_ids, cache)
 
-            def run(embedded: Tensor) -> Tensor:
-                positions = position_ids[:1, : embedded.shape[1]]
-                return self.hidden_states(embedded, None, positions, may_run_again=False)
-
-            if self.checkpoints.are_wanted(inputs_embeds, run):
-                with self.checkpoints.active():
-                    return self.hidden_states(
-                        inputs_embeds, attention_mask, position_ids, may_run_again=False
-                    )
-        output = self.base(
+    def _run(
+        self,
+        module: Any,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor | None,
+        position_ids: Tensor,
+        cache: Any = None,
+    ) -> Tensor:
+        output = module(
             inputs_embeds=inputs_embeds.to(self.dtype),
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -237,6 +244,22 @@ class Backbone:
         )
         states: Tensor = output.last_hidden_state
         return states
+
+    def _run_short(self, embedded: Tensor) -> Tensor:
+        """Run a row without a mask, to see what it keeps."""
+        positions = torch.arange(embedded.shape[1], device=embedded.device)
+        return self._run(self.base, embedded, None, positions.expand(embedded.shape[:2]))
+
+    def compile(self) -> None:
+        """Let torch compile passes of whole rows; those on kept blocks run as they are.
+
+        Raises:
+            BackboneError: when the machine has no C++ compiler, which this needs on a CPU.
+        """
+        names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
+        if self.device.type == "cpu" and not any(shutil.which(name) for name in names if name):
+            raise BackboneError("compile=on needs a C++ compiler (g++ or clang++); none is found.")
+        self._compiled = torch.compile(self.base)
 
     def logits(self, states: Tensor) -> Tensor:
         """Return the LM's own logits for hidden states: `(..., hidden)` to `(..., vocab)`."""

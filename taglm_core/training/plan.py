@@ -222,6 +222,8 @@ def make_plan(
     if beside is None:
         backbone = load_backbone(config.backbone, registry, config.device)
         backbone.checkpoints.set(config.checkpointing)
+        if config.compile == "on":
+            backbone.compile()
         fingerprint = backbone.fingerprint()
         precision = pick_precision(config.precision, backbone.device)
     else:
