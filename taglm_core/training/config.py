@@ -279,7 +279,7 @@ class RunConfig:
     """Whether layers are run again in the backward pass to save memory; auto: where a batch of
     whole rows would keep more than half of the free memory. Results are the same."""
     compile: str = attrs.field(default="off", converter=switch, validator=one_of("on", "off"))
-    """on: torch.compile for steps of whole rows, such as stage 1; needs a C++ compiler and minutes,
+    """on: torch.compile for steps of whole rows, such as stage 1; needs a C++ compiler and a minute,
     so it pays in long runs at most."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU when there is one."""
