@@ -2,16 +2,20 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taglm_core.model.assembly import Rows, collate
+from taglm_core.model.assembly import Rows
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.collate import collate
 from taglm_core.model.heads import LinearHead
 from taglm_core.model.tagged import TaggedModel, pick
+
+_BARE = "taglm_bare"
 
 
 def without_tags(rows: Rows, model: TaggedModel) -> list[np.ndarray]:
@@ -89,8 +93,11 @@ def plain_loop(model: TaggedModel, rows: Rows, indices: np.ndarray, tokens: int)
     return found
 
 
-class CachedFloor:
-    """The bare backbone on the new tokens alone, over a library cache that is there already."""
+class CachedStep:
+    """The bare backbone on the new tokens alone, over a cache that is there already.
+
+    Every row has as many kept keys as the rows have on average, so nothing is paid for padding.
+    """
 
     def __init__(self, backbone: Backbone, rows: int, new: int, past: int) -> None:
         """Make a cache of the given size; its values do not matter for the time."""
@@ -106,16 +113,52 @@ class CachedFloor:
         self.embedded = torch.randn(rows, new, backbone.hidden_size, generator=generator)
         self.positions = torch.arange(past, past + new).expand(rows, new)
 
-    def step(self) -> None:
-        """Run forward and the backward of the activations."""
+    def library(self) -> None:
+        """Step with the library's cache: each layer copies it, and it gets gradients."""
         from transformers import DynamicCache
 
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(self.past):
             cache.update(keys, values, layer)
+        self._step(cache)
+
+    def bare(self) -> None:
+        """Step with attention that reads the cache in place and gives it no gradients."""
+        from transformers import AttentionInterface
+
+        AttentionInterface.register(_BARE, self._attend)  # type: ignore[no-untyped-call]
+        model = self.backbone.model
+        before = model.config._attn_implementation
+        model.set_attn_implementation(_BARE)
+        try:
+            self._step(None)
+        finally:
+            model.set_attn_implementation(before)
+
+    def _step(self, cache: Any) -> None:
         embedded = self.embedded.clone().requires_grad_(True)
-        states = self.backbone.hidden_states(embedded, None, self.positions, cache)
+        states = self.backbone.hidden_states(embedded, None, self.positions, cache, False)
         states[:, -1].square().sum().backward()
+
+    def _attend(
+        self, module: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **more: Any
+    ) -> tuple[Tensor, None]:
+        """Attend over kept keys and, causally, over the new ones; the signature is the library's.
+
+        The best that plain torch does here: one batched product with the kept keys as they lie,
+        one softmax, one product with the kept values.
+        """
+        keys, values = self.past[module.layer_idx]
+        batch, heads, new, head_dim = query.shape
+        groups = heads // key.shape[1]
+        queries = query.reshape(batch, key.shape[1], groups * new, head_dim) * head_dim**-0.5
+        later = torch.ones(new, new, dtype=torch.bool).triu(1).repeat(groups, 1)
+        own = (queries @ key.transpose(2, 3)).masked_fill(later, -1e30)
+        scores = torch.cat([queries @ keys.transpose(2, 3), own], dim=-1)
+        weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+        past = keys.shape[2]
+        mixed = weights[..., :past] @ values + weights[..., past:] @ value
+        return mixed.reshape(query.shape).transpose(1, 2), None
 
 
 def whole_floor(backbone: Backbone, rows: int, tokens: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import preparation
 import screening
 import stages
 import torch
@@ -39,6 +40,10 @@ NAMES = (
     "stage2_floor",
     "stage3_floor",
     "stage3_memory",
+    "symbol_encoding",
+    "symbol_encoding_protein",
+    "padding",
+    "preparation",
 )
 
 
@@ -97,6 +102,12 @@ def jobs(size: str, precision: str, clock: Clock) -> dict[str, Callable[[], dict
         "stage3_memory": lambda: stages.stage3_memory(
             attrs.evolve(scale, batch=min(scale.batch, 16))
         ),
+        "symbol_encoding": lambda: preparation.encoding(scale, "SMILES", 200 if toy else 20_000),
+        "symbol_encoding_protein": lambda: preparation.encoding(
+            scale, "Protein", 100 if toy else 20_000
+        ),
+        "padding": lambda: preparation.padding(scale, 2000 if toy else 20_000),
+        "preparation": lambda: preparation.critical_path(scale),
     }
 
 

@@ -135,7 +135,7 @@ def make_molecules(count: int, rng: np.random.Generator, mean: float, spread: fl
     made: dict[str, None] = {}
     while len(made) < count:
         for length in _lengths(count, rng, mean, spread, 200):
-            made["".join(rng.choice(list("CCCcNO"), size=length))] = None
+            made["".join(rng.choice(list("CCCCNO"), size=length))] = None
     return list(made)[:count]
 
 

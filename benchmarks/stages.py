@@ -8,7 +8,7 @@ import numpy as np
 import setting
 import torch
 from measure import Clock, interleaved, peak_megabytes, spread
-from rivals import CachedFloor, PeftRival, whole_floor, without_tags
+from rivals import CachedStep, PeftRival, whole_floor, without_tags
 
 from taglm_core.model.assembly import Rows
 from taglm_core.model.blocks import BlockCache
@@ -226,7 +226,11 @@ def stage1_floor(scale: Scale) -> dict[str, Any]:
 
 
 def cached_floor(scale: Scale, stage: int) -> dict[str, Any]:
-    """Measure a cached step of stage 2 or 3 against the bare backbone over a ready cache."""
+    """Measure a cached step of stage 2 or 3 against the bare backbone over a ready cache.
+
+    The floor reads the cache in place and gives it no gradients; beside it stands the library's
+    own cache, which is copied in every layer and gets gradients.
+    """
     rng = np.random.default_rng(0)
     backbone = setting.backbone(scale.backbone)
     if stage == 2:
@@ -240,10 +244,21 @@ def cached_floor(scale: Scale, stage: int) -> dict[str, Any]:
     rows = task_model.assemble(fields)
     ours = Ours(task_model, rows, np.zeros((len(rows), 1)), scale)
     chosen = np.arange(len(rows))
-    # as many keys as the rows have on average, so that the floor pays for no padding
-    floor = CachedFloor(backbone, len(rows), setting.TAG_LENGTH, round(float(rows.suffix.mean())))
-    sides = {"ours": lambda _: ours.step(chosen), "floor": lambda _: floor.step()}
-    return _floor_record(interleaved(sides, 2 * scale.rounds, scale.clock), scale, source)
+    floor = CachedStep(backbone, len(rows), setting.TAG_LENGTH, round(float(rows.suffix.mean())))
+    sides = {
+        "ours": lambda _: ours.step(chosen),
+        "floor": lambda _: floor.bare(),
+        "library": lambda _: floor.library(),
+    }
+    times = interleaved(sides, 2 * scale.rounds, scale.clock)
+    record = _floor_record(times, scale, source)
+    library = 1000 * statistics.median(times["library"])
+    return {
+        **record,
+        "kept_tokens_a_row": floor.past[0].shape[3],
+        "library_floor": round(library, 1),
+        "ratio_library": round(record["ours"] / library, 3),
+    }
 
 
 def _floor_record(times: dict[str, list[float]], scale: Scale, source: str) -> dict[str, Any]:

@@ -30,7 +30,10 @@ def predict(
     backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
     cache: Annotated[
-        str, typer.Option(metavar="auto|off|SIZE", help="Memory for what rows share.")
+        str,
+        typer.Option(
+            metavar="auto|off|SIZE", help="Room for what rows share; auto+disk adds a file."
+        ),
     ] = "auto",
     on_error: Annotated[
         str,

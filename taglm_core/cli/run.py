@@ -47,7 +47,9 @@ def run(
     cache: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|off|SIZE", help="Memory for what rows share.", show_default="auto"
+            metavar="auto|off|SIZE",
+            help="Room for what rows share; auto+disk adds a file.",
+            show_default="auto",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/TASK")] = None,

@@ -215,6 +215,7 @@ class _Checked:
 
     @property
     def numbers(self) -> list[int]:
+        """Numbers of the good rows in their file."""
         return [self.table.rows[i] for i in self.good]
 
 

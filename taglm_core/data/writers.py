@@ -137,6 +137,7 @@ class _TextSink:
         self._has_header = found.name in ("csv", "tsv")
 
     def write(self, columns: Columns) -> None:
+        """Append a chunk, behind the header if it is the first."""
         if self._has_header:
             self._write_rows([list(columns)], list(columns))
             self._has_header = False
@@ -153,6 +154,7 @@ class _TextSink:
             raise DataError(f"{where}, column '{error.column}': {error.reason}") from error
 
     def close(self) -> None:
+        """End the compressed stream, if there is one, and the file."""
         self._file.close()
         self._raw.close()
 

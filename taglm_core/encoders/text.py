@@ -22,7 +22,7 @@ class TextEncoder:
             int32 `(tokens,)`.
         """
         if text not in self._memo:
-            if len(self._memo) > 100_000:
+            if len(self._memo) > 10_000:
                 self._memo.clear()
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
             self._memo[text] = np.asarray(ids, dtype=np.int32)

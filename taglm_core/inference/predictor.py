@@ -13,7 +13,7 @@ from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError
 from taglm_core.inference.columns import prediction_columns, prediction_names
 from taglm_core.model.backbone import load_backbone
-from taglm_core.model.cacheplan import cache_budget, cache_setting
+from taglm_core.model.cachebudget import cache_setting, cache_tiers
 from taglm_core.model.reuse import find_reuse
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
@@ -23,6 +23,7 @@ from taglm_core.plugins.resolved import ResolvedTask, resolve_task
 from taglm_core.specs import Classification, Decoding, Encoder, Regression, Task, Text
 from taglm_core.specs.reference import resolve
 from taglm_core.store.artefact import Artefact, check_backbone
+from taglm_core.store.tagstore import TagStore
 
 
 @attrs.frozen
@@ -125,7 +126,8 @@ def load_predictor(
         registry: Must provide the domains that the artefact uses.
         backbone: Another name, folder or Hub id of the same backbone; None: the artefact's.
         device: Where to run.
-        cache: Memory for what rows share: `auto`, `off` or a size such as `2GB`.
+        cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
+            adds a file.
 
     Raises:
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
@@ -173,9 +175,9 @@ def load_predictor(
         decoding=Decoding(**facts.get("decode", {})),
         num_read=facts.get("num_read", 1),
     )
-    budget, _ = cache_budget(cache_setting(cache), loaded.device)
-    if budget and head is not None:
-        task_model.reuse = find_reuse(model, budget)
+    if head is not None:
+        tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
+        task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
     combinations = frozenset(tuple(tags) for tags in facts.get("trained_combinations", ()))
     return Predictor(task_model, facts["columns"], combinations=combinations)
 

@@ -7,6 +7,8 @@ never indexed), `get_output_embeddings`, the base model's forward and the Cache 
 import hashlib
 import json
 import logging
+import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.errors import BackboneError, UnknownNameError
+from taglm_core.model.checkpointing import Checkpoints
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
 
@@ -123,6 +126,8 @@ class Backbone:
         self.vocab_size = int(embedding.weight.shape[0])
         self.device = embedding.weight.device
         self.dtype = embedding.weight.dtype
+        self.checkpoints = Checkpoints(self.model, name)
+        self._compiled: Any = None
         self._scale_of_table: tuple[float, float] | None = None
 
     @property
@@ -199,6 +204,7 @@ class Backbone:
         attention_mask: Tensor | None,
         position_ids: Tensor,
         cache: Any = None,
+        may_run_again: bool = True,
     ) -> Tensor:
         """Run the base model; no vocabulary logits.
 
@@ -208,11 +214,28 @@ class Backbone:
                 Float `(batch, 1, seq, past + seq)`: added to the attention scores.
             position_ids: int `(batch, seq)`.
             cache: A transformers Cache that holds `past` positions and is appended to; None: none.
+            may_run_again: Whether the pass may be compiled, and `checkpoints` decides if layers are
+                run again in the backward pass; False: it is run once and as it is.
 
         Returns:
             Last hidden states after the final norm, `(batch, seq, hidden)`.
         """
-        output = self.base(
+        is_whole = cache is None and may_run_again
+        if is_whole and self.checkpoints.are_wanted(inputs_embeds, self._run_short):
+            with self.checkpoints.active():
+                return self._run(self.base, inputs_embeds, attention_mask, position_ids)
+        module = self._compiled if is_whole and self._compiled is not None else self.base
+        return self._run(module, inputs_embeds, attention_mask, position_ids, cache)
+
+    def _run(
+        self,
+        module: Any,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor | None,
+        position_ids: Tensor,
+        cache: Any = None,
+    ) -> Tensor:
+        output = module(
             inputs_embeds=inputs_embeds.to(self.dtype),
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -221,6 +244,22 @@ class Backbone:
         )
         states: Tensor = output.last_hidden_state
         return states
+
+    def _run_short(self, embedded: Tensor) -> Tensor:
+        """Run a row without a mask, to see what it keeps."""
+        positions = torch.arange(embedded.shape[1], device=embedded.device)
+        return self._run(self.base, embedded, None, positions.expand(embedded.shape[:2]))
+
+    def compile(self) -> None:
+        """Let torch compile passes of whole rows; those on kept blocks run as they are.
+
+        Raises:
+            BackboneError: when the machine has no C++ compiler, which this needs on a CPU.
+        """
+        names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
+        if self.device.type == "cpu" and not any(shutil.which(name) for name in names if name):
+            raise BackboneError("compile=on needs a C++ compiler (g++ or clang++); none is found.")
+        self._compiled = torch.compile(self.base)
 
     def logits(self, states: Tensor) -> Tensor:
         """Return the LM's own logits for hidden states: `(..., hidden)` to `(..., vocab)`."""

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from taglm_core.model.assembly import Rows
+from taglm_core.model.tiers import MemoryTier, Tier
 
 FIRST, SPAN, TEXT = "first", "span", "text"
 """From the row's beginning; an own causal pass at offset 0; depends on all before it."""
@@ -134,10 +135,15 @@ class BlockCache:
     An epoch is a scan, so what is kept stays, and the rest is computed again each time.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
-        self.budget_bytes = budget_bytes
-        self.num_bytes = 0
-        self._blocks: dict[bytes, Tensor] = {}
+    def __init__(self, budget_bytes: int = 0, tiers: Sequence[Tier] = ()) -> None:
+        """Keep the places.
+
+        Args:
+            budget_bytes: Of memory on the CPU; tests and measurements need no more.
+            tiers: Places instead of it, the quickest first.
+        """
+        self.tiers: tuple[Tier, ...] = tuple(tiers) or (MemoryTier(budget_bytes),)
+        self._blocks: dict[bytes, tuple[Tensor, Tier]] = {}
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._blocks
@@ -145,20 +151,53 @@ class BlockCache:
     def __len__(self) -> int:
         return len(self._blocks)
 
+    @property
+    def budget_bytes(self) -> int:
+        """Bytes that may be kept in all places."""
+        return sum(tier.budget_bytes for tier in self.tiers)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that are kept in all places."""
+        return sum(tier.num_bytes for tier in self.tiers)
+
+    @property
+    def rooms(self) -> tuple[tuple[str, int], ...]:
+        """(name, bytes that may still be kept) of each place."""
+        return tuple((tier.name, tier.budget_bytes - tier.num_bytes) for tier in self.tiers)
+
+    @property
+    def limits(self) -> tuple[tuple[str, int], ...]:
+        """(name, bytes that may be kept) of each place."""
+        return tuple((tier.name, tier.budget_bytes) for tier in self.tiers)
+
     def get(self, key: bytes) -> Tensor | None:
         """Return a block `(layers, 2, kv_heads, keys, head_dim)`, None when it is not kept."""
-        return self._blocks.get(key)
+        found = self._blocks.get(key)
+        if found is None:
+            return None
+        found[1].prefetch(found[0])
+        return found[0]
 
-    def put(self, key: bytes, block: Tensor) -> bool:
-        """Keep a block if the budget allows it."""
-        size = block.numel() * block.element_size()
-        if key in self._blocks or self.num_bytes + size > self.budget_bytes:
-            return key in self._blocks
-        self._blocks[key] = block
-        self.num_bytes += size
-        return True
+    def put(self, key: bytes, block: Tensor, first: int = 0) -> bool:
+        """Keep a copy of a block if a budget allows it.
+
+        Args:
+            key: Of the block.
+            block: Any view of it.
+            first: The quickest place that may take it.
+        """
+        if key in self._blocks:
+            return True
+        for tier in self.tiers[first:]:
+            kept = tier.put(block)
+            if kept is not None:
+                self._blocks[key] = (kept, tier)
+                return True
+        return False
 
     def keep_only(self, keys: set[bytes]) -> None:
         """Drop every block but these."""
-        self._blocks = {key: block for key, block in self._blocks.items() if key in keys}
-        self.num_bytes = sum(b.numel() * b.element_size() for b in self._blocks.values())
+        for key in self._blocks.keys() - keys:
+            block, tier = self._blocks.pop(key)
+            tier.drop(block)

@@ -8,76 +8,13 @@ from collections.abc import Sequence
 
 import attrs
 import numpy as np
-import psutil
-import torch
 
-from taglm_core.errors import ConfigError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.blocks import SPAN, TEXT, RowBlocks
+from taglm_core.model.cachebudget import shown
 
-AUTO, OFF = "auto", "off"
-_UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
-_MOST_OF_FREE = 0.9
 _WORTH = 1.1
 """Saving below which blocks are not kept: the bookkeeping would eat it."""
-
-
-def cache_setting(value: object) -> str:
-    """Return `auto`, `off` or a size as given, checked.
-
-    Raises:
-        ConfigError: for anything else.
-    """
-    text = str(value).strip().lower()
-    if text in ("false", "0", "0.0"):  # YAML reads a bare off as false
-        text = OFF
-    if text not in (AUTO, OFF):
-        _size(text, value)
-    return text
-
-
-def _size(text: str, given: object) -> int:
-    number, factor = text, 1e9
-    for unit, bytes_of_unit in _UNITS.items():
-        if text.endswith(unit):
-            number, factor = text.removesuffix(unit), bytes_of_unit
-    try:
-        size = float(number)
-    except ValueError:
-        size = -1.0
-    if not 0 <= size * factor < 1e18:
-        raise ConfigError(
-            f"the cache is {given!r}: write auto, off, or a size such as 500MB or 2GB (a bare "
-            "number is GB)."
-        )
-    return int(size * factor)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on the device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
-
-
-def cache_budget(setting: str, device: torch.device) -> tuple[int, str]:
-    """Return the bytes that a cache may take, and a remark when that is less than asked for.
-
-    Args:
-        setting: `auto`: half of what is free; `off`: none; a size: that, but never more than
-            nine tenths of what is free.
-        device: Where the cache will lie.
-    """
-    free = free_bytes(device)
-    if setting == OFF:
-        return 0, ""
-    if setting == AUTO:
-        return free // 2, ""
-    wanted = _size(setting, setting)
-    most = int(_MOST_OF_FREE * free)
-    if wanted <= most:
-        return wanted, ""
-    return most, f"the cache takes {shown(most)} instead of {setting}: {shown(free)} are free"
 
 
 @attrs.frozen
@@ -129,13 +66,22 @@ class ReusePlan:
     """Tokens of the rows."""
     token_bytes: int
     """Bytes that a kept token takes."""
-    budget: int
-    """Bytes that may be kept."""
-    share: float
-    """Share of the block tokens that fits the budget."""
+    rooms: tuple[tuple[str, int], ...]
+    """(name, bytes that may be kept) of each place, the quickest first."""
+    shares: tuple[float, ...]
+    """Share of the block tokens that each place keeps."""
     speedup: float
     """Work of whole rows over the work with reuse, over all passes."""
-    device: str
+
+    @property
+    def budget(self) -> int:
+        """Bytes that may be kept."""
+        return sum(room for _, room in self.rooms)
+
+    @property
+    def share(self) -> float:
+        """Share of the block tokens that is kept."""
+        return sum(self.shares)
 
     @property
     def is_worth(self) -> bool:
@@ -153,19 +99,28 @@ class ReusePlan:
                 f"{100 * (1 - 1 / self.speedup):.0f} % of the work (cache {need}, "
                 f"{shown(self.budget)} allowed)"
             )
-        held = "all" if self.share >= 1 else f"{100 * self.share:.0f} %"
         return (
             f"reuse: {self.rows:,} rows of {self.row_tokens / max(1, self.rows):.0f} tokens share "
-            f"{self.distinct:,} blocks; cache {need} at {shown(self.token_bytes)} a token, {held} "
-            f"kept on {self.device} (up to {shown(self.budget)}); about {self.speedup:.1f} times "
-            "less work"
+            f"{self.distinct:,} blocks; cache {need} at {shown(self.token_bytes)} a token, "
+            f"{self._kept()}; about {self.speedup:.1f} times less work"
         )
+
+    def _kept(self) -> str:
+        """Say how much of the cache is kept where."""
+        used = [held for held in zip(self.shares, self.rooms, strict=True) if held[0]]
+        if not used:
+            return "none of it kept"
+        if len(used) == 1 and self.share > 1 - 1e-9:
+            name, room = used[0][1]
+            return f"all kept on {name} (up to {shown(room)})"
+        words = [f"{100 * share:.0f} % kept on {n} (up to {shown(r)})" for share, (n, r) in used]
+        return ", ".join(words)
 
 
 def plan_reuse(
     parts: Sequence[tuple[RowBlocks, np.ndarray]],
     backbone: Backbone,
-    budget: int,
+    rooms: Sequence[tuple[str, int]],
     passes: float = 1.0,
     trains: bool = False,
     itemsize: int | None = None,
@@ -176,7 +131,7 @@ def plan_reuse(
         parts: Blocks of rows, and int64 `(rows,)` tokens of each row; parts are counted as if
             they shared nothing.
         backbone: Runs the rows.
-        budget: Bytes that may be kept.
+        rooms: (name, bytes that may be kept) of each place, the quickest first.
         passes: How often each row is run.
         trains: Whether a pass has a backward, which costs twice the forward and never reaches
             kept blocks.
@@ -186,21 +141,23 @@ def plan_reuse(
     token_bytes = bytes_per_token(backbone, itemsize or backbone.dtype.itemsize)
     factor = (3.0 if trains else 1.0) * passes
     whole = reused = 0.0
-    distinct = tokens = rows = row_tokens = kept_tokens = 0
-    room = budget // token_bytes
+    distinct = tokens = rows = row_tokens = 0
+    free = np.array([room // token_bytes for _, room in rooms], dtype=np.int64)
+    kept_tokens = np.zeros(len(free), dtype=np.int64)
     for blocks, lengths in parts:
         whole += factor * float(work.run(lengths).sum())
         reused += factor * float(work.run(lengths - blocks.tails, blocks.tails).sum())
         cost = block_work(blocks, work)
         uses = blocks.uses
         order = np.argsort(-uses, kind="stable")
-        is_kept = np.zeros(len(uses), dtype=bool)
-        is_kept[order] = np.cumsum(blocks.sizes[order]) <= room
-        room -= int(blocks.sizes[is_kept].sum())
+        place = np.zeros(len(uses), dtype=np.int64)
+        place[order] = np.searchsorted(np.cumsum(free), np.cumsum(blocks.sizes[order]))
+        is_kept = place < len(free)
+        taken = np.bincount(place[is_kept], blocks.sizes[is_kept], len(free)).astype(np.int64)
+        free, kept_tokens = free - taken, kept_tokens + taken
         reused += float(cost[is_kept].sum() + passes * (cost * uses)[~is_kept].sum())
         distinct += int((blocks.sizes > 0).sum())
         tokens += int(blocks.sizes.sum())
-        kept_tokens += int(blocks.sizes[is_kept].sum())
         rows += len(lengths)
         row_tokens += int(lengths.sum())
     return ReusePlan(
@@ -209,10 +166,9 @@ def plan_reuse(
         tokens=tokens,
         row_tokens=row_tokens,
         token_bytes=token_bytes,
-        budget=budget,
-        share=kept_tokens / max(1, tokens),
+        rooms=tuple(rooms),
+        shares=tuple((kept_tokens / max(1, tokens)).tolist()),
         speedup=whole / max(reused, 1.0),
-        device=str(backbone.device),
     )
 
 
@@ -225,12 +181,3 @@ def block_work(blocks: RowBlocks, work: WorkOfRows) -> np.ndarray:
         elif kind == SPAN:
             before[blocks.ids[:, column]] = 0
     return work.run(blocks.sizes, before)
-
-
-def shown(size: float) -> str:
-    """Return a number of bytes as people write it."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.assembly import Batch, Rows, collate
+from taglm_core.model.assembly import Rows
 from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.collate import Batch, collate
 from taglm_core.model.sampling import RowDraws, row_seed
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.specs.decoding import Decoding

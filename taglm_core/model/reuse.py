@@ -1,7 +1,8 @@
 """Reuse on a backbone: which kind of it is exact there, and stores of the kind that is."""
 
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import attrs
@@ -9,16 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.assembly import Batch, Rows, collate
+from taglm_core.model.assembly import Rows
 from taglm_core.model.blocks import BlockCache
+from taglm_core.model.cachebudget import shown
 from taglm_core.model.cacheplan import ReusePlan, plan_reuse
+from taglm_core.model.collate import Batch, collate
 from taglm_core.model.rotary import Rotation, find_rotation
 from taglm_core.model.spans import SpanStore
 from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.tiers import DiskTier, Tier
 
 logger = logging.getLogger(__name__)
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
+_DISK_GAIN = 2.0
+"""How many times as fast as computing a disk must read: it is written once, and shared."""
 _ROUGH = 0.05  # in 16 bits: what rounding does to hidden states, far below a wrong place
 
 
@@ -54,6 +60,8 @@ class Reuse:
     """Why spans are not moved."""
     is_exact: bool = True
     """False: not even whole prefixes can be read in place on this backbone."""
+    remarks: list[str] = attrs.field(factory=list)
+    """What became of places that were asked for."""
     on_plan: Callable[[str], None] | None = None
     """Hears the plan of the first rows that are screened."""
 
@@ -80,29 +88,76 @@ class Reuse:
         if not self.cache.budget_bytes or not self.fits(model, rows):
             return None
         store = self.store(model, rows, is_isolated, max_tokens, with_text=False)
-        plan = plan_reuse([(store.blocks, rows.lengths)], model.backbone, self.cache.budget_bytes)
+        plan = plan_reuse([(store.blocks, rows.lengths)], model.backbone, self.cache.limits)
         if self.on_plan is not None:
             self.on_plan(plan.line())
             self.on_plan = None
         return (store, plan) if plan.is_worth else None
 
 
-def find_reuse(model: TaggedModel, budget_bytes: int) -> Reuse:
+def find_reuse(model: TaggedModel, budget_bytes: int = 0, tiers: Sequence[Tier] = ()) -> Reuse:
     """Find out, by running a probe, what may be reused on a model's backbone.
 
     A span is read at two places and compared with whole rows; where the backbone cannot do that
     (absolute positions, other rotary layouts) whole prefixes are kept, which is tried as well.
+
+    Args:
+        model: The model.
+        budget_bytes: Of memory on the CPU, without `tiers`.
+        tiers: Where blocks are kept; a disk is left out where computing is as quick as reading.
     """
-    cache = BlockCache(budget_bytes)
+    kept, remarks = _worth_reading(model, tiers)
+    cache = BlockCache(budget_bytes, kept)
     found = find_rotation(model.backbone)
     reason = found if isinstance(found, str) else ""
     if isinstance(found, Rotation):
         error = _probe(model, found)
         if error is None:
-            return Reuse(cache, found)
+            return Reuse(cache, found, remarks=remarks)
         reason = error
     error = _probe(model, None)
-    return Reuse(cache, None, reason, is_exact=error is None)
+    return Reuse(cache, None, reason, error is None, remarks)
+
+
+def _worth_reading(model: TaggedModel, tiers: Sequence[Tier]) -> tuple[list[Tier], list[str]]:
+    """Leave out a disk that gives blocks no quicker than they are computed; say so."""
+    kept: list[Tier] = []
+    remarks = []
+    for tier in tiers:
+        if isinstance(tier, DiskTier):
+            reads, computes = tier.read_rate(), compute_rate(model)
+            logger.debug("disk reads %.3g bytes a second, computing gives %.3g", reads, computes)
+            if reads < _DISK_GAIN * computes:
+                remarks.append(
+                    f"nothing is kept on disk: {tier.folder} reads {shown(reads)} a second, and "
+                    f"computing again gives {shown(computes)}"
+                )
+                continue
+        kept.append(tier)
+    return kept, remarks
+
+
+@torch.no_grad()
+def compute_rate(model: TaggedModel, tokens: int = 128) -> float:
+    """Measure how many bytes of keys and values a second a forward pass gives."""
+    backbone = model.backbone
+    count = min(tokens, backbone.max_positions)
+    ids = np.arange(4 * count, dtype=np.int32).reshape(4, count) % backbone.vocab_size
+    ends = np.full(4, count, dtype=np.int64)
+    spans = [np.zeros(count, dtype=np.int8)] * 4
+    rows = Rows(list(ids), spans, ends, ends - 1, [None] * 4)
+    batch = collate(rows, range(4), False, backbone.device)
+    best = 0.0
+    for _ in range(3):  # the first passes choose and pack kernels
+        began = time.perf_counter()
+        held = model.prefix_cache(batch)
+        held.flatten()[-1].item()  # waits for a GPU
+        size = held.numel() * held.element_size()
+        taken = time.perf_counter() - began
+        best = max(best, size / taken)
+        if taken > 1:
+            break  # so long a pass tells enough
+    return best
 
 
 def _probe(model: TaggedModel, rotation: Rotation | None) -> str | None:

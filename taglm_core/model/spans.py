@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.assembly import Batch, Rows, collate
+from taglm_core.model.assembly import Rows
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.blocks import FIRST, SPAN, BlockCache, RowBlocks, piece_rows, split_rows
+from taglm_core.model.collate import Batch, collate
 from taglm_core.model.columns import Column, Columns, Piece
 from taglm_core.model.rotary import Rotation
 from taglm_core.model.tagged import TaggedModel
@@ -62,7 +63,8 @@ class SpanStore:
         self._row_of = np.zeros(len(self.blocks.keys), dtype=np.int64)
         for column in range(self.blocks.ids.shape[1]):
             self._row_of[self.blocks.ids[:, column]] = np.arange(len(rows))
-        self._tails = attrs.evolve(rows, suffix=self.blocks.tails)
+        self.tails = attrs.evolve(rows, suffix=self.blocks.tails)
+        """The rows, divided where the part begins that is computed for each of them."""
 
     @property
     def num_held(self) -> int:
@@ -83,7 +85,6 @@ class SpanStore:
             on_progress: Called with the number of blocks done.
             least_uses: Blocks of fewer rows are left to be computed when they are needed.
         """
-        room = self.cache.budget_bytes - self.cache.num_bytes
         blocks, column_of, done = self.blocks, self.blocks.column_of, 0
         uses = blocks.uses
         missing = [
@@ -93,15 +94,17 @@ class SpanStore:
         ]
         if not missing:
             return
-        room //= self._bytes_per_token(missing[0])
+        per_token = self._bytes_per_token(missing[0])
         order = sorted(missing, key=lambda n: (-int(uses[n]), int(column_of[n])))
-        ends = np.cumsum(blocks.sizes[order])
-        chosen = np.array(order, dtype=np.int64)[ends <= room]
+        rooms = np.cumsum([room // per_token for _, room in self.cache.rooms])
+        # those of the most rows lie in the quickest place
+        places = np.searchsorted(rooms, np.cumsum(blocks.sizes[order]))
+        chosen = np.array(order, dtype=np.int64)[places < len(rooms)]
+        place_of = dict(zip(order, places.tolist(), strict=True))
         for column in range(len(blocks.kinds)):  # a text needs the blocks before it
             for numbers in self._batches(chosen[column_of[chosen] == column]):
                 for number, block in self._compute(column, numbers).items():
-                    # without the padding of the batch that it was computed in
-                    self.cache.put(blocks.keys[number], block.clone())
+                    self.cache.put(blocks.keys[number], block, place_of[number])
                 done += len(numbers)
                 if on_progress is not None:
                     on_progress(done)
@@ -129,7 +132,7 @@ class SpanStore:
         chosen = np.asarray(indices)
         columns = [self._column(c, chosen) for c in range(len(self.blocks.kinds))]
         device = self.model.backbone.device
-        batch = collate(self._tails, chosen, self.is_isolated, device, only="suffix")
+        batch = collate(self.tails, chosen, self.is_isolated, device, only="suffix")
         return self.model.tail_states(batch, Columns([c for c in columns if c])), batch
 
     def _fetch(self, column: int, rows: np.ndarray) -> dict[int, Tensor]:
@@ -218,7 +221,7 @@ def _arrange(
     counts = {int(n): int(c) for n, c in zip(*np.unique(numbers, return_counts=True), strict=True)}
     work = np.array([counts[int(n)] * s for n, s in zip(numbers, sizes, strict=True)])
     is_shared = (work >= _SHARED_WORK) & (device.type == "cpu")
-    order = np.lexsort((numbers, -sizes, ~is_shared))
+    order = np.lexsort((numbers, -sizes, ~is_shared)) if is_shared.any() else np.arange(len(sizes))
     pieces = []
     start, stop = 0, int(is_shared.sum())
     while start < stop:
@@ -242,11 +245,11 @@ def _padded(
     longest = int(sizes.max())
     like = next(iter(found.values()))
     layers, two, heads, _, dim = like.shape
-    held = like.new_zeros((layers, two, heads, len(numbers), longest, dim), device=device)
-    for place, number in enumerate(numbers.tolist()):
+    held = like.new_empty((layers, two, heads, len(numbers), longest, dim), device=device)
+    for place, (number, size) in enumerate(zip(numbers.tolist(), sizes.tolist(), strict=True)):
+        held[:, :, :, place, size:].zero_()  # weighted by nothing, which a NaN would outlive
         if number in found:
-            block = found[number]
-            held[:, :, :, place, : block.shape[3]].copy_(block)
+            held[:, :, :, place, :size].copy_(found[number], non_blocking=True)
     hidden = None
     if int(sizes.min()) < longest:
         beyond = torch.from_numpy(np.arange(longest) >= sizes[:, None])

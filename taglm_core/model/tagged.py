@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import BackboneError, ShapeError
-from taglm_core.model.assembly import Batch, Layout, make_layout
+from taglm_core.model.assembly import Layout, make_layout
 from taglm_core.model.backbone import Backbone
+from taglm_core.model.collate import Batch
 from taglm_core.model.columns import Columns
 
 
@@ -122,7 +123,10 @@ class TaggedModel:
     def tail_states(self, batch: Batch, columns: Columns) -> Tensor:
         """Run tails, padded on the right, on kept blocks: `(batch, seq, hidden)`."""
         with columns.active(self.backbone.model):
-            return self.backbone.hidden_states(self.embed(batch.ids), None, batch.position_ids)
+            # the blocks are there for this pass only
+            return self.backbone.hidden_states(
+                self.embed(batch.ids), None, batch.position_ids, may_run_again=False
+            )
 
     @torch.no_grad()
     def prefix_cache(self, batch: Batch) -> Tensor:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.encoders import TextEncoder
-from taglm_core.model.assembly import Assembler, Rows, collate, join_rows
+from taglm_core.model.assembly import Assembler, Rows, join_rows
 from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
+from taglm_core.model.collate import collate
 from taglm_core.model.generation import write
 from taglm_core.model.heads import mean_above
 from taglm_core.model.reuse import Reuse, screening_batches

@@ -1,5 +1,6 @@
 """The run folder: resolved settings, split, metrics, predictions, checkpoints, artefact."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = FileLock(str(path / ".lock"))
+        self._made: list[Path] = []
 
     def open(self, config: Mapping[str, Any]) -> None:
         """Create the folder, or check that it belongs to this configuration.
@@ -42,6 +44,7 @@ class RunFolder:
             raise CheckpointError(
                 f"{self.path} is not empty and holds no run. Give another folder with --out."
             )
+        self._made = _missing(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
@@ -58,13 +61,15 @@ class RunFolder:
 
         Args:
             discard: Remove the folder if it holds nothing but its settings, after a run that
-                ended before its first stage.
+                ended before its first stage; the folders that were made for it too.
         """
         self._lock.release()
         if discard and {p.name for p in self.path.iterdir()} <= {"run.yaml", ".lock"}:
             for file in self.path.iterdir():
                 file.unlink()
-            self.path.rmdir()
+            for folder in self._made or [self.path]:
+                with contextlib.suppress(OSError):  # another run has come into it
+                    folder.rmdir()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -104,6 +109,11 @@ class RunFolder:
         """Append one line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def _missing(path: Path) -> list[Path]:
+    """Return the folders that are not there yet, a path's own first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
 def _differences(held: Any, given: Any, path: str) -> Any:

@@ -41,6 +41,8 @@ class TagStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or home()) / "tags"
+        self.scratch = (folder or home()) / "scratch"
+        """Where runs put what no later one needs."""
 
     def path(self, backbone_key: str, name: str, fingerprint: str) -> Path:
         """Return where an entry is or would be."""

@@ -5,7 +5,8 @@ from typing import Any
 import attrs
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.cacheplan import cache_setting
+from taglm_core.model.cachebudget import cache_setting
+from taglm_core.model.checkpointing import switch
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
 
@@ -249,7 +250,8 @@ class TaskStageConfig:
     augment: int = attrs.field(default=0, validator=_not_negative)
     """Further spellings of each training row by the domains' `augment`."""
     cache: str = attrs.field(default="auto", converter=cache_setting)
-    """Memory for what rows share: auto (half of what is free), off, or a size such as 2GB."""
+    """Room for what rows share: auto (half of the free memory), off, or a size such as 2GB; +disk
+    or +disk:20GB behind it adds a file under TAGLM_HOME, if reading is quicker than computing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -282,6 +284,14 @@ class RunConfig:
     """Mask: auto is isolated for numeric heads and causal for text."""
     precision: str = attrs.field(default="auto", validator=one_of("auto", "fp32", "bf16"))
     """Arithmetic of the backbone; auto measures which is faster here."""
+    checkpointing: str = attrs.field(
+        default="auto", converter=switch, validator=one_of("auto", "on", "off")
+    )
+    """Whether layers are run again in the backward pass to save memory; auto: where a batch of
+    whole rows would keep more than half of the free memory. Results are the same."""
+    compile: str = attrs.field(default="off", converter=switch, validator=one_of("on", "off"))
+    """on: torch.compile for steps of whole rows, such as stage 1; needs a C++ compiler and a
+    minute, so it pays in long runs at most."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU when there is one."""
     preset: str = attrs.field(default="default", validator=one_of("default", "paper", "quick"))

@@ -35,6 +35,10 @@ class Objective(Protocol):
         """Improve what has a closed form, before an evaluation."""
         ...
 
+    def begin(self, indices: np.ndarray, num_parts: int) -> None:
+        """Hear the rows of a step, and in how many parts their loss will be asked for."""
+        ...
+
     def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
         """Return the summed loss of some training rows, and what to divide it by."""
         ...
@@ -179,12 +183,27 @@ def _take_step(
     optimizer.zero_grad(set_to_none=True)
     total = objective.weight(batch)
     # gradients of the parts add up to that of the mean over the whole batch
-    lengths = objective.lengths[batch]
-    for part in batches_by_tokens(lengths, settings.batch_tokens, most_padding=_MOST_PADDING):
+    parts = step_parts(objective.lengths[batch], settings)
+    objective.begin(batch, len(parts))
+    for part in parts:
         loss, _ = objective.loss(batch[part])
         (loss / total).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
     optimizer.step()
+
+
+def step_parts(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]:
+    """Cut a step into forward batches of little padding.
+
+    Args:
+        lengths: int64 `(rows,)`: tokens of the step's rows.
+        settings: Token budget.
+
+    Returns:
+        int64 indices of rows for each batch; every row comes once.
+    """
+    tokens = settings.batch_tokens
+    return list(batches_by_tokens(lengths, tokens, most_padding=_MOST_PADDING))
 
 
 def rate(step: int, settings: FitSettings) -> float:
@@ -203,20 +222,30 @@ def _steps(objective: Objective, settings: FitSettings, start: int) -> Iterator[
     per_epoch = math.ceil(len(objective.lengths) / settings.batch_rows)
     epoch = start // per_epoch
     while True:
-        order = _epoch_order(objective, settings, epoch)
+        order = step_rows(objective.lengths, objective.sorts_batches, settings, epoch)
         yield from order[start - epoch * per_epoch :]
         epoch += 1
         start = epoch * per_epoch
 
 
-def _epoch_order(objective: Objective, settings: FitSettings, epoch: int) -> list[np.ndarray]:
+def step_rows(
+    lengths: np.ndarray, sorts_batches: bool, settings: FitSettings, epoch: int
+) -> list[np.ndarray]:
+    """Return the rows of each step of an epoch.
+
+    Args:
+        lengths: int64 `(rows,)`: tokens of each training row.
+        sorts_batches: Whether rows of like length meet in a step.
+        settings: Rows of a step, seed.
+        epoch: Each has its own order.
+    """
     rng = np.random.default_rng([settings.seed, epoch])
-    order = rng.permutation(len(objective.lengths))
+    order = rng.permutation(len(lengths))
     rows = settings.batch_rows
-    if objective.sorts_batches:
+    if sorts_batches:
         # sorted within pools of many batches: little padding, yet other neighbours each epoch
         pool = 32 * rows
         pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-        order = np.concatenate([p[np.argsort(objective.lengths[p], kind="stable")] for p in pools])
+        order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
     cuts = [order[i : i + rows] for i in range(0, len(order), rows)]
     return [cuts[i] for i in rng.permutation(len(cuts))]

@@ -42,6 +42,11 @@ class JointObjective:
         for member in self.members.values():
             member.refine()
 
+    def begin(self, indices: np.ndarray, num_parts: int) -> None:
+        """Tell each task which of its rows the step has."""
+        for member, own in self._shares(indices):
+            member.begin(own, num_parts)
+
     def weight(self, indices: np.ndarray) -> float:
         """Return rows."""
         return float(len(indices))

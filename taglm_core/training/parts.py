@@ -1,6 +1,7 @@
 """The rows of a run's parts, assembled, drawn and with the constant part of each kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -9,7 +10,8 @@ import numpy as np
 from taglm_core.data.rows import raise_rows
 from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows, join_rows
-from taglm_core.model.cacheplan import cache_budget, plan_reuse
+from taglm_core.model.cachebudget import cache_tiers
+from taglm_core.model.cacheplan import plan_reuse
 from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.reuse import Store, find_reuse
 from taglm_core.model.taskmodel import TaskModel
@@ -128,17 +130,31 @@ def _joined_targets(targets: list[Any]) -> Any:
     return [t for held in targets for t in held]
 
 
-def prepare_reuse(plan: Plan, task_model: TaskModel, progress: Progress) -> None:
-    """Give the task model its cache, and say where the backbone does not allow all of it."""
-    budget, remark = cache_budget(plan.config.stages.task.cache, plan.backbone.device)
-    if remark:
-        progress.say(remark)
-    if budget == 0:
+def prepare_reuse(
+    plans: Sequence[Plan], task_models: Sequence[TaskModel], folder: Path, progress: Progress
+) -> None:
+    """Give task models of one tagged model a cache, and say what the backbone does not allow.
+
+    They share it: rows of one task may hold what rows of another do.
+
+    Args:
+        plans: Of the tasks; the settings are the same for all.
+        task_models: One for each plan.
+        folder: Where a file of blocks may lie.
+        progress: Hears the remarks.
+    """
+    plan = plans[0]
+    tiers, remarks = cache_tiers(plan.config.stages.task.cache, plan.backbone.device, folder)
+    reuse = find_reuse(task_models[0].model, tiers=tiers) if tiers else None
+    for line in [*remarks, *(reuse.remarks if reuse is not None else [])]:
+        progress.say(line)
+    if reuse is None or not reuse.cache.budget_bytes:
         return
-    task_model.reuse = find_reuse(task_model.model, budget)
-    reason = task_model.reuse.reason
-    if reason and plan.is_isolated and len(plan.task.wording.spans) > 1:
-        progress.say(f"spans are not shared between rows on this backbone: {reason}")
+    for task_model in task_models:
+        task_model.reuse = reuse
+    is_wanted = any(plan.is_isolated and len(plan.task.wording.spans) > 1 for plan in plans)
+    if reuse.reason and is_wanted:
+        progress.say(f"spans are not shared between rows on this backbone: {reuse.reason}")
 
 
 def keep_prefixes(
@@ -151,8 +167,9 @@ def keep_prefixes(
     settings, reuse = plan.config.stages.task, task_model.reuse
     if reuse is None:
         return
-    budget = reuse.cache.budget_bytes
     if not all(reuse.fits(task_model.model, parts[part].rows) for part in ("valid", "train")):
+        # the library's caches are one tensor in the device's memory
+        budget = dict(reuse.cache.rooms).get(str(plan.backbone.device), 0)
         _keep_by_library(plan, task_model, parts, budget, progress)
         return
     stores = {
@@ -164,7 +181,7 @@ def keep_prefixes(
     counted = [(store.blocks, parts[part].rows.lengths) for part, store in stores.items()]
     itemsize = 2 if plan.precision == "bf16" else None
     reckoned = plan_reuse(
-        counted, plan.backbone, budget, settings.epochs, trains=True, itemsize=itemsize
+        counted, plan.backbone, reuse.cache.rooms, settings.epochs, trains=True, itemsize=itemsize
     )
     progress.say(reckoned.line())
     if not reckoned.is_worth:

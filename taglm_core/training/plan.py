@@ -229,6 +229,9 @@ def make_plan(
     rows = load_task_rows(task, registry, config.data, config.seed)
     if beside is None:
         backbone = load_backbone(config.backbone, registry, config.device)
+        backbone.checkpoints.set(config.checkpointing)
+        if config.compile == "on":
+            backbone.compile()
         fingerprint = backbone.fingerprint()
         precision = pick_precision(config.precision, backbone.device)
     else:

@@ -15,6 +15,7 @@ from taglm_core.specs import StageStarted
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import take_stored
+from taglm_core.training.closed_form import start_head
 from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.fit import FitResult, FitSettings, Group, Objective, fit
@@ -29,12 +30,7 @@ from taglm_core.training.lineage import (
 from taglm_core.training.parts import PartData, keep_prefixes, prepare_reuse
 from taglm_core.training.plan import DomainPlan, Plan
 from taglm_core.training.progress import Progress
-from taglm_core.training.task_stage import (
-    TaskObjective,
-    head_parameters,
-    start_head,
-    trained_names,
-)
+from taglm_core.training.task_stage import TaskObjective, head_parameters, trained_names
 
 
 def run_domain_stage(
@@ -166,8 +162,8 @@ def run_task_stage(
     plan, model = members[0].plan, members[0].task_model.model
     enriched = {m.plan.task.name: _start_enriched(m.plan, m.task_model) for m in members}
     if not plan.config.stages.task.enrich:
-        for member in members:
-            prepare_reuse(member.plan, member.task_model, progress)
+        own = [member.task_model for member in members]
+        prepare_reuse([m.plan for m in members], own, store.scratch, progress)
     if plan.stored_task is not None:
         for member in members:
             assert member.plan.stored_task is not None, "a group is stored whole or not at all"

@@ -19,6 +19,10 @@ KEYS = {
     "stage2_floor",
     "stage3_floor",
     "stage3_memory",
+    "symbol_encoding",
+    "symbol_encoding_protein",
+    "padding",
+    "preparation",
 }
 
 
@@ -50,15 +54,20 @@ def test_every_benchmark_measures_and_writes_its_keys(tmp_path):
         if found["ours"] is None:  # memory is known on Linux only
             assert key == "stage3_memory"
             continue
-        if key.startswith("screen"):
+        if key.startswith(("screen", "symbol")):
             expected = found["ours"] / found["rival"]
         elif key.endswith("floor"):
             expected = found["ours"] / found["rival"]
         else:
-            expected = found["rival"] / max(found["ours"], 0.1 if key == "stage3_memory" else 0)
+            least = {"stage3_memory": 0.1, "padding": 0.01}.get(key, 0)
+            expected = found["rival"] / max(found["ours"], least)
         if found["ours"] > 1:  # the figures themselves are rounded
             assert found["ratio"] == pytest.approx(expected, rel=0.05)
     assert "generated" in held["stage3_davis"]["data"]
+    assert all(share < 5 for share in held["padding"]["shares"].values())
+    for key in ("stage2_floor", "stage3_floor"):
+        library = held[key]["ours"] / held[key]["library_floor"]
+        assert held[key]["ratio_library"] == pytest.approx(library, rel=0.05)
 
 
 @pytest.mark.slow
@@ -69,3 +78,12 @@ def test_growth_is_drawn(tmp_path):
     for name in ("length", "tags", "backbone", "pairs"):
         assert (tmp_path / f"{name}.svg").stat().st_size > 2000
         assert all(len(c) == len(held[name]["values"]) for c in held[name]["curves"].values())
+
+
+@pytest.mark.slow
+def test_curves_are_equal_whatever_is_kept():
+    """Whole runs of the library with and without a cache have one validation curve."""
+    printed = run("curves.py")
+    found = json.loads(printed[printed.index("{") :])
+    assert len(found["curves"]["off"]) > 1
+    assert all(share < 2e-3 for share in found["differ"].values())

@@ -56,7 +56,7 @@ def compiles(subject: Subject) -> None:
     """Rows become prompts of a tiny backbone, which gives a finite state for each."""
     import torch
 
-    from taglm_core.model.assembly import collate
+    from taglm_core.model.collate import collate
 
     task, resolved = _task(subject), _resolved(subject)
     fields = first(_fields(subject, task, resolved), _ROWS)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from taglm_core.encoders import TextEncoder
-from taglm_core.model.assembly import Assembler, collate
+from taglm_core.model.assembly import Assembler
+from taglm_core.model.collate import collate
 from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel

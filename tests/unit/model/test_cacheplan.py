@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from taglm_core.errors import ConfigError
-from taglm_core.model import cacheplan
+from taglm_core.model import cachebudget
 from taglm_core.model.blocks import FIRST, RowBlocks
-from taglm_core.model.cacheplan import WorkOfRows, cache_budget, cache_setting, plan_reuse
+from taglm_core.model.cachebudget import cache_budget, cache_setting
+from taglm_core.model.cacheplan import WorkOfRows, plan_reuse
 from taglm_core.testing import tiny_backbone
 
 CPU = torch.device("cpu")
+ROOM = [("cpu", 10**9)]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_another_setting_is_an_error_that_says_what_works(given):
 
 def test_the_budget_never_exceeds_what_is_free(monkeypatch):
     """A size beyond the free memory is cut down and said, so no run is killed for it."""
-    monkeypatch.setattr(cacheplan, "free_bytes", lambda device: 1_000_000_000)
+    monkeypatch.setattr(cachebudget, "free_bytes", lambda device: 1_000_000_000)
     assert cache_budget("auto", CPU) == (500_000_000, "")
     assert cache_budget("off", CPU) == (0, "")
     assert cache_budget("300mb", CPU) == (300_000_000, "")
@@ -63,13 +65,13 @@ def test_work_counts_weights_and_attention():
 def test_the_plan_counts_the_saving_and_the_share_that_fits():
     """A hundred rows on one block of 90 tokens with tails of 10: about ten times less work."""
     backbone = tiny_backbone("llama")
-    one = plan_reuse([blocks([90], 100, 10)], backbone, 10**9)
+    one = plan_reuse([blocks([90], 100, 10)], backbone, ROOM)
     assert 6 < one.speedup < 10
     assert one.share == 1.0
     assert one.token_bytes == 2 * 2 * 2 * 8 * 4
     assert "1 blocks" in one.line()
     assert "all kept on cpu" in one.line()
-    half = plan_reuse([blocks([90, 90], 50, 10)], backbone, 90 * one.token_bytes)
+    half = plan_reuse([blocks([90, 90], 50, 10)], backbone, [("cpu", 90 * one.token_bytes)])
     assert half.share == 0.5
     assert half.speedup < one.speedup
     assert "50 % kept" in half.line()
@@ -79,8 +81,8 @@ def test_no_cache_is_planned_where_nothing_recurs():
     """One pass over unique rows gains nothing; several passes of training do."""
     backbone = tiny_backbone("llama")
     rows = [blocks([50, 60, 70], 1, 5)]
-    once = plan_reuse(rows, backbone, 10**9)
+    once = plan_reuse(rows, backbone, ROOM)
     assert not once.is_worth
     assert once.line().startswith("reuse: none")
-    assert plan_reuse(rows, backbone, 10**9, passes=4, trains=True).is_worth
-    assert plan_reuse(rows, backbone, 0).line() == "reuse: off"
+    assert plan_reuse(rows, backbone, ROOM, passes=4, trains=True).is_worth
+    assert plan_reuse(rows, backbone, []).line() == "reuse: off"

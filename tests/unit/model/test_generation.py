@@ -7,7 +7,7 @@ import torch
 import toy_plugin
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.assembly import collate
+from taglm_core.model.collate import collate
 from taglm_core.model.generation import write
 from taglm_core.model.sampling import RowDraws, row_seed
 from taglm_core.model.symbols import symbol_rows

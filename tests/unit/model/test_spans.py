@@ -6,8 +6,9 @@ import torch
 from toy_plugin import DigitsEncoder, LettersEncoder
 
 from taglm_core.encoders import TextEncoder
-from taglm_core.model.assembly import Assembler, collate
+from taglm_core.model.assembly import Assembler
 from taglm_core.model.blocks import BlockCache
+from taglm_core.model.collate import collate
 from taglm_core.model.reuse import find_reuse, screening_batches
 from taglm_core.model.rotary import Rotation, find_rotation
 from taglm_core.model.spans import SpanStore

@@ -1,12 +1,14 @@
 """Stage 3 with and without reuse: the same curves, the same resumption, the same predictions."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
 
 from taglm_core.data.readers import read_table
 from taglm_core.inference.predictor import load_predictor
+from taglm_core.model.tiers import DiskTier
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
@@ -62,7 +64,7 @@ def pairs(tmp_path):
     return path
 
 
-def go(pairs, backbone, registry, folder, store, cache, attention="auto"):
+def go(pairs, backbone, registry, folder, store, cache, attention="auto", **more):
     """Run the pair task and return metrics and what was said."""
     stages = {**STAGES, "task": {**STAGES["task"], "cache": cache}}
     config = run_config(
@@ -74,6 +76,7 @@ def go(pairs, backbone, registry, folder, store, cache, attention="auto"):
             "stages": stages,
             "attention": attention,
             "checkpoint_seconds": 0,
+            **more,
         },
     )
     plan = make_plan(config, registry, store)
@@ -111,6 +114,44 @@ def test_validation_curves_are_equal_with_the_cache_on_and_off(
     assert "times less work" in plans[0]
 
 
+def test_curves_are_equal_where_the_cache_decides_how_a_step_is_cut(
+    pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
+):
+    """A head that is solved at every step is solved on all its rows, in one part or in ten."""
+    monkeypatch.setitem(STAGES, "task", {**STAGES["task"], "head_init": "ridge"})
+    STAGES["task"]["batch_tokens"] = 100
+    found = {}
+    for cache in ("auto", "off"):
+        store = TagStore(tmp_path / f"store-{cache}")
+        found[cache] = curve(
+            go(pairs, toy_backbone, toy_registry, tmp_path / cache, store, cache)[0]
+        )
+    assert len(set(found["off"])) > 2
+    np.testing.assert_allclose(found["auto"], found["off"], rtol=1e-2)
+
+
+def test_curves_and_predictions_are_equal_from_every_place(
+    pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
+):
+    """Blocks read from disk are those in memory, bit by bit; the plan says where they lie."""
+    monkeypatch.setattr(DiskTier, "read_rate", lambda self: 1e15)
+    found, values = {}, {}
+    for cache in ("auto", "20kb+disk:1gb", "off+disk:1gb"):
+        folder = tmp_path / cache.replace(":", "-")
+        store = TagStore(tmp_path / f"store-{folder.name}")
+        found[cache] = go(pairs, toy_backbone, toy_registry, folder, store, cache)
+        predictor = load_predictor(load_artefact(folder / "artefact"), toy_registry, cache=cache)
+        values[cache] = predictor.predict(read_table(pairs)).columns["Pair"]
+    stages = [metrics["tasks"]["Pair"]["stages"][-1] for metrics, _ in found.values()]
+    assert all(stage["prefix_rows_kept"] == stage["rows"] for stage in stages)
+    assert len({tuple(curve(metrics)) for metrics, _ in found.values()}) == 1
+    assert len({tuple(held) for held in values.values()}) == 1
+    mixed = next(line for line in found["20kb+disk:1gb"][1] if line.startswith("reuse: "))
+    assert re.search(r"\d+ % kept on cpu \(up to 20 kB\), \d+ % kept on disk", mixed)
+    alone = next(line for line in found["off+disk:1gb"][1] if line.startswith("reuse: "))
+    assert "all kept on disk (up to 1 GB)" in alone
+
+
 def test_rows_beyond_a_sliding_window_use_the_library_s_caches(pairs, toy_registry, tmp_path):
     """Blocks know nothing of windows; what is kept instead changes no result either."""
     folder = tmp_path / "windowed"
@@ -141,6 +182,18 @@ def test_absolute_positions_are_said_and_change_nothing(pairs, toy_registry, tmp
         assert len(why) == (cache == "auto")
         assert all(line.endswith("its positions are not rotary") for line in why)
     np.testing.assert_allclose(curve(found["auto"]), curve(found["off"]), atol=2e-4)
+
+
+def test_a_run_with_layers_run_again_is_the_same_run(pairs, toy_backbone, toy_registry, tmp_path):
+    """Gradient checkpointing changes what a step keeps, in stage 1 and in the task's stage."""
+    found = {}
+    for setting in (False, True):  # as YAML reads off and on
+        out, store = tmp_path / str(setting), TagStore(tmp_path / f"store-{setting}")
+        more = {"checkpointing": setting}
+        found[setting], _ = go(pairs, toy_backbone, toy_registry, out, store, "off", **more)
+    first, second = ([s["history"] for s in m["tasks"]["Pair"]["stages"]] for m in found.values())
+    assert len(first) == 3
+    assert first == second
 
 
 def test_a_killed_stage_three_ends_with_the_same_numbers(
