@@ -204,8 +204,9 @@ class TaskStageConfig:
     """Rows of an optimizer step."""
     batch_tokens: int = attrs.field(default=8192, validator=_positive)
     """Most tokens of a forward batch, padding included."""
-    tag_length: int = attrs.field(default=10, validator=_positive)
-    """Rows of the function tag."""
+    tag_length: int = attrs.field(default=10, validator=_not_negative)
+    """Rows of the function tag; 0: none, so that a text task trains nothing in this stage, for
+    comparisons."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
     """Start of the tag."""
     tag_lr: float = attrs.field(default=0.05, validator=_positive)
