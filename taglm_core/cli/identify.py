@@ -7,9 +7,6 @@ from typing import Annotated, Any
 import attrs
 import typer
 
-_MOST_VALIDATION_ROWS = 60
-"""Held-out rows of each domain that the calibration uses."""
-
 
 def identify(
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to identify.")] = None,
@@ -60,7 +57,7 @@ def identify(
     trained = [load_domain(name, loaded, registry, store, model=model) for name in chosen]
     names = [item.name for item in trained]
     progress = BarProgress()
-    calibration = _calibration(trained, registry, files, progress)
+    calibration = _calibration(trained, registry, store, files, progress)
     progress.start("identifying", len(rows) * len(trained))
     bits = bits_per_byte(trained, rows, on_progress=lambda done: progress.advance(done))
     progress.finish()
@@ -120,36 +117,23 @@ def _chosen(given: str | None, backbone: Any, registry: Any, store: Any) -> list
 
 
 def _calibration(
-    trained: Sequence[Any], registry: Any, files: Mapping[str, Path], progress: Any
+    trained: Sequence[Any], registry: Any, store: Any, files: Mapping[str, Path], progress: Any
 ) -> Any:
-    """Calibrate on the validation rows of each domain that has any."""
-    from taglm_core.errors import DataError
-    from taglm_core.inference.domains import corpus_of
-    from taglm_core.inference.identify import (
-        Calibration,
-        bits_per_byte,
-        calibrate,
-        num_bytes,
-    )
+    """Calibrate, showing how far it is; what was kept is there at once."""
+    from taglm_core.inference.calibrated import calibrated
 
     by_name = {registry.domains.get(name, where="--calibrate").name: f for name, f in files.items()}
-    rows: list[str] = []
-    truth: list[int] = []
-    for k, item in enumerate(trained):
-        try:
-            _, held, _ = corpus_of(item, registry, by_name.get(item.name))
-        except DataError as error:
-            progress.say(f"not calibrated for {item.name}: {error}")
-            continue
-        held = held[:_MOST_VALIDATION_ROWS]
-        rows += held
-        truth += [k] * len(held)
-    if not rows:
-        return Calibration()
-    progress.start("calibrating", len(rows) * len(trained))
-    bits = bits_per_byte(trained, rows, on_progress=lambda done: progress.advance(done))
+    begun: list[int] = []
+
+    def advance(done: int, pairs: int) -> None:
+        if not begun:
+            progress.start("calibrating", pairs)
+            begun.append(pairs)
+        progress.advance(done)
+
+    found = calibrated(trained, registry, store, by_name, progress.say, advance)
     progress.finish()
-    return calibrate(bits, num_bytes(rows), truth, [item.name for item in trained])
+    return found
 
 
 def _columns(
