@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import attrs
 import typer
-
-_MOST_VALIDATION_ROWS = 60
-"""Held-out rows of each domain that the calibration uses."""
 
 
 def identify(
@@ -43,7 +41,7 @@ def identify(
     from taglm_core.cli.screen import BarProgress, pairs, print_json
     from taglm_core.data.writers import TableWriter
     from taglm_core.inference.domains import load_domain
-    from taglm_core.inference.identify import bits_per_byte, decide, ranking
+    from taglm_core.inference.identify import bits_per_byte, decide, num_bytes, ranking
     from taglm_core.model.backbone import load_backbone
     from taglm_core.model.tagged import TaggedModel
     from taglm_core.plugins import load_registry
@@ -59,23 +57,17 @@ def identify(
     trained = [load_domain(name, loaded, registry, store, model=model) for name in chosen]
     names = [item.name for item in trained]
     progress = BarProgress()
-    calibration = _calibration(trained, registry, files, progress)
+    calibration = _calibration(trained, registry, store, files, progress)
     progress.start("identifying", len(rows) * len(trained))
     bits = bits_per_byte(trained, rows, on_progress=lambda done: progress.advance(done))
     progress.finish()
-    verdicts = decide(bits, names, calibration.margin, calibration.limits)
+    verdicts = decide(bits, num_bytes(rows), names, calibration)
     if writer is not None:
         with writer:
             writer.write(_columns(rows, verdicts, bits, names, column))
     report: dict[str, Any] = {
         "domains": names,
-        "calibration": {
-            "margin": calibration.margin,
-            "limits": dict(calibration.limits),
-            "rows": calibration.rows,
-            "accuracy": calibration.accuracy,
-            "accepted": calibration.accepted,
-        },
+        "calibration": attrs.asdict(calibration),
         "rows": [
             {"text": row, "domain": v.domain, "margin": v.margin, "ranking": ranking(b, names)}
             for row, v, b in zip(rows, verdicts, bits, strict=True)
@@ -125,31 +117,23 @@ def _chosen(given: str | None, backbone: Any, registry: Any, store: Any) -> list
 
 
 def _calibration(
-    trained: Sequence[Any], registry: Any, files: Mapping[str, Path], progress: Any
+    trained: Sequence[Any], registry: Any, store: Any, files: Mapping[str, Path], progress: Any
 ) -> Any:
-    """Calibrate on the validation rows of each domain that has any."""
-    from taglm_core.errors import DataError
-    from taglm_core.inference.domains import corpus_of
-    from taglm_core.inference.identify import Calibration, bits_per_byte, calibrate
+    """Calibrate, showing how far it is; what was kept is there at once."""
+    from taglm_core.inference.calibrated import calibrated
 
     by_name = {registry.domains.get(name, where="--calibrate").name: f for name, f in files.items()}
-    rows: list[str] = []
-    truth: list[int] = []
-    for k, item in enumerate(trained):
-        try:
-            _, held, _ = corpus_of(item, registry, by_name.get(item.name))
-        except DataError as error:
-            progress.say(f"not calibrated for {item.name}: {error}")
-            continue
-        held = held[:_MOST_VALIDATION_ROWS]
-        rows += held
-        truth += [k] * len(held)
-    if not rows:
-        return Calibration(margin=0.0, limits={}, rows=0, accuracy=0.0, accepted=0.0)
-    progress.start("calibrating", len(rows) * len(trained))
-    bits = bits_per_byte(trained, rows, on_progress=lambda done: progress.advance(done))
+    begun: list[int] = []
+
+    def advance(done: int, pairs: int) -> None:
+        if not begun:
+            progress.start("calibrating", pairs)
+            begun.append(pairs)
+        progress.advance(done)
+
+    found = calibrated(trained, registry, store, by_name, progress.say, advance)
     progress.finish()
-    return calibrate(bits, truth, [item.name for item in trained])
+    return found
 
 
 def _columns(
@@ -170,24 +154,48 @@ def _columns(
 
 
 def _scored(labels: Sequence[str], verdicts: Sequence[Any], registry: Any) -> dict[str, Any]:
-    """Count what is right: by the likeliest domain, and by the verdict."""
+    """Count what is right: by the likeliest domain, and by the verdict.
+
+    Rows with a label that is no domain, such as "none", are counted apart: they should be refused.
+    """
     known = {item.name: item.name for item in registry.domains}
     known |= {item.short: item.name for item in registry.domains}
-    truth = [known.get(label, label) for label in labels]
-    best = [v.best == t for v, t in zip(verdicts, truth, strict=True)]
-    said = [v.domain == t for v, t in zip(verdicts, truth, strict=True)]
-    accepted = [v.domain in known for v in verdicts]
+    pairs = [(v, known.get(label)) for v, label in zip(verdicts, labels, strict=True)]
+    own = [(v, truth) for v, truth in pairs if truth is not None]
+    strange = [v for v, truth in pairs if truth is None]
     wrong: dict[str, int] = {}
-    for v, t in zip(verdicts, truth, strict=True):
-        if v.best != t:
-            key = f"{t} taken for {v.best}"
+    for v, truth in own:
+        if v.best != truth:
+            key = f"{truth} taken for {v.best}"
             wrong[key] = wrong.get(key, 0) + 1
+    found: dict[str, Any] = {"rows": len(pairs)}
+    if own:
+        found["of_domains"] = {
+            "rows": len(own),
+            "accuracy_of_best": sum(v.best == truth for v, truth in own) / len(own),
+            **_verdicts([v for v, _ in own], [v.domain == truth for v, truth in own]),
+        }
+    if strange:
+        found["of_none"] = {
+            "rows": len(strange),
+            **_verdicts(strange, [False] * len(strange)),
+        }
+    return {**found, "wrong": dict(sorted(wrong.items(), key=lambda item: -item[1]))}
+
+
+def _verdicts(verdicts: Sequence[Any], is_right: Sequence[bool]) -> dict[str, float]:
+    """Return the shares of verdicts that name the right domain, a wrong one, or none."""
+    from taglm_core.inference.identify import NONE, UNSURE
+
+    count = len(verdicts)
+    unsure = sum(v.domain == UNSURE for v in verdicts)
+    none = sum(v.domain == NONE for v in verdicts)
+    right = sum(is_right)
     return {
-        "rows": len(truth),
-        "accuracy_of_best": sum(best) / len(best),
-        "accepted": sum(accepted) / len(accepted),
-        "accuracy_of_accepted": sum(said) / sum(accepted) if any(accepted) else None,
-        "wrong": dict(sorted(wrong.items(), key=lambda item: -item[1])),
+        "accepted_and_right": right / count,
+        "accepted_and_wrong": (count - right - unsure - none) / count,
+        "unsure": unsure / count,
+        "none": none / count,
     }
 
 
@@ -215,20 +223,33 @@ def _print(report: Mapping[str, Any], out: Path | None) -> None:
     held = report["calibration"]
     results.print(
         f"calibrated on {held['rows']} held-out rows of {len(report['domains'])} domains: margin "
-        f"{held['margin']:.3g} bits/byte, best domain right for {held['accuracy']:.1%}, "
+        f"{held['margin']:.3g} bits, best domain right for {held['accuracy']:.1%}, "
         f"{held['accepted']:.1%} accepted"
         if held["rows"]
         else "not calibrated: no validation rows; give some with --calibrate DOMAIN=FILE",
         markup=False,
     )
     if "scored" in report:
-        scored = report["scored"]
-        results.print(
-            f"{scored['rows']:,} rows: likeliest domain right for "
-            f"{scored['accuracy_of_best']:.1%}; {scored['accepted']:.1%} accepted",
-            markup=False,
-        )
-        for words, count in list(scored["wrong"].items())[:8]:
-            results.print(f"  {count} {words}", markup=False)
+        _print_scored(report["scored"])
     if out is not None:
         results.print(f"verdicts: {out}", markup=False)
+
+
+def _print_scored(scored: Mapping[str, Any]) -> None:
+    from taglm_core.cli.screen import results
+
+    for key, words in (("of_domains", "rows of a domain"), ("of_none", "rows of no domain")):
+        held = scored.get(key)
+        if held is None:
+            continue
+        best = held.get("accuracy_of_best")
+        results.print(
+            f"{held['rows']:,} {words}: "
+            + (f"likeliest domain right for {best:.1%}; " if best is not None else "")
+            + f"accepted and right {held['accepted_and_right']:.1%}, accepted and wrong "
+            f"{held['accepted_and_wrong']:.1%}, unsure {held['unsure']:.1%}, none of these "
+            f"{held['none']:.1%}",
+            markup=False,
+        )
+    for words, count in list(scored["wrong"].items())[:8]:
+        results.print(f"  {count} {words}", markup=False)

@@ -1,7 +1,9 @@
 """Which domain a row is of: the domain tags ranked by the likelihood that they give to it.
 
-Likelihoods of alphabets of different sizes are compared in bits per input byte. A row that a
-domain cannot encode is not of that domain.
+Likelihoods of alphabets of different sizes are compared in bits, each row's own bytes being the
+same for all. A row that a domain cannot encode is not of that domain. Two things are calibrated on
+validation rows: by how many bits the likeliest domain has to lead, and how many bits per byte, for
+a row of its length, are still typical of a domain.
 """
 
 import math
@@ -20,20 +22,76 @@ from taglm_core.model.likelihood import symbol_nats
 NONE = "none of these"
 UNSURE = "unsure"
 
+_LEAST_SPREAD = 1e-6
+_ROWS_FOR_LENGTH = 20
+"""Rows of a domain from which on its cost is fitted to the length."""
+
+
+@attrs.frozen(kw_only=True)
+class Typical:
+    """What rows of a domain cost, in bits per byte: `level + start / bytes`, with a spread."""
+
+    level: float
+    """Bits per byte of a long row."""
+    start: float
+    """Bits that a row costs beyond that, however short it is."""
+    between: float
+    """Variance from row to row that no length removes."""
+    within: float
+    """Variance that falls with the number of bytes."""
+    most: float
+    """Standard deviations above its own length's cost at which a row is no longer of the domain."""
+
+    def excess(self, bits: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """Return by how many standard deviations rows cost more than is usual.
+
+        Args:
+            bits: Bits per byte, `(rows,)`.
+            sizes: Bytes, `(rows,)`.
+        """
+        spread = np.sqrt(self.between + self.within / sizes)
+        return (bits - self.level - self.start / sizes) / np.maximum(spread, _LEAST_SPREAD)
+
+    @staticmethod
+    def of(bits: np.ndarray, sizes: np.ndarray, inside: float) -> "Typical":
+        """Fit to a domain's own rows, of which a share `inside` shall stay below the limit."""
+        short = 1.0 / sizes
+        level, start = float(bits.mean()), 0.0
+        has_lengths = len(bits) >= _ROWS_FOR_LENGTH and float(np.ptp(short)) > 0
+        if has_lengths:
+            start, level = map(float, np.polyfit(short, bits, 1))
+        squares = (bits - level - start * short) ** 2
+        between, within = float(squares.mean()), 0.0
+        if has_lengths:
+            within, between = _variances(short, squares)
+        fitted = Typical(level=level, start=start, between=between, within=within, most=0.0)
+        most = float(np.quantile(fitted.excess(bits, sizes), inside))
+        return attrs.evolve(fitted, most=most)
+
+
+def _variances(short: np.ndarray, squares: np.ndarray) -> tuple[float, float]:
+    """Fit `within * short + between` to squared deviations, neither below nought."""
+    within, between = map(float, np.polyfit(short, squares, 1))
+    if within < 0:
+        return 0.0, float(squares.mean())
+    if between < 0:
+        return float((squares * short).sum() / (short * short).sum()), 0.0
+    return within, between
+
 
 @attrs.frozen(kw_only=True)
 class Calibration:
-    """Limits found on validation rows."""
+    """What was found on validation rows."""
 
-    margin: float
-    """Bits per byte by which the best domain must lead the second."""
-    limits: Mapping[str, float]
-    """Domain -> most bits per byte of a row that is still of it."""
-    rows: int
+    margin: float = 0.0
+    """Bits by which the best domain must lead the second."""
+    limits: Mapping[str, Typical] = attrs.field(factory=dict)
+    """Domain -> what its rows cost; a domain without it has no limit."""
+    rows: int = 0
     """Validation rows of all domains."""
-    accuracy: float
+    accuracy: float = 0.0
     """Share of the validation rows whose best domain is their own."""
-    accepted: float
+    accepted: float = 0.0
     """Share of them that margin and limits let through."""
 
 
@@ -48,7 +106,7 @@ class Verdict:
     bits: float | None
     """Its bits per byte."""
     margin: float | None
-    """Bits per byte to the second; None when there is no second."""
+    """Bits of the whole row by which it leads the second; None when there is no second."""
 
 
 @torch.no_grad()
@@ -72,7 +130,7 @@ def bits_per_byte(
         float64 `(rows, domains)`; infinite where the domain cannot encode the row.
     """
     found = np.full((len(rows), len(domains)), np.inf)
-    sizes = np.array([max(1, len(row.encode())) for row in rows])
+    sizes = num_bytes(rows)
     for k, trained in enumerate(domains):
         encoded = trained.encode(rows)
         before = trained.before()
@@ -97,8 +155,14 @@ def bits_per_byte(
     return found
 
 
+def num_bytes(rows: Sequence[str]) -> np.ndarray:
+    """Return the bytes of each row, at least one: int64 `(rows,)`."""
+    return np.array([max(1, len(row.encode())) for row in rows], dtype=np.int64)
+
+
 def calibrate(
     bits: np.ndarray,
+    sizes: np.ndarray,
     truth: Sequence[int],
     names: Sequence[str],
     confidence: float = 0.99,
@@ -108,6 +172,7 @@ def calibrate(
 
     Args:
         bits: `(rows, domains)` as `bits_per_byte` gives.
+        sizes: Bytes of each row, `(rows,)`.
         truth: Index of each row's own domain.
         names: Domains.
         confidence: Share of the rows above the margin that must be right.
@@ -119,8 +184,7 @@ def calibrate(
     if not len(bits):
         raise DataError("no validation rows to calibrate on.")
     own = np.asarray(truth)
-    order = np.sort(bits, axis=1)
-    lead = _lead(order)
+    lead = _lead(bits, sizes)
     is_right = bits.argmin(axis=1) == own
     margin = 0.0
     for value in np.unique(np.concatenate([[0.0], lead[np.isfinite(lead)]])):
@@ -130,54 +194,52 @@ def calibrate(
             break
     limits = {}
     for k, name in enumerate(names):
-        held = bits[own == k, k]
-        held = held[np.isfinite(held)]
-        if len(held):
-            limits[name] = float(np.quantile(held, inside))
-    accepted = [v.domain in names for v in decide(bits, names, margin, limits)]
-    return Calibration(
-        margin=margin,
-        limits=limits,
-        rows=len(bits),
-        accuracy=float(is_right.mean()),
-        accepted=float(np.mean(accepted)),
+        is_held = (own == k) & np.isfinite(bits[:, k])
+        if is_held.any():
+            limits[name] = Typical.of(bits[is_held, k], sizes[is_held], inside)
+    found = Calibration(
+        margin=margin, limits=limits, rows=len(bits), accuracy=float(is_right.mean())
     )
+    accepted = [v.domain in names for v in decide(bits, sizes, names, found)]
+    return attrs.evolve(found, accepted=float(np.mean(accepted)))
 
 
-def _lead(ordered: np.ndarray) -> np.ndarray:
-    """Return second minus best, `(rows,)`; infinite where there is no second."""
-    if ordered.shape[1] < 2:
-        return np.full(len(ordered), np.inf)
+def _lead(bits: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return second minus best in bits of the row, `(rows,)`; infinite where there is no second."""
+    if bits.shape[1] < 2:
+        return np.full(len(bits), np.inf)
+    ordered = np.sort(bits, axis=1)
     with np.errstate(invalid="ignore"):
-        lead = ordered[:, 1] - ordered[:, 0]
+        lead = (ordered[:, 1] - ordered[:, 0]) * sizes
     return np.where(np.isnan(lead), 0.0, lead)
 
 
 def decide(
-    bits: np.ndarray, names: Sequence[str], margin: float, limits: Mapping[str, float]
+    bits: np.ndarray, sizes: np.ndarray, names: Sequence[str], calibration: Calibration
 ) -> list[Verdict]:
     """Say of each row which domain it is of.
 
     Args:
-        bits: `(rows, domains)`.
+        bits: Bits per byte, `(rows, domains)`.
+        sizes: Bytes of each row, `(rows,)`.
         names: Domains.
-        margin: By how much the best must lead.
-        limits: Domain -> most bits per byte; a domain without one has no limit.
+        calibration: Margin and limits.
     """
     verdicts = []
-    lead = _lead(np.sort(bits, axis=1))
-    for row, gap in zip(bits, lead, strict=True):
+    lead = _lead(bits, sizes)
+    for i, row in enumerate(bits):
         k = int(row.argmin())
         if not np.isfinite(row[k]):
             verdicts.append(Verdict(NONE, None, None, None))
             continue
-        name, value = names[k], float(row[k])
-        said = name
-        if value > limits.get(name, math.inf):
+        said = names[k]
+        usual = calibration.limits.get(said)
+        if usual is not None and usual.excess(row[k : k + 1], sizes[i : i + 1])[0] > usual.most:
             said = NONE
-        elif gap < margin:
+        elif lead[i] < calibration.margin:
             said = UNSURE
-        verdicts.append(Verdict(said, name, value, float(gap) if np.isfinite(gap) else None))
+        gap = float(lead[i]) if np.isfinite(lead[i]) else None
+        verdicts.append(Verdict(said, names[k], float(row[k]), gap))
     return verdicts
 
 

@@ -9,7 +9,9 @@ from taglm_core.errors import ConfigError
 from taglm_core.model.backbone import Backbone
 
 
-def initial_tag(backbone: Backbone, name: str, length: int, how: str, seed: int) -> Tensor:
+def initial_tag(
+    backbone: Backbone, name: str, length: int, how: str, seed: int, words: str = ""
+) -> Tensor:
     """Return the rows of an untrained tag, fp32 `(tag_length, hidden)`.
 
     Args:
@@ -18,11 +20,13 @@ def initial_tag(backbone: Backbone, name: str, length: int, how: str, seed: int)
         length: `tag_length`, rows of the tag (paper: 10).
         how: "mean": every row is the mean vocabulary embedding, stretched to the mean norm
             (Tag-LLM section 3.1). "vocabulary": `length` different vocabulary rows; equal rows
-            stay almost symmetric under the gradient.
+            stay almost symmetric under the gradient. "words": the tokens of `words`, over and
+            over until the tag is full (Lester et al. 2021 start prompts from words too).
         seed: Seed of the run.
+        words: What the tag stands for, in words that the backbone may know.
 
     Raises:
-        ConfigError: for an unknown `how`.
+        ConfigError: for an unknown `how`, or "words" without any.
     """
     table = backbone.embedding_rows()  # (vocab, hidden)
     if how == "mean":
@@ -37,4 +41,10 @@ def initial_tag(backbone: Backbone, name: str, length: int, how: str, seed: int)
         alive = (table.norm(dim=1) > 0.3 * table.norm(dim=1).median()).nonzero().flatten().cpu()
         drawn = alive[torch.randperm(len(alive), generator=generator)[:length]]
         return table.index_select(0, drawn.to(table.device)).cpu()  # (tag_length, hidden)
-    raise ConfigError(f"tag_init must be mean or vocabulary, not {how!r}.")
+    if how == "words":
+        ids = backbone.tokenizer(words, add_special_tokens=False).input_ids
+        if not ids:
+            raise ConfigError(f"tag_init: words needs words to start <{name}> from.")
+        chosen = torch.tensor([ids[i % len(ids)] for i in range(length)], dtype=torch.int64)
+        return table.index_select(0, chosen.to(table.device)).cpu()  # (tag_length, hidden)
+    raise ConfigError(f"tag_init must be mean, vocabulary or words, not {how!r}.")

@@ -24,7 +24,12 @@ def untrained_model(plans: Sequence[Plan]) -> TaggedModel:
         if item.encoder is not None and name not in model.tables:
             model.add_table(name, symbol_rows(plan.backbone, tuple(item.encoder.spellings)))
         rows = initial_tag(
-            plan.backbone, item.tag, settings.tag_length, settings.tag_init, plan.config.seed
+            plan.backbone,
+            item.tag,
+            settings.tag_length,
+            settings.tag_init,
+            plan.config.seed,
+            f"{item.domain.spec.field}:",
         )
         model.add_tag(item.tag, rows)
         if item.stored is not None:

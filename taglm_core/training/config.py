@@ -162,8 +162,11 @@ class DomainStageConfig:
     """Most tokens of a forward batch, padding included; steps are accumulated over batches."""
     tag_length: int = attrs.field(default=10, validator=_positive)
     """Rows of the tag."""
-    tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
-    """Start of the tag: different vocabulary rows, or the mean row (paper)."""
+    tag_init: str = attrs.field(
+        default="vocabulary", validator=one_of("vocabulary", "mean", "words")
+    )
+    """Start of the tag: different vocabulary rows, the mean row (paper), or the words of the
+    domain's field and a colon, such as "de:", over and over."""
     tag_lr: float = attrs.field(default=0.05, validator=_positive)
     """Learning rate relative to the root mean square of the embedding rows."""
     lr: float | None = attrs.field(default=None, validator=_positive)
@@ -210,8 +213,9 @@ class TaskStageConfig:
     """Rows of an optimizer step."""
     batch_tokens: int = attrs.field(default=8192, validator=_positive)
     """Most tokens of a forward batch, padding included."""
-    tag_length: int = attrs.field(default=10, validator=_positive)
-    """Rows of the function tag."""
+    tag_length: int = attrs.field(default=10, validator=_not_negative)
+    """Rows of the function tag; 0: none, so that a text task trains nothing in this stage, for
+    comparisons."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
     """Start of the tag."""
     tag_lr: float = attrs.field(default=0.05, validator=_positive)

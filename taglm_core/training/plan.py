@@ -226,6 +226,11 @@ def make_plan(
             f"stages.task.enrich: task {task.name} names several domain tags; in stage 3 they stay "
             "frozen (Tag-LLM section 3.2). Set stages.task.enrich=false."
         )
+    if settings.task.tag_length == 0 and task.is_numeric:
+        raise ConfigError(
+            "stages.task.tag_length: 0 leaves the function tag out, which only a text task can do: "
+            f"the head of {task.name} reads that tag."
+        )
     rows = load_task_rows(task, registry, config.data, config.seed)
     if beside is None:
         backbone = load_backbone(config.backbone, registry, config.device)

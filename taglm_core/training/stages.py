@@ -198,7 +198,7 @@ def _train_task(
     settings = plan.config.stages.task
     names = [member.plan.task.name for member in members]
     began = time.monotonic()
-    if not settings.enrich:
+    if not settings.enrich and settings.tag_length:
         for member in members:
             keep_prefixes(member.plan, member.task_model, member.parts, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
@@ -298,7 +298,7 @@ def _task_groups(
     settings = plan.config.stages.task
     lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
     groups: list[Group] = []
-    if plan.given_function_tag is None:
+    if plan.given_function_tag is None and settings.tag_length:
         groups.append(Group(f"<{plan.task.function_tag}>", (tags[plan.task.function_tag],), lr))
     for name in [name for names in enriched.values() for name in names]:
         groups.append(Group(f"<{name}>", (tags[name],), lr * 0.5))

@@ -35,20 +35,25 @@ class MicroBatch(NamedTuple):
         kind: molecules, proteins or text.
         ids: Token ids, (batch, seq).
         lengths: Tokens of each document, (batch,).
+        starts: First token of each document that is predicted, (batch,); None: the second.
     """
 
     kind: str
     ids: np.ndarray
     lengths: np.ndarray
+    starts: np.ndarray | None = None
 
     @property
     def num_targets(self) -> int:
         """Return how many tokens are predicted: all but the first of each document."""
-        return int(self.lengths.sum() - len(self.lengths))
+        before = len(self.lengths) if self.starts is None else int(self.starts.sum())
+        return int(self.lengths.sum()) - before
 
 
 class Documents:
     """Endless documents of the three kinds, drawn in shuffled order without replacement."""
+
+    shares = SHARES
 
     def __init__(self, arrays_path: Path, seed: int) -> None:
         """Load the arrays that `prepare.py` wrote."""

@@ -53,15 +53,16 @@ def _learn_merges(texts: Iterable[str], num_merges: int) -> list[tuple[str, str]
     return [tuple("".join(spelt.get(c, c) for c in side) for side in merge) for merge in merges]
 
 
-def build_tokenizer(texts: Iterable[str], folder: Path) -> Tokenizer:
+def build_tokenizer(texts: Iterable[str], folder: Path, vocab_size: int = VOCAB_SIZE) -> Tokenizer:
     """Train the tokenizer on texts and save it in Hugging Face format.
 
     Args:
         texts: Text pieces, already balanced over languages.
         folder: Where tokenizer.json and tokenizer_config.json are written.
+        vocab_size: Tokens in all.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    num_learned = VOCAB_SIZE - 2 - len(alphabet) - len(FORCED)
+    num_learned = vocab_size - 2 - len(alphabet) - len(FORCED)
     merges = [(pair[0], pair[1]) for pair in FORCED] + _learn_merges(texts, num_learned)
     vocab = {token: i for i, token in enumerate([PAD, EOS, *alphabet])}
     kept = []

@@ -19,9 +19,9 @@ MAX_POSITIONS = 8192
 NORM_EPS = 1e-5
 
 
-def layout() -> list[tuple[str, tuple[int, ...]]]:
+def layout(vocab: int = VOCAB) -> list[tuple[str, tuple[int, ...]]]:
     """Return Hugging Face names and shapes in the order of the flat tensor."""
-    shapes: list[tuple[str, tuple[int, ...]]] = [("model.embed_tokens.weight", (VOCAB, HIDDEN))]
+    shapes: list[tuple[str, tuple[int, ...]]] = [("model.embed_tokens.weight", (vocab, HIDDEN))]
     for i in range(LAYERS):
         layer = {
             "self_attn.q_proj": (HEADS * HEAD_DIM, HIDDEN),
@@ -38,15 +38,20 @@ def layout() -> list[tuple[str, tuple[int, ...]]]:
     return [*shapes, ("model.norm.weight", (HIDDEN,))]
 
 
-def num_parameters() -> int:
+def num_parameters(vocab: int = VOCAB) -> int:
     """Return the length of the flat tensor."""
-    return sum(int(torch.Size(shape).numel()) for _, shape in layout())
+    return sum(int(torch.Size(shape).numel()) for _, shape in layout(vocab))
+
+
+def vocab_of(flat: Tensor) -> int:
+    """Return the vocabulary of a flat tensor; all other sizes are fixed."""
+    return (flat.numel() - num_parameters(0)) // HIDDEN
 
 
 def views(flat: Tensor) -> dict[str, Tensor]:
     """Return the named parameters as views of the flat tensor."""
     result, start = {}, 0
-    for name, shape in layout():
+    for name, shape in layout(vocab_of(flat)):
         size = int(torch.Size(shape).numel())
         result[name] = flat[start : start + size].view(shape)
         start += size
@@ -133,11 +138,28 @@ def hidden_states(p: dict[str, Tensor], ids: Tensor, cos: Tensor, sin: Tensor) -
 
 
 def loss_sum(
-    p: dict[str, Tensor], ids: Tensor, lengths: Tensor, cos: Tensor, sin: Tensor
+    p: dict[str, Tensor],
+    ids: Tensor,
+    lengths: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    starts: Tensor | None = None,
 ) -> Tensor:
-    """Return the next-token cross-entropy summed over all real targets, in nats."""
+    """Return the next-token cross-entropy summed over all real targets, in nats.
+
+    Args:
+        p: Parameters from `fused_views`.
+        ids: Token ids, (batch, seq).
+        lengths: Tokens of each document, (batch,).
+        cos: From `rope_tables`.
+        sin: From `rope_tables`.
+        starts: First token of each document that is predicted, (batch,); None: the second.
+    """
     h = hidden_states(p, ids, cos, sin)[:, :-1]
-    real = torch.arange(1, ids.shape[1])[None, :] < lengths[:, None]  # (batch, seq - 1)
+    places = torch.arange(1, ids.shape[1])[None, :]
+    real = places < lengths[:, None]  # (batch, seq - 1)
+    if starts is not None:
+        real &= places >= starts[:, None]
     logits = F.linear(h[real], p["embed"])  # (targets, vocab)
     return F.cross_entropy(logits, ids[:, 1:][real], reduction="sum")
 
@@ -153,7 +175,7 @@ def export(flat: Tensor, tokenizer_folder: Path, folder: Path) -> None:
     tensors = {name: v.detach().to(torch.bfloat16).clone() for name, v in views(flat).items()}
     save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
     config = LlamaConfig(
-        vocab_size=VOCAB,
+        vocab_size=vocab_of(flat),
         hidden_size=HIDDEN,
         intermediate_size=INNER,
         num_hidden_layers=LAYERS,

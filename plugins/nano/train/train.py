@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import batches
+import bilingual
 import model
 import torch
 import torch.multiprocessing as mp
@@ -107,19 +108,30 @@ class Optimizer:
             self.params[name].addcdiv_(mean, square.sqrt() + ADAM_EPS, value=-adam_lr)
 
 
+def batch_loss(p: dict[str, Tensor], batch: batches.MicroBatch, cos: Tensor, sin: Tensor) -> Tensor:
+    """Return the summed loss of a micro-batch."""
+    starts = None if batch.starts is None else torch.from_numpy(batch.starts)
+    ids, lengths = torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths)
+    return model.loss_sum(p, ids, lengths, cos, sin, starts)
+
+
 def validate(p: dict[str, Tensor], cases: list[batches.MicroBatch]) -> dict[str, float]:
     """Return nats per token of each kind on fixed documents."""
     cos, sin = model.rope_tables()
     sums: dict[str, list[float]] = {}
     with torch.no_grad():
         for b in cases:
-            total = model.loss_sum(
-                p, torch.from_numpy(b.ids), torch.from_numpy(b.lengths), cos, sin
-            )
+            total = batch_loss(p, b, cos, sin)
             entry = sums.setdefault(b.kind, [0.0, 0.0])
             entry[0] += float(total)
             entry[1] += b.num_targets
     return {kind: round(a / n, 4) for kind, (a, n) in sums.items()}
+
+
+def mixture(name: str, work: Path, seed: int) -> batches.Documents:
+    """Return the documents of a mix."""
+    kind = bilingual.Bilingual if name == "translation" else batches.Documents
+    return kind(work / "arrays.npz", seed=seed)
 
 
 def held_out_cases(work: Path) -> list[batches.MicroBatch]:
@@ -180,8 +192,8 @@ def work_process(
         meta: Step, seconds and counts at the start, from the checkpoint.
     """
     torch.set_num_threads(1)
-    kinds = list(batches.SHARES)
-    documents = batches.Documents(args.work / "arrays.npz", seed=args.seed)
+    documents = mixture(args.mix, args.work, args.seed)
+    kinds = list(documents.shares)
     params = model.fused_views(state["params"])
     grad_views = model.fused_views(grads[rank])
     for name, view in params.items():
@@ -191,7 +203,10 @@ def work_process(
     cos, sin = model.rope_tables()
     for _ in range(meta["step"]):
         documents.step(args.step_tokens, args.micro_tokens)
-    cases = held_out_cases(args.work) if rank == 0 else []
+    cases = []
+    if rank == 0:
+        held_out = held_out_cases if args.mix == "nano" else bilingual.held_out_cases
+        cases = held_out(args.work)
     start = time.time() - meta["seconds"]
     last_log = last_save = last_snapshot = time.time()
     number = meta["step"]
@@ -215,8 +230,7 @@ def work_process(
             if i >= len(micro):
                 break
             b = micro[i]
-            ids, lengths = torch.from_numpy(b.ids), torch.from_numpy(b.lengths)
-            loss = model.loss_sum(params, ids, lengths, cos, sin)
+            loss = batch_loss(params, b, cos, sin)
             loss.backward()
             sums[rank][kinds.index(b.kind)] += torch.tensor([loss.item(), b.num_targets])
         barrier.wait(600)
@@ -264,7 +278,7 @@ def work_process(
         model.export(state["params"], args.work / "tokenizer", args.out)
         save_checkpoint(args.work / "ckpt" / "state.pt", state, meta)
         losses = validate(params, cases)
-        meta["parameters"] = model.num_parameters()
+        meta["parameters"] = state["params"].numel()
         report = args.out.with_name(args.out.name + ".json")
         report.write_text(json.dumps({**meta, "held_out": losses}, indent=1))
         print(json.dumps({"finished": meta["step"], "held_out": losses}), flush=True)
@@ -276,6 +290,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that prepare.py filled")
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--minutes", type=float, required=True, help="training time in all")
+    parser.add_argument("--mix", choices=("nano", "translation"), default="nano")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--step-tokens", type=int, default=8000)
     parser.add_argument("--micro-tokens", type=int, default=1000)
@@ -285,7 +300,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 
-    size = model.num_parameters()
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(args.work / "tokenizer" / "tokenizer.json"))
+    size = model.num_parameters(tokenizer.get_vocab_size())
+    shares = bilingual.SHARES if args.mix == "translation" else batches.SHARES
     state = {name: torch.zeros(size).share_memory_() for name in ("params", "first", "second")}
     meta: dict = {"step": 0, "seconds": 0.0, "tokens": {}}
     checkpoint = args.work / "ckpt" / "state.pt"
@@ -301,7 +320,7 @@ def main() -> None:
     context = mp.get_context("spawn")
     grads = [torch.zeros(size).share_memory_() for _ in range(args.processes)]
     sums = [
-        torch.zeros(len(batches.SHARES), 2, dtype=torch.float64).share_memory_()
+        torch.zeros(len(shares), 2, dtype=torch.float64).share_memory_()
         for _ in range(args.processes)
     ]
     control = torch.zeros(1, dtype=torch.float64).share_memory_()

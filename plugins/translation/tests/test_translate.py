@@ -151,6 +151,38 @@ def test_no_text_is_decoded_by_a_numeric_task(taglm, backbone, tmp_path):
     assert "no column names a tag" in done.err
 
 
+@pytest.mark.slow
+def test_without_a_function_tag_nothing_is_trained_in_its_stage(taglm, backbone, tmp_path, multi):
+    """A comparison: the domain tags alone; the artefact repeats what the run wrote."""
+    out = tmp_path / "run"
+    changes = {"data.options": "{directions: [en=fr]}", "stages.task.tag_length": 0}
+    common = ["run", "Translate", "--backbone", backbone, "--data", multi]
+    common += ["--dataset", "translation/multiway", "--out", out]
+    done = taglm(*common, *settings(**changes))
+    assert done.code == 0, done.err
+    stage = json.loads((out / "metrics.json").read_text())["tasks"]["Translate"]["stages"][-1]
+    assert stage["steps"] == 0
+    assert stage["trained"] == {"<translation/Translate>": 0}
+    written = {
+        (row["src_lang"], row["source"]): row["Translate"]
+        for row in csv.DictReader((out / "predictions" / "test.csv").open())
+    }
+    again = tmp_path / "again.csv"
+    source = out / "predictions" / "test.csv"
+    done = taglm("predict", out, "-i", source, "-o", again, "--overwrite-column")
+    assert done.code == 0, done.err
+    for row in csv.DictReader(again.open()):
+        assert row["Translate"] == written[row["src_lang"], row["source"]]
+
+
+def test_a_head_needs_a_function_tag_to_read(taglm, backbone, tmp_path):
+    """Leaving it out is refused for numbers before anything is trained."""
+    words = ["--set", "stages.task.tag_length=0", "--set", "data.size=50"]
+    done = taglm("run", "QED", "--backbone", backbone, "--out", tmp_path / "r", *words)
+    assert done.code == 1
+    assert "the head of QED reads that tag" in done.err
+
+
 def test_spbleu_without_its_model_is_found_before_training(taglm, backbone, tmp_path, monkeypatch):
     """A missing tokenizer model ends the run at once."""
     monkeypatch.setenv("TAGLM_FLORES_SPM", str(tmp_path / "none"))

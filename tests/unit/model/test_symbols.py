@@ -87,3 +87,14 @@ def test_backbones_are_found_by_name_folder_or_hub_id(tmp_path, toy_backbone):
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(BackboneError, match="cannot be loaded"):
         load_backbone(str(tmp_path / "empty"), registry)
+
+
+def test_a_tag_can_start_from_words():
+    """The words' tokens over and over; without any the message names the tag."""
+    backbone = tiny_backbone()
+    ids = backbone.tokenizer("de:", add_special_tokens=False).input_ids
+    made = initial_tag(backbone, "p/DE", 5, "words", 0, words="de:")
+    wanted = [ids[i % len(ids)] for i in range(5)]
+    assert torch.equal(made, backbone.embedding_rows()[torch.tensor(wanted)])
+    with pytest.raises(ConfigError, match="start <p/DE> from"):
+        initial_tag(backbone, "p/DE", 5, "words", 0)

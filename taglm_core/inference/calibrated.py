@@ -1,0 +1,103 @@
+"""The calibration of `taglm identify` for some tags, made once and kept beside the tag store."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from taglm_core.data.atomic import write_bytes
+from taglm_core.errors import DataError
+from taglm_core.inference.domains import TrainedDomain, corpus_of
+from taglm_core.inference.identify import (
+    Calibration,
+    Typical,
+    bits_per_byte,
+    calibrate,
+    num_bytes,
+)
+from taglm_core.plugins import Registry
+from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.store.tagstore import TagStore
+
+VALIDATION_ROWS = 120
+"""Most held-out rows of each domain that a calibration uses."""
+
+_FORMAT = 2
+
+
+def calibrated(
+    trained: Sequence[TrainedDomain],
+    registry: Registry,
+    store: TagStore,
+    files: Mapping[str, Path],
+    say: Callable[[str], None],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """Calibrate on the validation rows of each domain that has any, or take what was kept.
+
+    Args:
+        trained: Domains with their tags, on one backbone.
+        registry: Where corpora are looked up.
+        store: Beside which calibrations are kept.
+        files: Full name of a domain -> table of its validation rows, instead of those held out of
+            the tag's corpus.
+        say: Is told which domains have no rows.
+        on_progress: Called with the (row, domain) pairs done and in all.
+    """
+    kept = store.folder.parent / "calibrations" / f"{_key(trained, files)}.json"
+    found = _load(kept)
+    if found is not None:
+        return found
+    rows: list[str] = []
+    truth: list[int] = []
+    for k, item in enumerate(trained):
+        try:
+            _, held, _ = corpus_of(item, registry, files.get(item.name))
+        except DataError as error:
+            say(f"not calibrated for {item.name}: {error}")
+            continue
+        held = held[:VALIDATION_ROWS]
+        rows += held
+        truth += [k] * len(held)
+    if not rows:
+        return Calibration()
+    pairs = len(rows) * len(trained)
+    advance = None if on_progress is None else lambda done: on_progress(done, pairs)
+    bits = bits_per_byte(trained, rows, on_progress=advance)
+    found = calibrate(bits, num_bytes(rows), truth, [item.name for item in trained])
+    if len(set(truth)) == len(trained):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(kept, json.dumps(attrs.asdict(found), indent=1).encode())
+    return found
+
+
+def _key(trained: Sequence[TrainedDomain], files: Mapping[str, Path]) -> str:
+    """Return what a calibration depends on: the tags and the rows that they are judged by."""
+    backbone = [item.model.backbone.fingerprint().key for item in trained[:1]]
+    asked: list[Any] = [_FORMAT, VALIDATION_ROWS, backbone]
+    for item in trained:
+        assert item.artefact is not None, "asked of trained tags"
+        facts = item.artefact.config["tags"][item.name]
+        source = files.get(item.name) or Path(facts.get("lineage", {}).get("corpus", ""))
+        state = source.stat() if source.is_file() else None
+        rows = [str(source), state.st_size, state.st_mtime_ns] if state else [str(source)]
+        asked.append([item.name, _content(item), rows])
+    return fingerprint_of(asked)
+
+
+def _content(item: TrainedDomain) -> str:
+    assert item.artefact is not None, "asked of trained tags"
+    tag = item.artefact.tensors[f"tag:{item.name}"]
+    return fingerprint_of(tag.detach().cpu().double().numpy().tolist())
+
+
+def _load(file: Path) -> Calibration | None:
+    """Read what was kept; None when there is nothing, or nothing that can be read."""
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        limits = {name: Typical(**facts) for name, facts in held.pop("limits").items()}
+        return Calibration(**held, limits=limits)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
