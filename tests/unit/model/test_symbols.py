@@ -52,7 +52,7 @@ def test_the_starts_of_a_tag():
     assert len(torch.unique(drawn, dim=0)) == 4
     assert torch.equal(drawn, initial_tag(backbone, "t/A", 4, "vocabulary", 0))
     assert not torch.equal(drawn, initial_tag(backbone, "t/B", 4, "vocabulary", 0))
-    with pytest.raises(ConfigError, match="mean or vocabulary"):
+    with pytest.raises(ConfigError, match="mean, vocabulary or words"):
         initial_tag(backbone, "t/A", 4, "zeros", 0)
 
 
