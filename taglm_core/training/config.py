@@ -59,8 +59,8 @@ class TaskConfig:
     target: TargetConfig | None = None
     """Target of a task declared here."""
     floor: float | None = None
-    """Regression, of a registered task: a value at or below it says only "no more than this", as
-    a pKd of 5 where no binding was seen; None: the task's own."""
+    """Regression: a value at or below it says only "no more than this", as a pKd of 5 where no
+    binding was seen; None: that of the task's own target."""
     metrics: tuple[str, ...] | None = None
     """Metrics, the first decides early stopping; None: the task's own."""
     split: str | None = None

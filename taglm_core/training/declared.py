@@ -33,15 +33,13 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
                     f"task.{key} is given but task.template is not: the registered task "
                     f"{found.name} has its own. Give a template to declare a task."
                 )
-        if config.floor is not None:
-            given["target"] = _with_floor(found.spec, config.floor)
-        spec = attrs.evolve(found.spec, **given)
+        spec = _with_floor(attrs.evolve(found.spec, **given), config.floor)
         return resolve_task(spec, found.source.name, registry, config.wording)
     if config.target is None:
         raise ConfigError("task.target is missing, for example {kind: regression, columns: [Y]}.")
     if config.wording is not None:
         raise ConfigError("task.wording names a wording of a registered task; drop task.template.")
-    spec = Task(
+    declared = Task(
         name=config.name,
         function_tag=config.function_tag or config.name,
         template=config.template,
@@ -50,13 +48,16 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
         split=config.split,
         symmetric=config.symmetric or (),
     )
-    return resolve_task(spec, LOCAL, registry)
+    return resolve_task(_with_floor(declared, config.floor), LOCAL, registry)
 
 
-def _with_floor(spec: Task, floor: float) -> Regression:
+def _with_floor(spec: Task, floor: float | None) -> Task:
+    """Return a task whose target has the floor that the settings give, its own when they do not."""
+    if floor is None:
+        return spec
     if not isinstance(spec.target, Regression):
         raise ConfigError(f"task.floor: the task {spec.name} predicts no numbers. Leave it out.")
-    return attrs.evolve(spec.target, floor=floor)
+    return attrs.evolve(spec, target=attrs.evolve(spec.target, floor=floor))
 
 
 def _target(config: TaskConfig) -> Regression | Classification | Text:
@@ -69,7 +70,7 @@ def _target(config: TaskConfig) -> Regression | Classification | Text:
             names=names,
             columns=columns,
             unit=target.unit,
-            floor=config.floor if target.floor is None else target.floor,
+            floor=target.floor,
         )
     if target.kind == "classification":
         return Classification(

@@ -13,6 +13,8 @@ from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import fit as fit_module
+from taglm_core.training.config import TargetConfig, TaskConfig
+from taglm_core.training.declared import configured_task
 from taglm_core.training.plan import make_plan, make_plans
 from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
@@ -306,3 +308,14 @@ def test_three_stages_with_frozen_domain_tags(toy_registry, toy_backbone, tmp_pa
     # the same Letters tag serves a task of one domain
     one, _ = go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "one", store)
     assert not one.domains["Letters"].is_trained
+
+
+def test_a_floor_means_the_same_for_a_declared_task(toy_registry):
+    """It goes into the target, and is refused where that has no numbers."""
+    template = "Letters <Letters>{letters} give <Own>"
+    declared = {"name": "Own", "template": template, "floor": 2.0}
+    numbers = TaskConfig(**declared, target=TargetConfig(kind="regression"))
+    assert configured_task(numbers, toy_registry).spec.target.floor == 2.0
+    classes = TaskConfig(**declared, target=TargetConfig(kind="classification"))
+    with pytest.raises(ConfigError, match="predicts no numbers"):
+        configured_task(classes, toy_registry)
