@@ -91,7 +91,6 @@ def solve_censored(
     moments = Moments(states.shape[1], targets.shape[1])
     moments.add(states, targets)
     mean = states.mean(dim=0)
-    is_cut = targets <= floor + 1e-6
     found = []
     for strength in strengths:
         weights, offsets = moments.solve(strength)
@@ -105,7 +104,7 @@ def solve_censored(
             weights = torch.cholesky_solve(cross.double(), factor).T.float()
             offsets = centre - weights @ mean
             errors = (states @ weights.T + offsets - filled).square()
-            sigma = (errors + torch.where(is_cut, spread, 0.0)).mean(dim=0).sqrt()
+            sigma = (errors + spread).mean(dim=0).sqrt()
         found.append((strength, weights, offsets, sigma))
     return found
 
@@ -120,12 +119,16 @@ def impute(outputs: Tensor, targets: Tensor, floor: Tensor, sigma: Tensor) -> tu
         sigma: `(num_targets,)`, standard deviations about the outputs.
 
     Returns:
-        Targets `(rows, num_targets)` and, for those at the floor, the variance below it.
+        Targets `(rows, num_targets)`, and the variance of each: that below the floor for those at
+        it, 0 for the others.
     """
+    is_cut = targets <= floor + 1e-6
     z = (floor - outputs) / sigma
     hazard = torch.exp(-0.5 * z.square() - _LOG_SQRT_2PI - torch.special.log_ndtr(z))
-    filled = torch.where(targets <= floor + 1e-6, outputs - sigma * hazard, targets)
-    return filled, (sigma.square() * (1 - z * hazard - hazard.square())).clamp_min(0.0)
+    variance = (sigma.square() * (1 - z * hazard - hazard.square())).clamp_min(0.0)
+    return torch.where(is_cut, outputs - sigma * hazard, targets), torch.where(
+        is_cut, variance, 0.0
+    )
 
 
 def mean_above(outputs: Tensor, floor: Tensor, sigma: Tensor) -> Tensor:

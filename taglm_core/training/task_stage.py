@@ -114,8 +114,8 @@ class TaskObjective:
         """Take these rows as the recent ones, and a penalty; None: the one before."""
         assert self.moments is not None, "asked for by `follows`"
         self.moments.reset()
-        targets = self._filled(self._present(states), targets)
-        self.moments.add(states, targets, weights=self._row_weights(states, targets))
+        targets, weights = self._counted(states, targets)
+        self.moments.add(states, targets, weights=weights)
         if strength is not None:
             self._strength.fill_(strength)
 
@@ -126,24 +126,25 @@ class TaskObjective:
         every so many steps only.
         """
         assert self.moments is not None, "asked for by `follows`"
-        wanted = self._filled(self._present(states), wanted)
         window = min(self.ridge_rows, len(self.train.rows))
-        self.moments.add(states, wanted, window, self._row_weights(states, wanted))
+        wanted, weights = self._counted(states, wanted)
+        self.moments.add(states, wanted, window, weights)
         if int(self._steps) % max(1, self.task_model.width // _SOLVED_WIDTH) == 0:
             set_head(self.task_model, *self.moments.solve(float(self._strength)))
         self._steps.add_(1)
 
-    def _row_weights(self, states: Tensor, wanted: Tensor) -> Tensor | None:
-        """Return what each row counts in the closed form, by the errors of the present head."""
-        if self.delta is None:
-            return None
-        return huber_weights(self._present(states) - wanted, self.delta)
-
     @torch.no_grad()
-    def _present(self, states: Tensor) -> Tensor:
-        """Return the outputs of the present head, on the states' device."""
+    def _counted(self, states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return targets and weights of rows in the closed form, by what the present head says.
+
+        Squares of exact targets need neither, so the head is not asked.
+        """
+        if self.delta is None and self.task_model.scaling.floor is None:
+            return wanted, None
         device = self.task_model.model.backbone.device
-        return self.task_model.outputs(states.detach().to(device)).to(states.device)
+        outputs = self.task_model.outputs(states.detach().to(device)).to(states.device)
+        filled = self._filled(outputs, wanted)
+        return filled, None if self.delta is None else huber_weights(outputs - filled, self.delta)
 
     def _filled(self, outputs: Tensor, wanted: Tensor) -> Tensor:
         """Return targets, those that a floor hides replaced by their mean below it.

@@ -92,12 +92,18 @@ class Arrays:
         self.saved[f"novels.{language}.starts"] = np.array(starts, dtype=np.int64)
 
 
-def main() -> None:
-    """Prepare everything that `train.py` reads."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def asked_folder(description: str | None) -> Path:
+    """Return the folder for the results that the command line names, made when it is missing."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, required=True, help="folder for the results")
     work: Path = parser.parse_args().work
     work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def main() -> None:
+    """Prepare everything that `train.py` reads."""
+    work = asked_folder(__doc__)
     rng = random.Random(1)
 
     novels = {language: corpus.read_novels(language) for language in LANGUAGES}

@@ -5,18 +5,16 @@
 Writes `tokenizer/`, `arrays.npz`, `held_out.json` and `prepare.json` with counts. A minute.
 """
 
-import argparse
 import json
 import random
 from collections.abc import Iterable
-from pathlib import Path
 
 import bilingual
 import corpus
 import numpy as np
 from corpus import LANGUAGES, PAIRED_WITH_ENGLISH
 from make_tokenizer import build_tokenizer
-from prepare import Arrays
+from prepare import Arrays, asked_folder
 
 SOURCES = ("massive", "tatoeba_fr", "tatoeba_de", "tatoeba_el", "tatoeba_es")
 VOCAB_SIZE = 6144
@@ -47,10 +45,7 @@ def tokenizer_texts(sentences: dict[str, list[str]]) -> Iterable[str]:
 
 def main() -> None:
     """Prepare everything that the mix needs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="folder for the results")
-    work: Path = parser.parse_args().work
-    work.mkdir(parents=True, exist_ok=True)
+    work = asked_folder(__doc__)
     rng = random.Random(1)
 
     parallel = {name: corpus.read_parallel(name) for name in SOURCES}

@@ -7,7 +7,7 @@ better has learned who takes part, not how they fit.
 import itertools
 import logging
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -67,7 +67,7 @@ def find_crossed(event: Evaluated) -> Identities | None:
 
 
 def _distinct(names: Sequence[str], columns: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
-    """Return names without those whose values another one before them decides, and conversely."""
+    """Return names, but of those whose values decide each other the first one only."""
     kept: list[str] = []
     for name in names:
         alike = (
@@ -82,23 +82,22 @@ def _distinct(names: Sequence[str], columns: Mapping[str, Sequence[object]]) -> 
 
 
 def _identities(
-    event: Evaluated, groups: Iterable[tuple[str, ...]], fields: tuple[str, ...]
+    event: Evaluated, groups: Sequence[tuple[str, ...]], fields: tuple[str, ...]
 ) -> Identities | None:
     """Make a column for each value of a field, or of several together, in the train part."""
-    matrices: dict[str, scipy.sparse.csr_array] = {}
-    chosen = list(groups)
-    if not chosen:
+    if not groups:
         return None
+    matrices: dict[str, scipy.sparse.csr_array] = {}
     train = _columns(event, "train")
     places = [
         {value: place for place, value in enumerate(dict.fromkeys(_values(train, group)))}
-        for group in chosen
+        for group in groups
     ]
     for part in event.parts:
         held = _columns(event, part)
         blocks = [
             _one_hot(_values(held, group), place)
-            for group, place in zip(chosen, places, strict=True)
+            for group, place in zip(groups, places, strict=True)
         ]
         matrices[part] = scipy.sparse.hstack(blocks, format="csr")
     return Identities(matrices, fields)
