@@ -10,7 +10,6 @@ import numpy as np
 
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.mending import mend_fields
-from taglm_core.data.options import check_options
 from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts
@@ -20,6 +19,7 @@ from taglm_core.errors import ConfigError, DataError, PluginError, RowError, Tag
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Dataset
+from taglm_core.specs.options import check_options
 from taglm_core.specs.reference import resolve
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def load_dataset(
         PluginError: when it fails or lacks a promised column.
     """
     load = resolve(dataset.spec.load, f"dataset {dataset.name}")
-    check_options(dataset.name, load, options)
+    check_options(f"dataset {dataset.name}", load, options, ("seed", "size"))
     try:
         made = load(seed=seed, size=size, **options)
     except TaglmError:  # says what a user can mend, such as where to put a local copy

@@ -14,6 +14,7 @@ from taglm_core.errors import CheckpointError
 from taglm_core.inference.columns import prediction_columns, prediction_names
 from taglm_core.model.backbone import load_backbone
 from taglm_core.model.cachebudget import cache_setting, cache_tiers
+from taglm_core.model.heads import make_head
 from taglm_core.model.reuse import find_reuse
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
@@ -21,7 +22,6 @@ from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
 from taglm_core.specs import Classification, Decoding, Encoder, Regression, Task, Text
-from taglm_core.specs.reference import resolve
 from taglm_core.store.artefact import Artefact, check_backbone
 from taglm_core.store.tagstore import TagStore
 
@@ -155,9 +155,9 @@ def load_predictor(
         held_scaling = {k: torch.tensor(v) for k, v in facts["target"]["scaling"].items()}
         scaling = Scaling(**held_scaling)
         spec = registry.heads.get(facts["head"], task.plugin)
-        build = resolve(spec.spec.module, f"head {spec.name}")
         width = facts.get("num_read", 1) * loaded.hidden_size
-        head = build(width, len(scaling.mean)).to(loaded.device)
+        options = facts.get("head_options", {})
+        head = make_head(spec, width, len(scaling.mean), options).to(loaded.device)
         state = {
             k.removeprefix("head:"): v for k, v in artefact.tensors.items() if k.startswith("head:")
         }

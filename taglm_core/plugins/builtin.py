@@ -24,13 +24,19 @@ def register_splits() -> list[Split]:
 
 @hookimpl
 def register_heads() -> list[Head]:
-    """The paper's head."""
+    """The paper's head, and one with hidden layers."""
     return [
         Head(
             name="linear",
             module="taglm_core.model.heads:LinearHead",
             description="a matrix without bias on the last row of the function tag (paper)",
-        )
+        ),
+        Head(
+            name="mlp",
+            module="taglm_core.model.heads:MLPHead",
+            description="hidden layers (units=64, layers=2, dropout=0.1); says more of pairs and "
+            "weighs more",
+        ),
     ]
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.heads import LinearHead
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
 from taglm_core.specs import Regression
-from taglm_core.specs.reference import resolve
 from taglm_core.store.artefact import Artefact
 from taglm_core.training.plan import DomainPlan, Plan
 
@@ -54,13 +52,13 @@ def take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
         model.tables[item.domain.name].data.copy_(table)
 
 
-def _check_floor(plan: Plan, head: object) -> None:
-    """Refuse what the closed form of a censored target does not cover."""
+def _check_floor(plan: Plan) -> None:
+    """Refuse what the fit of a censored target does not cover."""
     settings = plan.config.stages.task
-    if not isinstance(head, LinearHead) or settings.head_init != "ridge":
+    if settings.head_init != "fit":
         raise ConfigError(
-            f"task {plan.task.name}: a target with a floor needs the linear head in its closed "
-            "form (stages.task.head=linear, head_init=ridge). Leave out the floor, or these."
+            f"task {plan.task.name}: a target with a floor needs a head that is fitted to it "
+            "(stages.task.head_init=fit). Leave out the floor, or the other start."
         )
     if settings.huber is not None:
         raise ConfigError(
@@ -95,17 +93,14 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     target = task.spec.target
     head = None
     if plan.num_outputs:
-        spec = plan.registry.heads.get(settings.head, task.plugin, f"task {task.name}")
-        build = resolve(spec.spec.module, f"head {spec.name}")
-        width = plan.num_read * plan.backbone.hidden_size
-        head = build(width, plan.num_outputs).to(plan.backbone.device)
+        head = plan.make_head().to(plan.backbone.device)
         model.heads[task.name] = head
     scaling = Scaling.plain(plan.num_outputs)
     if isinstance(target, Regression):
         targets = plan.rows.targets[plan.rows.of_part("train")]
         scaling = Scaling.of_targets(targets, target.floor)
         if target.floor is not None:
-            _check_floor(plan, head)
+            _check_floor(plan)
     return TaskModel(
         task=task,
         model=model,

@@ -223,19 +223,26 @@ class TaskStageConfig:
     lr: float | None = attrs.field(default=None, validator=_positive)
     """Absolute learning rate of tag and head (paper: 1e-4); None: `tag_lr` and `head_lr`."""
     head: str = "linear"
-    """Registered head."""
+    """Registered head: linear, as in the paper; mlp, with hidden layers, for what depends on two
+    things at once, such as a molecule at a protein."""
+    head_options: dict[str, Any] = attrs.field(factory=dict)
+    """Further settings of the head; mlp has units, layers and dropout."""
     read: str = attrs.field(default="last", validator=one_of("last", "all"))
     """What the head reads: last, the state of the function tag's last row (paper); all, those of
     all its rows one after the other, which says more of a pair and overfits sooner."""
     head_lr: float = attrs.field(default=1e-4, validator=_positive)
     """Learning rate of a head that is not solved at every step; small, since Adam moves every
     weight by it at each step."""
-    head_init: str = attrs.field(default="ridge", validator=one_of("ridge", "mean_embedding"))
-    """ridge: a linear head is solved in closed form, for numbers at every step on the last
-    `ridge_rows` rows, for classes at each evaluation; mean_embedding: the paper's start, then
+    head_init: str = attrs.field(default="fit", validator=one_of("fit", "mean_embedding"))
+    """fit: the head is fitted to what it reads before the first step and at each evaluation. A
+    linear one is solved in closed form, for numbers also at every step on the last `fit_rows` rows;
+    any other takes `fit_epochs` passes over what it reads, which costs no pass of the backbone.
+    mean_embedding: the paper's start of the linear head (another starts as its module does), then
     gradient steps."""
-    ridge_rows: int = attrs.field(default=8000, validator=_positive)
-    """Most training rows that the closed form uses."""
+    fit_rows: int = attrs.field(default=8000, validator=_positive)
+    """Most training rows that the head is fitted to."""
+    fit_epochs: int = attrs.field(default=40, validator=_positive)
+    """Passes of such a fit over its rows."""
     huber: float | None = attrs.field(default=None, validator=_positive)
     """Regression: error, in standard deviations of the target, above which a row counts by its
     size and not by its square, for targets with far outliers; None: squares throughout."""

@@ -180,6 +180,7 @@ def _task(plan: Plan, task_model: TaskModel) -> dict[str, Any]:
         "template": task.wording.text,
         "attention": "isolated" if task_model.is_isolated else "causal",
         "head": plan.config.stages.task.head,
+        "head_options": dict(plan.config.stages.task.head_options),
         "num_read": plan.num_read,
         "target": facts,
         "metrics": [metric.name for metric in task.metrics],

@@ -15,6 +15,7 @@ from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.groups import signatures
 from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
+from taglm_core.model.heads import make_head
 from taglm_core.model.taskmodel import num_outputs, written_tags
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
@@ -78,6 +79,20 @@ class Plan:
         given = self.given_function_tag
         return self.config.stages.task.tag_length if given is None else len(given)
 
+    def make_head(self) -> torch.nn.Module:
+        """Return the untrained head of a task that has one."""
+        settings = self.config.stages.task
+        registered = self.registry.heads.get(
+            settings.head, self.task.plugin, f"task {self.task.name}"
+        )
+        width = self.num_read * self.backbone.hidden_size
+        return make_head(registered, width, self.num_outputs, settings.head_options)
+
+    def head_parameters(self) -> int:
+        """Return how many numbers the head has, without a draw from torch's generator."""
+        with torch.random.fork_rng():
+            return sum(parameter.numel() for parameter in self.make_head().parameters())
+
     @property
     def stage_number(self) -> int:
         """2 for tasks of one domain, 3 across domains (Tag-LLM section 3.2)."""
@@ -129,7 +144,7 @@ class Plan:
         state = trained if given is None else "frozen"
         records.append(_record(stage, f"<{self.task.function_tag}>", state, length))
         if self.num_outputs:
-            count = self.num_outputs * self.num_read * hidden
+            count = self.head_parameters()
             records.append(_record(stage, f"head {self.task.name}", trained, count))
         total = sum(p.numel() for p in self.backbone.model.parameters())
         records.append(_record("all", f"backbone {self.backbone.name}", "frozen", total))
@@ -263,7 +278,7 @@ def make_plan(
         content["settings"]["function_tag_from"] = fingerprint_of(given.tolist())
     task_fingerprint = fingerprint_of(content)
     stored = store.find(fingerprint.key, task.function_tag, task_fingerprint)
-    return Plan(
+    plan = Plan(
         config=config,
         registry=registry,
         task=task,
@@ -277,6 +292,9 @@ def make_plan(
         stored_task=stored,
         given_function_tag=given,
     )
+    if plan.num_outputs:
+        plan.head_parameters()  # options that the head refuses come out before anything is trained
+    return plan
 
 
 def function_tag_of(path: str | None, backbone: Fingerprint) -> torch.Tensor | None:

@@ -15,10 +15,10 @@ from taglm_core.specs import StageStarted
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import take_stored
-from taglm_core.training.closed_form import start_head
 from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.fit import FitResult, FitSettings, Group, Objective, fit
+from taglm_core.training.head_fit import start_head
 from taglm_core.training.joint import JointObjective
 from taglm_core.training.lineage import (
     domain_artefact,
@@ -208,10 +208,11 @@ def _train_task(
             member.parts["train"],
             member.parts["valid"],
             settings.batch_tokens,
-            settings.ridge_rows if settings.head_init == "ridge" else 0,
+            settings.fit_rows if settings.head_init == "fit" else 0,
             plan.config.seed,
             settings.enrich,
             settings.huber,
+            settings.fit_epochs,
         )
         for member in members
     }
@@ -225,7 +226,7 @@ def _train_task(
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
     start = {
-        task: start_head(objective, settings.head_init, settings.ridge_rows, plan.config.seed)
+        task: start_head(objective, settings.head_init, settings.fit_rows, plan.config.seed)
         for task, objective in objectives.items()
     }
     groups = _task_groups(members, enriched, objectives)

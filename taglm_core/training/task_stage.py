@@ -15,7 +15,7 @@ from taglm_core.model.heads import LinearHead, Moments, huber_weights, impute
 from taglm_core.model.tagged import pick
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
-from taglm_core.training.closed_form import resolve_head, set_head
+from taglm_core.training.head_fit import resolve_head, set_head
 from taglm_core.training.parts import PartData
 
 logger = logging.getLogger(__name__)
@@ -39,10 +39,11 @@ class TaskObjective:
         train: PartData,
         valid: PartData,
         max_tokens: int,
-        ridge_rows: int = 0,
+        fit_rows: int = 0,
         seed: int = 0,
         sorts_batches: bool = False,
         delta: float | None = None,
+        fit_epochs: int = 40,
     ) -> None:
         """Keep the parts.
 
@@ -51,15 +52,18 @@ class TaskObjective:
             train: Training rows.
             valid: Validation rows.
             max_tokens: Token budget of a batch of the evaluation.
-            ridge_rows: Most training rows on which `refine` solves the head; 0: it does not.
+            fit_rows: Most training rows to which `refine` fits the head; 0: it does not.
             seed: Decides which.
             sorts_batches: Whether rows of like length meet in a step, where whole rows are run in
                 every one. Never decided by what is kept, so that the curves are the same.
             delta: Huber threshold of a regression, in standard deviations of the target; None:
                 squares throughout.
+            fit_epochs: Passes of the fit of a head without closed form.
         """
         self.delta = delta
-        self.ridge_rows = ridge_rows
+        self.fit_epochs = fit_epochs
+        self.is_fitted = False
+        self.fit_rows = fit_rows
         self.seed = seed
         self.task_model = task_model
         self.train = train
@@ -85,14 +89,15 @@ class TaskObjective:
         """Return what the closed form sets, and what it needs to go on."""
         if self.is_text:
             return ()
-        offset = self.task_model.scaling.offset
-        if self.moments is None:
-            return (offset,)
-        assert self.task_model.head is not None, "moments belong to a head"
-        weights = [parameter.data for parameter in self.task_model.head.parameters()]
-        sums = (self.moments.states, self.moments.cross, self._strength, self._steps)
-        sigma = self.task_model.scaling.sigma
-        return (offset, *weights, *sums, *([] if sigma is None else [sigma]))
+        head, scaling = self.task_model.head, self.task_model.scaling
+        assert head is not None, "a task that is not text has a head"
+        found = [scaling.offset, *head.buffers()]
+        if scaling.sigma is not None:
+            found.append(scaling.sigma)
+        if self.moments is not None:
+            found += [parameter.data for parameter in head.parameters()]
+            found += [self.moments.states, self.moments.cross, self._strength, self._steps]
+        return tuple(found)
 
     @property
     def follows(self) -> bool:
@@ -101,14 +106,14 @@ class TaskObjective:
 
     def _new_moments(self) -> Moments | None:
         target, head = self.task_model.task.spec.target, self.task_model.head
-        if self.ridge_rows and isinstance(head, LinearHead) and isinstance(target, Regression):
+        if self.fit_rows and isinstance(head, LinearHead) and isinstance(target, Regression):
             return Moments(head.weight.shape[1], head.weight.shape[0])
         return None
 
     def refine(self) -> None:
-        """Solve the head exactly for the present tag, if that gains on the validation part."""
-        if self.ridge_rows:
-            resolve_head(self, self.ridge_rows, self.seed)
+        """Fit the head to the present tag, if that gains on the validation part."""
+        if self.fit_rows:
+            resolve_head(self, self.fit_rows, self.seed)
 
     def follow_from(self, states: Tensor, targets: Tensor, strength: float | None) -> None:
         """Take these rows as the recent ones, and a penalty; None: the one before."""
@@ -126,7 +131,7 @@ class TaskObjective:
         every so many steps only.
         """
         assert self.moments is not None, "asked for by `follows`"
-        window = min(self.ridge_rows, len(self.train.rows))
+        window = min(self.fit_rows, len(self.train.rows))
         wanted, weights = self._counted(states, wanted)
         self.moments.add(states, wanted, window, weights)
         if int(self._steps) % max(1, self.task_model.width // _SOLVED_WIDTH) == 0:
@@ -199,9 +204,9 @@ class TaskObjective:
         if self.follows and not self._is_solved:
             self._follow(states, wanted)
         outputs = self.task_model.outputs(states)
-        return self._row_losses(outputs, wanted).sum(), float(len(indices))
+        return self.row_losses(outputs, wanted).sum(), float(len(indices))
 
-    def _row_losses(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+    def row_losses(self, outputs: Tensor, wanted: Tensor) -> Tensor:
         """Return the loss of each row, `(batch,)`."""
         target = self.task_model.task.spec.target
         functional = torch.nn.functional
@@ -226,7 +231,7 @@ class TaskObjective:
         outputs = self.task_model.outputs(self.valid_states().to(device))
         wanted = self.labels(self.valid.targets)
         assert wanted is not None, "tasks that share a tag are numeric"
-        return float(self._row_losses(outputs, wanted.to(device)).mean())
+        return float(self.row_losses(outputs, wanted.to(device)).mean())
 
     def _states(self, part: PartData, indices: np.ndarray) -> tuple[Tensor, Any]:
         """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""

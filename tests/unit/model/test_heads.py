@@ -1,8 +1,10 @@
 """The closed form of the linear head, at once and while rows come in."""
 
+import pytest
 import torch
 
 from taglm_core.model.heads import (
+    MLPHead,
     Moments,
     huber_weights,
     impute,
@@ -116,3 +118,24 @@ def test_the_imputed_target_has_the_gradient_of_the_likelihood():
     assert (variance >= 0).all()
     exact, _ = impute(outputs.detach(), below + 1.0, floor, sigma)
     torch.testing.assert_close(exact, below + 1.0)
+
+
+@pytest.mark.parametrize("options", [{"units": 0}, {"layers": 0}, {"dropout": 1.0}])
+def test_options_of_the_mlp_out_of_range(options):
+    """They are refused where they are given."""
+    with pytest.raises(ValueError, match="must be at least 1"):
+        MLPHead(6, 1, **options)
+
+
+def test_the_mlp_takes_the_measure_of_its_columns():
+    """A column that is far off or that never changes is no obstacle."""
+    states, _ = rows(50)
+    states = torch.cat([1e4 + 1e3 * states, torch.ones(50, 1)], dim=1)
+    head = MLPHead(7, 2, units=5, layers=3)
+    head.adapt_to(states)
+    head.eval()
+    inner = (states - head.mean) / head.scale
+    torch.testing.assert_close(inner.mean(dim=0), torch.zeros(7), atol=1e-4, rtol=0)
+    torch.testing.assert_close(head(states)[:1], head(states[:1]))
+    assert head(states).shape == (50, 2)
+    assert sum(p.numel() for p in head.parameters()) == 8 * 5 + 2 * 6 * 5 + 6 * 2

@@ -5,7 +5,7 @@ import pytest
 import torch
 import toy_plugin
 
-from taglm_core.model.heads import LinearHead, solve_ridge
+from taglm_core.model.heads import LinearHead, MLPHead, solve_ridge
 from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
@@ -14,8 +14,8 @@ from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.specs import Classification, Regression, Task, Text
 from taglm_core.testing import tiny_backbone
-from taglm_core.training.closed_form import start_head
 from taglm_core.training.fit import FitSettings, Group, fit
+from taglm_core.training.head_fit import fit_in_passes, start_head
 from taglm_core.training.parts import PartData
 from taglm_core.training.progress import Silent
 from taglm_core.training.task_stage import TaskObjective
@@ -169,5 +169,40 @@ def test_a_far_outlier_pulls_the_tag_by_its_size_only(toy_registry):
     objective = TaskObjective(task_model, part, part, 4096, delta=0.5)
     wanted = torch.tensor(targets, dtype=torch.float32)
     outputs = torch.zeros(8, 1, requires_grad=True)
-    objective._row_losses(outputs, wanted).sum().backward()
+    objective.row_losses(outputs, wanted).sum().backward()
     torch.testing.assert_close(outputs.grad, -2 * wanted.clamp(-0.5, 0.5))
+
+
+@pytest.mark.parametrize("floor", [None, 0.0])
+def test_a_head_with_hidden_layers_learns_what_no_line_does(floor, toy_registry):
+    """The product of two columns; with a floor, also what lies under it."""
+    make = torch.Generator().manual_seed(0)
+    states = torch.randn(600, 32, generator=make)
+    hidden = (states[:, :1] * states[:, 1:2]).double().numpy()
+    targets = hidden if floor is None else np.maximum(hidden, floor)
+    task_model = build(Regression(names=("y",), floor=floor), toy_registry, 1)
+    torch.manual_seed(0)
+    task_model.head = MLPHead(32, 1, units=32)
+    task_model.scaling = Scaling.of_targets(targets[:400], floor)
+    rows = task_model.assembler.assemble({"letters": WORDS})
+    train, valid = PartData(rows, targets[:400]), PartData(rows, targets[400:])
+    objective = TaskObjective(task_model, train, valid, 4096, fit_epochs=60)
+    wanted = objective.labels(train.targets)
+    kept = fit_in_passes(objective, states[:400], wanted, states[400:], 0)
+    outputs = task_model.outputs(states[400:])
+
+    def explained(predicted):
+        return 1 - np.square(predicted - targets[400:]).mean() / targets[400:].var()
+
+    assert explained(task_model.finish(outputs)) > 0.5
+    linear = solve_ridge(states[:400], torch.tensor(targets[:400]), (1e-2,))[0]
+    flat = (states[400:] @ linear[1].T + linear[2]).numpy()
+    assert explained(flat) < 0.2
+    if floor is not None:
+        latent = task_model.scaling.mean + task_model.scaling.std * outputs.detach()
+        assert np.corrcoef(latent.numpy().ravel(), hidden[400:].ravel())[0, 1] > 0.6
+    before = {name: value.clone() for name, value in task_model.head.state_dict().items()}
+    noise = torch.randn(400, 32, generator=make)
+    assert kept
+    assert fit_in_passes(objective, noise, wanted, states[400:], 0) == {}
+    assert all((before[k] == v).all() for k, v in task_model.head.state_dict().items())

@@ -26,7 +26,7 @@ STAGES = {
         "evals": 4,
         "tag_length": 3,
         "batch_rows": 8,
-        "ridge_rows": 50,
+        "fit_rows": 50,
         "head_init": "mean_embedding",
     },
 }
@@ -118,7 +118,7 @@ def test_curves_are_equal_where_the_cache_decides_how_a_step_is_cut(
     pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
 ):
     """A head that is solved at every step is solved on all its rows, in one part or in ten."""
-    monkeypatch.setitem(STAGES, "task", {**STAGES["task"], "head_init": "ridge"})
+    monkeypatch.setitem(STAGES, "task", {**STAGES["task"], "head_init": "fit"})
     STAGES["task"]["batch_tokens"] = 100
     found = {}
     for cache in ("auto", "off"):

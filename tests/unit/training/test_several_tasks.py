@@ -18,7 +18,7 @@ from taglm_core.training.settings import run_config
 
 FAST = {
     "domain": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8, "batch_tokens": 512},
-    "task": {"max_steps": 6, "evals": 3, "tag_length": 3, "batch_rows": 8, "ridge_rows": 50},
+    "task": {"max_steps": 6, "evals": 3, "tag_length": 3, "batch_rows": 8, "fit_rows": 50},
 }
 
 

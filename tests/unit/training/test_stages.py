@@ -22,7 +22,7 @@ from taglm_core.training.settings import run_config
 
 FAST = {
     "domain": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8},
-    "task": {"max_steps": 6, "evals": 3, "tag_length": 3, "batch_rows": 8, "ridge_rows": 50},
+    "task": {"max_steps": 6, "evals": 3, "tag_length": 3, "batch_rows": 8, "fit_rows": 50},
 }
 
 
@@ -106,13 +106,60 @@ def test_a_floor_in_the_target(toy_registry, toy_backbone, tmp_path):
     assert ours == pytest.approx(theirs)
 
 
+@pytest.mark.parametrize(
+    ("task", "more"),
+    [({"name": "ShareA", "floor": 0.3}, {}), ("Both", {"huber": 0.5}), ("First", {})],
+)
+def test_a_head_with_hidden_layers(task, more, toy_registry, toy_backbone, tmp_path):
+    """It is fitted before the first step, is counted, and predicts the same later."""
+    name = task if isinstance(task, str) else task["name"]
+    mlp = {"head": "mlp", "head_options": {"units": 4, "layers": 1}, "fit_epochs": 6}
+    stages = {**FAST, "task": {**FAST["task"], **mlp, **more}}
+    config = settings(task, toy_backbone, stages=stages)
+    plan, metrics = go(config, toy_registry, tmp_path / "run")
+    artefact = load_artefact(tmp_path / "run" / "artefact")
+    stage = metrics["tasks"][name]["stages"][-1]
+    assert 1 <= stage["head_start"][name]["fit_pass"] <= 6
+    weights = 33 * 4 + 5 * plan.num_outputs
+    counted = {record["tag"]: record["parameters"] for record in plan.table()}
+    assert stage["trained"][f"head {name}"] == counted[f"head {name}"] == weights
+    assert artefact.tensors["head:scale"].std() > 0, "columns have their own measure"
+    parts = plan.rows.of_part("test")
+    letters = [plan.rows.fields["letters"][i] for i in parts]
+    table = Table(columns={"letters": letters}, rows=list(range(1, len(parts) + 1)), source="x")
+    predicted = load_predictor(artefact, toy_registry).predict(table).values
+    held = metrics["tasks"][name]["splits"]["test"]["metrics"]
+    scored = score(plan.task, plan.rows.targets[parts], predicted)
+    assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"unit": 4}, "no option 'unit'.*units"),
+        ({"units": -1}, "units=-1: units and layers"),
+        ({"units": "many"}, "units='many'"),
+    ],
+)
+def test_a_head_says_which_option_is_wrong(options, message, toy_registry, toy_backbone):
+    """Before any data is encoded."""
+    stages = {**FAST, "task": {**FAST["task"], "head": "mlp", "head_options": options}}
+    config = settings("ShareA", toy_backbone, stages=stages)
+    with pytest.raises(ConfigError, match=message):
+        make_plans(config, toy_registry, TagStore())
+
+
 def test_a_floor_is_refused_where_it_means_nothing(toy_registry, toy_backbone, tmp_path):
-    """Classes have none, several targets have several, and only the closed form knows it."""
+    """Classes have none, several targets have several, and only a fitted head knows it."""
     for task, stages, message in (
         ("First", FAST, "predicts no numbers"),
         ("Both", FAST, "belongs to one target"),
         ("ShareA", {**FAST, "task": {**FAST["task"], "huber": 0.5}}, "not used together"),
-        ("ShareA", {**FAST, "task": {**FAST["task"], "head_init": "mean_embedding"}}, "closed"),
+        (
+            "ShareA",
+            {**FAST, "task": {**FAST["task"], "head_init": "mean_embedding"}},
+            "fitted to it",
+        ),
     ):
         config = settings({"name": task, "floor": 0.3}, toy_backbone, stages=stages)
         with pytest.raises(ConfigError, match=message):

@@ -1,0 +1,230 @@
+"""Heads fitted to what they read, at the start and at an evaluation: the linear one exactly."""
+
+import copy
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.inference.scores import as_cost, score
+from taglm_core.model.heads import LinearHead, impute, solve_censored, solve_ridge
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.specs import Classification, Regression
+
+if TYPE_CHECKING:
+    from taglm_core.training.task_stage import TaskObjective
+
+# of a head without closed form: AdamW on batches of this many rows, fewer where rows are few
+_PASS_LR = 2e-3
+_PASS_DECAY = 0.1
+_MOST_ROWS, _FEWEST_ROWS, _FEWEST_STEPS = 256, 8, 16
+_SPREAD_PACE = 0.02
+
+
+def start_head(objective: "TaskObjective", how: str, fit_rows: int, seed: int) -> dict[str, float]:
+    """Give the head its start.
+
+    Args:
+        objective: Its task model holds the head.
+        how: "fit": fitted to states of the untrained function tag; "mean_embedding": the paper's
+            start of a linear head, another starts as its module does.
+        fit_rows: Most training rows that it is fitted to.
+        seed: Decides which.
+
+    Returns:
+        What was found, for the log.
+    """
+    task_model = objective.task_model
+    head = task_model.head
+    if how == "mean_embedding":
+        if not isinstance(head, LinearHead):
+            return {}
+        mean_row = task_model.model.backbone.embedding_rows().mean(dim=0)
+        head.start_from_mean_embedding(mean_row.repeat(task_model.num_read) / task_model.num_read)
+        return {}
+    return resolve_head(objective, fit_rows, seed)
+
+
+def resolve_head(objective: "TaskObjective", fit_rows: int, seed: int) -> dict[str, float]:
+    """Fit the head to what it now reads and keep the solution if validation gains by it.
+
+    The linear head is solved in closed form, any other by passes of gradient descent (`passes`).
+
+    For classes the squared loss on one-hot targets gives the direction, and the scale of the
+    logits is the one with the best validation result among a few. A head that follows the tag
+    goes on from these rows, with the penalty that validated best.
+
+    Returns:
+        What was found, penalty or pass, and the validation cost when it was kept, else nothing.
+    """
+    task_model = objective.task_model
+    head = task_model.head
+    if head is None:
+        return {}
+    rng = np.random.default_rng([seed, 77])
+    count = len(objective.train.rows)
+    sample = np.sort(rng.permutation(count)[:fit_rows])
+    states = objective.states_of(objective.train, sample)
+    valid_states = objective.valid_states()
+    if not isinstance(head, LinearHead):
+        return fit_in_passes(objective, states, _labels(objective, sample), valid_states, seed)
+    targets = _one_hot(objective, sample)
+    is_new = bool((head.weight == 0).all())
+    scaling = task_model.scaling
+    held = (head.weight.detach().clone(), scaling.offset.clone(), _copy(scaling.sigma))
+    # the head that gradient steps have found competes unless it was never set
+    best = np.inf if is_new else _cost(objective, valid_states)
+    kept: dict[str, float] = {}
+    scales = (1.0,) if isinstance(task_model.task.spec.target, Regression) else (2.0, 5.0, 10.0)
+    for strength, weights, offsets, sigma in _solved(objective, states, targets):
+        for scale in scales:
+            set_head(task_model, weights * scale, offsets * scale, sigma)
+            cost = _cost(objective, valid_states)
+            if cost < best:
+                best, held = cost, (weights * scale, offsets * scale, sigma)
+                kept = {"ridge_strength": strength, "cost": round(cost, 5)}
+    set_head(task_model, *held)
+    if objective.follows:
+        objective.follow_from(states, targets, kept.get("ridge_strength"))
+    return kept
+
+
+def _copy(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.clone()
+
+
+def _solved(
+    objective: "TaskObjective", states: Tensor, targets: Tensor
+) -> list[tuple[float, Tensor, Tensor, Tensor | None]]:
+    """Return strength, weights, offsets and standard deviations of the closed forms tried."""
+    floor = objective.task_model.scaling.floor
+    if floor is not None:
+        return list(solve_censored(states, targets, floor))
+    return [(*found, None) for found in solve_ridge(states, targets, delta=objective.delta)]
+
+
+def set_head(
+    task_model: TaskModel, weights: Tensor, offsets: Tensor, sigma: Tensor | None = None
+) -> None:
+    """Set a linear head: `(num_outputs, width)`, `(num_outputs,)` and, if censored, the spread."""
+    assert isinstance(task_model.head, LinearHead), "only the linear head has a closed form"
+    with torch.no_grad():
+        task_model.head.weight.copy_(weights)
+        task_model.scaling.offset.copy_(offsets)
+        if sigma is not None and task_model.scaling.sigma is not None:
+            task_model.scaling.sigma.copy_(sigma)
+
+
+def _cost(objective: "TaskObjective", valid_states: Tensor) -> float:
+    """Return the validation cost of the present head on states that are at hand."""
+    task_model = objective.task_model
+    with torch.no_grad():
+        outputs = task_model.outputs(valid_states.to(task_model.model.backbone.device))
+    prediction = task_model.finish(outputs)
+    target = task_model.task.spec.target
+    if isinstance(target, Classification) and not target.multi_label:
+        # likelihood, since ranking metrics cannot tell the scales apart
+        picked = prediction[np.arange(len(prediction)), objective.valid.targets]
+        return float(-np.log(np.maximum(picked, 1e-9)).mean())
+    if isinstance(target, Classification):
+        truth = objective.valid.targets
+        chosen = np.where(truth == 1, prediction, 1 - prediction)
+        return float(-np.log(np.maximum(chosen, 1e-9)).mean())
+    return as_cost(task_model.task, score(task_model.task, objective.valid.targets, prediction))
+
+
+def fit_in_passes(
+    objective: "TaskObjective", states: Tensor, wanted: Tensor, valid_states: Tensor, seed: int
+) -> dict[str, float]:
+    """Fit a head that has no closed form by passes over what it reads.
+
+    The backbone is not run. The loss is the task's; where targets have a floor, their spread about
+    the outputs is followed as the passes go. The pass that validates best is kept, or what the
+    head was before if that is better still.
+
+    Args:
+        objective: Its task model holds the head.
+        states: `(rows, width)`, what the head reads for training rows.
+        wanted: Their targets as the loss takes them.
+        valid_states: `(rows, width)` of the validation part.
+        seed: Of the order of rows and of units left out.
+
+    Returns:
+        `fit_pass`, counted from 1, and the validation cost when a pass was kept, else nothing.
+    """
+    head, scaling = objective.task_model.head, objective.task_model.scaling
+    assert head is not None, "a text task has no head"
+    device = objective.task_model.model.backbone.device
+    # what the head was before competes unless it was never fitted
+    best = _cost(objective, valid_states) if objective.is_fitted else np.inf
+    held, held_sigma = copy.deepcopy(head.state_dict()), _copy(scaling.sigma)
+    adapt = getattr(head, "adapt_to", None)
+    if not objective.is_fitted and adapt is not None:
+        adapt(states)
+    free = [parameter.requires_grad for parameter in head.parameters()]
+    kept: dict[str, float] = {}
+    rows = max(_FEWEST_ROWS, min(_MOST_ROWS, len(states) // _FEWEST_STEPS))
+    total = objective.fit_epochs * math.ceil(len(states) / rows)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=_PASS_LR, weight_decay=_PASS_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PASS_LR, total_steps=total + 1)
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(seed)
+        head.requires_grad_(True)  # a run frees only what its present stage trains
+        for number in range(1, objective.fit_epochs + 1):
+            head.train()
+            order = torch.randperm(len(states))
+            for i in range(0, len(order), rows):
+                chosen = order[i : i + rows]
+                outputs = objective.task_model.outputs(states[chosen].to(device))
+                batch = wanted[chosen].to(device)
+                optimizer.zero_grad(set_to_none=True)
+                objective.row_losses(outputs, batch).mean().backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                _follow_spread(objective, outputs.detach().cpu(), batch.cpu())
+            head.eval()
+            cost = _cost(objective, valid_states)
+            if cost < best:
+                best, held_sigma = cost, _copy(scaling.sigma)
+                held = copy.deepcopy(head.state_dict())
+                kept = {"fit_pass": number, "cost": round(cost, 5)}
+    for parameter, is_free in zip(head.parameters(), free, strict=True):
+        parameter.requires_grad_(is_free)
+    head.load_state_dict(held)
+    if scaling.sigma is not None and held_sigma is not None:
+        scaling.sigma.copy_(held_sigma)
+    objective.is_fitted = True
+    return kept
+
+
+def _follow_spread(objective: "TaskObjective", outputs: Tensor, wanted: Tensor) -> None:
+    """Let the standard deviation about the outputs follow a batch, where targets have a floor."""
+    scaling = objective.task_model.scaling
+    if scaling.floor is None or scaling.sigma is None:
+        return
+    filled, spread = impute(outputs, wanted, scaling.floor, scaling.sigma)
+    variance = ((outputs - filled).square() + spread).mean(dim=0)
+    scaling.sigma.copy_(torch.lerp(scaling.sigma.square(), variance, _SPREAD_PACE).sqrt())
+
+
+def _labels(objective: "TaskObjective", sample: np.ndarray) -> Tensor:
+    wanted = objective.labels(
+        [objective.train.targets[i] for i in sample]
+        if isinstance(objective.train.targets, list)
+        else objective.train.targets[sample]
+    )
+    assert wanted is not None, "a text task has no head"
+    return wanted
+
+
+def _one_hot(objective: "TaskObjective", sample: np.ndarray) -> Tensor:
+    wanted = _labels(objective, sample)
+    if wanted.dtype == torch.int64:
+        classes = len(objective.task_model.classes)
+        return torch.nn.functional.one_hot(wanted, classes).float() - 1.0 / classes
+    if isinstance(objective.task_model.task.spec.target, Classification):
+        return wanted - 0.5
+    return wanted
