@@ -18,7 +18,6 @@ from taglm_core.specs import Encoded, Encoder
 from taglm_core.specs.wording import (
     FieldPart,
     FunctionPart,
-    OutputPart,
     SpanPart,
     TagPart,
     TextPart,
@@ -83,7 +82,8 @@ class Rows:
     suffix: np.ndarray
     """int64 `(rows,)`: where the function tag begins; everything before it is the prefix."""
     read: np.ndarray
-    """int64 `(rows,)`: index of the function tag's last row."""
+    """int64 `(rows,)`: index of the function tag's last row; of a text task, of the last id before
+    the output."""
     errors: list[str | None]
     """One entry a row: None, or why it could not be assembled (it is then empty)."""
 
@@ -190,9 +190,7 @@ class Assembler:
                 ids.append(np.zeros(0, dtype=np.int32))
                 spans.append(np.zeros(0, dtype=np.int8))
                 continue
-            pieces, numbers, start = self._row(fields, encoded, row, with_output)
-            length = self.layout.tags[self.function_tag][1]
-            suffix[row], read[row] = start, start + length - 1
+            pieces, numbers, suffix[row], read[row] = self._row(fields, encoded, row, with_output)
             ids.append(np.concatenate(pieces))
             spans.append(
                 np.repeat(np.array(numbers, dtype=np.int8), [len(piece) for piece in pieces])
@@ -250,7 +248,7 @@ class Assembler:
         encoded: list[dict[str, Any]],
         row: int,
         with_output: bool,
-    ) -> tuple[list[np.ndarray], list[int], int]:
+    ) -> tuple[list[np.ndarray], list[int], int, int]:
         bos = np.asarray(self.bos_ids, dtype=np.int32)
         pieces: list[np.ndarray] = [bos]
         numbers: list[int] = [0]
@@ -292,11 +290,13 @@ class Assembler:
                 start = sum(map(len, pieces))
                 pieces.append(self.layout.tag_ids(self.function_tag))
                 numbers.append(0)
-            elif isinstance(part, OutputPart) and with_output:
-                pieces.append(self.text.encode(str(fields[part.field][row])))
-                pieces.append(np.array([self.end_id], dtype=np.int32))
-                numbers += [0, 0]
-        return pieces, numbers, start
+        read = sum(map(len, pieces)) - 1  # nothing but an output comes after
+        output = self.wording.output
+        if output is not None and with_output:
+            pieces.append(self.text.encode(str(fields[output.field][row])))
+            pieces.append(np.array([self.end_id], dtype=np.int32))
+            numbers += [0, 0]
+        return pieces, numbers, start, read
 
 
 class _at(Mapping[str, str]):  # noqa: N801 - reads as a word: the fields at a row

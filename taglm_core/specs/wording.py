@@ -131,7 +131,8 @@ def parse_template(text: str, function_tag: str, is_text_output: bool = False) -
         text: The template.
         function_tag: Name of the task's function tag, which must stand in it once.
         is_text_output: True when the task writes text: then a field ends the template, after the
-            function tag. False: nothing but white space may follow the function tag.
+            function tag; a domain tag may stand between the two. False: nothing but white space
+            may follow the function tag.
 
     Raises:
         TemplateError: with a caret under the place.
@@ -198,18 +199,21 @@ def _read_domain_tag(text: str, tokens: list[_Token], index: int, parts: list[Pa
 
 
 def _end(text: str, rest: list[_Token], parts: list[Part], is_text_output: bool) -> list[Part]:
-    fields = [token for token in rest if token.kind == "field"]
-    other = [t for t in rest if t.kind != "field" and (t.kind == "tag" or t.value.strip())]
+    written = [token for token in rest if token.kind != "text" or token.value.strip()]
+    if is_text_output and len(written) > 1 and written[0].kind == "tag":
+        announced = TagPart(TagName(written[0].value, written[0].is_column))
+        parts, written = [*parts, announced], written[1:]
+    fields = [token for token in written if token.kind == "field"]
+    other = [token for token in written if token.kind != "field"]
     if not is_text_output:
-        if rest and (fields or other):
+        if fields or other:
             first = min([*fields, *other], key=lambda t: t.start)
             _fail(text, first.start, "nothing may follow the function tag of a numeric target")
         return parts
     if len(fields) != 1 or other:
         at = (other or fields[1:] or [_Token("", "", len(text))])[0].start
         _fail(text, at, "a text target needs exactly one {field} after the function tag")
-    before = parts[-2] if len(parts) > 1 else None
-    domain = before.tag if isinstance(before, TagPart) else None
+    domain = next((part.tag for part in parts[:-3:-1] if isinstance(part, TagPart)), None)
     return [*parts, OutputPart(fields[0].value, domain)]
 
 

@@ -50,6 +50,22 @@ def test_a_column_may_name_the_tag():
     assert read.tag_columns == ("src", "tgt")
 
 
+def test_the_tag_of_the_output_may_stand_after_the_function_tag():
+    """The domain tag is then the last thing before the output; a head has no such place."""
+    read = parse_template("<{src}>{source} <Translate><{tgt}>{target}", "Translate", True)
+    assert read.parts[-3:] == (
+        FunctionPart("Translate"),
+        TagPart(TagName("tgt", True)),
+        OutputPart("target", TagName("tgt", True)),
+    )
+    assert read.tag_columns == ("src", "tgt")
+    with pytest.raises(TemplateError, match="nothing may follow"):
+        parse_template("<{src}>{source} <Translate><{tgt}>", "Translate")
+    for wrong in ("<T><{a}><{b}>{x}", "<T><{a}> and {x}", "<T>{x}<{a}>", "<T><{a}>"):
+        with pytest.raises(TemplateError, match="exactly one"):
+            parse_template(wrong, "T", True)
+
+
 def test_a_bare_tag_and_plain_fields():
     """`<Tag/>` stands alone, a field without a tag is text for the tokenizer."""
     read = parse_template("<EN/> cell line {cell}<DC>", "DC")
