@@ -77,11 +77,11 @@ def register_tasks() -> list[taglm.Task]:
         taglm.Task(
             name="DC",
             function_tag="DC",
-            # What stands before the second molecule is kept once for each cell line and first
-            # drug; with the second name there it would be new in nearly every row.
+            # What two drugs share on all cell lines is kept once. The cell line comes last: what is
+            # far from the function tag is hard to read off its states.
             template=(
-                "On the cell line {cell}, <SMILES>{drug1} and <SMILES>{drug2}, "
-                "{drug1_name} and {drug2_name}: <DC>"
+                "<SMILES>{drug1} and <SMILES>{drug2}, {drug1_name} and {drug2_name}, on the cell "
+                "line {cell}: <DC>"
             ),
             target=taglm.Regression(names=("synergy",)),
             metrics=("mae", "rmse", "r2", "pearson", "spearman"),
@@ -130,7 +130,7 @@ def register_templates() -> list[taglm.Template]:
         taglm.Template(
             name="structures",
             task="chem/DC",
-            text="On the cell line {cell}, <SMILES>{drug1} and <SMILES>{drug2}: <DC>",
+            text="<SMILES>{drug1} and <SMILES>{drug2} on the cell line {cell}: <DC>",
         ),
     ]
 
