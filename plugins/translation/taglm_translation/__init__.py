@@ -53,13 +53,20 @@ def register_tasks() -> list[taglm.Task]:
 
 @taglm.hookimpl
 def register_templates() -> list[taglm.Template]:
-    """Return the wording of the Tag-LLM paper."""
+    """Return the wording of the Tag-LLM paper, and one that ends with the language."""
     return [
         taglm.Template(
             name="paper",
             task="translation/Translate",
             text="# # Input: <{src_lang}> {source} \n# # Output: <{tgt_lang}><Translate>{target}",
-        )
+        ),
+        # a function tag right before the output learns to outvote the language's tag there, which
+        # costs the pairs that it never saw
+        taglm.Template(
+            name="language-last",
+            task="translation/Translate",
+            text="<{src_lang}>{source}\n<Translate><{tgt_lang}>{target}",
+        ),
     ]
 
 

@@ -38,7 +38,7 @@ class LettersEncoder:
         return "".join("abc"[i] for i in ids)
 
 
-def build(architecture="llama", isolated=False, adds_bos=False):
+def build(architecture="llama", isolated=False, adds_bos=False, template=TEMPLATE):
     """Return a model with a domain tag, a function tag and an assembler."""
     backbone = tiny_backbone(architecture, adds_bos=adds_bos)
     model = TaggedModel(backbone)
@@ -48,7 +48,7 @@ def build(architecture="llama", isolated=False, adds_bos=False):
         model.add_tag(name, initial_tag(backbone, name, 5, "vocabulary", 0))
     assembler = Assembler(
         layout=model.layout,
-        wording=parse_template(TEMPLATE, "Value"),
+        wording=parse_template(template, "Value", "{answer}" in template),
         text=TextEncoder(backbone.tokenizer),
         encoders={"t/Letters": encoder},
         domain_of={"Letters": "t/Letters"},
@@ -175,6 +175,24 @@ def test_the_read_index_is_found_per_row():
         assert rows.ids[i][rows.read[i]] == last
     batch = collate(rows, range(4), False, side="left")
     assert [int(batch.ids[i, batch.read[i]]) for i in range(4)] == [last] * 4
+
+
+@pytest.mark.parametrize("end", ["<Letters><Value>{answer}", "<Value><Letters>{answer}"])
+def test_what_is_written_begins_after_the_last_tag(end):
+    """Whichever tag that is; without the output the row ends there."""
+    _, assembler = build(template="<Letters>{letters} " + end)
+    fields = {**ROWS, "answer": ["one", "two words", "3", "four"]}
+    with_output = assembler.assemble(fields, with_output=True)
+    without = assembler.assemble(fields)
+    last = "t/Value" if end.startswith("<Letters>") else "t/Letters"
+    for i in range(4):
+        at = with_output.read[i]
+        assert at == without.read[i] == len(without.ids[i]) - 1
+        assert with_output.ids[i][at] == assembler.layout.tag_ids(last)[-1]
+        written = with_output.ids[i][at + 1 : -1]
+        assert (written == assembler.text.encode(fields["answer"][i])).all()
+        begin = with_output.suffix[i]
+        assert with_output.ids[i][begin] == assembler.layout.tag_ids("t/Value")[0]
 
 
 def test_a_bad_row_is_reported_and_leaves_the_others():
