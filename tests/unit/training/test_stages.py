@@ -233,12 +233,14 @@ def test_another_task_uses_an_enriched_tag_from_the_store(toy_registry, toy_back
     assert torch.equal(made, used)
 
 
+@pytest.mark.parametrize("head", ["linear", "mlp"])
 @pytest.mark.parametrize("at", [2, 7])
 def test_a_killed_run_ends_with_the_same_numbers(
-    at, toy_registry, toy_backbone, tmp_path, monkeypatch
+    at, head, toy_registry, toy_backbone, tmp_path, monkeypatch
 ):
     """Killing in stage 1 (step 2) or stage 2 (step 7) and running again changes nothing."""
-    config = settings("ShareA", toy_backbone, checkpoint_seconds=0)
+    stages = {**FAST, "task": {**FAST["task"], "head": head, "fit_epochs": 3}}
+    config = settings("ShareA", toy_backbone, checkpoint_seconds=0, stages=stages)
     _, whole = go(config, toy_registry, tmp_path / "whole", TagStore(tmp_path / "s1"))
     taken = []
     step = fit_module._take_step
