@@ -96,10 +96,11 @@ def run(
         or None,
         "stages": {"task": {"cache": cache}} if cache is not None else None,
     }
-    config: RunConfig = run_config(
-        task[0] if is_file else "taglm run", base, _given(**flags), parse_overrides(setting or [])
-    )
+    overrides = parse_overrides(setting or [])
     registry = load_registry()
+    config: RunConfig = run_config(
+        task[0] if is_file else "taglm run", base, _given(**flags), overrides, registry=registry
+    )
     _warn(registry.failures)
     folder = RunFolder(out or Path("runs") / config.name)
     progress = BarProgress()

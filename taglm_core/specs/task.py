@@ -1,6 +1,7 @@
 """A task: what one runs, and a named wording of it."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -49,6 +50,10 @@ class Task:
     """Pairs of fields that change places, all at once, without changing the answer, such as
     `(("drug1", "drug2"), ("name1", "name2"))`. Training sees both orders of each row, predictions
     are the mean of both."""
+    settings: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    """Settings of `stages.task` that suit the task, such as `{"head": "mlp"}`, for a run of it
+    alone. A preset, a run file and `--set` win over them; where one of these names a head, none of
+    them counts, and where one names `epochs`, `max_steps` does not."""
 
     def __attrs_post_init__(self) -> None:
         for pair in self.symmetric:

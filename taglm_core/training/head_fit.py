@@ -50,11 +50,10 @@ def start_head(objective: "TaskObjective", how: str, fit_rows: int, seed: int) -
 def resolve_head(objective: "TaskObjective", fit_rows: int, seed: int) -> dict[str, float]:
     """Fit the head to what it now reads and keep the solution if validation gains by it.
 
-    The linear head is solved in closed form, any other by passes of gradient descent (`fit_in_passes`).
-
-    For classes the squared loss on one-hot targets gives the direction, and the scale of the
-    logits is the one with the best validation result among a few. A head that follows the tag
-    goes on from these rows, with the penalty that validated best.
+    The linear head is solved in closed form, any other by passes of gradient descent. For classes
+    the squared loss on one-hot targets gives the direction of the closed form, and the scale of the
+    logits is the one with the best validation result among a few. A head that follows the tag goes
+    on from these rows, with the penalty that validated best.
 
     Returns:
         What was found, penalty or pass, and the validation cost when it was kept, else nothing.

@@ -10,8 +10,10 @@ import attrs
 import cattrs
 import yaml
 
-from taglm_core.errors import ConfigError, nearest
-from taglm_core.training.config import PRESETS, RunConfig
+from taglm_core.errors import ConfigError, PluginError, UnknownNameError, nearest
+from taglm_core.plugins import Registered, Registry
+from taglm_core.specs import Task
+from taglm_core.training.config import PRESETS, RunConfig, TaskStageConfig
 
 
 def read_run_file(path: str | Path) -> dict[str, Any]:
@@ -89,12 +91,16 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def run_config(source: str, *layers: Mapping[str, Any]) -> RunConfig:
+def run_config(
+    source: str, *layers: Mapping[str, Any], registry: Registry | None = None
+) -> RunConfig:
     """Build the settings of a run from layers, the preset under them all.
 
     Args:
         source: File or command line, for messages.
         *layers: Nested mappings; later ones win.
+        registry: Where the settings that a registered task brings are looked up; they lie under the
+            preset and give way to a head that the layers name. None: nowhere.
 
     Raises:
         ConfigError: listing every unknown key and every wrong value.
@@ -111,6 +117,8 @@ def run_config(source: str, *layers: Mapping[str, Any]) -> RunConfig:
             f"{', '.join(PRESETS)}."
         )
     values = merge(PRESETS[preset], given)
+    if registry is not None:
+        values = merge({"stages": {"task": _brought(values, registry)}}, values)
     problems = _problems(values, RunConfig, "")
     if problems:
         raise ConfigError(f"{source}: " + "\n  ".join(problems))
@@ -118,6 +126,37 @@ def run_config(source: str, *layers: Mapping[str, Any]) -> RunConfig:
         return _converter().structure(values, RunConfig)
     except Exception as error:  # cattrs nests what went wrong; every leaf is a mistake to show
         raise ConfigError(f"{source}: " + "\n  ".join(_leaves(error))) from error
+
+
+def brought_settings(task: Registered[Task]) -> Mapping[str, Any]:
+    """Return the settings of `stages.task` that a registered task brings.
+
+    Raises:
+        PluginError: when there is no such setting, or not of this kind.
+    """
+    problems = _problems(task.spec.settings, TaskStageConfig, "")
+    if problems:
+        raise PluginError(f"task {task.name}, settings: " + "\n  ".join(problems))
+    return task.spec.settings
+
+
+def _brought(values: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:
+    """Return the settings of `stages.task` that the only task of a run brings."""
+    task = values.get("task")
+    name = task.get("name") if isinstance(task, Mapping) else None
+    if not isinstance(task, Mapping) or not isinstance(name, str) or task.get("target") is not None:
+        return {}
+    try:
+        registered = registry.tasks.get(name)
+    except UnknownNameError:  # said where the task is resolved
+        return {}
+    brought = brought_settings(registered)
+    stages = values.get("stages", {})
+    own = stages.get("task", {}) if isinstance(stages, Mapping) else {}
+    if not isinstance(own, Mapping) or "head" in own:
+        return {}  # they belong together
+    # who asks for epochs means them
+    return {key: v for key, v in brought.items() if key != "max_steps" or "epochs" not in own}
 
 
 def _job(given: Any, data: Any) -> Any:

@@ -214,6 +214,7 @@ CASES = [
     split_case("all_parts", "falls into the .* part. Make the groups finer", groups=one_key),
     task_case("resolves", "task Share: unknown metric 'may'", metrics=("may",)),
     task_case("resolves", "judges classification", metrics=("auroc",)),
+    task_case("settings_known", "Share, settings: unknown key 'hed'", settings={"hed": "mlp"}),
     task_case("dataset_found", "unknown dataset 'leters'", dataset="leters"),
     task_case("labels_computed", "gives .inf. for row", target=computed(endless)),
     task_case("labels_computed", "all labels are equal", target=computed(all_equal)),

@@ -89,6 +89,20 @@ def register_tasks() -> list[taglm.Task]:
             split="chem/pair",
             aliases=_COMBINATION_COLUMNS,
             symmetric=(("drug1", "drug2"), ("drug1_name", "drug2_name")),
+            # Which drug meets which cell line decides, so the head has hidden layers; scores have
+            # far outliers.
+            settings={
+                "head": "mlp",
+                "head_options": {"units": 128, "dropout": 0.3},
+                "fit_epochs": 60,
+                "fit_rows": 40_000,
+                "huber": 0.3,
+                "read": "all",
+                "tag_length": 6,
+                "tag_lr": 0.005,
+                "max_steps": 10,
+                "evals": 1,
+            },
             description="Score of two drugs together on a cell line, in the unit of the file.",
         ),
     ]

@@ -78,12 +78,17 @@ def overfits(subject: Subject) -> None:
 
     states, targets = _states(subject.context), _targets(2)
     head = _head(subject, 2).train()
+    if hasattr(head, "adapt_to"):
+        head.adapt_to(states)
     optimizer = torch.optim.Adam(head.parameters(), lr=2e-2)
+    # with units left out at random the last steps must be small ones
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     for _ in range(_STEPS):
         optimizer.zero_grad()
         loss = torch.nn.functional.mse_loss(head(states), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        schedule.step()
     left = float(torch.nn.functional.mse_loss(head.eval()(states).detach(), targets))
     share = left / float(targets.var(unbiased=False))
     demand(

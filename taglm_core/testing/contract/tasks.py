@@ -9,6 +9,7 @@ from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
 from taglm_core.testing.contract.report import Rule, demand
 from taglm_core.training.config import DataConfig
+from taglm_core.training.settings import brought_settings
 
 
 def resolves(subject: Subject) -> None:
@@ -19,6 +20,11 @@ def resolves(subject: Subject) -> None:
 def dataset_found(subject: Subject) -> None:
     """The dataset that the task names is registered."""
     subject.context.dataset_of(subject.item)
+
+
+def settings_known(subject: Subject) -> None:
+    """The settings that the task brings are settings of `stages.task`, each of its kind."""
+    brought_settings(subject.item)
 
 
 def labels_computed(subject: Subject) -> None:
@@ -103,6 +109,7 @@ def _computes(subject: Subject) -> bool:
 CHECKS = (
     Rule(resolves),
     Rule(dataset_found),
+    Rule(settings_known),
     Rule(labels_computed, _computes),
     Rule(labels_alone, _computes),
     Rule(rows_usable),

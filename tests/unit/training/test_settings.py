@@ -1,10 +1,13 @@
 """Reading settings: YAML, presets, overrides, and every mistake at once."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import attrs
 import pytest
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, PluginError
+from taglm_core.plugins import load_registry
 from taglm_core.training.settings import parse_overrides, read_run_file, run_config
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
@@ -101,3 +104,44 @@ def test_shipped_run_files_are_read(file):
     # one that names a registered task is called after its data
     tasks = [job.task for job in config.jobs()]
     assert len(tasks) > 1 or tasks[0].template is None or config.name.lower() == file.stem
+
+
+def test_a_task_may_bring_settings(toy_registry):
+    """They lie under everything that a run says, and go where it names another head."""
+    task = attrs.evolve(
+        toy_registry.tasks.get("ShareA").spec,
+        settings={"head": "mlp", "head_options": {"units": 3}, "max_steps": 7},
+    )
+    registered = attrs.evolve(toy_registry.tasks.get("ShareA"), spec=task)
+    registry = SimpleNamespace(tasks=SimpleNamespace(get=lambda name: registered))
+
+    def stage(*layers):
+        return run_config("x", {"task": "ShareA"}, *layers, registry=registry).stages.task
+
+    def own(**values):
+        return {"stages": {"task": values}}
+
+    alone = stage()
+    assert (alone.head, alone.head_options, alone.max_steps) == ("mlp", {"units": 3}, 7)
+    assert stage(own(max_steps=9)).max_steps == 9
+    assert stage(own(epochs=2.0)).max_steps is None
+    linear = stage(own(head="linear"))
+    assert (linear.head, linear.head_options, linear.max_steps) == ("linear", {}, None)
+    paper = stage({"preset": "paper"})
+    assert (paper.head, paper.read, paper.max_steps) == ("linear", "last", None)
+    declared = {"task": {"name": "ShareA", "target": {"kind": "regression", "columns": ["y"]}}}
+    assert stage(declared).head == "linear"
+    assert run_config("x", {"task": "ShareA"}).stages.task.head == "linear"
+    task = attrs.evolve(task, settings={"hed": "mlp"})
+    registered = attrs.evolve(registered, spec=task)
+    with pytest.raises(PluginError, match="ShareA, settings: unknown key 'hed'.*head"):
+        stage()
+
+
+@pytest.mark.parametrize("name", ["BA", "DC"])
+def test_pairs_bring_a_head_with_hidden_layers(name):
+    """`taglm run BA` needs no run file for that."""
+    registry = load_registry()
+    if name not in [task.short for task in registry.tasks]:
+        pytest.skip(f"the plugin that gives {name} is not installed")
+    assert run_config("x", {"task": name}, registry=registry).stages.task.head == "mlp"
