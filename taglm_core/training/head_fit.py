@@ -160,7 +160,7 @@ def fit_in_passes(
     best = _cost(objective, valid_states) if objective.is_fitted else np.inf
     held, held_sigma = copy.deepcopy(head.state_dict()), _copy(scaling.sigma)
     adapt = getattr(head, "adapt_to", None)
-    if not objective.is_fitted and adapt is not None:
+    if adapt is not None:  # a tag that moved has moved its states
         adapt(states)
     free = [parameter.requires_grad for parameter in head.parameters()]
     kept: dict[str, float] = {}
