@@ -30,7 +30,7 @@ def test_a_plugin_from_an_empty_folder(tmp_path):
     installed = pip_install(python, "-e", ".", cwd=folder)
     assert installed.returncode == 0, installed.stdout
     assert " failed" not in call("pytest", "-q")
-    assert ": 59 passed" in call("taglm_core.cli.main", "check-plugin", "demo")
+    assert ": 60 passed" in call("taglm_core.cli.main", "check-plugin", "demo")
     call("taglm_core.cli.main", "run", "DemoContent")
     metrics = json.loads((folder / "runs" / "DemoContent" / "metrics.json").read_text())
     test = metrics["tasks"]["DemoContent"]["splits"]["test"]
