@@ -9,6 +9,8 @@ import torch
 
 logger = logging.getLogger(__name__)
 
+_ROUNDS = 12
+
 
 def pick_precision(wanted: str, device: torch.device) -> str:
     """Return "fp32" or "bf16".
@@ -24,15 +26,19 @@ def pick_precision(wanted: str, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device.type != "cpu":
         return "fp32"
-    seconds = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        a, b = torch.ones(512, 256, dtype=dtype), torch.ones(256, 512, dtype=dtype)
-        for _ in range(2):
-            a @ b  # the first products choose and pack a kernel
-        began = time.perf_counter()
-        for _ in range(5):
+    seconds = dict.fromkeys(("fp32", "bf16"), float("inf"))
+    # one thread, since threads that wait for each other on a busy machine time its scheduler
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for _ in range(
+        _ROUNDS
+    ):  # in turns, and the quickest of each, so that other load decides nothing
+        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+            a, b = torch.ones(512, 256, dtype=dtype), torch.ones(256, 512, dtype=dtype)
+            began = time.perf_counter()
             a @ b
-        seconds[name] = time.perf_counter() - began
+            seconds[name] = min(seconds[name], time.perf_counter() - began)
+    torch.set_num_threads(threads)
     logger.debug("matrix product: %s", seconds)
     return "bf16" if seconds["bf16"] < 0.8 * seconds["fp32"] else "fp32"
 
