@@ -89,7 +89,7 @@ class Head:
     """Short name, such as "linear"."""
     module: str = attrs.field(validator=optional_reference)
     """`(hidden_size: int, num_outputs: int) -> torch.nn.Module`: `(batch, hidden)` to
-    `(batch, num_outputs)`."""
+    `(batch, num_outputs)`. Further arguments are given in `stages.task.head_options`."""
     description: str = ""
     """One sentence for listings."""
 

@@ -23,15 +23,13 @@ _MOST_ROWS, _FEWEST_ROWS, _FEWEST_STEPS = 256, 8, 16
 _SPREAD_PACE = 0.02
 
 
-def start_head(objective: "TaskObjective", how: str, fit_rows: int, seed: int) -> dict[str, float]:
+def start_head(objective: "TaskObjective", how: str) -> dict[str, float]:
     """Give the head its start.
 
     Args:
         objective: Its task model holds the head.
         how: "fit": fitted to states of the untrained function tag; "mean_embedding": the paper's
             start of a linear head, another starts as its module does.
-        fit_rows: Most training rows that it is fitted to.
-        seed: Decides which.
 
     Returns:
         What was found, for the log.
@@ -44,10 +42,10 @@ def start_head(objective: "TaskObjective", how: str, fit_rows: int, seed: int) -
         mean_row = task_model.model.backbone.embedding_rows().mean(dim=0)
         head.start_from_mean_embedding(mean_row.repeat(task_model.num_read) / task_model.num_read)
         return {}
-    return resolve_head(objective, fit_rows, seed)
+    return resolve_head(objective)
 
 
-def resolve_head(objective: "TaskObjective", fit_rows: int, seed: int) -> dict[str, float]:
+def resolve_head(objective: "TaskObjective") -> dict[str, float]:
     """Fit the head to what it now reads and keep the solution if validation gains by it.
 
     The linear head is solved in closed form, any other by passes of gradient descent. For classes
@@ -62,13 +60,13 @@ def resolve_head(objective: "TaskObjective", fit_rows: int, seed: int) -> dict[s
     head = task_model.head
     if head is None:
         return {}
-    rng = np.random.default_rng([seed, 77])
+    rng = np.random.default_rng([objective.seed, 77])
     count = len(objective.train.rows)
-    sample = np.sort(rng.permutation(count)[:fit_rows])
+    sample = np.sort(rng.permutation(count)[: objective.fit_rows])
     states = objective.states_of(objective.train, sample)
     valid_states = objective.valid_states()
     if not isinstance(head, LinearHead):
-        return fit_in_passes(objective, states, _labels(objective, sample), valid_states, seed)
+        return fit_in_passes(objective, states, _labels(objective, sample), valid_states)
     targets = _one_hot(objective, sample)
     is_new = bool((head.weight == 0).all())
     scaling = task_model.scaling
@@ -135,7 +133,7 @@ def _cost(objective: "TaskObjective", valid_states: Tensor) -> float:
 
 
 def fit_in_passes(
-    objective: "TaskObjective", states: Tensor, wanted: Tensor, valid_states: Tensor, seed: int
+    objective: "TaskObjective", states: Tensor, wanted: Tensor, valid_states: Tensor
 ) -> dict[str, float]:
     """Fit a head that has no closed form by passes over what it reads.
 
@@ -148,7 +146,6 @@ def fit_in_passes(
         states: `(rows, width)`, what the head reads for training rows.
         wanted: Their targets as the loss takes them.
         valid_states: `(rows, width)` of the validation part.
-        seed: Of the order of rows and of units left out.
 
     Returns:
         `fit_pass`, counted from 1, and the validation cost when a pass was kept, else nothing.
@@ -169,7 +166,7 @@ def fit_in_passes(
     optimizer = torch.optim.AdamW(head.parameters(), lr=_PASS_LR, weight_decay=_PASS_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PASS_LR, total_steps=total + 1)
     with torch.random.fork_rng(), torch.enable_grad():
-        torch.manual_seed(seed)
+        torch.manual_seed(objective.seed)
         head.requires_grad_(True)  # a run frees only what its present stage trains
         for number in range(1, objective.fit_epochs + 1):
             head.train()

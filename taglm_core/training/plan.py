@@ -81,10 +81,8 @@ class Plan:
 
     def make_head(self) -> torch.nn.Module:
         """Return the untrained head of a task that has one."""
-        settings = self.config.stages.task
-        registered = self.registry.heads.get(
-            settings.head, self.task.plugin, f"task {self.task.name}"
-        )
+        task, settings = self.task, self.config.stages.task
+        registered = self.registry.heads.get(settings.head, task.plugin, f"task {task.name}")
         width = self.num_read * self.backbone.hidden_size
         return make_head(registered, width, self.num_outputs, settings.head_options)
 
@@ -144,8 +142,8 @@ class Plan:
         state = trained if given is None else "frozen"
         records.append(_record(stage, f"<{self.task.function_tag}>", state, length))
         if self.num_outputs:
-            count = self.head_parameters()
-            records.append(_record(stage, f"head {self.task.name}", trained, count))
+            name = f"head {self.task.name}"
+            records.append(_record(stage, name, trained, self.head_parameters()))
         total = sum(p.numel() for p in self.backbone.model.parameters())
         records.append(_record("all", f"backbone {self.backbone.name}", "frozen", total))
         return records

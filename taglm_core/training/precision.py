@@ -26,15 +26,18 @@ def pick_precision(wanted: str, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device.type != "cpu":
         return "fp32"
-    seconds = dict.fromkeys(("fp32", "bf16"), float("inf"))
-    # one thread, since threads that wait for each other on a busy machine time its scheduler
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    factors = {
+        name: (torch.ones(512, 256, dtype=kind), torch.ones(256, 512, dtype=kind))
+        for name, kind in kinds.items()
+    }
+    seconds = dict.fromkeys(kinds, float("inf"))
+    # on one thread, in turns, the quickest of each: other load on the machine must not decide, and
+    # threads that wait for each other would time its scheduler
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for _ in range(
-        _ROUNDS
-    ):  # in turns, and the quickest of each, so that other load decides nothing
-        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-            a, b = torch.ones(512, 256, dtype=dtype), torch.ones(256, 512, dtype=dtype)
+    for _ in range(_ROUNDS):
+        for name, (a, b) in factors.items():
             began = time.perf_counter()
             a @ b
             seconds[name] = min(seconds[name], time.perf_counter() - began)

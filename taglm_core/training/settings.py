@@ -143,11 +143,10 @@ def brought_settings(task: Registered[Task]) -> Mapping[str, Any]:
 def _brought(values: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:
     """Return the settings of `stages.task` that the only task of a run brings."""
     task = values.get("task")
-    name = task.get("name") if isinstance(task, Mapping) else None
-    if not isinstance(task, Mapping) or not isinstance(name, str) or task.get("target") is not None:
+    if not isinstance(task, Mapping) or task.get("target") is not None:
         return {}
     try:
-        registered = registry.tasks.get(name)
+        registered = registry.tasks.get(str(task.get("name")))
     except UnknownNameError:  # said where the task is resolved
         return {}
     brought = brought_settings(registered)

@@ -226,8 +226,7 @@ def _train_task(
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
     start = {
-        task: start_head(objective, settings.head_init, settings.fit_rows, plan.config.seed)
-        for task, objective in objectives.items()
+        task: start_head(objective, settings.head_init) for task, objective in objectives.items()
     }
     groups = _task_groups(members, enriched, objectives)
     rows = sum(len(member.parts["train"].rows) for member in members)

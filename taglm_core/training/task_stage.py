@@ -53,7 +53,7 @@ class TaskObjective:
             valid: Validation rows.
             max_tokens: Token budget of a batch of the evaluation.
             fit_rows: Most training rows to which `refine` fits the head; 0: it does not.
-            seed: Decides which.
+            seed: Decides which, and the order of passes over them.
             sorts_batches: Whether rows of like length meet in a step, where whole rows are run in
                 every one. Never decided by what is kept, so that the curves are the same.
             delta: Huber threshold of a regression, in standard deviations of the target; None:
@@ -113,7 +113,7 @@ class TaskObjective:
     def refine(self) -> None:
         """Fit the head to the present tag, if that gains on the validation part."""
         if self.fit_rows:
-            resolve_head(self, self.fit_rows, self.seed)
+            resolve_head(self)
 
     def follow_from(self, states: Tensor, targets: Tensor, strength: float | None) -> None:
         """Take these rows as the recent ones, and a penalty; None: the one before."""

@@ -89,20 +89,7 @@ def register_tasks() -> list[taglm.Task]:
             split="chem/pair",
             aliases=_COMBINATION_COLUMNS,
             symmetric=(("drug1", "drug2"), ("drug1_name", "drug2_name")),
-            # Which drug meets which cell line decides, so the head has hidden layers; scores have
-            # far outliers.
-            settings={
-                "head": "mlp",
-                "head_options": {"units": 128, "dropout": 0.3},
-                "fit_epochs": 60,
-                "fit_rows": 40_000,
-                "huber": 0.3,
-                "read": "all",
-                "tag_length": 6,
-                "tag_lr": 0.005,
-                "max_steps": 10,
-                "evals": 1,
-            },
+            settings=_COMBINATION_SETTINGS,
             description="Score of two drugs together on a cell line, in the unit of the file.",
         ),
     ]
@@ -117,6 +104,21 @@ _COMBINATION_COLUMNS = {
     "drug2_name": ("drug2_id", "drug_2_name", "drug_col", "name2"),
     "cell": ("cell_line_id", "cellline_id", "cell_line_name", "cell_line", "cellline", "cell line"),
     "synergy": ("y", "synergy_score", "css", "score"),
+}
+
+
+# Which drug meets which cell line decides, so the head has hidden layers; scores have far outliers.
+_COMBINATION_SETTINGS = {
+    "head": "mlp",
+    "head_options": {"units": 128, "dropout": 0.3},
+    "fit_epochs": 60,
+    "fit_rows": 40_000,
+    "huber": 0.3,
+    "read": "all",
+    "tag_length": 6,
+    "tag_lr": 0.005,
+    "max_steps": 10,
+    "evals": 1,
 }
 
 
