@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TextIO
 
+from taglm_core.data.textfiles import LineEnds
 from taglm_core.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -116,6 +117,15 @@ RECORDS: dict[str, Callable[[TextIO, str], Iterator[list[Any]]]] = {
     "fasta": fasta_records,
     "jsonl": jsonl_records,
 }
+
+LINE_ENDS: dict[str, LineEnds] = {
+    "csv": "kept",
+    "tsv": "first",
+    "smi": "any",
+    "fasta": "any",
+    "jsonl": "any",
+}
+"""What ends a line of each format; the csv reader finds line ends itself, quoted ones too."""
 
 
 def _chomped(line: str) -> str:

@@ -10,7 +10,8 @@ import attrs
 import cattrs
 import yaml
 
-from taglm_core.errors import ConfigError, PluginError, UnknownNameError, nearest
+from taglm_core.data.textfiles import read_text
+from taglm_core.errors import ConfigError, DataError, PluginError, UnknownNameError, nearest
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Task
 from taglm_core.training.config import PRESETS, RunConfig, TaskStageConfig
@@ -23,10 +24,10 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         ConfigError: when there is no such file, or it is no mapping.
     """
     try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        loaded = yaml.safe_load(read_text(path))
+    except DataError as error:  # a missing file, another encoding
+        raise ConfigError(str(error)) from error
+    except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: a run file is a mapping that begins with 'task:'.")

@@ -8,6 +8,7 @@ import attrs
 
 from taglm_core.data.readers import read_table
 from taglm_core.data.table import FORMATS, Table
+from taglm_core.data.textfiles import read_lines
 from taglm_core.errors import DataError
 from taglm_translation.languages import Language, find, languages
 
@@ -31,8 +32,8 @@ def read_sentences(path: str | Path, part_column: str | None = None) -> list[Sen
 
     Args:
         path: A table (csv, tsv, jsonl or parquet, also .gz) with one column a language; one file
-            of a Moses pair (`corpus.en`, beside it `corpus.fr`); or a folder of files whose
-            endings or names are language codes (`dev/eng_Latn.dev`).
+            of a Moses pair (`corpus.en`, beside it `corpus.fr`, also .gz); or a folder of files
+            whose endings or names are language codes (`dev/eng_Latn.dev`).
         part_column: Column of a table that names each row's part; None: none.
 
     Raises:
@@ -44,7 +45,7 @@ def read_sentences(path: str | Path, part_column: str | None = None) -> list[Sen
     if _is_table(path):
         return from_table(read_table(path), part_column)
     if path.exists():
-        siblings = _language_files(path.parent, path.stem)
+        siblings = _language_files(path.parent, _plain(path).stem)
         return _from_lines(siblings, str(path))
     return from_table(read_table(path), part_column)  # raises with the nearest name
 
@@ -101,14 +102,19 @@ def _language_files(folder: Path, stem: str | None = None) -> dict[Path, Languag
     known = languages()
     found: dict[Path, Language] = {}
     for file in sorted(folder.iterdir()):
-        if not file.is_file() or (stem is not None and file.stem != stem):
+        if not file.is_file() or (stem is not None and _plain(file).stem != stem):
             continue
-        language = find(file.suffix.lstrip("."), known)
+        language = find(_plain(file).suffix.lstrip("."), known)
         if language is None and stem is None:
-            language = find(file.stem, known)
+            language = find(_plain(file).stem, known)
         if language is not None:
             found[file] = language
     return found
+
+
+def _plain(file: Path) -> Path:
+    """Return the path without the ending of its compression."""
+    return file.with_suffix("") if file.suffix.lower() == ".gz" else file
 
 
 def _from_lines(files: Mapping[Path, Language], source: str) -> list[Sentence]:
@@ -122,12 +128,14 @@ def _from_lines(files: Mapping[Path, Language], source: str) -> list[Sentence]:
     for file, language in files.items():
         if language.tag in lines:
             raise DataError(f"{source}: two files of the language {language.tag} ({file.name}).")
-        lines[language.tag] = file.read_text(encoding="utf-8").split("\n")
-        if not lines[language.tag][-1]:
-            lines[language.tag].pop()
+        lines[language.tag] = read_lines(file)
     counts = {tag: len(held) for tag, held in lines.items()}
     if len(set(counts.values())) > 1:
-        raise DataError(f"{source}: files in parallel have different numbers of lines: {counts}.")
+        names = ", ".join(file.name for file in files)
+        raise DataError(
+            f"{source}: files in parallel have different numbers of lines: {counts} ({names}). A "
+            "line ends at a line feed alone; `wc -l` counts them."
+        )
     return [
         Sentence(str(i + 1), {tag: text for tag, held in lines.items() if (text := _text(held[i]))})
         for i in range(next(iter(counts.values())))

@@ -250,8 +250,7 @@ def test_gzip_faults_are_explained(tmp_path):
     for name in ("cut.csv.gz", "plain.csv.gz"):
         with pytest.raises(DataError, match=f"{name}: the gzip compression is broken"):
             read_table(tmp_path / name)
-    with pytest.raises(DataError, match=r"Name it 'wrong\.csv\.gz', or give --format csv\.gz"):
-        read_table(tmp_path / "wrong.csv")
+    assert read_table(tmp_path / "wrong.csv").num_rows == 5000  # its first bytes tell
 
 
 def test_long_cells_are_read(tmp_path):
