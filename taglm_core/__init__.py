@@ -6,6 +6,8 @@
 from taglm_core.plugins.hookspecs import hookimpl
 from taglm_core.specs import (
     Backbone,
+    Baseline,
+    BaselineResult,
     Checked,
     Classification,
     Command,
@@ -21,8 +23,10 @@ from taglm_core.specs import (
     RowsLoaded,
     RunFinished,
     Split,
+    SplitData,
     StageStarted,
     Task,
+    TaskData,
     Template,
     Text,
 )
@@ -31,6 +35,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backbone",
+    "Baseline",
+    "BaselineResult",
     "Checked",
     "Classification",
     "Command",
@@ -46,8 +52,10 @@ __all__ = [
     "RowsLoaded",
     "RunFinished",
     "Split",
+    "SplitData",
     "StageStarted",
     "Task",
+    "TaskData",
     "Template",
     "Text",
     "hookimpl",

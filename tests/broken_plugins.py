@@ -165,7 +165,7 @@ KINDS = (
         kind="bad-events",
         source=IMPORT
         + hook("on_stage_started", "raise SystemExit(event.stage)", "event")
-        + hook("on_evaluated", "return {'references': {'tset': {}}, 'more': 1}", "event")
+        + hook("on_evaluated", "return {'tset': {}}", "event")
         + hook("on_run_finished", "raise RuntimeError('after the end')", "event"),
     ),
     Package(

@@ -52,6 +52,14 @@ def run(
             show_default="auto",
         ),
     ] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|none|NAMES",
+            help="Baselines to score beside the run, such as mean,ridge.",
+            show_default="all",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/TASK")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     setting: Annotated[
@@ -83,6 +91,7 @@ def run(
         "backbone": backbone,
         "seed": seed,
         "preset": preset,
+        "baselines": baselines,
         "data": _given(
             file=data,
             dataset=dataset,

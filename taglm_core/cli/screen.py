@@ -135,8 +135,8 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
             if "metrics" in held:
                 row = [part, "taglm", held.get("rows")]
                 rows.append([*row, *(held["metrics"].get(k) for k in keys)])
-            for reference, found in held.get("references", {}).items():
-                rows.append([part, reference, None, *(found.get(k) for k in keys)])
+            for baseline, found in held.get("baselines", {}).items():
+                rows.append([part, baseline, None, *(found.get(k) for k in keys)])
         unit = task.get("target", {}).get("unit")
         title = f"{name}{f' [{unit}]' if unit and unit != '1' else ''}, split: {task.get('split')}"
         print_table(["part", "predictor", "rows", *keys], rows, title)

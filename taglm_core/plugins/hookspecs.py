@@ -6,6 +6,7 @@ import pluggy
 
 from taglm_core.specs import (
     Backbone,
+    Baseline,
     Command,
     Dataset,
     Domain,
@@ -70,6 +71,11 @@ def register_commands() -> list[Command] | None:
 
 
 @hookspec
+def register_baselines() -> list[Baseline] | None:
+    """Return the baselines that the plugin provides."""
+
+
+@hookspec
 def on_rows_loaded(event: RowsLoaded) -> dict[str, Any] | None:
     """Hear that a task's rows have been read and split, before anything is trained.
 
@@ -83,12 +89,8 @@ def on_stage_started(event: StageStarted) -> None:
 
 
 @hookspec
-def on_evaluated(event: Evaluated) -> dict[str, dict[str, dict[str, float]]] | None:
-    """Hear that a task was evaluated.
-
-    Return `{"references": {part: {name: {metric: value}}}}` to add predictors to compare with;
-    None adds nothing.
-    """
+def on_evaluated(event: Evaluated) -> None:
+    """Hear that a task with numbers or classes was evaluated, and its baselines with it."""
 
 
 @hookspec

@@ -13,6 +13,7 @@ from taglm_core.plugins.events import checked_result
 from taglm_core.plugins.implementations import add_hooks
 from taglm_core.specs import (
     Backbone,
+    Baseline,
     Command,
     Dataset,
     Domain,
@@ -37,6 +38,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "register_splits": ("split", Split),
     "register_backbones": ("backbone", Backbone),
     "register_commands": ("command", Command),
+    "register_baselines": ("baseline", Baseline),
 }
 
 # Names known to be provided by a distribution, for the advice beside an unknown name.
@@ -52,6 +54,7 @@ _PROVIDERS: dict[tuple[str, str], str] = {
     ("task", "Translate"): "taglm-plugin-translation",
     ("metric", "chrf"): "taglm-plugin-translation",
     ("metric", "bleu"): "taglm-plugin-translation",
+    **{("baseline", name): "taglm-plugin-studies" for name in ("mean", "ridge", "boosting")},
 }
 
 
@@ -147,6 +150,7 @@ class Registry:
     splits: Names[Split] = attrs.field(factory=lambda: Names("split"))
     backbones: Names[Backbone] = attrs.field(factory=lambda: Names("backbone"))
     commands: Names[Command] = attrs.field(factory=lambda: Names("command"))
+    baselines: Names[Baseline] = attrs.field(factory=lambda: Names("baseline"))
 
     def of_kind(self, kind: str) -> Names[Any]:
         """Return the names of a kind, such as "domain"."""
@@ -168,16 +172,21 @@ class Registry:
                     lambda hook: list(hook(event=event)), loaded.hooks[event_hook]
                 )
             except PluginError as error:
-                self._fail(loaded.source, event_hook, str(error))
+                self.fail(loaded.source, event_hook, str(error))
                 continue
             for value in returned:
-                kept, faults = checked_result(event_hook, event, value)
+                kept, faults = checked_result(event_hook, value)
                 for fault in faults:
-                    self._fail(loaded.source, event_hook, fault)
+                    self.fail(loaded.source, event_hook, fault)
                 results += [(loaded.source, kept)] if kept else []
         return results
 
-    def _fail(self, source: PluginSource, hook: str, reason: str) -> None:
+    def fail(self, source: PluginSource, hook: str, reason: str) -> None:
+        """Record what a plugin did wrong.
+
+        Raises:
+            PluginError: instead, when `TAGLM_STRICT` is 1.
+        """
         failure = PluginFailure(source=source, hook=hook, reason=reason)
         if os.environ.get("TAGLM_STRICT") == "1":
             raise PluginError(f"{failure}. (TAGLM_STRICT=1 makes this an error.)")
@@ -201,7 +210,7 @@ def load_registry(
     found = discover(only)
     registry = Registry()
     for failure in found.failures:
-        registry._fail(failure.source, failure.hook, failure.reason)
+        registry.fail(failure.source, failure.hook, failure.reason)
     if found.notes and os.environ.get("TAGLM_STRICT") == "1":
         raise UnknownNameError(found.notes[0])
     registry.notes.extend(found.notes)
@@ -212,7 +221,7 @@ def load_registry(
     ]
     for item in [LoadedPlugin(own, builtin), *found.loaded, *added]:
         for hook, reason in add_hooks(item):
-            registry._fail(item.source, hook, reason)
+            registry.fail(item.source, hook, reason)
         if item.hooks:
             registry.plugins.append(item)
             _collect(registry, item)
@@ -227,18 +236,18 @@ def _collect(registry: Registry, loaded: LoadedPlugin) -> None:
         try:
             returned = call_plugin(lambda call: list(call()), loaded.hooks[hook])
         except PluginError as error:
-            registry._fail(loaded.source, hook, explain(str(error), loaded.source))
+            registry.fail(loaded.source, hook, explain(str(error), loaded.source))
             continue
         for value in returned:
             if not isinstance(value, list | tuple):
                 reason = f"returned {shown(value)}, expected a list of {cls.__name__}"
-                registry._fail(loaded.source, hook, reason)
+                registry.fail(loaded.source, hook, reason)
                 continue
             for place, item in enumerate(value, start=1):
                 try:
                     _add(registry, loaded.source, kind, cls, item)
                 except PluginError as error:
-                    registry._fail(loaded.source, hook, f"item {place}: {error}")
+                    registry.fail(loaded.source, hook, f"item {place}: {error}")
 
 
 def _add(registry: Registry, source: PluginSource, kind: str, cls: type, item: Any) -> None:

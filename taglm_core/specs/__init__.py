@@ -1,5 +1,6 @@
 """What a plugin declares: small frozen classes that import neither torch nor a domain library."""
 
+from taglm_core.specs.baselines import Baseline, BaselineResult, SplitData, TaskData
 from taglm_core.specs.decoding import Decoding
 from taglm_core.specs.domain import Domain
 from taglm_core.specs.encoding import Checked, Encoded, Encoder, Mended
@@ -10,6 +11,8 @@ from taglm_core.specs.task import Task, Template
 
 __all__ = [
     "Backbone",
+    "Baseline",
+    "BaselineResult",
     "Checked",
     "Classification",
     "Command",
@@ -26,9 +29,11 @@ __all__ = [
     "RowsLoaded",
     "RunFinished",
     "Split",
+    "SplitData",
     "StageStarted",
     "Target",
     "Task",
+    "TaskData",
     "Template",
     "Text",
 ]

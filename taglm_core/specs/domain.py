@@ -32,7 +32,7 @@ class Domain:
     split: str | None = None
     """The leak-free split of this domain, also the rule of the test bucket; None: random."""
     features: str | None = attrs.field(default=None, validator=optional_reference)
-    """`(rows) -> float32 (rows, features)`, for reference predictors; None: none."""
+    """`(rows) -> float32 (rows, features)`, for baselines; None: none."""
     canonical: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> Checked`: one spelling for each thing, errors for impossible rows."""
     mend: str | None = attrs.field(default=None, validator=optional_reference)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from taglm_core.specs.baselines import SplitData
 from taglm_core.specs.target import Target
 
 if TYPE_CHECKING:
@@ -53,35 +54,21 @@ class RowsLoaded:
 
 
 @attrs.frozen(kw_only=True)
-class Part:
-    """The rows of one part (train, valid or test) of an evaluated task."""
-
-    fields: Mapping[str, Sequence[str]]
-    """Domain field -> canonical rows."""
-    truth: "np.ndarray"
-    """float `(rows, targets)` in the user's units, or int `(rows,)` class indices
-    (`(rows, labels)` when multi-label)."""
-    prediction: "np.ndarray | None"
-    """Same shape for regression; float `(rows, classes)` probabilities for classes. None for the
-    train part, whose rows are not all predicted."""
-    texts: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
-    """Field in the LM's own words, such as a cell line -> rows."""
-
-
-@attrs.frozen(kw_only=True)
 class Evaluated:
-    """A task has been evaluated; a plugin may return further results for metrics.json."""
+    """A task with numbers or classes has been evaluated, and its baselines beside it."""
 
     task: str
     """Name of the task."""
     target: Target
     """Its target; for classes with the class names filled in."""
-    parts: Mapping[str, Part]
+    splits: Mapping[str, SplitData]
     """train, valid and test, those that have rows."""
+    baselines: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """Split -> baseline -> metric -> value, as far as baselines were fitted."""
     features: Mapping[str, Callable[[Sequence[str]], "np.ndarray"]]
     """Domain field -> feature function, for the domains that have one."""
     score: Callable[["np.ndarray", "np.ndarray"], dict[str, float]]
-    """The task's metrics for (truth, prediction) of the shapes in `Part`."""
+    """The task's metrics for (truth, prediction) of the shapes in `SplitData`."""
     seed: int
     """Seed of the run."""
     folder: Path

@@ -198,7 +198,7 @@ class TaskStageConfig:
     max_steps: int | None = attrs.field(default=None, validator=_positive)
     """Most optimizer steps; None: what the epochs need."""
     rows: int | None = attrs.field(default=20_000, validator=_positive)
-    """Most training rows, drawn by the seed; None: all. Reference predictors always get all."""
+    """Most training rows, drawn by the seed; None: all. Baselines always use all."""
     valid_rows: int | None = attrs.field(default=3000, validator=_positive)
     """Most validation rows for early stopping, drawn by the seed; None: all. The results are
     scored on all."""
@@ -275,6 +275,13 @@ class StagesConfig:
     """Stages 2 and 3."""
 
 
+def _split_names(value: "str | tuple[str, ...] | None") -> tuple[str, ...]:
+    """Take names, or one text with commas between them; nothing at all means none."""
+    given = (value,) if isinstance(value, str) else value or ()
+    words = [word for text in given for word in text.split(",")]
+    return tuple(word.strip() for word in words if word.strip()) or ("none",)
+
+
 @attrs.frozen(kw_only=True)
 class RunConfig:
     """Everything that decides the result of a run."""
@@ -309,6 +316,8 @@ class RunConfig:
     """Values that the other settings start from."""
     seed: int = 0
     """Seed of everything random."""
+    baselines: tuple[str, ...] = attrs.field(default=("all",), converter=_split_names)
+    """Baselines to fit and score beside the run: all, none, or names such as mean,ridge."""
     checkpoint_seconds: float = attrs.field(default=60.0, validator=_not_negative)
     """Seconds between checkpoints: the most work that a killed run loses."""
 

@@ -1,4 +1,4 @@
-"""The evaluation that ends a run: scores of every part, predictions, references by plugins."""
+"""The evaluation that ends a run: scores of every part, predictions, baselines."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.scores import rounded, score, scorer
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.specs import Classification, Evaluated, Regression
-from taglm_core.specs.events import Part
+from taglm_core.specs import Classification, Evaluated, Regression, SplitData, TaskData
 from taglm_core.store.runfolder import RunFolder
+from taglm_core.training.baselines import fit_baselines
 from taglm_core.training.datacheck import feature_functions
 from taglm_core.training.plan import Plan, combinations
 
@@ -30,7 +30,7 @@ def evaluate_task(
     folder: RunFolder,
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Score every part, write predictions and split, and ask plugins for references.
+    """Score every part, write predictions and split, and fit the baselines.
 
     Returns:
         What metrics.json says of the task.
@@ -38,7 +38,7 @@ def evaluate_task(
     rows, task = plan.rows, plan.task
     trained = combinations(plan)
     splits: dict[str, Any] = {}
-    events: dict[str, Part] = {}
+    data: dict[str, SplitData] = {}
     _write_split(plan, folder)
     _write_rejected(plan, folder)
     for part in ("train", "valid", "test"):
@@ -61,9 +61,10 @@ def evaluate_task(
             splits[part] |= grouped(task, named, truth, prediction, trained)
         if part != "train":
             _write_predictions(plan, folder, part, scored[fine], truth, prediction)
-        events[part] = _part(plan, scored[fine], truth, prediction)
+        data[part] = _split_data(plan, scored[fine], truth, prediction)
+    baselines: dict[str, Any] = {}
     if task.is_numeric:
-        _add_references(plan, folder, splits, {**events, "train": _whole_train(plan)})
+        baselines = _add_baselines(plan, folder, splits, {**data, "train": _whole_train(plan)})
     signed = signatures(task)
     return {
         "target": _target_facts(plan),
@@ -72,6 +73,7 @@ def evaluate_task(
         "rows_left_out": len(rows.rejected),
         "rows_mended": len(rows.mended),
         "splits": splits,
+        **baselines,
         **({"signatures": signed} if signed else {}),
     }
 
@@ -84,15 +86,15 @@ def _sampled(indices: np.ndarray, seed: int, most: int) -> np.ndarray:
     return np.sort(rng.permutation(indices)[:most])
 
 
-def _whole_train(plan: Plan) -> Part:
-    """Return every training row, so that reference predictors are fitted on all of them."""
+def _whole_train(plan: Plan) -> SplitData:
+    """Return every training row, so that baselines are fitted on all of them."""
     chosen = plan.rows.of_part("train")
-    return _part(plan, chosen, plan.rows.targets[chosen], None)
+    return _split_data(plan, chosen, plan.rows.targets[chosen], None)
 
 
-def _part(plan: Plan, chosen: np.ndarray, truth: Any, prediction: Any) -> Part:
+def _split_data(plan: Plan, chosen: np.ndarray, truth: Any, prediction: Any) -> SplitData:
     held = {name: [values[i] for i in chosen] for name, values in plan.rows.fields.items()}
-    return Part(
+    return SplitData(
         fields={name: held[name] for name in plan.task.span_fields},
         texts={name: held[name] for name in plan.task.wording.text_fields},
         truth=truth,
@@ -100,29 +102,32 @@ def _part(plan: Plan, chosen: np.ndarray, truth: Any, prediction: Any) -> Part:
     )
 
 
-def _add_references(
-    plan: Plan, folder: RunFolder, splits: dict[str, Any], parts: Mapping[str, Part]
-) -> None:
+def _add_baselines(
+    plan: Plan, folder: RunFolder, splits: dict[str, Any], data: Mapping[str, SplitData]
+) -> dict[str, Any]:
+    """Put the scores of the baselines into `splits`; return what else metrics.json says of them."""
     task = plan.task
     target = task.spec.target
     if isinstance(target, Classification):
         target = attrs.evolve(target, classes=plan.rows.classes)
-    event = Evaluated(
-        task=task.name,
-        target=target,
-        parts=parts,
-        features=feature_functions(task),
-        score=scorer(task),
-        seed=plan.config.seed,
-        folder=folder.path,
-        symmetric=task.symmetric,
+    facts: dict[str, Any] = {
+        "task": task.name,
+        "target": target,
+        "features": feature_functions(task),
+        "seed": plan.config.seed,
+        "symmetric": task.symmetric,
+    }
+    hidden = {split: attrs.evolve(held, prediction=None) for split, held in data.items()}
+    found = fit_baselines(
+        plan.config.baselines, plan.registry, TaskData(splits=hidden, **facts), scorer(task)
     )
-    for source, result in plan.registry.send("on_evaluated", event):
-        for part, found in (result.get("references") or {}).items():
-            held = splits.setdefault(part, {}).setdefault("references", {})
-            for name, metrics in found.items():
-                unique = name if name not in held else f"{source.name}/{name}"
-                held[unique] = rounded(metrics)
+    event = Evaluated(
+        splits=data, baselines=found.scores, score=scorer(task), folder=folder.path, **facts
+    )
+    plan.registry.send("on_evaluated", event)
+    for split, scores in found.scores.items():
+        splits[split]["baselines"] = scores
+    return {"baselines": found.facts, "feature_seconds": found.feature_seconds}
 
 
 def _target_facts(plan: Plan) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from taglm_core.specs import Domain, Encoder
 from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training.baselines import choose_baselines
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.precision import pick_precision
@@ -172,8 +173,9 @@ def make_plans(config: RunConfig, registry: Registry, store: TagStore) -> list[P
     each one's fingerprint covers them all.
 
     Raises:
-        TaglmError: naming what is wrong and how to mend it.
+        TaglmError: naming what is wrong and how to fix it.
     """
+    choose_baselines(config.baselines, registry)  # an unknown name is found before training
     plans: list[Plan] = []
     for job in config.jobs():
         made = make_plan(job, registry, store, plans[0] if plans else None)

@@ -1,7 +1,8 @@
-"""Broken backbones, commands, events, and plugins that do not register."""
+"""Broken backbones, commands, baselines, events, and plugins that do not register."""
 
 import types
 
+import numpy as np
 import typer
 
 import taglm_core as taglm
@@ -43,9 +44,46 @@ def event(check, match, answer):
     return Case(kind="event", check=check, match=match, plugin=made)
 
 
-def needs_features(event):
+def needs_unit(event):
     """Divide by what classes do not have."""
-    return {"references": {"test": {"mean": {"mae": event.target.unit / 2}}}}
+    event.target.unit / 2
+
+
+def baseline(check, match, function, **changes):
+    """Return a case of a baseline whose function is named in this module."""
+    made = taglm.Baseline(name="own", function=f"{__name__}:{function}", **changes)
+    return Case(kind="baseline", check=check, match=match, plugin=plugin(baselines=[made]))
+
+
+def flat(data):
+    """Forget the axis of the targets."""
+    return taglm.BaselineResult({s: h.truth[:, 0] for s, h in data.splits.items()})
+
+
+def train_only(data):
+    """Predict what nobody asks for."""
+    return taglm.BaselineResult({"train": np.zeros_like(data.splits["train"].truth)})
+
+
+def no_probabilities(data):
+    """Give class indices."""
+    return taglm.BaselineResult({s: h.truth for s, h in data.splits.items()})
+
+
+def unseeded(data):
+    """Draw from nobody's seed."""
+    draw = np.random.default_rng().normal
+    return taglm.BaselineResult({s: draw(size=h.truth.shape) for s, h in data.splits.items()})
+
+
+def cheats(data):
+    """Predict the truth of every split."""
+    return taglm.BaselineResult({s: h.truth for s, h in data.splits.items()})
+
+
+def whole_mapping(data):
+    """Forget the class of the answer."""
+    return {s: h.truth for s, h in data.splits.items()}
 
 
 def whole(match, made):
@@ -66,18 +104,19 @@ CASES = [
     command(
         "help_shown", "is no usable program: Could not get a command", app=f"{__name__}:broken_app"
     ),
-    event("answers_regression", "returns 7; return None or", lambda event: 7),
-    event(
-        "answers_regression",
-        "returns the part 'tset'",
-        lambda event: {"references": {"tset": {"mean": {"mae": 1.0}}}},
+    event("hears_regression", r"returns \[7\]; return None", lambda event: 7),
+    event("hears_classes", "raised AttributeError", needs_unit),
+    baseline("predicts_regression", r"has the shape \(40,\), expected \(40, 1\)", "flat"),
+    baseline("predicts_regression", r"splits \['train'\] are predicted", "train_only"),
+    baseline("predicts_regression", "return a taglm.BaselineResult", "whole_mapping"),
+    baseline(
+        "predicts_classes",
+        r"expected \(40, 2\)",
+        "no_probabilities",
+        kinds="classification",
     ),
-    event("answers_classes", "raised AttributeError", needs_features),
-    event(
-        "answers_classes",
-        "returns inf as test.mean.mae",
-        lambda event: {"references": {"test": {"mean": {"mae": float("inf")}}}},
-    ),
+    baseline("repeatable", "draw random numbers from `data.seed`", "unseeded"),
+    baseline("ignores_test", "predictions of test change with the truth of test", "cheats"),
     whole("register_tusks: unknown hook", misspelt),
     whole("register_tasks: item 1: gave 'QED' of type str, expected Task", not_a_task),
     Case(

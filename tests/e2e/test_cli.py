@@ -24,7 +24,7 @@ def test_a_run_file_needs_no_python(finished, taglm, tmp_path, molecules_csv):
     """YAML and a CSV give metrics, predictions in the file's order, and an evaluation."""
     metrics = json.loads((finished / "metrics.json").read_text())["tasks"]["Sol"]
     assert set(metrics["splits"]["test"]["metrics"]) == {"rmse", "mae", "r2"}
-    assert {"mean", "ridge"} <= set(metrics["splits"]["test"]["references"])
+    assert {"mean", "ridge"} <= set(metrics["splits"]["test"]["baselines"])
     out = tmp_path / "predicted.csv"
     done = taglm("predict", finished, "--input", molecules_csv, "--output", out)
     assert done.code == 0, done.err

@@ -78,7 +78,7 @@ def test_dna_learns_from_letters(site, tmp_path):
     found = run_task("GC", site, tmp_path, "stages.task.augment=1")
     test = found["splits"]["test"]
     assert found["split"] == "dna/strand"
-    assert test["metrics"]["mae"] < 0.6 * test["references"]["mean"]["mae"]
+    assert test["metrics"]["mae"] < 0.6 * test["baselines"]["mean"]["mae"]
     (tmp_path / "in.csv").write_text("seq\nacgtacgtacgt\nACGU\n")
     out = tmp_path / "out.csv"
     call("predict", tmp_path / "GC", "-i", tmp_path / "in.csv", "-o", out, folders=[site])
@@ -93,8 +93,8 @@ def test_records_of_several_columns_are_learned(site, tmp_path):
     found = run_task("DewPoint", site, tmp_path)
     test = found["splits"]["test"]
     assert found["split"] == "weather/state"
-    assert test["metrics"]["mae"] < test["references"]["mean"]["mae"]
-    assert test["references"]["boosting"]["mae"] < test["references"]["mean"]["mae"]
+    assert test["metrics"]["mae"] < test["baselines"]["mean"]["mae"]
+    assert test["baselines"]["boosting"]["mae"] < test["baselines"]["mean"]["mae"]
     rows = list(csv.DictReader((tmp_path / "DewPoint" / "predictions" / "test.csv").open()))
     assert {"temperature", "humidity", "pressure", "dew_point.measured"} <= set(rows[0])
     assert -40 <= float(rows[0]["temperature"]) <= 60

@@ -191,12 +191,23 @@ def test_stages_are_announced_once_each(run):
     assert int(second.split()[-1]) == 10 * 32 + (32 * 32 + 32) + (32 + 1)
 
 
-@pytest.mark.hook("on_evaluated")
-def test_a_reference_stands_beside_the_result(metrics):
-    """The plugin's predictor is scored by the task's metrics."""
-    found = metrics["tasks"]["GC"]["splits"]["test"]["references"]["median"]
+@pytest.mark.hook("register_baselines")
+def test_a_baseline_stands_beside_the_result(listing, metrics):
+    """The plugin's baseline is scored by the task's metrics, and its seconds are written."""
+    assert listing["baselines"] == ["median"]
+    task = metrics["tasks"]["GC"]
+    found = task["splits"]["test"]["baselines"]["median"]
     assert set(found) == {"mae", "bias"}
     assert 0 < found["mae"] < 0.5
+    assert task["baselines"]["median"]["fit_seconds"] >= 0
+
+
+@pytest.mark.hook("on_evaluated")
+def test_an_evaluation_carries_rows_and_predictions(run):
+    """The plugin finds the row that is predicted worst, as the predictions file has it."""
+    rows = list(csv.DictReader((run / "predictions" / "test.csv").open()))
+    worst = max(rows, key=lambda row: abs(float(row["GC"]) - float(row["gc.measured"])))
+    assert (run / "worst.txt").read_text() == worst["dna"]
 
 
 @pytest.mark.hook("on_run_finished")

@@ -35,7 +35,7 @@ def test_a_plugin_from_an_empty_folder(tmp_path):
     metrics = json.loads((folder / "runs" / "DemoContent" / "metrics.json").read_text())
     test = metrics["tasks"]["DemoContent"]["splits"]["test"]
     assert test["metrics"]["r2"] > 0.9
-    assert test["metrics"]["rmse"] < 0.5 * test["references"]["mean"]["rmse"]
+    assert test["metrics"]["rmse"] < 0.5 * test["baselines"]["mean"]["rmse"]
     spent = _seconds() - begin
     sys.stderr.write(f"\nfrom an empty folder to a run: {spent:.0f} s of processor time\n")
     assert spent < 300

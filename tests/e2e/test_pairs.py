@@ -52,7 +52,7 @@ def affinities(tmp_path):
 
 @pytest.mark.slow
 def test_a_combination_is_the_same_in_either_order(taglm, combinations_csv, toy_backbone, tmp_path):
-    """Columns need no mapping; references, data check and predictions know both orders."""
+    """Columns need no mapping; baselines, data check and predictions know both orders."""
     out = tmp_path / "run"
     source = ("--data", combinations_csv, "--backbone", toy_backbone)
     done = taglm("run", "DC", *source, "--out", out, *FAST)
@@ -62,8 +62,8 @@ def test_a_combination_is_the_same_in_either_order(taglm, combinations_csv, toy_
     assert set(report["fields"]) == {"drug1", "drug2"}
     held = json.loads((out / "metrics.json").read_text())["tasks"]["DC"]
     assert held["split"] == "chem/pair"
-    expected = {"mean", "identities", "crossed identities", "nearest", "ridge", "boosting"}
-    assert expected == set(held["splits"]["test"]["references"])
+    expected = {"mean", "one_hot_id", "one_hot_id_interactions", "nearest", "ridge", "boosting"}
+    assert expected == set(held["splits"]["test"]["baselines"])
     predicted = []
     for number, names in enumerate((("Drug1", "Drug2"), ("Drug2", "Drug1"))):
         file, made = tmp_path / f"in{number}.csv", tmp_path / f"out{number}.csv"

@@ -1,4 +1,4 @@
-"""Numbers that describe molecules, for reference predictors such as ridge and boosting."""
+"""Numbers that describe molecules, for baselines such as ridge and boosting."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Numbers that describe proteins, for reference predictors such as ridge and boosting."""
+"""Numbers that describe proteins, for baselines such as ridge and boosting."""
 
 from collections.abc import Sequence
 

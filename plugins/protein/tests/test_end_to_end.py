@@ -59,7 +59,7 @@ def test_descriptor_learns_from_fasta(finished, short, taglm, tmp_path):
     metrics = json.loads((finished / "metrics.json").read_text())["tasks"]["Descriptor"]
     test = metrics["splits"]["test"]
     assert {"mse", "mae", "r2"} <= set(test["metrics"])
-    assert test["references"]["ridge"]["r2"] > 0.7
+    assert test["baselines"]["ridge"]["r2"] > 0.7
     assert test["metrics"]["r2"] < 1
     stage = metrics["stages"][0]
     assert stage["corpus"].endswith("proteins.fasta.gz")
@@ -102,7 +102,7 @@ def test_protparam_predicts_five_numbers_at_once(taglm, tiny, tmp_path):
     assert done.code == 0, done.err
     task = json.loads((tmp_path / "run" / "metrics.json").read_text())["tasks"]["ProtParam"]
     test = task["splits"]["test"]
-    assert test["references"]["ridge"]["r2.molecular_weight"] > 0.99
+    assert test["baselines"]["ridge"]["r2.molecular_weight"] > 0.99
     assert test["metrics"]["mae.molecular_weight"] > test["metrics"]["mae.isoelectric_point"]
     assert task["target"]["unit"] == "Da, pH, 1, 1, 1"
     columns = next(csv.reader((tmp_path / "run" / "predictions" / "test.csv").open()))

@@ -102,7 +102,7 @@ def test_features_count_what_their_names_say():
 
 
 def test_features_of_a_row_do_not_depend_on_the_others():
-    """Reference predictors see the same numbers at any time."""
+    """Baselines see the same numbers at any time."""
     rows = task_sequences(seed=0, size=40)["sequence"] + ["A", "MK"]
     together = features.composition_and_kmers(rows)
     alone = np.concatenate([features.composition_and_kmers([row]) for row in rows])

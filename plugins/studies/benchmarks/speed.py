@@ -1,4 +1,4 @@
-"""Time the reference predictors on QED from Morgan counts (radius 2, 2,048 columns).
+"""Time the baselines on QED from Morgan counts (radius 2, 2,048 columns).
 
 Run as `python speed.py FILE.csv.gz [ROWS]` with a column `smiles`; a tenth as many rows, at most
 5,000, become the valid and the test part each. Needs RDKit. Processor time of all threads is shown
@@ -9,7 +9,6 @@ import random
 import resource
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
@@ -18,8 +17,8 @@ from rdkit.Chem import QED, rdFingerprintGenerator
 import taglm_core as taglm
 from taglm_core.data.metrics import mae, r2
 from taglm_core.data.readers import read_table
-from taglm_core.specs.events import Part
-from taglm_studies.references import outcomes
+from taglm_core.specs.reference import resolve
+from taglm_studies import register_baselines
 
 
 def morgan(rows: list[str]) -> np.ndarray:
@@ -38,29 +37,29 @@ def main(file: str, num_rows: int) -> None:
     most = min(num_rows // 10, 5000)
     cuts = {"train": smiles[2 * most :][:num_rows], "valid": smiles[:most]}
     cuts["test"] = smiles[most : 2 * most]
-    parts = {}
-    for part, rows in cuts.items():
+    splits = {}
+    for split, rows in cuts.items():
         truth = np.array([[QED.qed(Chem.MolFromSmiles(row))] for row in rows])
-        parts[part] = Part(fields={"smiles": rows}, truth=truth, prediction=truth)
-    event = taglm.Evaluated(
+        splits[split] = taglm.SplitData(fields={"smiles": rows}, truth=truth)
+    data = taglm.TaskData(
         task="QED",
         target=taglm.Regression(names=("qed",)),
-        parts=parts,
+        splits=splits,
         features={"smiles": morgan},
-        score=lambda truth, prediction: {},
         seed=0,
-        folder=Path(),
     )
     sys.stdout.write(f"{len(cuts['train'])} train rows\n")
-    wall, processor = time.time(), time.process_time()
-    for name, outcome in outcomes(event):
+    for baseline in register_baselines():
+        wall, processor = time.time(), time.process_time()
+        result = resolve(baseline.function, "benchmark")(data)
+        if result is None:
+            continue
         seconds = f"{time.time() - wall:6.1f} s, processor {time.process_time() - processor:6.1f} s"
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        truth, made = parts["test"].truth[:, 0], outcome.predictions["test"][:, 0]
+        truth, made = splits["test"].truth[:, 0], result.predictions["test"][:, 0]
         scores = f"test mae {mae(truth, made):.4f} r2 {r2(truth, made):.3f}"
-        limits = dict(outcome.limits) or ""
-        sys.stdout.write(f"{name:9s} {seconds}, peak {peak:.1f} GB, {scores} {limits}\n")
-        wall, processor = time.time(), time.process_time()
+        limits = dict(result.limits) or ""
+        sys.stdout.write(f"{baseline.name:9s} {seconds}, peak {peak:.1f} GB, {scores} {limits}\n")
 
 
 if __name__ == "__main__":

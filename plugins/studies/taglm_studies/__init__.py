@@ -1,4 +1,4 @@
-"""Studies for taglm: reference predictors beside every result, and `taglm data check`.
+"""Studies for taglm: baselines beside every result, and `taglm data check`.
 
 Importing this module only declares things; numpy and scikit-learn are imported on use.
 """
@@ -25,20 +25,48 @@ def register_commands() -> list[taglm.Command]:
 
 
 @taglm.hookimpl
-def on_rows_loaded(event: taglm.RowsLoaded) -> dict[str, Any] | None:
-    """Look for leaks between parts, contradictions, outliers and odd units before training."""
-    from taglm_studies.rows import look_over
-
-    return look_over(event)
+def register_baselines() -> list[taglm.Baseline]:
+    """Return the baselines, the cheapest first."""
+    return [
+        taglm.Baseline(
+            name="mean",
+            function="taglm_studies.baselines:mean",
+            description="mean of the train split, or its class frequencies",
+        ),
+        taglm.Baseline(
+            name="one_hot_id",
+            function="taglm_studies.baselines:one_hot_id",
+            description="ridge on one column for each value that recurs (drug, cell line)",
+        ),
+        taglm.Baseline(
+            name="one_hot_id_interactions",
+            function="taglm_studies.baselines:one_hot_id_interactions",
+            description="one_hot_id with a column for each pair of values that recurs",
+        ),
+        taglm.Baseline(
+            name="nearest",
+            function="taglm_studies.baselines:nearest",
+            needs_features=True,
+            description="value of the most similar row of the train split",
+        ),
+        taglm.Baseline(
+            name="ridge",
+            function="taglm_studies.baselines:ridge_regression",
+            needs_features=True,
+            description="ridge regression on the features; logistic regression for classes",
+        ),
+        taglm.Baseline(
+            name="boosting",
+            function="taglm_studies.baselines:boosting",
+            needs_features=True,
+            description="gradient-boosted trees on the features (scikit-learn)",
+        ),
+    ]
 
 
 @taglm.hookimpl
-def on_evaluated(
-    event: taglm.Evaluated,
-) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
-    """Fit reference predictors on the train part and score them on the parts of the task."""
-    if event.target.kind == "text" or "train" not in event.parts:
-        return None
-    from taglm_studies.references import references
+def on_rows_loaded(event: taglm.RowsLoaded) -> dict[str, Any] | None:
+    """Look for leaks between splits, contradictions, outliers and odd units before training."""
+    from taglm_studies.rows import look_over
 
-    return {"references": references(event)}
+    return look_over(event)

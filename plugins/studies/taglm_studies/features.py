@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-from taglm_core import Evaluated
+from taglm_core import TaskData
 from taglm_core.errors import ShapeError
 
 BLOCK_ROWS = 4096
@@ -62,39 +62,39 @@ class Features:
             yield rows, self.of(part, rows, columns)
 
 
-def compute_features(event: Evaluated) -> Features | None:
+def compute_features(data: TaskData) -> Features | None:
     """Compute the features of all parts; None when no domain of the task has a function for them.
 
     Raises:
         ShapeError: when a feature function gives another number of rows.
     """
-    fields = list(event.features)
+    fields = list(data.features)
     if not fields:
         return None
     matrices = []
     index = {
         part: np.empty((len(held.truth), len(fields)), np.int64)
-        for part, held in event.parts.items()
+        for part, held in data.splits.items()
     }
     for number, field in enumerate(fields):
         places: dict[str, int] = {}
-        for part, held in event.parts.items():
+        for part, held in data.splits.items():
             index[part][:, number] = [places.setdefault(r, len(places)) for r in held.fields[field]]
-        matrix = np.asarray(event.features[field](list(places)), dtype=np.float32)
+        matrix = np.asarray(data.features[field](list(places)), dtype=np.float32)
         if matrix.ndim != 2 or len(matrix) != len(places):
             raise ShapeError(
-                f"task {event.task}: the features of '{field}' have the shape {matrix.shape} for "
+                f"task {data.task}: the features of '{field}' have the shape {matrix.shape} for "
                 f"{len(places)} rows; (rows, features) is expected."
             )
         is_finite = np.isfinite(matrix)
         if not is_finite.all():
             num_bad = matrix.size - int(is_finite.sum())
             _log.warning(
-                "%s: %d features of '%s' are not finite; taken as 0", event.task, num_bad, field
+                "%s: %d features of '%s' are not finite; taken as 0", data.task, num_bad, field
             )
             matrix = np.where(is_finite, matrix, np.float32(0))
         matrices.append(_varied(matrix))
-    words = _word_columns(event)
+    words = _word_columns(data)
     matrices += [matrix for matrix, _ in words]
     for part, numbers in index.items():
         held = [numbers, *(places[part][:, None] for _, places in words)]
@@ -108,13 +108,13 @@ def _varied(matrix: np.ndarray) -> np.ndarray:
     return matrix if varies.all() or not varies.any() else np.ascontiguousarray(matrix[:, varies])
 
 
-def _word_columns(event: Evaluated) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+def _word_columns(data: TaskData) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Return one column for each word of a field such as a cell line, and each part's rows of it.
 
     A field counts whose values recur in the train part; a word that train has not is all zeros.
     """
     found = []
-    for field, train in event.parts["train"].texts.items():
+    for field, train in data.splits["train"].texts.items():
         distinct = list(dict.fromkeys(train))
         if 2 * len(distinct) > len(train) or len(distinct) > MOST_WORDS:
             continue
@@ -122,7 +122,7 @@ def _word_columns(event: Evaluated) -> list[tuple[np.ndarray, dict[str, np.ndarr
         matrix = np.eye(len(distinct) + 1, len(distinct), dtype=np.float32)
         rows = {
             part: np.array([places.get(w, len(distinct)) for w in held.texts[field]], np.int64)
-            for part, held in event.parts.items()
+            for part, held in data.splits.items()
         }
         found.append((matrix, rows))
     return found

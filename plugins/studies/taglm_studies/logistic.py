@@ -45,7 +45,7 @@ def logistic_ridge(
     best, least = None, np.inf
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=_MOST_STEPS)
-        with warnings.catch_warnings():  # a reference need not be exact to the last digit
+        with warnings.catch_warnings():  # a baseline need not be exact to the last digit
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(fitted, truth["train"][kept])
         found = _probabilities(model, judged, num_classes)[np.arange(len(wanted)), wanted]

@@ -1,34 +1,33 @@
-"""Symmetric tasks: references see both orders of each row and answer with the mean of both."""
+"""Symmetric tasks: baselines see both orders of each row and answer with the mean of both."""
 
 from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
 
-from taglm_core import Evaluated
-from taglm_core.specs.events import Part
+from taglm_core import SplitData, TaskData
 
 
-def both_orders(event: Evaluated) -> Evaluated:
-    """Return the event with each row of a symmetric task twice, the second time in the other order.
+def both_orders(data: TaskData) -> TaskData:
+    """Return the data with each row of a symmetric task twice, the second time in the other order.
 
-    Part by part the rows come first as they are, then changed about; other tasks stay as they are.
+    In each split all rows come as they are first, then in the other order. The data of other
+    tasks stay as they are.
     """
-    if not event.symmetric:
-        return event
-    partner = {a: b for pair in event.symmetric for a, b in (pair, pair[::-1])}
+    if not data.symmetric:
+        return data
+    partner = {a: b for pair in data.symmetric for a, b in (pair, pair[::-1])}
     return attrs.evolve(
-        event, parts={name: _doubled(part, partner) for name, part in event.parts.items()}
+        data, splits={name: _doubled(held, partner) for name, held in data.splits.items()}
     )
 
 
-def _doubled(part: Part, partner: Mapping[str, str]) -> Part:
+def _doubled(held: SplitData, partner: Mapping[str, str]) -> SplitData:
     return attrs.evolve(
-        part,
-        fields=_both(part.fields, partner),
-        texts=_both(part.texts, partner),
-        truth=np.concatenate([part.truth, part.truth]),
-        prediction=None,
+        held,
+        fields=_both(held.fields, partner),
+        texts=_both(held.texts, partner),
+        truth=np.concatenate([held.truth, held.truth]),
     )
 
 

@@ -65,7 +65,7 @@ def features_finite(subject: Subject) -> None:
     demand(
         not len(bad),
         f"`features` of {_short(rows[int(bad[0])]) if len(bad) else ''} hold NaN or infinity. "
-        "Reference predictors need numbers: put 0 where a feature is not defined.",
+        "Baselines need numbers: put 0 where a feature is not defined.",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from taglm_core.errors import UnknownNameError, listed, nearest
 from taglm_core.plugins import Registered, Registry, load_registry
 from taglm_core.testing.contract import (
+    baselines,
     datasets,
     domains,
     encoders,
@@ -34,6 +35,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "split": (*specs.CHECKS, *splits.CHECKS),
     "backbone": (*specs.CHECKS, *resources.BACKBONES),
     "command": (*specs.CHECKS, *resources.COMMANDS),
+    "baseline": (*specs.CHECKS, *baselines.CHECKS),
     "event": events.CHECKS,
 }
 """Kind of object -> its checks, in order."""

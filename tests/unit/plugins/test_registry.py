@@ -192,42 +192,45 @@ def test_strict_mode_raises(monkeypatch):
     [
         ("nonsense", "returned 'nonsense'"),
         ({"heard": 1}, "unknown key 'heard'"),
-        ({"references": ["test"]}, "references are ['test']"),
-        ({"references": {"tset": {}}}, "Did you mean 'test'"),
-        ({"references": {"test": 3}}, "references of test are 3"),
-        ({"references": {"test": {"mean": {"mae": "low"}}}}, "'mean'"),
+        ({"summary": "one"}, "the summary is 'one'"),
+        ({"report": [1]}, "the report is [1]"),
     ],
 )
 def test_a_failing_event_does_not_end_the_run(returned, reason):
     """What raises or returns nonsense is recorded; the other plugin's result arrives."""
-    event = types.SimpleNamespace(parts={"train": None, "test": None})
-    good = {"references": {"test": {"mean": {"mae": 1.0}}}}
+    good = {"summary": ["one line"], "report": {"rows": 3}}
 
     def fails(event):
         raise RuntimeError("no")
 
     extra = [
-        ("bad", plugin(on_evaluated=fails)),
-        ("odd", plugin(on_evaluated=lambda event: returned)),
-        ("ok", plugin(on_evaluated=lambda event: good)),
+        ("bad", plugin(on_rows_loaded=fails)),
+        ("odd", plugin(on_rows_loaded=lambda event: returned)),
+        ("ok", plugin(on_rows_loaded=lambda event: good)),
     ]
     registry = load_registry(only=(), extra=extra)
-    found = registry.send("on_evaluated", event)
+    found = registry.send("on_rows_loaded", types.SimpleNamespace())
     assert [(source.name, value) for source, value in found] == [("ok", good)]
     first, second = registry.failures
-    assert (first.source.name, first.hook) == ("bad", "on_evaluated")
-    assert (second.source.name, second.hook) == ("odd", "on_evaluated")
+    assert (first.source.name, first.hook) == ("bad", "on_rows_loaded")
+    assert (second.source.name, second.hook) == ("odd", "on_rows_loaded")
     assert reason in second.reason
 
 
 def test_what_is_good_in_an_event_result_stays():
-    """One wrong predictor does not take the other with it."""
-    event = types.SimpleNamespace(parts={"test": None})
-    half = {"references": {"test": {"a": {"mae": 1}, "b": None}}}
-    registry = load_registry(only=(), extra=[("half", plugin(on_evaluated=lambda event: half))])
-    ((_, value),) = registry.send("on_evaluated", event)
-    assert value == {"references": {"test": {"a": {"mae": 1}}}}
-    assert "'b'" in registry.failures[0].reason
+    """One wrong entry does not take the other with it."""
+    half = {"summary": ["fine"], "report": 3}
+    registry = load_registry(only=(), extra=[("half", plugin(on_rows_loaded=lambda event: half))])
+    ((_, value),) = registry.send("on_rows_loaded", types.SimpleNamespace())
+    assert value == {"summary": ["fine"]}
+    assert "the report is 3" in registry.failures[0].reason
+
+
+def test_an_event_that_expects_nothing_reports_what_it_gets():
+    """What a plugin returns from it would be lost in silence."""
+    registry = load_registry(only=(), extra=[("odd", plugin(on_evaluated=lambda event: {"a": 1}))])
+    assert registry.send("on_evaluated", types.SimpleNamespace()) == []
+    assert "nothing is expected of this hook" in registry.failures[0].reason
 
 
 LIBRARIES = ("torch", "transformers", "rdkit", "numpy", "sklearn", "pyarrow")

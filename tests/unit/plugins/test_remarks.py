@@ -8,7 +8,7 @@ from taglm_core.plugins.events import checked_result
 def test_lines_and_report_are_kept():
     """The usual answer comes through whole."""
     said = {"summary": ("2 odd rows",), "report": {"odd": 2}}
-    found, faults = checked_result("on_rows_loaded", None, said)
+    found, faults = checked_result("on_rows_loaded", said)
     assert found == {"summary": ["2 odd rows"], "report": {"odd": 2}}
     assert faults == []
 
@@ -24,7 +24,7 @@ def test_lines_and_report_are_kept():
 )
 def test_nonsense_is_left_out_with_the_reason(said, kept, words):
     """The good part of an answer stays."""
-    found, faults = checked_result("on_rows_loaded", None, said)
+    found, faults = checked_result("on_rows_loaded", said)
     assert found == kept
     assert len(faults) == 1
     assert words in faults[0]
@@ -32,4 +32,4 @@ def test_nonsense_is_left_out_with_the_reason(said, kept, words):
 
 def test_silence_is_no_fault():
     """None means that nothing is odd."""
-    assert checked_result("on_rows_loaded", None, None) == (None, [])
+    assert checked_result("on_rows_loaded", None) == (None, [])

@@ -1,7 +1,7 @@
-"""Ridge on who takes part alone: one column for each drug, target or cell line, no features.
+"""One-hot ID baseline: a ridge on one column for each drug, target or cell line, no features.
 
 On sets of pairs this already goes far, since some drugs bind nearly everything; a model that is no
-better has learned who takes part, not how they fit.
+better has learned which drug and which target it sees, not how they fit.
 """
 
 import itertools
@@ -15,46 +15,46 @@ import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from taglm_core import Evaluated
+from taglm_core import TaskData
 from taglm_studies.features import Fold
 from taglm_studies.outcome import Outcome
 
-STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""Penalties of the squares; 1 weighs as much as one row of an identity."""
+PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""Penalties of the squares; 1 weighs as much as one row of an ID."""
 _MOST_STEPS = 200
 
 _log = logging.getLogger(__name__)
 
 
 @attrs.frozen
-class Identities:
+class OneHotRows:
     """Rows as zeros and ones."""
 
     matrices: dict[str, "scipy.sparse.csr_array"]
-    """Part -> float32 `(rows, identities)`: those of the train part; a new one has no column."""
+    """Split -> float32 `(rows, ids)`: those of the train split; a new one has no column."""
     fields: tuple[str, ...]
-    """Fields whose values are taken for identities."""
+    """Fields whose values are taken for IDs."""
 
 
 def recurring(values: Sequence[object]) -> bool:
-    """Say whether values are few enough to be identities: each occurs twice or more on average."""
+    """Say whether values are few enough to be IDs: each occurs twice or more on average."""
     return 2 * len(set(values)) <= len(values)
 
 
-def find_identities(event: Evaluated) -> Identities | None:
-    """Take the fields whose values recur in the train part; None when there are none."""
-    train = _columns(event, "train")
+def recurring_ids(data: TaskData) -> OneHotRows | None:
+    """Take the fields whose values recur in the train split; None when there are none."""
+    train = _columns(data, "train")
     fields = tuple(name for name, values in train.items() if recurring(values))
-    return _identities(event, [(name,) for name in fields], fields)
+    return _one_hot_rows(data, [(name,) for name in fields], fields)
 
 
-def find_crossed(event: Evaluated) -> Identities | None:
-    """Take identities and all pairs of them that recur, such as a drug on a cell line.
+def interacting_ids(data: TaskData) -> OneHotRows | None:
+    """Take IDs and all pairs of them that recur, such as a drug on a cell line.
 
     Fields that name the same thing, as a drug's name and its SMILES do, are taken once. None when
     no pair recurs: a drug and a target that were measured once say nothing about another row.
     """
-    train = _columns(event, "train")
+    train = _columns(data, "train")
     fields = _distinct([n for n, values in train.items() if recurring(values)], train)
     pairs = [
         pair
@@ -63,7 +63,7 @@ def find_crossed(event: Evaluated) -> Identities | None:
     ]
     if not pairs:
         return None
-    return _identities(event, [*((name,) for name in fields), *pairs], fields)
+    return _one_hot_rows(data, [*((name,) for name in fields), *pairs], fields)
 
 
 def _distinct(names: Sequence[str], columns: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
@@ -81,34 +81,34 @@ def _distinct(names: Sequence[str], columns: Mapping[str, Sequence[object]]) -> 
     return tuple(kept)
 
 
-def _identities(
-    event: Evaluated, groups: Sequence[tuple[str, ...]], fields: tuple[str, ...]
-) -> Identities | None:
-    """Make a column for each value of a field, or of several together, in the train part."""
+def _one_hot_rows(
+    data: TaskData, groups: Sequence[tuple[str, ...]], fields: tuple[str, ...]
+) -> OneHotRows | None:
+    """Make a column for each value of a field, or of several together, in the train split."""
     if not groups:
         return None
     matrices: dict[str, scipy.sparse.csr_array] = {}
-    train = _columns(event, "train")
+    train = _columns(data, "train")
     places = [
         {value: place for place, value in enumerate(dict.fromkeys(_values(train, group)))}
         for group in groups
     ]
-    for part in event.parts:
-        held = _columns(event, part)
+    for split in data.splits:
+        held = _columns(data, split)
         blocks = [
             _one_hot(_values(held, group), place)
             for group, place in zip(groups, places, strict=True)
         ]
-        matrices[part] = scipy.sparse.hstack(blocks, format="csr")
-    return Identities(matrices, fields)
+        matrices[split] = scipy.sparse.hstack(blocks, format="csr")
+    return OneHotRows(matrices, fields)
 
 
 def _values(columns: Mapping[str, Sequence[object]], group: tuple[str, ...]) -> list[object]:
     return list(zip(*(columns[name] for name in group), strict=True))
 
 
-def _columns(event: Evaluated, part: str) -> dict[str, Sequence[object]]:
-    held = event.parts[part]
+def _columns(data: TaskData, split: str) -> dict[str, Sequence[object]]:
+    held = data.splits[split]
     return {**held.fields, **held.texts}
 
 
@@ -119,58 +119,56 @@ def _one_hot(values: Sequence[object], places: Mapping[object, int]) -> "scipy.s
     return scipy.sparse.coo_array((ones, (rows, columns)), shape=(len(values), len(places)))
 
 
-def identity_numbers(identities: Identities, truth: dict[str, np.ndarray], fold: Fold) -> Outcome:
-    """Add up an effect of each identity; the judging rows choose the penalty.
+def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -> Outcome:
+    """Add up an effect of each ID; the judging rows choose the penalty.
 
     Args:
-        identities: Rows of all parts.
-        truth: Part -> float `(rows, targets)`.
+        ids: Rows of all splits.
+        truth: Split -> float `(rows, targets)`.
         fold: Which rows are fitted and which judge.
     """
-    rows, targets = identities.matrices["train"][fold.fit], truth["train"][fold.fit]
-    judged, wanted = identities.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
+    rows, targets = ids.matrices["train"][fold.fit], truth["train"][fold.fit]
+    judged, wanted = ids.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
     spread = np.maximum(targets.std(axis=0), 1e-12)  # (targets,)
     best, least = None, np.inf
-    for strength in STRENGTHS:
-        model = Ridge(alpha=strength, solver="sparse_cg").fit(rows, targets)
+    for penalty in PENALTIES:
+        model = Ridge(alpha=penalty, solver="sparse_cg").fit(rows, targets)
         found = model.predict(judged).reshape(wanted.shape)
         cost = float(np.square((found - wanted) / spread).mean())
         if best is None or cost < least:
             best, least = model, cost
     return Outcome(
         {
-            part: best.predict(identities.matrices[part]).reshape(values.shape)
+            part: best.predict(ids.matrices[part]).reshape(values.shape)
             for part, values in truth.items()
         }
     )
 
 
-def identity_classes(
-    identities: Identities, truth: dict[str, np.ndarray], num_classes: int, fold: Fold
+def one_hot_classes(
+    ids: OneHotRows, truth: dict[str, np.ndarray], num_classes: int, fold: Fold
 ) -> Outcome:
-    """Add up log odds of each identity; the judging rows choose the penalty.
+    """Add up log odds of each ID; the judging rows choose the penalty.
 
     Args:
-        identities: Rows of all parts.
-        truth: Part -> int `(rows,)` class indices, two or more in the rows fitted.
+        ids: Rows of all splits.
+        truth: Split -> int `(rows,)` class indices, two or more in the rows fitted.
         num_classes: Number of columns of the predictions.
         fold: Which rows are fitted and which judge.
     """
-    rows, classes = identities.matrices["train"][fold.fit], truth["train"][fold.fit]
-    judged, wanted = identities.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
+    rows, classes = ids.matrices["train"][fold.fit], truth["train"][fold.fit]
+    judged, wanted = ids.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
     best, least = None, np.inf
-    for strength in STRENGTHS:
-        model = LogisticRegression(C=1.0 / strength, max_iter=_MOST_STEPS)
-        with warnings.catch_warnings():  # a reference need not be exact to the last digit
+    for penalty in PENALTIES:
+        model = LogisticRegression(C=1.0 / penalty, max_iter=_MOST_STEPS)
+        with warnings.catch_warnings():  # a baseline need not be exact to the last digit
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(rows, classes)
         found = _probabilities(model, judged, num_classes)[np.arange(len(wanted)), wanted]
         cost = float(-np.log(np.maximum(found, 1e-12)).mean())
         if best is None or cost < least:
             best, least = model, cost
-    return Outcome(
-        {part: _probabilities(best, identities.matrices[part], num_classes) for part in truth}
-    )
+    return Outcome({part: _probabilities(best, ids.matrices[part], num_classes) for part in truth})
 
 
 def _probabilities(

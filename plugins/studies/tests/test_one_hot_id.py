@@ -1,17 +1,16 @@
-"""References of pairs: identities alone, words as columns, both orders of a symmetric task."""
-
-from pathlib import Path
+"""Baselines of pairs: IDs alone, words as columns, both orders of a symmetric task."""
 
 import attrs
 import numpy as np
 import pytest
 
 import taglm_studies
-from taglm_core import Classification, Evaluated, Regression
+from taglm_core import Classification, Regression, SplitData, TaskData
 from taglm_core.data import metrics
-from taglm_core.specs.events import Part
+from taglm_core.plugins import load_registry
+from taglm_core.training.baselines import fit_baselines
 from taglm_studies.features import compute_features
-from taglm_studies.identities import find_crossed, find_identities
+from taglm_studies.one_hot_id import interacting_ids, recurring_ids
 from taglm_studies.orders import both_orders, mean_of_orders
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -54,54 +53,59 @@ def make(symmetric=(), target=None, label=None, cold=False):
             for a, b, c in zip(one, two, line, strict=True)
         ]
         truth = np.array(value)[:, None]
-        parts[part] = Part(
+        parts[part] = SplitData(
             fields={"one": one, "two": two},
             texts={"line": line},
             truth=truth if label is None else label(truth),
-            prediction=None,
         )
-    return Evaluated(
+    return TaskData(
         task="toy",
         target=target or Regression(names=("y",)),
-        parts=parts,
+        splits=parts,
         features={"one": counts, "two": counts},
-        score=score,
         seed=0,
-        folder=Path(),
         symmetric=symmetric,
     )
 
 
-def run(event):
-    """Return the references of the test part."""
-    return taglm_studies.on_evaluated(event)["references"]["test"]
+def fit(data):
+    """Fit the plugin's baselines as a run does; return split -> baseline -> metrics."""
+    registry = load_registry(only=(), extra=[("studies", taglm_studies)])
+    found = fit_baselines(("all",), registry, data, score)
+    assert registry.failures == []
+    return found.scores
 
 
-def test_identities_find_additive_effects():
+def run(data):
+    """Return the scores of the test split."""
+    return fit(data)["test"]
+
+
+def test_ids_find_additive_effects():
     """A sum of effects is found nearly exactly; three letter counts cannot do that."""
     found = run(make())
-    names = {"mean", "identities", "crossed identities", "nearest", "ridge", "boosting"}
+    names = {"mean", "one_hot_id", "one_hot_id_interactions", "nearest", "ridge", "boosting"}
     assert names == set(found)
-    assert found["identities"]["mse"] < 0.01 * found["mean"]["mse"]
+    assert found["one_hot_id"]["mse"] < 0.01 * found["mean"]["mse"]
 
 
-def test_unknown_identities_get_the_mean_of_their_kind():
+def test_unknown_ids_get_the_mean_of_their_kind():
     """A new drug has no column; the rest still counts."""
     found = run(make(cold=True))
-    assert 0.01 * found["mean"]["mse"] < found["identities"]["mse"] < found["mean"]["mse"]
+    assert 0.01 * found["mean"]["mse"] < found["one_hot_id"]["mse"] < found["mean"]["mse"]
 
 
-def test_crossed_identities_find_what_a_drug_does_on_a_line():
+def test_interactions_find_what_a_drug_does_on_a_line():
     """An effect of a drug on a line is no sum of one of the drug and one of the line."""
-    event = make()
-    for part in event.parts.values():
+    data = make()
+    for part in data.splits.values():
         drugs, lines = part.fields["one"], part.texts["line"]
         part.truth[:, 0] = [
             (-1.0) ** (hash_of(a) + ord(b)) for a, b in zip(drugs, lines, strict=True)
         ]
-    found = run(event)
-    assert found["identities"]["mse"] > 0.5 * found["mean"]["mse"]
-    assert found["crossed identities"]["mse"] < 0.05 * found["mean"]["mse"]
+    found = run(data)
+    assert found["one_hot_id"]["mse"] > 0.5 * found["mean"]["mse"]
+    assert found["one_hot_id_interactions"]["mse"] < 0.05 * found["mean"]["mse"]
 
 
 def hash_of(drug):
@@ -111,99 +115,92 @@ def hash_of(drug):
 
 def test_pairs_measured_once_are_not_crossed():
     """A drug and a target that meet once say nothing about another row."""
-    event = make()
+    data = make()
     drugs = [f"d{i}" for i in range(20)]
     pairs = [(a, b) for a in drugs for b in drugs]
-    part = Part(
+    part = SplitData(
         fields={"one": [a for a, _ in pairs], "two": [b for _, b in pairs]},
-        truth=event.parts["train"].truth,
-        prediction=None,
+        truth=data.splits["train"].truth,
     )
-    only = attrs.evolve(event, parts={"train": part})
-    assert find_identities(only) is not None
-    assert find_crossed(only) is None
+    only = attrs.evolve(data, splits={"train": part})
+    assert recurring_ids(only) is not None
+    assert interacting_ids(only) is None
 
 
 def test_two_names_of_one_thing_are_taken_once():
     """A drug's name and its structure decide each other."""
-    event = make()
-    train = event.parts["train"]
+    data = make()
+    train = data.splits["train"]
     train.texts["name"] = [drug.upper() for drug in train.fields["one"]]
     for part in ("valid", "test"):
-        event.parts[part].texts["name"] = [d.upper() for d in event.parts[part].fields["one"]]
-    assert "name" not in find_crossed(event).fields
+        data.splits[part].texts["name"] = [d.upper() for d in data.splits[part].fields["one"]]
+    assert "name" not in interacting_ids(data).fields
 
 
-def test_fields_that_never_recur_are_no_identities():
+def test_fields_that_never_recur_are_no_ids():
     """Molecules that are all different have nothing to add up."""
-    event = make()
+    data = make()
     rows = [f"a{i}" for i in range(400)]
-    train = event.parts["train"]
-    alone = Part(fields={"one": rows}, truth=train.truth, prediction=None)
-    only = Evaluated(
+    train = data.splits["train"]
+    alone = SplitData(fields={"one": rows}, truth=train.truth)
+    only = TaskData(
         task="toy",
-        target=event.target,
-        parts={"train": alone},
+        target=data.target,
+        splits={"train": alone},
         features={},
-        score=score,
         seed=0,
-        folder=Path(),
     )
-    assert find_identities(only) is None
-    assert set(taglm_studies.on_evaluated(only)["references"]["train"]) == {"mean"}
+    assert recurring_ids(only) is None
+    assert set(fit(only)["train"]) == {"mean"}
 
 
 def test_classes_and_labels():
-    """Both kinds of classes have the reference too."""
+    """Both kinds of classes have the baseline too."""
     two = make(
         target=Classification(names=("y",), classes=("low", "high")),
         label=lambda truth: (truth[:, 0] > 0).astype(np.int64),
     )
-    assert run(two)["identities"]["accuracy"] > 0.9
+    assert run(two)["one_hot_id"]["accuracy"] > 0.9
     labels = make(
         target=Classification(names=("y", "z"), multi_label=True),
         label=lambda truth: np.concatenate([truth > 0, truth < 0.5], axis=1).astype(np.int64),
     )
     found = run(labels)
-    assert found["identities"]["mse"] < 0.5 * found["mean"]["mse"]
+    assert found["one_hot_id"]["mse"] < 0.5 * found["mean"]["mse"]
 
 
 def test_words_are_columns_and_constant_features_are_left_out():
     """The cell line helps the ridge; each distinct row is asked for once."""
-    event = make()
+    data = make()
     counts.calls = 0
-    features = compute_features(event)
+    features = compute_features(data)
     assert counts.calls == 2
     assert len(features.matrices[0]) == 12
     assert features.num_columns == 3 + 3 + 5
     lines = features.of("train", np.arange(3))[:, 6:]
     assert lines.sum() == 3
-    assert run(event)["ridge"]["mse"] < 0.9 * run(make_without_lines(event))["ridge"]["mse"]
+    assert run(data)["ridge"]["mse"] < 0.9 * run(make_without_lines(data))["ridge"]["mse"]
 
 
-def make_without_lines(event):
+def make_without_lines(data):
     """Drop the words."""
-    import attrs
-
-    parts = {name: attrs.evolve(part, texts={}) for name, part in event.parts.items()}
-    return attrs.evolve(event, parts=parts)
+    parts = {name: attrs.evolve(part, texts={}) for name, part in data.splits.items()}
+    return attrs.evolve(data, splits=parts)
 
 
 def test_both_orders_give_one_answer():
-    """Swapping the test rows of a symmetric task changes no reference."""
-    import attrs
-
-    event = make(symmetric=(("one", "two"),))
-    held = event.parts["test"]
+    """Swapping the test rows of a symmetric task changes no baseline."""
+    data = make(symmetric=(("one", "two"),))
+    held = data.splits["test"]
     mirrored = attrs.evolve(held, fields={"one": held.fields["two"], "two": held.fields["one"]})
-    other = attrs.evolve(event, parts={**event.parts, "test": mirrored})
-    first, second = run(event), run(other)
+    other = attrs.evolve(data, splits={**data.splits, "test": mirrored})
+    first, second = run(data), run(other)
     for name, values in first.items():
         assert values["mse"] == pytest.approx(second[name]["mse"], rel=1e-4, abs=1e-6), name
-    doubled = both_orders(event)
-    assert len(doubled.parts["train"].truth) == 800
-    assert doubled.parts["train"].fields["one"][400:] == event.parts["train"].fields["two"]
-    assert doubled.parts["train"].texts["line"][400:] == event.parts["train"].texts["line"]
+    doubled = both_orders(data)
+    assert len(doubled.splits["train"].truth) == 800
+    assert doubled.splits["train"].fields["one"][400:] == data.splits["train"].fields["two"]
+    assert doubled.splits["train"].texts["line"][400:] == data.splits["train"].texts["line"]
 
 
 def test_the_mean_of_orders():
@@ -217,9 +214,9 @@ def test_sums_over_distinct_rows_are_the_sums_over_all_rows():
     """Pairs take the short way to the same normal equations."""
     from taglm_studies import ridge
 
-    event = make()
-    features = compute_features(event)
-    rows, targets = np.arange(5, 400), event.parts["train"].truth[5:]
+    data = make()
+    features = compute_features(data)
+    rows, targets = np.arange(5, 400), data.splits["train"].truth[5:]
     assert 2 * sum(len(matrix) for matrix in features.matrices) <= len(rows)
     long = ridge._sums(features, rows, targets)
     short = ridge._sums_of_distinct(features, rows, targets)

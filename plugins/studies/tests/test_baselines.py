@@ -1,4 +1,4 @@
-"""Reference predictors: fitted on train only, scored as the task is, in the task's shapes."""
+"""Baselines: fitted on train only, scored as the task is, in the task's shapes."""
 
 import subprocess
 import sys
@@ -10,10 +10,11 @@ import pytest
 from sklearn.linear_model import Ridge
 
 import taglm_studies
-from taglm_core import Classification, Evaluated, Regression, Text
+from taglm_core import Classification, Regression, SplitData, TaskData, Text
 from taglm_core.data import metrics
 from taglm_core.errors import ShapeError
-from taglm_core.specs.events import Part
+from taglm_core.plugins import load_registry
+from taglm_core.training.baselines import fit_baselines
 from taglm_studies import boosting, logistic, nearest
 from taglm_studies.features import compute_features, make_fold, sample_rows
 from taglm_studies.nearest import nearest_rows
@@ -46,38 +47,36 @@ def score(truth, prediction):
     }
 
 
-def make_event(target, truth_of, parts=("train", "valid", "test"), fields=("x",), **changes):
-    """Build an event whose truth is a function of the features."""
+def make_data(target, truth_of, splits=("train", "valid", "test"), fields=("x",), **changes):
+    """Build a task whose truth is a function of the features."""
     rng = np.random.default_rng(0)
     made = {}
-    for part in parts:
-        features = {f: rng.poisson(1.0, size=(SIZES[part], 6)) for f in fields}
+    for split in splits:
+        features = {f: rng.poisson(1.0, size=(SIZES[split], 6)) for f in fields}
         truth = truth_of(np.concatenate(list(features.values()), axis=1), rng)
         rows = {f: [" ".join(map(str, row)) for row in values] for f, values in features.items()}
-        made[part] = Part(fields=rows, truth=truth, prediction=truth)
-    return event_of(
+        made[split] = SplitData(fields=rows, truth=truth)
+    return data_of(
         made, **{"target": target, "features": dict.fromkeys(fields, numbers_of)} | changes
     )
 
 
-def event_of(parts, **changes):
-    """Build an event of given parts."""
+def data_of(splits, **changes):
+    """Build a task of given splits."""
     values = {
         "task": "toy",
         "target": REGRESSION,
-        "parts": parts,
+        "splits": splits,
         "features": {"x": numbers_of},
-        "score": score,
         "seed": 3,
-        "folder": Path(),
     }
-    return Evaluated(**values | changes)
+    return TaskData(**values | changes)
 
 
-def part_of(rows, truth=None):
-    """Build a part with one field; its truth is 0 when not given."""
+def split_of(rows, truth=None):
+    """Build a split with one field; its truth is 0 when not given."""
     truth = np.zeros((len(rows), 1)) if truth is None else truth
-    return Part(fields={"x": rows}, truth=truth, prediction=truth)
+    return SplitData(fields={"x": rows}, truth=truth)
 
 
 def linear(x, rng):
@@ -86,11 +85,17 @@ def linear(x, rng):
     return np.stack([x @ weights + rng.normal(size=len(x)) * 0.1, x[:, 0] * 100.0], axis=1)
 
 
-def run(event):
-    """Call the hook and return its references."""
-    result = taglm_studies.on_evaluated(event)
-    assert list(result) == ["references"]
-    return result["references"]
+def fit(data, score=score, names=("all",)):
+    """Fit the plugin's baselines as a run does."""
+    registry = load_registry(only=(), extra=[("studies", taglm_studies)])
+    found = fit_baselines(names, registry, data, score)
+    assert registry.failures == []
+    return found
+
+
+def run(data, score=score):
+    """Return split -> baseline -> metrics."""
+    return fit(data, score).scores
 
 
 def test_importing_the_plugin_is_cheap():
@@ -110,9 +115,9 @@ def test_entry_point_and_version():
     assert project["version"] == taglm_studies.__version__
 
 
-def test_regression_references():
+def test_regression_baselines():
     """All four, on the parts they belong to, better than the mean where the data are linear."""
-    found = run(make_event(REGRESSION, linear))
+    found = run(make_data(REGRESSION, linear))
     assert set(found["test"]) == {"mean", "nearest", "ridge", "boosting"}
     assert set(found["valid"]) == set(found["test"])
     assert set(found["train"]) == {"mean", "ridge", "boosting"}
@@ -123,15 +128,15 @@ def test_regression_references():
     assert all(set(held) == {"mae"} for held in found["test"].values())
 
 
-def test_references_are_deterministic():
+def test_baselines_are_deterministic():
     """The same seed gives the same numbers."""
-    event = make_event(REGRESSION, linear)
-    assert run(event) == run(event)
+    data = make_data(REGRESSION, linear)
+    assert run(data) == run(data)
 
 
-def test_test_part_is_only_scored():
+def test_the_test_split_is_only_scored():
     """Changing the truth of the test part may not change a prediction."""
-    event = make_event(REGRESSION, linear)
+    data = make_data(REGRESSION, linear)
     seen = []
 
     def record(truth, prediction):
@@ -139,53 +144,53 @@ def test_test_part_is_only_scored():
         return {}
 
     def predictions(truth):
-        test = part_of(event.parts["test"].fields["x"], truth)
+        test = split_of(data.splits["test"].fields["x"], truth)
         seen.clear()
-        run(event_of({**event.parts, "test": test}, score=record))
+        run(data_of({**data.splits, "test": test}), record)
         return list(seen)
 
-    first = predictions(event.parts["test"].truth)
-    second = predictions(event.parts["test"].truth * 7 + 5)
+    first = predictions(data.splits["test"].truth)
+    second = predictions(data.splits["test"].truth * 7 + 5)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_without_features_only_the_mean():
     """A text domain has no features."""
-    found = run(make_event(REGRESSION, linear, features={}))
+    found = run(make_data(REGRESSION, linear, features={}))
     assert {name for held in found.values() for name in held} == {"mean"}
 
 
 def test_text_and_missing_train_give_nothing():
     """There is nothing to fit."""
-    assert taglm_studies.on_evaluated(make_event(Text(), linear)) is None
-    assert taglm_studies.on_evaluated(make_event(REGRESSION, linear, parts=("test",))) is None
+    assert run(make_data(Text(), linear)) == {}
+    assert run(make_data(REGRESSION, linear, splits=("test",))) == {}
 
 
-@pytest.mark.parametrize("parts", [("train",), ("train", "test")])
-def test_a_missing_valid_part_is_replaced_by_a_tenth_of_train(parts):
+@pytest.mark.parametrize("splits", [("train",), ("train", "test")])
+def test_a_missing_valid_part_is_replaced_by_a_tenth_of_train(splits):
     """Strengths and early stopping need rows that were not fitted."""
-    found = run(make_event(REGRESSION, linear, parts=parts))
-    assert set(found) == set(parts)
+    found = run(make_data(REGRESSION, linear, splits=splits))
+    assert set(found) == set(splits)
     assert found["train"]["ridge"]["mae"] < 0.2
 
 
 def test_several_fields_are_joined():
     """Each field adds its features."""
-    found = run(make_event(REGRESSION, linear, fields=("x", "y")))
+    found = run(make_data(REGRESSION, linear, fields=("x", "y")))
     assert found["test"]["ridge"]["mae"] < 0.2
     assert found["test"]["nearest"]["mae"] < found["test"]["mean"]["mae"]
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-def test_classification_references(num_classes):
+def test_classification_baselines(num_classes):
     """Probabilities for every class that the target names, also one that train has not."""
 
     def truth(x, rng):
         return np.minimum(x[:, 0], num_classes - 1)
 
     names = tuple(f"c{k}" for k in range(num_classes + 1))
-    found = run(make_event(Classification(names="c", classes=names), truth))
+    found = run(make_data(Classification(names="c", classes=names), truth))
     assert set(found["test"]) == {"mean", "nearest", "ridge", "boosting"}
     assert found["test"]["ridge"]["accuracy"] > found["test"]["mean"]["accuracy"] + 0.1
     assert found["test"]["boosting"]["accuracy"] > 0.9
@@ -194,23 +199,23 @@ def test_classification_references(num_classes):
 
 def test_classes_of_valid_that_train_has_not():
     """They cannot be fitted and may not end the run."""
-    event = make_event(
+    data = make_data(
         Classification(names="c", classes=("a", "b", "c")), lambda x, rng: np.minimum(x[:, 0], 1)
     )
-    event.parts["valid"].truth[:] = 2
-    assert run(event)["test"]["boosting"]["accuracy"] > 0.9
+    data.splits["valid"].truth[:] = 2
+    assert run(data)["test"]["boosting"]["accuracy"] > 0.9
 
 
 def test_one_class_alone_leaves_mean_and_nearest(caplog):
     """Nothing can be fitted to constant classes."""
-    event = make_event(
+    data = make_data(
         Classification(names="c", classes=("a", "b")), lambda x, rng: np.zeros(len(x), int)
     )
-    assert set(run(event)["test"]) == {"mean", "nearest"}
+    assert set(run(data)["test"]) == {"mean", "nearest"}
     assert "one class only" in caplog.text
 
 
-def test_multi_label_references():
+def test_multi_label_baselines():
     """Each label is a problem of its own; one that never varies keeps its value."""
     found = {}
 
@@ -222,7 +227,7 @@ def test_multi_label_references():
         return np.stack([x[:, 0] > 0, x[:, 1] > 1, np.ones(len(x))], axis=1).astype(int)
 
     target = Classification(names=("p", "q", "r"), multi_label=True)
-    result = run(make_event(target, truth, score=keep))
+    result = run(make_data(target, truth), keep)
     assert set(result["test"]) == {"mean", "nearest", "ridge", "boosting"}
     for true, prediction in found.values():
         assert prediction.shape == true.shape
@@ -232,27 +237,27 @@ def test_multi_label_references():
 
 
 def test_bounds_are_stated(monkeypatch, caplog):
-    """A predictor fitted on a part of the data says so beside its scores and in the log."""
+    """A baseline fitted on a part of the data says so in its facts and in the log."""
     caplog.set_level("INFO")
     monkeypatch.setattr(nearest, "MOST_TRAIN_ROWS", 100)
     monkeypatch.setattr(boosting, "FREE_CELLS", 0)
     monkeypatch.setattr(boosting, "MOST_COLUMNS", 4)
     monkeypatch.setattr(boosting, "FEWEST_COLUMNS", 4)
     monkeypatch.setattr(boosting, "MOST_CELLS", 4 * 200)
-    found = run(make_event(REGRESSION, linear))
-    assert found["test"]["nearest"]["train_rows"] == 100
-    assert found["test"]["boosting"]["train_rows"] == 200
-    assert found["train"]["boosting"]["train_columns"] == 4
-    assert "train_rows" not in found["test"]["ridge"]
-    assert "'nearest' was fitted on a part of the data: train_rows 100" in caplog.text
+    found = fit(make_data(REGRESSION, linear)).facts
+    assert found["nearest"]["train_rows"] == 100
+    assert found["boosting"]["train_rows"] == 200
+    assert found["boosting"]["train_columns"] == 4
+    assert "train_rows" not in found["ridge"]
+    assert "'nearest' uses a part of the data: train_rows 100" in caplog.text
 
 
 def test_logistic_bound_is_stated(monkeypatch):
     """Logistic regression takes rows up to a bound."""
     monkeypatch.setattr(logistic, "MOST_TRAIN_ROWS", 100)
     target = Classification(names="c", classes=("a", "b"))
-    found = run(make_event(target, lambda x, rng: np.minimum(x[:, 0], 1)))
-    assert found["test"]["ridge"]["train_rows"] == 100
+    found = fit(make_data(target, lambda x, rng: np.minimum(x[:, 0], 1)))
+    assert found.facts["ridge"]["train_rows"] == 100
 
 
 def test_boosting_keeps_the_columns_that_matter(monkeypatch):
@@ -260,8 +265,8 @@ def test_boosting_keeps_the_columns_that_matter(monkeypatch):
     monkeypatch.setattr(boosting, "FREE_CELLS", 0)
     monkeypatch.setattr(boosting, "MOST_COLUMNS", 1)
     monkeypatch.setattr(boosting, "FEWEST_COLUMNS", 1)
-    event = make_event(Regression(names="y"), lambda x, rng: x[:, 4:5] * 2.0)
-    assert run(event)["test"]["boosting"]["mae"] < 0.05
+    data = make_data(Regression(names="y"), lambda x, rng: x[:, 4:5] * 2.0)
+    assert run(data)["test"]["boosting"]["mae"] < 0.05
 
 
 def test_features_are_computed_once_for_each_distinct_row():
@@ -272,9 +277,9 @@ def test_features_are_computed_once_for_each_distinct_row():
         calls.extend(rows)
         return np.ones((len(rows), 2), np.float32)
 
-    part = part_of(["a", "b", "a"])
-    event = event_of({"train": part, "test": part}, features={"x": count})
-    features = compute_features(event)
+    part = split_of(["a", "b", "a"])
+    data = data_of({"train": part, "test": part}, features={"x": count})
+    features = compute_features(data)
     assert calls == ["a", "b"]
     assert features.index["test"].tolist() == [[0], [1], [0]]
     assert features.of("test", slice(0, 3)).shape == (3, 2)
@@ -283,24 +288,24 @@ def test_features_are_computed_once_for_each_distinct_row():
 def test_features_that_are_not_finite_are_counted(caplog):
     """A descriptor may fail for some molecules; the feature function's own array is left alone."""
     made = np.array([[1.0, np.nan], [np.inf, 2.0]], np.float32)
-    event = event_of({"train": part_of(["a", "b"])}, features={"x": lambda rows: made})
-    assert compute_features(event).matrices[0].tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    data = data_of({"train": split_of(["a", "b"])}, features={"x": lambda rows: made})
+    assert compute_features(data).matrices[0].tolist() == [[1.0, 0.0], [0.0, 2.0]]
     assert "2 features of 'x' are not finite" in caplog.text
     assert np.isnan(made[0, 1])
 
 
 def test_wrong_number_of_features_is_explained():
     """The message names task, field and shapes."""
-    event = make_event(REGRESSION, linear, features={"x": lambda rows: np.ones((1, 2))})
+    data = make_data(REGRESSION, linear, features={"x": lambda rows: np.ones((1, 2))})
     with pytest.raises(ShapeError, match=r"task toy: the features of 'x' have the shape \(1, 2\)"):
-        compute_features(event)
+        compute_features(data)
 
 
 def test_ridge_agrees_with_scikit_learn():
     """The normal equations give the minimum of the same cost."""
-    event = make_event(Regression(names="y"), lambda x, rng: linear(x, rng)[:, :1])
-    features = compute_features(event)
-    truth = {part: held.truth for part, held in event.parts.items()}
+    data = make_data(Regression(names="y"), lambda x, rng: linear(x, rng)[:, :1])
+    features = compute_features(data)
+    truth = {split: held.truth for split, held in data.splits.items()}
     made = ridge(features, truth, make_fold(300, 60, 0)).predictions["test"]
     x = features.of("train", slice(0, 300)).astype(float)
     centred = x - x.mean(axis=0)
@@ -317,9 +322,9 @@ def test_ridge_of_few_distinct_rows_and_many_features():
     rng = np.random.default_rng(0)
     values = rng.poisson(0.1, (10, 300)).astype(np.float32) * 1000
     rows = {part: [str(i) for i in rng.integers(10, size=n)] for part, n in SIZES.items()}
-    parts = {p: part_of(held, np.array([[float(r)] for r in held])) for p, held in rows.items()}
-    event = event_of(parts, features={"x": lambda rows: values[[int(row) for row in rows]]})
-    assert run(event)["test"]["ridge"]["mae"] < 0.1
+    parts = {p: split_of(held, np.array([[float(r)] for r in held])) for p, held in rows.items()}
+    data = data_of(parts, features={"x": lambda rows: values[[int(row) for row in rows]]})
+    assert run(data)["test"]["ridge"]["mae"] < 0.1
 
 
 def test_nearest_is_the_most_similar_row():
@@ -330,8 +335,8 @@ def test_nearest_is_the_most_similar_row():
             part: rng.poisson(1.0, (n, 6)) + shift for part, n in (("train", 40), ("test", 9))
         }
         rows = {part: [" ".join(map(str, row)) for row in v] for part, v in values.items()}
-        event = event_of({part: part_of(held) for part, held in rows.items()})
-        found = nearest_rows(compute_features(event), np.arange(40.0)[:, None], 0)
+        data = data_of({part: split_of(held) for part, held in rows.items()})
+        found = nearest_rows(compute_features(data), np.arange(40.0)[:, None], 0)
         a, b = values["test"].astype(float), values["train"].astype(float)
         dot = a @ b.T
         squares = np.square(a).sum(1)[:, None], np.square(b).sum(1)[None]
@@ -350,3 +355,18 @@ def test_sample_rows():
     assert len(set(chosen.tolist())) == 10
     assert chosen.tolist() == sorted(chosen.tolist()) == sample_rows(100, 10, 1).tolist()
     assert chosen.tolist() != sample_rows(100, 10, 2).tolist()
+
+
+def test_features_are_computed_once_for_all_baselines():
+    """They cost more than most fits, so their time is no fit's."""
+    calls = []
+
+    def slow(rows):
+        calls.append(len(rows))
+        return numbers_of(rows)
+
+    found = fit(make_data(REGRESSION, linear, features={"x": slow}))
+    assert len(calls) == 1
+    assert set(found.facts) == {"mean", "nearest", "ridge", "boosting"}
+    assert all(facts["fit_seconds"] >= 0 for facts in found.facts.values())
+    assert found.feature_seconds > 0

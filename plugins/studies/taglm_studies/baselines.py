@@ -1,0 +1,231 @@
+"""Baselines: what simple methods reach on the same rows as a task.
+
+They are fitted on the train split; the valid split chooses penalties and ends boosting; the test
+split is only predicted. What several of them need (features, both orders of pairs) is computed once
+and kept in `TaskData.shared`.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+import numpy as np
+
+from taglm_core import BaselineResult, Classification, TaskData
+from taglm_studies.boosting import boost_classes, boost_numbers
+from taglm_studies.features import Features, Fold, compute_features, make_fold
+from taglm_studies.logistic import logistic_ridge
+from taglm_studies.nearest import nearest_rows
+from taglm_studies.one_hot_id import (
+    OneHotRows,
+    interacting_ids,
+    one_hot_classes,
+    one_hot_numbers,
+    recurring_ids,
+)
+from taglm_studies.orders import both_orders, mean_of_orders
+from taglm_studies.outcome import Outcome
+from taglm_studies.ridge import ridge
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define
+class _Prepared:
+    """What the baselines of a task share."""
+
+    data: TaskData
+    """The rows; those of a symmetric task in both orders."""
+    targets: dict[str, np.ndarray]
+    """Split -> what is predicted as float64 `(rows, outputs)`."""
+    fold: Fold
+    _features: Features | None = None
+
+    @property
+    def features(self) -> Features | None:
+        """Features of all splits, computed at the first use; None when no domain has any."""
+        if self._features is None:
+            self._features = compute_features(self.data)
+        return self._features
+
+    @property
+    def truth(self) -> dict[str, np.ndarray]:
+        """Split -> truth as it is given, such as class indices."""
+        return {split: np.asarray(held.truth) for split, held in self.data.splits.items()}
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether one class out of several is predicted."""
+        target = self.data.target
+        return isinstance(target, Classification) and not target.multi_label
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether several yes-or-no labels are predicted."""
+        target = self.data.target
+        return isinstance(target, Classification) and target.multi_label
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the fitted rows are all of one class, so that nothing can be fitted."""
+        return len(np.unique(self.truth["train"][self.fold.fit])) < 2
+
+
+def _prepare(data: TaskData) -> _Prepared | None:
+    """Return what the baselines share, None when there is no row to fit."""
+    if "train" not in data.splits:
+        return None
+    if "studies" not in data.shared:
+        doubled = both_orders(data)
+        targets = _as_outputs(doubled)
+        num_train, num_valid = len(targets["train"]), len(targets.get("valid", ()))
+        fold = make_fold(num_train, num_valid, data.seed)
+        data.shared["studies"] = _Prepared(doubled, targets, fold)
+    prepared: _Prepared = data.shared["studies"]
+    return prepared
+
+
+def _result(outcome: Outcome | None, data: TaskData) -> BaselineResult | None:
+    """Return the mean over the orders of each row."""
+    if outcome is None:
+        return None
+    predictions = {
+        split: mean_of_orders(values, len(data.splits[split].truth))
+        for split, values in outcome.predictions.items()
+    }
+    return BaselineResult(predictions, outcome.limits)
+
+
+def mean(data: TaskData) -> BaselineResult | None:
+    """Predict the mean of the train split, or its class frequencies."""
+    prepared = _prepare(data)
+    if prepared is None:
+        return None
+    prior = prepared.targets["train"].mean(axis=0)  # (outputs,)
+    constant = {s: np.tile(prior, (len(t), 1)) for s, t in prepared.targets.items()}
+    return _result(Outcome(constant), data)
+
+
+def one_hot_id(data: TaskData) -> BaselineResult | None:
+    """Fit a ridge on one column for each value of the fields whose values recur."""
+    prepared = _prepare(data)
+    return _result(prepared and _on_ids(recurring_ids(prepared.data), prepared), data)
+
+
+def one_hot_id_interactions(data: TaskData) -> BaselineResult | None:
+    """Fit the ridge on recurring pairs of values too, such as a drug on a cell line."""
+    prepared = _prepare(data)
+    return _result(prepared and _on_ids(interacting_ids(prepared.data), prepared), data)
+
+
+def nearest(data: TaskData) -> BaselineResult | None:
+    """Predict each row by the most similar row of the train split."""
+    prepared = _prepare(data)
+    if prepared is None or prepared.features is None:
+        return None
+    return _result(nearest_rows(prepared.features, prepared.targets["train"], data.seed), data)
+
+
+def ridge_regression(data: TaskData) -> BaselineResult | None:
+    """Fit a ridge regression, or a logistic one for classes, on the features."""
+    prepared = _prepare(data)
+    if prepared is None or prepared.features is None:
+        return None
+    features, targets, fold = prepared.features, prepared.targets, prepared.fold
+    if prepared.has_labels:
+        outcome = _each_label(logistic_ridge, features, targets, fold, data.seed)
+    elif prepared.has_classes:
+        if _warn_constant(prepared):
+            return None
+        num_classes = targets["train"].shape[1]
+        outcome = logistic_ridge(features, prepared.truth, num_classes, fold, data.seed)
+    else:
+        outcome = ridge(features, targets, fold)
+    return _result(outcome, data)
+
+
+def boosting(data: TaskData) -> BaselineResult | None:
+    """Fit gradient-boosted trees on the features."""
+    prepared = _prepare(data)
+    if prepared is None or prepared.features is None:
+        return None
+    features, targets, fold = prepared.features, prepared.targets, prepared.fold
+    width = targets["train"].shape[1]
+    if prepared.has_labels:
+        boost = partial(boost_classes, num_fits=width)
+        outcome = _each_label(boost, features, targets, fold, data.seed)
+    elif prepared.has_classes:
+        if _warn_constant(prepared):
+            return None
+        outcome = boost_classes(features, prepared.truth, width, fold, data.seed)
+    else:
+        outcome = boost_numbers(features, targets, fold, data.seed)
+    return _result(outcome, data)
+
+
+def _warn_constant(prepared: _Prepared) -> bool:
+    if prepared.is_constant:
+        _log.warning("%s: the train split has one class only, nothing to fit", prepared.data.task)
+    return prepared.is_constant
+
+
+def _on_ids(ids: OneHotRows | None, prepared: _Prepared) -> Outcome | None:
+    if ids is None:
+        return None
+    targets, fold = prepared.targets, prepared.fold
+    if prepared.has_labels:
+        fit = partial(_one_hot_label, ids)
+        return _each_label(fit, None, targets, fold, prepared.data.seed)
+    if not prepared.has_classes:
+        return one_hot_numbers(ids, targets, fold)
+    if prepared.is_constant:
+        return None
+    return one_hot_classes(ids, prepared.truth, targets["train"].shape[1], fold)
+
+
+def _one_hot_label(
+    ids: OneHotRows,
+    features: None,
+    truth: dict[str, np.ndarray],
+    num_classes: int,
+    fold: Fold,
+    seed: int,
+) -> Outcome:
+    return one_hot_classes(ids, truth, num_classes, fold)
+
+
+def _as_outputs(data: TaskData) -> dict[str, np.ndarray]:
+    """Return for each split what is to be predicted as float64 `(rows, outputs)`.
+
+    Outputs are the numbers, the labels, or one column of 0 and 1 for each class.
+    """
+    truth = {split: np.asarray(held.truth) for split, held in data.splits.items()}
+    if not isinstance(data.target, Classification) or data.target.multi_label:
+        return {split: values.astype(np.float64) for split, values in truth.items()}
+    highest = max(int(values.max()) for values in truth.values() if len(values))
+    num_classes = max(len(data.target.classes or ()), highest + 1)
+    return {split: np.eye(num_classes)[values] for split, values in truth.items()}
+
+
+def _each_label(
+    fit: Callable[..., Outcome],
+    features: Features | None,
+    targets: dict[str, np.ndarray],
+    fold: Fold,
+    seed: int,
+) -> Outcome:
+    """Fit one label after the other; a label that never varies in train keeps its value."""
+    predictions = {part: np.empty(values.shape) for part, values in targets.items()}
+    limits: dict[str, float] = {}
+    for label in range(targets["train"].shape[1]):
+        truth = {part: values[:, label].astype(np.int64) for part, values in targets.items()}
+        if len(np.unique(truth["train"][fold.fit])) < 2:
+            for made in predictions.values():
+                made[:, label] = truth["train"][fold.fit][0]
+            continue
+        outcome = fit(features, truth, 2, fold, seed)
+        for part, made in predictions.items():
+            made[:, label] = outcome.predictions[part][:, 1]
+        limits |= outcome.limits
+    return Outcome(predictions, limits)

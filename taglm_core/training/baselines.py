@@ -1,0 +1,172 @@
+"""Fitting the baselines of a task: which ones, what they predict, their scores and seconds."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from taglm_core.errors import ConfigError, PluginError, ShapeError, listed
+from taglm_core.inference.scores import rounded
+from taglm_core.plugins import Registered, Registry
+from taglm_core.specs import Baseline, BaselineResult, Classification, TaskData
+from taglm_core.specs.baselines import BASELINE_WORDS
+from taglm_core.specs.isolation import call_plugin, shown
+from taglm_core.specs.reference import resolve
+
+logger = logging.getLogger(__name__)
+
+Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
+@attrs.frozen
+class BaselineScores:
+    """What the baselines of a task reach."""
+
+    scores: dict[str, dict[str, dict[str, Any]]]
+    """Split -> baseline -> metric -> value."""
+    facts: dict[str, dict[str, float]]
+    """Baseline -> `fit_seconds` (fitting and predicting, features apart) and what bounded it."""
+    feature_seconds: float
+    """Time spent in the feature functions, whose results the baselines share."""
+
+
+def choose_baselines(names: Sequence[str], registry: Registry) -> list[Registered[Baseline]]:
+    """Look up the baselines of a run.
+
+    Args:
+        names: Registered names, or "all" or "none" alone.
+        registry: Where they are looked up.
+
+    Raises:
+        UnknownNameError: for a name that no plugin registers.
+        ConfigError: when "all" or "none" stands beside names.
+    """
+    words = [name for name in names if name in BASELINE_WORDS]
+    if words and len(names) > 1:
+        raise ConfigError(f"baselines: '{words[0]}' stands alone, not in {listed(names)}.")
+    if words:
+        return list(registry.baselines) if words == ["all"] else []
+    return [registry.baselines.get(name, where="baselines") for name in dict.fromkeys(names)]
+
+
+def fit_baselines(
+    names: Sequence[str], registry: Registry, data: TaskData, score: Score
+) -> BaselineScores:
+    """Fit and score the baselines of a task, one after the other.
+
+    One that fails is recorded in the registry, charged to its plugin, and left out. One that does
+    not apply is left out; it is logged when the run names it.
+
+    Args:
+        names: Names of baselines, "all" or "none".
+        registry: Where they are looked up.
+        data: The rows.
+        score: The task's metrics of (truth, prediction).
+    """
+    clocks = {field: _Clock(function) for field, function in data.features.items()}
+    data = attrs.evolve(data, features=clocks, shared={})
+    chosen = choose_baselines(names, registry)
+    shorts = [item.short for item in chosen]
+    found = BaselineScores({}, {}, 0.0)
+    for item in chosen:
+        reason = item.spec.why_not(data)
+        if reason is None:
+            before, in_features = time.perf_counter(), _seconds(clocks)
+            try:
+                result = _fit(item, data)
+            except PluginError as error:
+                registry.fail(item.source, "register_baselines", str(error))
+                continue
+            spent = time.perf_counter() - before - (_seconds(clocks) - in_features)
+            if result is not None:
+                name = item.short if shorts.count(item.short) == 1 else item.name
+                _add(found, name, result, spent, data, score)
+                continue
+            reason = "it finds nothing to fit in these rows"
+        if item.short in names or item.name in names:
+            logger.warning("%s: baseline '%s' does not apply: %s", data.task, item.short, reason)
+    return attrs.evolve(found, feature_seconds=round(_seconds(clocks), 3))
+
+
+def _fit(item: Registered[Baseline], data: TaskData) -> BaselineResult | None:
+    """Call one baseline and check the shapes of what it gives.
+
+    Raises:
+        PluginError: whatever it raises, or when its answer has another form.
+    """
+    where = f"baseline {item.name}"
+    result = call_plugin(lambda: resolve(item.spec.function, where)(data))
+    if result is None:
+        return None
+    if not isinstance(result, BaselineResult):
+        raise PluginError(f"{where} gave {shown(result)}, expected a BaselineResult or None")
+    predictions = {}
+    for split, values in result.predictions.items():
+        if split not in data.splits:
+            raise PluginError(f"{where} predicts the split {shown(split)}, which the task lacks")
+        try:
+            predictions[split] = checked_prediction(values, data, split)
+        except ShapeError as error:
+            raise PluginError(f"{where}, {split}: {error}") from error
+    return attrs.evolve(result, predictions=predictions)
+
+
+def checked_prediction(values: Any, data: TaskData, split: str) -> np.ndarray:
+    """Return a prediction as float64 of the shape that the metrics take.
+
+    Raises:
+        ShapeError: when it has another shape, or holds what is no number.
+    """
+    truth = data.splits[split].truth
+    try:
+        made = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{shown(values)} is no array of numbers") from error
+    wanted = truth.shape
+    if isinstance(data.target, Classification) and not data.target.multi_label:
+        width = len(data.target.classes or ())
+        wanted = (len(truth), max(width, made.shape[1] if made.ndim == 2 else 0))
+    if made.shape != wanted:
+        raise ShapeError(f"the prediction has the shape {made.shape}, expected {wanted}")
+    if not np.isfinite(made).all():
+        raise ShapeError(f"{int((~np.isfinite(made)).sum())} predictions are not finite numbers")
+    return made
+
+
+def _add(
+    found: BaselineScores,
+    name: str,
+    result: BaselineResult,
+    seconds: float,
+    data: TaskData,
+    score: Score,
+) -> None:
+    for split, values in result.predictions.items():
+        metrics = rounded(score(data.splits[split].truth, values))
+        found.scores.setdefault(split, {})[name] = metrics
+    found.facts[name] = {"fit_seconds": round(seconds, 3), **result.limits}
+    if result.limits:
+        limits = ", ".join(f"{key} {value:,}" for key, value in result.limits.items())
+        logger.info("%s: baseline '%s' uses a part of the data: %s", data.task, name, limits)
+
+
+class _Clock:
+    """A feature function that adds up the seconds spent in it."""
+
+    def __init__(self, function: Callable[[Sequence[str]], np.ndarray]) -> None:
+        self._function = function
+        self.seconds = 0.0
+
+    def __call__(self, rows: Sequence[str]) -> np.ndarray:
+        begin = time.perf_counter()
+        try:
+            return self._function(rows)
+        finally:
+            self.seconds += time.perf_counter() - begin
+
+
+def _seconds(clocks: Mapping[str, _Clock]) -> float:
+    return sum(clock.seconds for clock in clocks.values())
