@@ -7,13 +7,21 @@ from typing import Any, Literal
 
 import numpy as np
 
+from taglm_core.data.characters import as_latin, clean, odd_characters, visible, with_minus
+from taglm_core.data.classnames import one_spelling
+from taglm_core.data.missing import is_missing, missing_reason
 from taglm_core.errors import DataError, RowError, nearest
 
 OnError = Literal["raise", "keep"]
 
+LARGEST = 3.4e38
+"""Largest number that float32 holds, which everything is computed in."""
+
 _SHOWN = 5
-_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
-_INTEGRAL = re.compile(r"([+-]?\d+)(\.0*)?")
+_LONGEST_SHOWN = 40
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
+_GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
+_SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'", ",": "','"}
 
 
 def find_column(
@@ -22,11 +30,12 @@ def find_column(
     aliases: Sequence[str],
     mapping: Mapping[str, str],
     source: str,
+    advice: str = "Name the column: --column {field}=NAME.",
 ) -> str:
     """Find the column that holds a field.
 
     The user's mapping wins; then the field's own name and its aliases in order, each first to the
-    letter and then without regard to case and surrounding white space.
+    letter and then without regard to case, surrounding white space and invisible characters.
 
     Args:
         table_columns: The columns there are.
@@ -34,6 +43,8 @@ def find_column(
         aliases: Other names that a file may use for it.
         mapping: Field -> column, as the user gave with `--column`.
         source: The file, for messages.
+        advice: What to do when there is none; `{field}` stands for the field. The default is for
+            files that `--column` speaks of.
 
     Raises:
         DataError: when no column fits, or two fit equally well.
@@ -51,7 +62,7 @@ def find_column(
     for name in (field, *aliases):
         if name in columns:
             return name
-        alike = [column for column in columns if column.strip().lower() == name.lower()]
+        alike = [column for column in columns if _folded(column) == name.lower()]
         if len(alike) > 1:
             raise DataError(
                 f"{source}: the columns {' and '.join(map(repr, alike))} fit the field '{field}' "
@@ -61,9 +72,39 @@ def find_column(
             return alike[0]
     also = f" (nor {', '.join(aliases)})" if aliases else ""
     raise DataError(
-        f"{source}: no column for the field '{field}'{also}.{nearest(field, columns)} {there} "
-        f"Name the column: --column {field}=NAME."
+        f"{source}: no column for the field '{field}'{also}."
+        f"{_column_hint((field, *aliases), columns) or nearest(field, columns)} {there} "
+        f"{advice.format(field=field)}"
     )
+
+
+def _folded(column: str) -> str:
+    return clean(visible(column)).lower()
+
+
+def _column_hint(names: Sequence[str], columns: Sequence[str]) -> str:
+    """Say why a header holds none of these names, as far as it can be told."""
+    wanted = {name.lower() for name in names}
+    for column in columns:
+        if as_latin(_folded(column)) in wanted:
+            return f" The column {column!r} looks like it, but {odd_characters(column)}."
+        for separator, shown in _SEPARATORS.items():
+            if wanted & set(map(_folded, column.split(separator))):
+                return (
+                    f" The column {column!r} holds several names: cells seem to be separated by "
+                    f"{shown}."
+                )
+    if looks_like_row(columns):
+        return (
+            " The first line looks like a row and not like a header: put a line with the names of "
+            "the columns before it."
+        )
+    return ""
+
+
+def looks_like_row(names: Sequence[str]) -> bool:
+    """Say whether what should be names of columns holds a number."""
+    return any(isinstance(_number(name), float) for name in names)
 
 
 def parse_numbers(
@@ -107,11 +148,13 @@ def parse_classes(
     source: str,
     column: str,
     on_error: OnError = "raise",
+    classes: Sequence[str] | None = None,
 ) -> tuple[list[str | None], list[str | None]]:
     """Read cells as class names.
 
-    Names are the cells as text without white space around them. When all of them are whole
-    numbers, a fraction of zeros is left out, so that `1.0` and `1` are one class.
+    Names are the cells as text without white space around them. Spellings that differ only in
+    case, blanks or numerals (`1` and `1.0`) are one class, and the log says so. A word for a
+    missing value is no class unless `classes` lists it.
 
     Args:
         values: Cells, as text or as numbers.
@@ -119,52 +162,75 @@ def parse_classes(
         source: The file, for messages.
         column: The column, for messages.
         on_error: "raise": empty cells are an error that counts them all; "keep": they become None.
+        classes: The names that the task lists; None: those of the cells.
 
     Returns:
         For each row its class, None where the cell is empty; and None or what is wrong with it.
 
     Raises:
         RowError: naming file and row of the first five empty cells.
+        DataError: when nobody can say whether two spellings are one class.
     """
-    names: list[str | None] = [
-        None if value is None or value != value else str(value).strip() or None for value in values
-    ]
-    whole = [_INTEGRAL.fullmatch(name) for name in names if name is not None]
-    if all(whole):
-        found = iter(whole)
-        names = [None if n is None else _group(next(found)) for n in names]
-    errors = [f"column '{column}': the cell is empty" if n is None else None for n in names]
+    listed = set(classes or ())
+    names: list[str | None] = []
+    errors: list[str | None] = []
+    for value in values:
+        text = clean(str(value))
+        is_lacking = text not in listed and is_missing(value)
+        names.append(None if is_lacking else text)
+        errors.append(f"column '{column}': {_class_reason(value)}" if is_lacking else None)
     if on_error == "raise":
         _raise_any(errors, rows, source, "class")
-    return names, errors
+    return one_spelling(names, source, column, classes), errors
 
 
-def _group(match: "re.Match[str] | None") -> str:
-    assert match is not None, "all cells matched"
-    return match.group(1)
+def _class_reason(value: Any) -> str:
+    reason = missing_reason(value)
+    is_word = reason != "the cell is empty"
+    return reason + ("; list it in target.classes if it is a class" if is_word else "")
 
 
 def _number(value: Any) -> float | str:
     """Return a finite number, or what is wrong with the cell."""
-    text = value.strip() if isinstance(value, str) else value
-    if text is None or (isinstance(text, str) and text.lower() in _MISSING):
-        return "the cell is empty" if text in (None, "") else f"{value!r} stands for a missing one"
+    if is_missing(value):
+        return missing_reason(value)
+    text = with_minus(clean(value)) if isinstance(value, str) else value
     try:
         if isinstance(text, str) and "_" in text:  # float() takes 1_000, files do not mean it
             raise ValueError
         number = float(text)
-    except (TypeError, ValueError, OverflowError):
-        is_comma = isinstance(text, str) and re.fullmatch(r"[+-]?\d+,\d+", text) is not None
-        hint = f"; write {text.replace(',', '.')}" if is_comma else ""
-        return f"{_short(value)} is not a number{hint}"
-    if math.isnan(number):
-        return "the cell is empty"
-    return number if math.isfinite(number) else f"{_short(value)} is infinite"
+    except OverflowError:
+        return _beyond(value)
+    except (TypeError, ValueError):
+        return f"{_short(value)} is not a number{_number_hint(text)}"
+    if math.isinf(number):
+        return f"{_short(value)} is infinite"
+    if abs(number) > LARGEST:
+        return _beyond(value)
+    return number
+
+
+def _beyond(value: Any) -> str:
+    return f"{_short(value)} is beyond {LARGEST:g}, the largest number that can be computed with"
+
+
+def _number_hint(text: Any) -> str:
+    """Say what a number may have been meant; none is proposed where it may be another one."""
+    if not isinstance(text, str):
+        return ""
+    if _DECIMAL_COMMA.fullmatch(text):
+        return f"; write {text.replace(',', '.')}"
+    if _GROUPED.fullmatch(text):
+        return "; write it without separators of thousands, and with a point before decimals"
+    odd = odd_characters(text)
+    return f": {odd}" if odd else ""
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python writes no longer ones
+        return "a whole number of thousands of digits"
     text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 def _raise_any(errors: Sequence[str | None], rows: Sequence[int], source: str, wanted: str) -> None:
@@ -179,8 +245,13 @@ def _raise_any(errors: Sequence[str | None], rows: Sequence[int], source: str, w
     )
 
 
-def as_value(value: Any) -> Any:
-    """Return a cell as text without white space around it, "" when empty; a record cell by cell."""
+def as_value(value: Any, is_text: bool = False) -> Any:
+    """Return a cell as text without white space around it, "" when missing; a record cell by cell.
+
+    Args:
+        value: The cell.
+        is_text: True: cells are sentences, see `missing.is_missing`.
+    """
     if isinstance(value, tuple):
-        return tuple("" if part is None else str(part).strip() for part in value)
-    return "" if value is None else str(value).strip()
+        return tuple(as_value(part, is_text) for part in value)
+    return "" if is_missing(value, is_text) else clean(str(value))

@@ -7,13 +7,23 @@ from typing import Any
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.mending import mend_rows, report_mended
 from taglm_core.data.readers import read_table
-from taglm_core.data.rows import is_empty, load_dataset, settle
+from taglm_core.data.rows import (
+    empty_reason,
+    is_empty,
+    load_dataset,
+    reads_text,
+    settle,
+    with_place,
+)
 from taglm_core.data.splits import parts_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain
 from taglm_core.specs.reference import resolve
+
+_LEAST_ROWS = 2
+_ADVICE = "Rename the column in this file to '{field}'; the option --column is for other files."
 
 
 def corpus_rows(
@@ -47,21 +57,35 @@ def corpus_rows(
     table = _table(domain, registry, file, seed, size)
     aliases = () if spec.columns else spec.aliases
     names = spec.columns or (spec.field,)
-    columns = [find_column(table.columns, name, aliases, {}, table.source) for name in names]
+    columns = [
+        find_column(table.columns, name, aliases, {}, table.source, _ADVICE) for name in names
+    ]
     taken = [table.columns[column] for column in columns]
-    rows = [as_value(v if spec.columns else v[0]) for v in zip(*taken, strict=True)]
+    read = [v if spec.columns else v[0] for v in zip(*taken, strict=True)]
+    rows = read
     if mend:
         rows, changes = mend_rows(rows, domain)
         pairs = zip(table.rows, changes, strict=True)
         report_mended(table, [(row, change) for row, change in pairs if change is not None])
-    errors: list[str | None] = [f"{spec.field}: empty" if is_empty(row) else None for row in rows]
+    rows = [as_value(row, reads_text(domain)) for row in rows]
+    errors: list[str | None] = [
+        f"{spec.field}: {empty_reason(cell)}" if is_empty(row) else None
+        for row, cell in zip(rows, read, strict=True)
+    ]
     if spec.canonical is not None:
         checked = resolve(spec.canonical, f"domain {domain.name}, canonical")(rows)
-        errors = [a or b for a, b in zip(errors, checked.errors, strict=True)]
+        found = [e and with_place(e, row) for e, row in zip(checked.errors, rows, strict=True)]
+        errors = [a or b for a, b in zip(errors, found, strict=True)]
         rows = [value or "" for value in checked.values]
     settle(table, errors, on_error)
     good = [i for i, error in enumerate(errors) if error is None]
     outside = _outside_bucket(domain, registry, table, rows, good)
+    if len(outside) < _LEAST_ROWS:
+        raise DataError(
+            f"{table.source}: a corpus needs {_LEAST_ROWS} rows or more, one of them to score the "
+            f"tag on, but {len(outside)} of {table.num_rows} can be used "
+            f"({len(good) - len(outside)} belong to the test bucket). Give a file with more rows."
+        )
     return [rows[i] for i in outside], table.source, len(good) - len(outside)
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from taglm_core.data.missing import Content, is_missing
 from taglm_core.data.table import Table
 from taglm_core.errors import PluginError
 from taglm_core.plugins import Registered
@@ -31,7 +32,7 @@ def mend_rows(
     """
     made: list[Any] = list(rows)
     changes: list[str | None] = [None] * len(made)
-    filled = [i for i, row in enumerate(made) if isinstance(row, str) and row.strip()]
+    filled = [i for i, row in enumerate(made) if isinstance(row, str) and not is_missing(row)]
     if domain.spec.mend is None or not filled:
         return made, changes
     mend = resolve(domain.spec.mend, f"domain {domain.name}, mend")
@@ -43,7 +44,8 @@ def mend_rows(
         )
     for i, value, change in zip(filled, mended.values, mended.changes, strict=True):
         if change is not None:
-            made[i], changes[i] = value, f"{domain.spec.field}: {change}"
+            kept = Content(value) if isinstance(made[i], Content) else value
+            made[i], changes[i] = kept, f"{domain.spec.field}: {change}"
     return made, changes
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TextIO
 
+from taglm_core.data.missing import content
 from taglm_core.data.textfiles import LineEnds
 from taglm_core.errors import DataError
 
@@ -46,7 +47,7 @@ def smi_records(file: TextIO, source: str) -> Iterator[list[Any]]:
         if is_first:
             yield header
         if not (is_first and cells[0].lower() == "smiles"):
-            yield [cells[0], cells[1].rstrip() if len(cells) > 1 else ""]
+            yield [content(cells[0]), cells[1].rstrip() if len(cells) > 1 else ""]
         is_first = False
 
 
@@ -92,13 +93,13 @@ def fasta_records(file: TextIO, source: str) -> Iterator[list[Any]]:
         if is_first:
             yield ["id", "description", "sequence"]
         else:
-            yield [*head, "".join(lines)]
+            yield [*head, content("".join(lines))]
         is_first = False
         words = text[1:].split(None, 1)
         head = [*words, "", ""][:2]
         lines = []
     if not is_first:
-        yield [*head, "".join(lines)]
+        yield [*head, content("".join(lines))]
 
 
 def _fail_fasta(source: str, number: int, text: str) -> NoReturn:

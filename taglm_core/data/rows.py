@@ -8,8 +8,10 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.mending import mend_fields
+from taglm_core.data.missing import missing_reason
 from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import check_parts
@@ -18,7 +20,7 @@ from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Dataset
+from taglm_core.specs import Classification, Dataset, Domain
 from taglm_core.specs.options import check_options
 from taglm_core.specs.reference import resolve
 
@@ -162,11 +164,11 @@ def canonical_fields(
     errors: list[str | None] = [None] * count
     made: dict[str, list[Any]] = {}
     for field, column in values.items():
-        rows = [as_value(value) for value in column]
         domain = task.domain_of_field(field)
+        rows = [as_value(value, reads_text(domain)) for value in column]
         for i, row in enumerate(rows):
             if is_empty(row):
-                errors[i] = errors[i] or f"{field}: empty"
+                errors[i] = errors[i] or f"{field}: {empty_reason(column[i])}"
         if domain is not None and domain.spec.canonical is not None:
             canonical = resolve(domain.spec.canonical, f"domain {domain.name}, canonical")
             # once for each distinct row: in pairs the same few recur thousands of times
@@ -178,10 +180,27 @@ def canonical_fields(
             for i, row in enumerate(rows):
                 value, error = found.get(row, (None, None))
                 if error is not None:
-                    errors[i] = errors[i] or f"{field}: {error}"
+                    errors[i] = errors[i] or f"{field}: {with_place(error, row)}"
                 rows[i] = value if value is not None else _blank(row)
         made[field] = rows
     return made, errors
+
+
+def reads_text(domain: Registered[Domain] | None) -> bool:
+    """Say whether the rows of a domain are sentences, which may consist of a word such as None."""
+    return domain is not None and domain.spec.encoder == "text"
+
+
+def with_place(error: str, row: Any) -> str:
+    """Return what is wrong with a row, and where a character beyond ASCII stands in it."""
+    odd = odd_characters(row) if isinstance(row, str) else ""
+    return f"{error} ({odd})" if odd else error
+
+
+def empty_reason(value: Any) -> str:
+    """Say of a cell, or of a record, why it counts as empty."""
+    reason = missing_reason(value)
+    return "empty" if isinstance(value, tuple) or reason == "the cell is empty" else reason
 
 
 def is_empty(row: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.classnames import class_key
 from taglm_core.data.columns import as_value, find_column, parse_classes, parse_numbers
 from taglm_core.data.table import Table
 from taglm_core.plugins.resolved import ResolvedTask
@@ -67,7 +68,7 @@ def read_targets(
     output = task.wording.output
     assert output is not None, "a text task has an output field"
     column = find_column(table.columns, output.field, (), mapping, table.source)
-    texts = [as_value(value) for value in table.columns[column]]
+    texts = [as_value(value, is_text=True) for value in table.columns[column]]
     for i, text in enumerate(texts):
         if not text:
             errors[i] = errors[i] or f"column '{column}': empty"
@@ -78,7 +79,9 @@ def _parser(target: Regression | Classification) -> Any:
     """Return the function that reads the cells of a target."""
     if isinstance(target, Regression):
         return parse_numbers
-    return parse_classes if target.threshold is None else partial(_parse_sides, target)
+    if target.threshold is None:
+        return partial(parse_classes, classes=target.classes)
+    return partial(_parse_sides, target)
 
 
 def _parse_sides(
@@ -133,14 +136,17 @@ def encode_classes(
         sorted({str(words[i]) for words in raw for i in train if words[i] is not None})
     )
     index = {name: k for k, name in enumerate(names)}
+    # another file may spell a class in another way
+    by_key = {class_key(name): k for k, name in enumerate(names)}
     made = np.zeros((len(raw[0]), len(raw)), dtype=np.int64)
     errors: dict[int, str] = {}
     for label, words in enumerate(raw):
         for row, word in enumerate(words):
             if word is None:
                 continue
-            if word not in index:
+            found = index.get(word, by_key.get(class_key(word)))
+            if found is None:
                 errors[row] = f"unknown class {word!r}; known: {', '.join(names)}"
             else:
-                made[row, label] = index[word]
+                made[row, label] = found
     return (made if target.multi_label else made[:, 0]), names, errors

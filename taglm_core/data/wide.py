@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import permutations
 
+from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 from taglm_core.specs.wording import Wording
@@ -45,7 +46,7 @@ def spread(table: Table, wording: Wording, tag_of: Mapping[str, str]) -> Table:
     for choice in permutations(found, len(slots)):
         for i, number in enumerate(table.rows):
             cells = [table.columns[column][i] for column in choice]
-            if any(cell is None or not str(cell).strip() for cell in cells):
+            if any(is_missing(cell, is_text=True) for cell in cells):
                 continue
             for (tag_column, field), column, cell in zip(slots, choice, cells, strict=True):
                 made[tag_column].append(found[column])

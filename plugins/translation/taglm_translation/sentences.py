@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from taglm_core.data.columns import as_value
 from taglm_core.data.readers import read_table
 from taglm_core.data.table import FORMATS, Table
 from taglm_core.data.textfiles import read_lines
@@ -94,7 +95,7 @@ def from_table(table: Table, part_column: str | None = None) -> list[Sentence]:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    return " ".join(as_value(value, is_text=True).split())
 
 
 def _language_files(folder: Path, stem: str | None = None) -> dict[Path, Language]:
