@@ -40,16 +40,15 @@ def show_tag(
     found = []
     for entry in TagStore().get(name):
         config = load_artefact(entry.folder).config
-        tag = config["tags"][entry.name]
         found.append(
             {
                 "tag": entry.name,
                 "fingerprint": entry.fingerprint,
                 "folder": str(entry.folder),
-                "taglm_version": config["taglm_version"],
-                "plugins": config["plugins"],
-                "backbone": config["backbone"]["name"],
-                **tag,
+                "taglm_version": config.taglm_version,
+                "plugins": config.plugins,
+                "backbone": config.backbone.name,
+                **_shown(config.tags[entry.name]),
             }
         )
     if as_json:
@@ -58,15 +57,24 @@ def show_tag(
         typer.echo(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip())
 
 
+def _shown(tag: Any) -> dict[str, Any]:
+    """Return what a tag's record says, without what it leaves open."""
+    from taglm_core.store.schema import to_plain
+
+    return {key: value for key, value in to_plain(tag).items() if value not in (None, {})}
+
+
 def _record(entry: Any) -> dict[str, Any]:
     from taglm_core.store.artefact import load_artefact
+    from taglm_core.store.schema import to_plain
 
     artefact = load_artefact(entry.folder)
-    lineage = artefact.config["tags"][entry.name].get("lineage", {})
+    tag = artefact.config.tags[entry.name]
+    lineage = to_plain(tag.lineage) or {}
     rows = lineage.get("corpus_rows", lineage.get("rows"))
     return {
         "tag": entry.name,
-        "kind": artefact.config["tags"][entry.name]["kind"],
+        "kind": tag.kind,
         "backbone": artefact.backbone,
         "fingerprint": entry.fingerprint,
         "rows": rows,

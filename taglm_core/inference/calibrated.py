@@ -79,8 +79,7 @@ def _key(trained: Sequence[TrainedDomain], files: Mapping[str, Path]) -> str:
     asked: list[Any] = [_FORMAT, VALIDATION_ROWS, backbone]
     for item in trained:
         assert item.artefact is not None, "asked of trained tags"
-        facts = item.artefact.config["tags"][item.name]
-        source = files.get(item.name) or Path(facts.get("lineage", {}).get("corpus", ""))
+        source = files.get(item.name) or Path(item.artefact.config.tags[item.name].corpus)
         state = source.stat() if source.is_file() else None
         rows = [str(source), state.st_size, state.st_mtime_ns] if state else [str(source)]
         asked.append([item.name, _content(item), rows])
@@ -89,7 +88,7 @@ def _key(trained: Sequence[TrainedDomain], files: Mapping[str, Path]) -> str:
 
 def _content(item: TrainedDomain) -> str:
     assert item.artefact is not None, "asked of trained tags"
-    tag = item.artefact.tensors[f"tag:{item.name}"]
+    tag = item.artefact.tag(item.name)
     return fingerprint_of(tag.detach().cpu().double().numpy().tolist())
 
 

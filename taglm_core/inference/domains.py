@@ -9,15 +9,15 @@ import numpy as np
 from taglm_core.data.corpus import corpus_rows
 from taglm_core.data.splits import hold_out
 from taglm_core.encoders import TextEncoder, encode_checked, load_encoder
-from taglm_core.errors import DataError, UnknownNameError, listed
+from taglm_core.errors import DataError, UnknownNameError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.likelihood import DomainSoftmax
-from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain, Encoded, Encoder
 from taglm_core.specs.reference import resolve
 from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.install import install_table, install_tag
 from taglm_core.store.tagstore import TagStore
 
 
@@ -109,12 +109,9 @@ def load_domain(
     artefact = _tag_of(domain, backbone, store, folder) if with_tag else None
     model = model or TaggedModel(backbone)
     encoder = None if domain.spec.encoder == "text" else load_encoder(domain.spec, domain.name)
-    if encoder is not None:
-        held = artefact.tensors.get(f"table:{domain.name}") if artefact is not None else None
-        rows = held if held is not None else symbol_rows(backbone, tuple(encoder.spellings))
-        model.add_table(domain.name, rows)
+    install_table(model, domain.name, encoder, artefact)
     if artefact is not None:
-        model.add_tag(domain.name, artefact.tensors[f"tag:{domain.name}"])
+        install_tag(model, artefact, domain.name)
     return TrainedDomain(domain, encoder, model, DomainSoftmax.of(backbone, encoder), artefact)
 
 
@@ -125,11 +122,7 @@ def _tag_of(
     if folder is not None:
         artefact = load_artefact(find_artefact(folder))
         check_backbone(artefact, fingerprint, backbone.name)
-        if f"tag:{domain.name}" not in artefact.tensors:
-            raise UnknownNameError(
-                f"{folder}: holds no tag <{domain.name}>; it holds "
-                f"{listed(artefact.config['tags'])}."
-            )
+        artefact.tag(domain.name)  # says so where it is not held
         return artefact
     entry = store.newest(fingerprint.key, domain.name)
     if entry is None:
@@ -168,9 +161,8 @@ def corpus_of(
         rows, source, _ = corpus_rows(trained.domain, registry, str(file), 0, None, "keep")
         return [], rows, source
     assert trained.artefact is not None, "asked of a trained tag"
-    facts = trained.artefact.config["tags"][trained.name]
-    lineage, settings = facts.get("lineage", {}), facts.get("settings", {})
-    source, seed = lineage.get("corpus", ""), int(facts.get("seed", 0))
+    record = trained.artefact.config.tags[trained.name]
+    source, seed, settings = record.corpus, record.seed or 0, record.settings
     is_dataset = any(dataset.name == source for dataset in registry.datasets)
     if not is_dataset and not Path(source).is_file():
         raise DataError(

@@ -6,10 +6,10 @@ from pathlib import Path
 from taglm_core.encoders import load_encoder
 from taglm_core.errors import ConfigError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
-from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.taskmodel import build_assembler
 from taglm_core.plugins import Registry
 from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.install import install_table, install_tag
 from taglm_core.store.tagstore import TagStore
 
 
@@ -39,13 +39,10 @@ def add_tags(
         name, _, folder = word.partition("=")
         domain = registry.domains.get(name, task.plugin, f"--tag {word}")
         artefact = stored_tag(domain.name, Path(folder) if folder else None, predictor, store)
-        model.add_tag(domain.name, artefact.tensors[f"tag:{domain.name}"])
+        install_tag(model, artefact, domain.name)
         if domain.spec.encoder != "text" and domain.name not in encoders:
             encoders[domain.name] = load_encoder(domain.spec, domain.name)
-            held = artefact.tensors.get(f"table:{domain.name}")
-            spellings = tuple(encoders[domain.name].spellings)
-            rows = held if held is not None else symbol_rows(model.backbone, spellings)
-            model.add_table(domain.name, rows)
+            install_table(model, domain.name, encoders[domain.name], artefact)
         domain_of[name], tag_of[name] = domain.name, domain.name
     task_model.assembler = build_assembler(
         task, model, encoders, task_model.is_isolated, domain_of, tag_of
@@ -71,7 +68,5 @@ def stored_tag(name: str, folder: Path | None, predictor: Predictor, store: TagS
         return load_artefact(entry.folder)
     artefact = load_artefact(find_artefact(folder))
     check_backbone(artefact, fingerprint, backbone.name)
-    if f"tag:{name}" not in artefact.tensors:
-        held = ", ".join(artefact.config["tags"])
-        raise UnknownNameError(f"{folder}: holds no tag <{name}>; it holds {held}.")
+    artefact.tag(name)  # says so where it is not held
     return artefact

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import torch
 
 from taglm_core.data.mending import mend_fields
 from taglm_core.data.rows import canonical_fields, read_fields
@@ -16,13 +15,13 @@ from taglm_core.model.backbone import load_backbone
 from taglm_core.model.cachebudget import cache_setting, cache_tiers
 from taglm_core.model.heads import make_head
 from taglm_core.model.reuse import find_reuse
-from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
-from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
+from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler, num_outputs
 from taglm_core.plugins import Registry
-from taglm_core.plugins.resolved import ResolvedTask, resolve_task
-from taglm_core.specs import Classification, Decoding, Encoder, Regression, Task, Text
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs import Encoder
 from taglm_core.store.artefact import Artefact, check_backbone
+from taglm_core.store.install import install_table, install_tag, install_task
 from taglm_core.store.tagstore import TagStore
 
 
@@ -132,105 +131,61 @@ def load_predictor(
     Raises:
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
     """
-    if artefact.kind != "task":
-        raise CheckpointError(f"{artefact.folder}: holds a tag, not a task; nothing to predict.")
+    record = artefact.task
     name = backbone or artefact.backbone
     loaded = load_backbone(name, registry, device)
     check_backbone(artefact, loaded.fingerprint(), name)
     model = TaggedModel(loaded)
     encoders = _encoders(artefact, registry)
     for domain, encoder in encoders.items():
-        held = artefact.tensors.get(f"table:{domain}")
-        rows = held if held is not None else symbol_rows(loaded, tuple(encoder.spellings))
-        model.add_table(domain, rows)
-    for key, value in artefact.tensors.items():
-        if key.startswith("tag:"):
-            model.add_tag(key.removeprefix("tag:"), value)
-    facts = artefact.config["task"]
-    task = _task(facts, registry)
-    is_isolated = facts["attention"] == "isolated"
-    head = None
-    scaling = Scaling.plain(0)
-    if facts["target"].get("scaling"):
-        held_scaling = {k: torch.tensor(v) for k, v in facts["target"]["scaling"].items()}
-        scaling = Scaling(**held_scaling)
-        spec = registry.heads.get(facts["head"], task.plugin)
-        width = facts.get("num_read", 1) * loaded.hidden_size
-        options = facts.get("head_options", {})
-        head = make_head(spec, width, len(scaling.mean), options).to(loaded.device)
-        state = {
-            k.removeprefix("head:"): v for k, v in artefact.tensors.items() if k.startswith("head:")
-        }
-        head.load_state_dict(state)
+        install_table(model, domain, encoder, artefact)
+    for tag in artefact.tags:
+        install_tag(model, artefact, tag)
+    task = resolve_task(record.spec, record.plugin, registry)
+    is_isolated = record.attention == "isolated"
+    num_read, head = 1, None
+    if record.head is not None:
+        spec = registry.heads.get(record.head.name, task.plugin)
+        num_read = len(artefact.tag(task.function_tag)) if record.head.pooling == "all" else 1
+        outputs = num_outputs(task, getattr(record.spec.target, "classes", None) or ())
+        head = make_head(spec, num_read * loaded.hidden_size, outputs, record.head.options)
+        head.to(loaded.device)
     task_model = TaskModel(
         task=task,
         model=model,
         assembler=build_assembler(
-            task, model, encoders, is_isolated, facts["domain_of"], facts["tag_of"]
+            task, model, encoders, is_isolated, record.domain_of, record.tag_of
         ),
         is_isolated=is_isolated,
         head=head,
-        scaling=scaling,
-        classes=tuple(facts["target"].get("classes", ())),
-        decoding=Decoding(**facts.get("decode", {})),
-        num_read=facts.get("num_read", 1),
+        scaling=Scaling.plain(0),
+        classes=getattr(record.spec.target, "classes", None) or (),
+        decoding=record.decoding,
+        num_read=num_read,
     )
+    install_task(task_model, artefact)
     if head is not None:
         tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
         task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
-    combinations = frozenset(tuple(tags) for tags in facts.get("trained_combinations", ()))
-    return Predictor(task_model, facts["columns"], combinations=combinations)
+    combinations = frozenset(record.trained_combinations)
+    return Predictor(task_model, record.columns, combinations=combinations)
 
 
 def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
     encoders: dict[str, Encoder] = {}
-    for domain, facts in artefact.config["domains"].items():
+    for domain, record in artefact.config.domains.items():
         found = registry.domains.get(domain, where=str(artefact.folder))
-        if facts["alphabet"] is None:
+        held = record.alphabet
+        if held is None:
             continue
         encoder = load_encoder(found.spec, found.name)
         now = alphabet_of(encoder)
-        held = facts["alphabet"]
-        if (list(now.symbols), now.version) != (list(held["symbols"]), held["version"]):
+        if (now.symbols, now.version) != (held.symbols, held.version):
             raise CheckpointError(
-                f"{artefact.folder}: trained with version {held['version']} of the encoder of "
-                f"{domain} ({len(held['symbols'])} symbols); {found.source} has version "
+                f"{artefact.folder}: trained with version {held.version} of the encoder of "
+                f"{domain} ({len(held.symbols)} symbols); {found.source} has version "
                 f"{now.version} ({len(now.symbols)} symbols). Install the plugin version that "
-                f"wrote it: {artefact.config['plugins'].get(found.source.name, 'unknown')}."
+                f"wrote it: {artefact.config.plugins.get(found.source.name, 'unknown')}."
             )
         encoders[domain] = encoder
     return encoders
-
-
-def _task(facts: Mapping[str, Any], registry: Registry) -> ResolvedTask:
-    held = facts["target"]
-    target: Regression | Classification | Text
-    if held["kind"] == "regression":
-        target = Regression(
-            names=held["names"],
-            columns=held["columns"],
-            unit=held["unit"],
-            compute=held["compute"],
-            floor=held.get("floor"),
-        )
-    elif held["kind"] == "classification":
-        target = Classification(
-            names=held["names"],
-            columns=held["columns"],
-            classes=held["classes"],
-            multi_label=held["multi_label"],
-            threshold=held["threshold"],
-            compute=held["compute"],
-        )
-    else:
-        target = Text(max_new_tokens=held.get("max_new_tokens", Text().max_new_tokens))
-    spec = Task(
-        name=facts["name"],
-        function_tag=facts["function_tag"],
-        template=facts["template"],
-        target=target,
-        metrics=facts["metrics"],
-        aliases=facts.get("aliases", {}),
-        symmetric=facts.get("symmetric", ()),
-    )
-    return resolve_task(spec, facts["plugin"], registry)

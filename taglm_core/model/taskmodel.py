@@ -1,5 +1,6 @@
 """A task on a tagged model: assembler, head and target scaling, from fields to predictions."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,10 @@ class Scaling:
         """Return the scaling that changes nothing."""
         zero = torch.zeros(num_outputs)
         return Scaling(mean=zero, std=torch.ones(num_outputs), offset=zero.clone())
+
+    def copy(self) -> "Scaling":
+        """Return a scaling with the same numbers, held apart."""
+        return copy.deepcopy(self)
 
 
 @attrs.define(kw_only=True)

@@ -5,7 +5,6 @@ Nothing is ever unpickled. A folder is written whole or not at all.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import attrs
 from safetensors import SafetensorError
@@ -13,52 +12,76 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from taglm_core.data.atomic import replace_folder
-from taglm_core.errors import CheckpointError, listed, nearest
+from taglm_core.errors import CheckpointError, UnknownNameError, listed, nearest
 from taglm_core.model.backbone import Fingerprint
+from taglm_core.store.schema import (
+    FORMAT_VERSION,
+    ArtefactRecord,
+    TaskRecord,
+    from_plain,
+    to_plain,
+)
 
-FORMAT_VERSION = 1
-_KEYS = {
-    "format_version",
-    "kind",
-    "taglm_version",
-    "plugins",
-    "backbone",
-    "tags",
-    "domains",
-    "task",
-}
+_GROUPS = {"tag": "tags", "table": "tables", "head": "head"}
+"""What stands before the colon of a name in tags.safetensors -> where it belongs."""
 
 
 @attrs.frozen(kw_only=True)
 class Artefact:
     """What one folder holds."""
 
-    kind: str
-    """"tag" or "task"."""
-    config: dict[str, Any]
-    """Plain data: tags with lineage, domains with alphabets, the task if any."""
-    tensors: dict[str, Tensor]
-    """`tag:NAME`, `table:DOMAIN`, `head:PARAMETER`."""
+    config: ArtefactRecord
+    """Everything but the numbers."""
+    tags: dict[str, Tensor] = attrs.field(factory=dict)
+    """Tag -> `(tag_length, hidden)`."""
+    tables: dict[str, Tensor] = attrs.field(factory=dict)
+    """Domain -> trained symbol table `(symbols, hidden)`; none for tables that were not trained."""
+    head: dict[str, Tensor] = attrs.field(factory=dict)
+    """Parameters of the head."""
     folder: Path | None = None
 
     @property
     def fingerprint(self) -> Fingerprint:
         """The backbone that the artefact belongs to."""
-        held = self.config["backbone"]["fingerprint"]
-        return Fingerprint(
-            shape=held["shape"], tokenizer=held["tokenizer"], probe=tuple(held["probe"])
-        )
+        return self.config.backbone.fingerprint
 
     @property
     def backbone(self) -> str:
         """Name, folder or Hub id under which the backbone was loaded."""
-        return str(self.config["backbone"]["name"])
+        return self.config.backbone.name
+
+    @property
+    def task(self) -> TaskRecord:
+        """The trained task.
+
+        Raises:
+            CheckpointError: when the artefact holds a tag alone.
+        """
+        if self.config.task is None:
+            raise CheckpointError(f"{self.folder}: holds a tag, not a task; nothing to predict.")
+        return self.config.task
+
+    def tag(self, name: str) -> Tensor:
+        """Return the rows of a tag, `(tag_length, hidden)`.
+
+        Raises:
+            UnknownNameError: when the artefact does not hold it.
+        """
+        if name not in self.tags:
+            raise UnknownNameError(
+                f"{self.folder}: holds no tag <{name}>; it holds {listed(self.tags) or 'none'}."
+            )
+        return self.tags[name]
 
 
 def save_artefact(folder: Path, artefact: Artefact, readme: str) -> None:
     """Write an artefact whole."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in artefact.tensors.items()}
-    config = {"format_version": FORMAT_VERSION, "kind": artefact.kind, **artefact.config}
+    tensors = {
+        f"{prefix}:{name}": value.detach().cpu().contiguous()
+        for prefix, group in _GROUPS.items()
+        for name, value in getattr(artefact, group).items()
+    }
+    config = {"format_version": FORMAT_VERSION, **to_plain(artefact.config)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with replace_folder(folder) as temporary:
         text = json.dumps(config, indent=1, ensure_ascii=False)
@@ -68,7 +91,7 @@ def save_artefact(folder: Path, artefact: Artefact, readme: str) -> None:
 
 
 def load_artefact(folder: Path) -> Artefact:
-    """Read an artefact.
+    """Read an artefact of this or an older format version.
 
     Raises:
         CheckpointError: when the folder holds none, is damaged or was written by a newer format.
@@ -83,19 +106,17 @@ def load_artefact(folder: Path) -> Artefact:
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: damaged artefact: {error}") from error
-    version = config.pop("format_version", None)
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{folder}: format {version}, but this taglm reads {FORMAT_VERSION}; it was written "
-            f"by taglm {config.get('taglm_version', 'unknown')}. Install that version."
-        )
-    unknown = sorted(set(config) - _KEYS)
-    if unknown:
-        raise CheckpointError(
-            f"{folder}: unknown key '{unknown[0]}' in config.json, written by taglm "
-            f"{config.get('taglm_version')}.{nearest(unknown[0], _KEYS)}"
-        )
-    return Artefact(kind=config.pop("kind"), config=config, tensors=tensors, folder=folder)
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder}: damaged artefact: config.json holds no mapping.")
+    return Artefact(config=from_plain(config, str(folder)), folder=folder, **_grouped(tensors))
+
+
+def _grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS.values()}
+    for key, value in tensors.items():
+        prefix, _, name = key.partition(":")
+        groups[_GROUPS[prefix]][name] = value
+    return groups
 
 
 def find_artefact(path: Path, task: str | None = None) -> Path:

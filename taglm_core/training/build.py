@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
 from taglm_core.specs import Regression
 from taglm_core.store.artefact import Artefact
+from taglm_core.store.install import install_table, install_tag
 from taglm_core.training.plan import DomainPlan, Plan
 
 
@@ -18,9 +18,7 @@ def untrained_model(plans: Sequence[Plan]) -> TaggedModel:
     model = TaggedModel(plan.backbone)
     settings = plan.config.stages.domain
     for item in domain_plans(plans):
-        name = item.domain.name
-        if item.encoder is not None and name not in model.tables:
-            model.add_table(name, symbol_rows(plan.backbone, tuple(item.encoder.spellings)))
+        install_table(model, item.domain.name, item.encoder)
         rows = initial_tag(
             plan.backbone,
             item.tag,
@@ -42,14 +40,8 @@ def domain_plans(plans: Sequence[Plan]) -> list[DomainPlan]:
 
 def take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
     """Put a stored domain tag, and its symbol table if it was trained, into the model."""
-    rows = stored.tensors[f"tag:{item.tag}"]
-    if item.tag in model.tags and model.tags[item.tag].shape == rows.shape:
-        model.tags[item.tag].data.copy_(rows)
-    else:
-        model.add_tag(item.tag, rows)
-    table = stored.tensors.get(f"table:{item.domain.name}")
-    if table is not None:
-        model.tables[item.domain.name].data.copy_(table)
+    install_table(model, item.domain.name, item.encoder, stored)
+    install_tag(model, stored, item.tag)
 
 
 def _check_floor(plan: Plan) -> None:

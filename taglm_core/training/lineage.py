@@ -4,102 +4,112 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import torch
 from torch import Tensor
 
 from taglm_core.encoders import alphabet_of
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.specs import Classification, Regression, Text
+from taglm_core.specs import Classification, Target, Task
 from taglm_core.store.artefact import Artefact
 from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.store.schema import (
+    ArtefactRecord,
+    BackboneRecord,
+    DomainLineage,
+    DomainRecord,
+    HeadRecord,
+    Origin,
+    TagRecord,
+    TaskLineage,
+    TaskRecord,
+)
 from taglm_core.training.plan import DomainPlan, Plan, combinations
 
 
-def _common(plan: Plan) -> dict[str, Any]:
+def _record(plan: Plan, kind: str, **more: Any) -> ArtefactRecord:
     from taglm_core import __version__
 
-    return {
-        "taglm_version": __version__,
-        "plugins": {
+    used = {item.domain.source.name for item in plan.domains.values()} | {plan.task.plugin}
+    return ArtefactRecord(
+        kind=kind,
+        taglm_version=__version__,
+        plugins={
             loaded.source.name: f"{loaded.source.distribution} {loaded.source.version}"
             for loaded in plan.registry.plugins
-            if loaded.source.name in {i.domain.source.name for i in plan.domains.values()}
-            or loaded.source.name == plan.task.plugin
+            if loaded.source.name in used
         },
-        "backbone": {
-            "name": plan.config.backbone,
-            "fingerprint": attrs.asdict(plan.fingerprint),
-        },
-    }
+        backbone=BackboneRecord(name=plan.config.backbone, fingerprint=plan.fingerprint),
+        **more,
+    )
 
 
-def _domain(item: DomainPlan) -> dict[str, Any]:
+def _domain(item: DomainPlan) -> DomainRecord:
     spec = item.domain.spec
-    alphabet = attrs.asdict(alphabet_of(item.encoder)) if item.encoder is not None else None
-    return {"field": spec.field, "encoder": spec.encoder, "alphabet": alphabet}
+    alphabet = alphabet_of(item.encoder) if item.encoder is not None else None
+    return DomainRecord(field=spec.field, encoder=spec.encoder, alphabet=alphabet)
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone()
 
 
 def domain_artefact(
-    plan: Plan, item: DomainPlan, model: TaggedModel, record: Mapping[str, Any]
+    plan: Plan, item: DomainPlan, model: TaggedModel, lineage: DomainLineage
 ) -> tuple[Artefact, str]:
     """Return a domain tag as an artefact, and its README."""
     name = item.domain.name
-    tensors = {f"tag:{item.tag}": model.tags[item.tag].detach().cpu().clone()}
+    tables = {}
     if plan.config.stages.domain.train_symbols and name in model.tables:
-        tensors[f"table:{name}"] = model.tables[name].detach().cpu().clone()
-    config = {
-        **_common(plan),
-        "tags": {
-            item.tag: {
-                "kind": "domain",
-                "fingerprint": item.fingerprint,
-                "lineage": dict(record),
-                "settings": attrs.asdict(plan.config.stages.domain),
-                "seed": plan.config.seed,
-            }
-        },
-        "domains": {name: _domain(item)},
-    }
-    nats = record["held_out_nats_per_symbol"]
+        tables[name] = _copied(model.tables[name])
+    tag = TagRecord(
+        kind="domain",
+        fingerprint=item.fingerprint,
+        lineage=lineage,
+        settings=attrs.asdict(plan.config.stages.domain),
+        seed=plan.config.seed,
+    )
+    config = _record(plan, "tag", tags={item.tag: tag}, domains={name: _domain(item)})
+    nats = lineage.held_out_nats_per_symbol
     readme = (
         f"# Domain tag <{item.tag}>\n\n"
-        f"Trained by taglm {config['taglm_version']} on {record['corpus_rows']} rows of "
-        f"{record['corpus']} for the frozen backbone {plan.config.backbone}.\n\n"
+        f"Trained by taglm {config.taglm_version} on {lineage.corpus_rows} rows of "
+        f"{lineage.corpus} for the frozen backbone {plan.config.backbone}.\n\n"
         f"Held-out nats per symbol: {nats['tag']} with the tag, {nats['no_tag']} without, "
         f"{nats['words']} with the domain's name in words.\n"
     )
-    return Artefact(kind="tag", config=config, tensors=tensors), readme
+    tags = {item.tag: _copied(model.tags[item.tag])}
+    return Artefact(config=config, tags=tags, tables=tables), readme
 
 
 def enriched_artefact(
-    plan: Plan, item: DomainPlan, key: str, model: TaggedModel, record: Mapping[str, Any]
+    plan: Plan, item: DomainPlan, key: str, model: TaggedModel, lineage: TaskLineage
 ) -> tuple[Artefact, str]:
     """Return the tag `key` that a task made of a domain tag as an artefact, and its README."""
-    table = f"table:{item.domain.name}"
-    tensors = {f"tag:{key}": model.tags[key].detach().cpu().clone()}
-    if item.stored is not None and table in item.stored.tensors:
-        tensors[table] = item.stored.tensors[table]
-    config = {
-        **_common(plan),
-        "tags": {
-            key: {
-                "kind": "domain",
-                "fingerprint": enriched_fingerprint(plan, key),
-                "enriched_from": {"tag": item.tag, "fingerprint": item.fingerprint},
-                "lineage": dict(record),
-                "settings": attrs.asdict(plan.config.stages.task),
-            }
-        },
-        "domains": {item.domain.name: _domain(item)},
-    }
+    tag = TagRecord(
+        kind="domain",
+        fingerprint=enriched_fingerprint(plan, key),
+        enriched_from=Origin(tag=item.tag, fingerprint=item.fingerprint),
+        lineage=lineage,
+        settings=attrs.asdict(plan.config.stages.task),
+    )
+    config = _record(plan, "tag", tags={key: tag}, domains={item.domain.name: _domain(item)})
     readme = (
         f"# Domain tag <{key}>\n\n"
-        f"The domain tag <{item.tag}> enriched by the task {plan.task.name} on {record['rows']} "
-        f"rows, by taglm {config['taglm_version']}, for the frozen backbone "
+        f"The domain tag <{item.tag}> enriched by the task {plan.task.name} on {lineage.rows} "
+        f"rows, by taglm {config.taglm_version}, for the frozen backbone "
         f"{plan.config.backbone}.\n"
     )
-    return Artefact(kind="tag", config=config, tensors=tensors), readme
+    tags, tables = {key: _copied(model.tags[key])}, _trained_tables([item])
+    return Artefact(config=config, tags=tags, tables=tables), readme
+
+
+def _trained_tables(items: list[DomainPlan]) -> dict[str, Tensor]:
+    """Return the symbol tables that stage 1 trained along with the tags."""
+    return {
+        item.domain.name: item.stored.tables[item.domain.name]
+        for item in items
+        if item.stored is not None and item.domain.name in item.stored.tables
+    }
 
 
 def enriched_fingerprint(plan: Plan, key: str) -> str:
@@ -108,10 +118,7 @@ def enriched_fingerprint(plan: Plan, key: str) -> str:
 
 
 def task_artefact(
-    plan: Plan,
-    task_model: TaskModel,
-    metrics: Mapping[str, Any],
-    record: Mapping[str, Any] | None = None,
+    plan: Plan, task_model: TaskModel, metrics: Mapping[str, Any], lineage: TaskLineage
 ) -> tuple[Artefact, str]:
     """Return a task with a copy of every tag that it uses, and its README.
 
@@ -119,88 +126,85 @@ def task_artefact(
         plan: The run's plan.
         task_model: Trained.
         metrics: Contents of metrics.json, shown in the README; may be empty.
-        record: Lineage of the function tag; None: that of the stage in `metrics`.
+        lineage: That of the function tag.
     """
     task, model = task_model.task, task_model.model
-    assembler = task_model.assembler
-    if record is None:
-        record = metrics["tasks"][task.name]["stages"][-1]
-    tensors: dict[str, Tensor] = {
-        f"tag:{task.function_tag}": model.tags[task.function_tag].detach().cpu().clone()
-    }
-    tags: dict[str, Any] = {
-        task.function_tag: {
-            "kind": "function",
-            "fingerprint": plan.task_fingerprint,
-            "lineage": dict(record),
-        }
+    keys = {written: task_model.assembler.tag_of[written] for written in plan.domains}
+    tags = {
+        task.function_tag: TagRecord(
+            kind="function", fingerprint=plan.task_fingerprint, lineage=lineage
+        )
     }
     for written, item in plan.domains.items():
-        key = assembler.tag_of[written]
-        tensors[f"tag:{key}"] = model.tags[key].detach().cpu().clone()
-        tags[key] = {"kind": "domain", "fingerprint": item.fingerprint}
-        if key != item.tag:
-            tags[key]["enriched_from"] = item.tag
-        stored = item.stored
-        if stored is not None and f"table:{item.domain.name}" in stored.tensors:
-            tensors[f"table:{item.domain.name}"] = stored.tensors[f"table:{item.domain.name}"]
-    if task_model.head is not None:
-        for name, value in task_model.head.state_dict().items():
-            tensors[f"head:{name}"] = value.detach().cpu().clone()
-    config = {
-        **_common(plan),
-        "tags": tags,
-        "domains": {i.domain.name: _domain(i) for i in plan.domains.values()},
-        "task": _task(plan, task_model),
-    }
-    return Artefact(kind="task", config=config, tensors=tensors), _readme(plan, config, metrics)
+        key = keys[written]
+        origin = Origin(tag=item.tag, fingerprint=item.fingerprint) if key != item.tag else None
+        fingerprint = item.fingerprint if origin is None else enriched_fingerprint(plan, key)
+        tags[key] = TagRecord(kind="domain", fingerprint=fingerprint, enriched_from=origin)
+    items = list(plan.domains.values())
+    config = _record(
+        plan,
+        "task",
+        tags=tags,
+        domains={item.domain.name: _domain(item) for item in items},
+        task=_task(plan, task_model),
+    )
+    head = task_model.head.state_dict() if task_model.head is not None else {}
+    artefact = Artefact(
+        config=config,
+        tags={name: _copied(model.tags[name]) for name in tags},
+        tables=_trained_tables(items),
+        head={name: _copied(value) for name, value in head.items()},
+    )
+    return artefact, _readme(plan, config, metrics)
 
 
-def _task(plan: Plan, task_model: TaskModel) -> dict[str, Any]:
-    task, scaling = task_model.task, task_model.scaling
-    target = task.spec.target
-    facts: dict[str, Any] = {"kind": target.kind}
-    if isinstance(target, Text):
-        facts["max_new_tokens"] = target.max_new_tokens
-    if isinstance(target, Regression | Classification):
-        facts |= {"names": list(target.names), "columns": list(target.columns or target.names)}
-        facts["compute"] = target.compute
-    if isinstance(target, Regression):
-        facts |= {"unit": target.unit, "floor": target.floor}
+def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
+    task, assembler, settings = task_model.task, task_model.assembler, plan.config.stages.task
+    has_head = task_model.head is not None
+    return TaskRecord(
+        spec=_spec(task_model),
+        plugin=task.plugin,
+        attention="isolated" if task_model.is_isolated else "causal",
+        head=HeadRecord(
+            name=settings.head, options=dict(settings.head_options), pooling=settings.read
+        )
+        if has_head
+        else None,
+        scaling=task_model.scaling.copy() if has_head else None,
+        domain_of=dict(assembler.domain_of),
+        tag_of=dict(assembler.tag_of),
+        columns=dict(plan.rows.columns),
+        decoding=task_model.decoding,
+        trained_combinations=tuple(combinations(plan)),
+    )
+
+
+def _spec(task_model: TaskModel) -> Task:
+    """Return the task as it was trained; what only training asked for is left out."""
+    task = task_model.task
+    target: Target = task.spec.target
     if isinstance(target, Classification):
-        facts |= {"classes": list(task_model.classes), "multi_label": target.multi_label}
-        facts["threshold"] = target.threshold
-    if plan.num_outputs:
-        held = attrs.asdict(scaling)
-        facts["scaling"] = {key: value.tolist() for key, value in held.items() if value is not None}
-    return {
-        "name": task.name,
-        "plugin": task.plugin,
-        "function_tag": task.function_tag,
-        "template": task.wording.text,
-        "attention": "isolated" if task_model.is_isolated else "causal",
-        "head": plan.config.stages.task.head,
-        "head_options": dict(plan.config.stages.task.head_options),
-        "num_read": plan.num_read,
-        "target": facts,
-        "metrics": [metric.name for metric in task.metrics],
-        "aliases": {name: list(others) for name, others in task.spec.aliases.items()},
-        "symmetric": [list(pair) for pair in task.symmetric],
-        "domain_of": dict(task_model.assembler.domain_of),
-        "tag_of": dict(task_model.assembler.tag_of),
-        "columns": dict(plan.rows.columns),
-        "decode": attrs.asdict(task_model.decoding),
-        "trained_combinations": [list(tags) for tags in combinations(plan)],
-    }
+        target = attrs.evolve(target, classes=tuple(task_model.classes))
+    return attrs.evolve(
+        task.spec,
+        template=task.wording.text,
+        function_tag=task.function_tag,
+        target=target,
+        metrics=tuple(metric.name for metric in task.metrics),
+        symmetric=task.symmetric,
+        dataset=None,
+        split=None,
+        settings={},
+    )
 
 
-def _readme(plan: Plan, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def _readme(plan: Plan, config: ArtefactRecord, metrics: Mapping[str, Any]) -> str:
     task = plan.task
     lines = [
         f"# {task.name}",
         "",
         f"A taglm predictor for the frozen backbone {plan.config.backbone}, written by taglm "
-        f"{config['taglm_version']}.",
+        f"{config.taglm_version}.",
         "",
         f"Prompt: `{task.wording.text!r}`",
         "",
@@ -214,24 +218,3 @@ def _readme(plan: Plan, config: Mapping[str, Any], metrics: Mapping[str, Any]) -
         lines.append("")
     lines += ["Use it: `taglm predict FOLDER --input FILE --output FILE`", ""]
     return "\n".join(lines)
-
-
-def put_task(artefact: Artefact, task_model: TaskModel) -> None:
-    """Copy a stored task's function tag, head and scaling into a task model."""
-    model, task = task_model.model, task_model.task
-    for name in {task.function_tag, *task_model.assembler.tag_of.values()}:
-        held = artefact.tensors.get(f"tag:{name}")
-        if held is not None:
-            with torch.no_grad():
-                model.tags[name].copy_(held)
-    if task_model.head is not None:
-        prefix = "head:"
-        state = {
-            name.removeprefix(prefix): value
-            for name, value in artefact.tensors.items()
-            if name.startswith(prefix)
-        }
-        task_model.head.load_state_dict(state)
-        held_scaling = artefact.config["task"]["target"]["scaling"]
-        for key, values in held_scaling.items():
-            setattr(task_model.scaling, key, torch.tensor(values))

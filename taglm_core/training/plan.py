@@ -126,7 +126,7 @@ class Plan:
             elif item.stored is not None:
                 state, count = (
                     "from the store",
-                    len(item.stored.tensors[f"tag:{item.tag}"]) * hidden,
+                    len(item.stored.tag(item.tag)) * hidden,
                 )
             else:
                 state, count = "untrained", settings.domain.tag_length * hidden
@@ -307,9 +307,9 @@ def function_tag_of(path: str | None, backbone: Fingerprint) -> torch.Tensor | N
         return None
     artefact = load_artefact(find_artefact(Path(path)))
     check_backbone(artefact, backbone, "the backbone of this run")
-    for name, facts in artefact.config["tags"].items():
-        if facts["kind"] == "function":
-            return artefact.tensors[f"tag:{name}"]
+    for name, record in artefact.config.tags.items():
+        if record.kind == "function":
+            return artefact.tag(name)
     raise CheckpointError(
         f"{path}: holds no function tag. Give the folder of a task's run, not of a domain tag."
     )

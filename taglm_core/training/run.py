@@ -13,6 +13,7 @@ from taglm_core.data.atomic import jsonable
 from taglm_core.specs import RunFinished
 from taglm_core.store.artefact import save_artefact
 from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.schema import TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, domain_plans, untrained_model
 from taglm_core.training.config import RunConfig
@@ -49,6 +50,7 @@ def execute(
         task_model = build_task_model(each, model)
         members[each.task.name] = Member(each, task_model, assemble_parts(each, task_model))
     tasks: dict[str, Any] = {}
+    lineages: dict[str, TaskLineage] = {}
     with autocast(plan.precision, plan.backbone.device):
         domains = {
             item.tag: run_domain_stage(plan, item, model, folder, store, progress)
@@ -56,14 +58,19 @@ def execute(
         }
         for group in by_function_tag(plans):
             together = [members[each.task.name] for each in group]
-            record = run_task_stage(together, folder, store, progress)
+            lineage = run_task_stage(together, folder, store, progress)
+            record = to_plain(lineage)
+            if group[0].stored_task is not None:
+                record["from_store"] = True
             for member in together:
+                lineages[member.plan.task.name] = lineage
                 own = [domains[item.tag] for item in member.plan.domains.values()]
                 tasks[member.plan.task.name] = [stage for stage in [*own, record] if stage]
         metrics = _evaluate(members, tasks, folder, progress)
     metrics["seconds"] = round(time.monotonic() - began, 1)
     for member in members.values():
-        artefact = task_artefact(member.plan, member.task_model, metrics)
+        lineage = lineages[member.plan.task.name]
+        artefact = task_artefact(member.plan, member.task_model, metrics, lineage)
         save_artefact(_folder(plans, member.plan, folder).path / "artefact", *artefact)
     folder.write_json("metrics.json", metrics)
     plan.registry.send("on_run_finished", RunFinished(folder=folder.path, metrics=metrics))

@@ -12,7 +12,9 @@ from taglm_core.data.splits import hold_out
 from taglm_core.model.tagged import TaggedModel, parameter_counts
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import StageStarted
+from taglm_core.store.install import install_task
 from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.schema import DomainLineage, TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import take_stored
 from taglm_core.training.config import RunConfig
@@ -24,7 +26,6 @@ from taglm_core.training.lineage import (
     domain_artefact,
     enriched_artefact,
     enriched_fingerprint,
-    put_task,
     task_artefact,
 )
 from taglm_core.training.parts import PartData, keep_prefixes, prepare_reuse
@@ -49,21 +50,21 @@ def run_domain_stage(
             if not settings.fresh:  # another run may have trained it while this one waited
                 item.stored = store.find(key, item.tag, item.fingerprint)
             if item.stored is None:
-                record = _train_domain(plan, item, model, folder, progress)
-                artefact, readme = domain_artefact(plan, item, model, record)
+                lineage = _train_domain(plan, item, model, folder, progress)
+                artefact, readme = domain_artefact(plan, item, model, lineage)
                 store.save(key, item.tag, item.fingerprint, artefact, readme)
                 item.stored = artefact
-                return record
+                return dict(to_plain(lineage))
         take_stored(item, item.stored, model)
     if item.stored is None:
         return {}
-    held: dict[str, Any] = item.stored.config["tags"][item.tag]["lineage"]
-    return {**held, "from_store": True}
+    held = item.stored.config.tags[item.tag].lineage
+    return {**to_plain(held), "from_store": True}
 
 
 def _train_domain(
     plan: Plan, item: DomainPlan, model: TaggedModel, folder: RunFolder, progress: Progress
-) -> dict[str, Any]:
+) -> DomainLineage:
     settings = plan.config.stages.domain
     held_out, others = hold_out(len(item.corpus), plan.config.seed)
     chosen = others[: settings.rows]
@@ -101,22 +102,21 @@ def _train_domain(
         "no_tag": objective.nats("none", skip=1),
         "words": objective.nats("words", skip=1),
     }
-    record = {
-        "stage": 1,
-        "tag": item.tag,
-        "corpus": item.corpus_source,
-        "corpus_rows": len(chosen),
-        "held_out_rows": len(held_out),
-        "test_bucket_rows_left_out": item.num_bucket,
-        "rows_cut_to_backbone_length": objective.num_cut,
-        "trained": counts,
-        "steps": result.steps,
-        "seconds": result.seconds,
-        "held_out_nats_per_symbol": {k: round(v, 4) for k, v in compared.items()},
-        "history": result.history,
-    }
-    folder.log(record)
-    return record
+    lineage = DomainLineage(
+        tag=item.tag,
+        corpus=item.corpus_source,
+        corpus_rows=len(chosen),
+        held_out_rows=len(held_out),
+        test_bucket_rows_left_out=item.num_bucket,
+        rows_cut_to_backbone_length=objective.num_cut,
+        trained=counts,
+        steps=result.steps,
+        seconds=result.seconds,
+        held_out_nats_per_symbol={k: round(v, 4) for k, v in compared.items()},
+        history=result.history,
+    )
+    folder.log(to_plain(lineage))
+    return lineage
 
 
 def _steps(rows: int, epochs: float, batch_rows: int, most: int | None) -> int:
@@ -151,13 +151,10 @@ class Member:
 
 def run_task_stage(
     members: Sequence[Member], folder: RunFolder, store: TagStore, progress: Progress
-) -> dict[str, Any]:
-    """Train a function tag and the heads of the tasks that share it.
+) -> TaskLineage:
+    """Train a function tag and the heads of the tasks that share it, or take them from the store.
 
     An enriched domain tag is trained along if that is asked for.
-
-    Returns:
-        The record of the stage.
     """
     plan, model = members[0].plan, members[0].task_model.model
     enriched = {m.plan.task.name: _start_enriched(m.plan, m.task_model) for m in members}
@@ -167,25 +164,26 @@ def run_task_stage(
     if plan.stored_task is not None:
         for member in members:
             assert member.plan.stored_task is not None, "a group is stored whole or not at all"
-            put_task(member.plan.stored_task, member.task_model)
-        held = plan.stored_task.config["tags"][plan.task.function_tag]["lineage"]
-        return {**held, "from_store": True}
-    record = _train_task(members, enriched, folder, progress)
+            install_task(member.task_model, member.plan.stored_task)
+        held = plan.stored_task.config.tags[plan.task.function_tag].lineage
+        assert isinstance(held, TaskLineage), "a function tag is trained by stage 2 or 3"
+        return held
+    lineage = _train_task(members, enriched, folder, progress)
     for member in members:
         member.parts.clear()  # what was kept for training makes room for the next tag
-    folder.log(record)
+    folder.log(to_plain(lineage))
     key = plan.fingerprint.key
     for member in members:
         plan = member.plan
-        artefact, readme = task_artefact(plan, member.task_model, {}, record)
+        artefact, readme = task_artefact(plan, member.task_model, {}, lineage)
         with store.lock(key, plan.task.function_tag, plan.task_fingerprint):
             store.save(key, plan.task.function_tag, plan.task_fingerprint, artefact, readme)
         for name, item in enriched[plan.task.name].items():
             fingerprint = enriched_fingerprint(plan, name)
             with store.lock(key, name, fingerprint):
-                made = enriched_artefact(plan, item, name, model, record)
+                made = enriched_artefact(plan, item, name, model, lineage)
                 store.save(key, name, fingerprint, *made)
-    return record
+    return lineage
 
 
 def _train_task(
@@ -193,7 +191,7 @@ def _train_task(
     enriched: Mapping[str, Iterable[str]],
     folder: RunFolder,
     progress: Progress,
-) -> dict[str, Any]:
+) -> TaskLineage:
     plan, model = members[0].plan, members[0].task_model.model
     settings = plan.config.stages.task
     names = [member.plan.task.name for member in members]
@@ -241,21 +239,21 @@ def _train_task(
         model,
     )
     kept = [s for m in members if (s := m.parts["train"].store) is not None]
-    return {
-        "stage": plan.stage_number,
-        "tag": plan.task.function_tag,
-        "tasks": names,
-        "rows": rows,
-        "trained": counts,
-        "lora_rank_8_q_v_parameters": plan.lora_parameters(),
-        "steps": result.steps,
-        "seconds": round(time.monotonic() - began, 2),
-        "prefix_seconds": prefix_seconds,
-        "prefix_rows_kept": sum(held.num_held for held in kept),
-        "prefix_bytes": sum(held.num_bytes for held in kept),
-        "head_start": start,
-        "history": result.history,
-    }
+    return TaskLineage(
+        stage=plan.stage_number,
+        tag=plan.task.function_tag,
+        tasks=tuple(names),
+        rows=rows,
+        trained=counts,
+        lora_rank_8_q_v_parameters=plan.lora_parameters(),
+        steps=result.steps,
+        seconds=round(time.monotonic() - began, 2),
+        prefix_seconds=prefix_seconds,
+        prefix_rows_kept=sum(held.num_held for held in kept),
+        prefix_bytes=sum(held.num_bytes for held in kept),
+        head_start=start,
+        history=result.history,
+    )
 
 
 def _fit(

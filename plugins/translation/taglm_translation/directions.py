@@ -119,8 +119,8 @@ def _trained(run: Path) -> set[tuple[str, str]]:
     """Return the directions that a run trained on."""
     from taglm_core.store.artefact import find_artefact, load_artefact
 
-    task = load_artefact(find_artefact(run)).config["task"]
-    return {(src, tgt) for src, tgt in task.get("trained_combinations", ())}
+    task = load_artefact(find_artefact(run)).task
+    return {(src, tgt) for src, tgt in task.trained_combinations}
 
 
 def _add_comet(report: dict[str, Any], held: Any, model: str) -> None:

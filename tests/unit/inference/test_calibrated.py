@@ -5,6 +5,7 @@ import csv
 import attrs
 import pytest
 import toy_plugin
+from artefacts import tag_artefact
 
 from taglm_core.inference import calibrated as module
 from taglm_core.inference.calibrated import calibrated
@@ -13,7 +14,6 @@ from taglm_core.model.likelihood import DomainSoftmax
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
-from taglm_core.store.artefact import Artefact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
 
@@ -26,8 +26,7 @@ def letters(registry, seed=0):
     model.add_table(found.name, symbol_rows(model.backbone, encoder.spellings))
     rows = initial_tag(model.backbone, found.name, 4, "vocabulary", seed)
     model.add_tag(found.name, rows)
-    config = {"tags": {found.name: {"lineage": {"corpus": "gone.csv"}}}}
-    artefact = Artefact(kind="tag", config=config, tensors={f"tag:{found.name}": rows})
+    artefact = tag_artefact(model.backbone, corpus="gone.csv", toy__Letters=rows)
     softmax = DomainSoftmax.of(model.backbone, encoder)
     return TrainedDomain(found, encoder, model, softmax, artefact)
 

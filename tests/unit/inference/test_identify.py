@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import toy_plugin
+from artefacts import tag_artefact
 
 from taglm_core.errors import DataError
 from taglm_core.inference.domains import TrainedDomain
@@ -24,7 +25,6 @@ from taglm_core.model.likelihood import DomainSoftmax
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
-from taglm_core.store.artefact import Artefact
 from taglm_core.testing import tiny_backbone
 
 ROWS = ["abc", "0110", "xyz", ""]
@@ -34,7 +34,7 @@ ROWS = ["abc", "0110", "xyz", ""]
 def domains(toy_registry):
     """Return letters and digits with tags on one tiny backbone."""
     model = TaggedModel(tiny_backbone())
-    artefact = Artefact(kind="tag", config={}, tensors={})
+    artefact = tag_artefact(model.backbone)
     made = []
     for tag, encoder in (
         ("Letters", toy_plugin.LettersEncoder()),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import toy_plugin
+from artefacts import tag_artefact
 
 from taglm_core.errors import UnknownNameError
 from taglm_core.inference.domains import TrainedDomain, load_domain
@@ -12,7 +13,6 @@ from taglm_core.model.likelihood import DomainSoftmax, symbol_nats
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
-from taglm_core.store.artefact import Artefact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
 
@@ -30,7 +30,7 @@ def domain(registry, architecture="llama", tag=True, text=False):
     if encoder is not None:
         model.add_table(found.name, symbol_rows(model.backbone, encoder.spellings))
     model.add_tag(found.name, initial_tag(model.backbone, found.name, 4, "vocabulary", 0))
-    artefact = Artefact(kind="tag", config={}, tensors={}) if tag else None
+    artefact = tag_artefact(model.backbone) if tag else None
     softmax = DomainSoftmax.of(model.backbone, encoder)
     return TrainedDomain(found, encoder, model, softmax, artefact)
 

@@ -74,7 +74,7 @@ def test_tasks_of_one_function_tag_train_it_together(toy_registry, toy_backbone,
     for folder in folders:
         assert (folder / "split.csv").is_file()
         assert (folder / "predictions" / "test.csv").is_file()
-    tags = [load_artefact(f / "artefact").tensors["tag:local/CLS"] for f in folders]
+    tags = [load_artefact(f / "artefact").tags["local/CLS"] for f in folders]
     assert torch.equal(*tags)
     table = Table(columns={"letters": ["abca", "bbbb"]}, rows=[1, 2], source="x")
     predictor = load_predictor(
@@ -106,8 +106,8 @@ def test_a_frozen_function_tag_takes_a_new_head(toy_registry, toy_backbone, tmp_
     config = config_of(toy_backbone, task=labelled("Len", "length", "regression"), stages=frozen)
     plans, metrics = go(config, toy_registry, tmp_path / "new", store)
     assert set(metrics["tasks"]["Len"]["stages"][-1]["trained"]) == {"head Len"}
-    used = load_artefact(tmp_path / "new" / "artefact").tensors["tag:local/CLS"]
-    assert torch.equal(used, load_artefact(source / "artefact").tensors["tag:local/CLS"])
+    used = load_artefact(tmp_path / "new" / "artefact").tags["local/CLS"]
+    assert torch.equal(used, load_artefact(source / "artefact").tags["local/CLS"])
     states = {(r["stage"], r["tag"]): r["state"] for r in plans[0].table()}
     assert states["2", "<local/CLS>"] == "frozen"
 

@@ -75,9 +75,9 @@ def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone
     config = settings(task, toy_backbone, stages=stages)
     plan, metrics = go(config, toy_registry, tmp_path / "run")
     artefact = load_artefact(tmp_path / "run" / "artefact")
-    assert artefact.tensors["head:weight"].shape[1] == 3 * 32
+    assert artefact.head["weight"].shape[1] == 3 * 32
     counted = {record["tag"]: record["parameters"] for record in plan.table()}
-    assert counted[f"head {task}"] == artefact.tensors["head:weight"].numel()
+    assert counted[f"head {task}"] == artefact.head["weight"].numel()
     trained = metrics["tasks"][task]["stages"][-1]["trained"]
     assert trained[f"head {task}"] == 96 * plan.num_outputs
     parts = plan.rows.of_part("test")
@@ -95,8 +95,8 @@ def test_a_floor_in_the_target(toy_registry, toy_backbone, tmp_path):
     config = settings(task, toy_backbone)
     plan, metrics = go(config, toy_registry, tmp_path / "run")
     artefact = load_artefact(tmp_path / "run" / "artefact")
-    scaling = artefact.config["task"]["target"]["scaling"]
-    assert 0 < scaling["sigma"][0] != 1.0
+    scaling = artefact.task.scaling
+    assert 0 < scaling.sigma[0] != 1.0
     table = Table(columns={"letters": ["abca", "bbbb"]}, rows=[1, 2], source="x")
     values = load_predictor(artefact, toy_registry).predict(table).values
     assert (values >= 0.3).all()
@@ -123,7 +123,7 @@ def test_a_head_with_hidden_layers(task, more, toy_registry, toy_backbone, tmp_p
     weights = 33 * 4 + 5 * plan.num_outputs
     counted = {record["tag"]: record["parameters"] for record in plan.table()}
     assert stage["trained"][f"head {name}"] == counted[f"head {name}"] == weights
-    assert artefact.tensors["head:scale"].std() > 0, "columns have their own measure"
+    assert artefact.head["scale"].std() > 0, "columns have their own measure"
     parts = plan.rows.of_part("test")
     letters = [plan.rows.fields["letters"][i] for i in parts]
     table = Table(columns={"letters": letters}, rows=list(range(1, len(parts) + 1)), source="x")
@@ -173,9 +173,7 @@ def test_stage_one_runs_once_and_its_tag_is_shared(toy_registry, toy_backbone, t
     second, metrics = go(settings("Both", toy_backbone), toy_registry, tmp_path / "two")
     assert not second.domains["Letters"].is_trained
     assert metrics["tasks"]["Both"]["stages"][0]["from_store"] is True
-    tags = [
-        load_artefact(tmp_path / n / "artefact").tensors["tag:toy/Letters"] for n in ("one", "two")
-    ]
+    tags = [load_artefact(tmp_path / n / "artefact").tags["toy/Letters"] for n in ("one", "two")]
     assert torch.equal(*tags)
 
 
@@ -200,10 +198,10 @@ def test_enrichment_stores_a_second_tag_and_leaves_the_first(toy_registry, toy_b
     rich = {"task": {"enrich": True, "head_init": "mean_embedding"}}
     config = settings("ShareA", toy_backbone, stages=rich)
     plan, metrics = go(config, toy_registry, tmp_path / "rich", store)
-    tensors = load_artefact(tmp_path / "rich" / "artefact").tensors
-    held = plan.domains["Letters"].stored.tensors["tag:toy/Letters"]
-    assert torch.equal(held, plain.domains["Letters"].stored.tensors["tag:toy/Letters"])
-    assert not torch.equal(tensors["tag:toy/Letters@ShareA"], held)
+    artefact = load_artefact(tmp_path / "rich" / "artefact")
+    held = plan.domains["Letters"].stored.tags["toy/Letters"]
+    assert torch.equal(held, plain.domains["Letters"].stored.tags["toy/Letters"])
+    assert not torch.equal(artefact.tags["toy/Letters@ShareA"], held)
     trained = metrics["tasks"]["ShareA"]["stages"][-1]["trained"]
     assert set(trained) == {"<toy/ShareA>", "<toy/Letters@ShareA>", "head ShareA"}
 
@@ -227,7 +225,7 @@ def test_another_task_uses_an_enriched_tag_from_the_store(toy_registry, toy_back
     plan, metrics = go(config, toy_registry, tmp_path / "again", store)
     assert metrics["tasks"]["Again"]["stages"][0]["from_store"] is True
     made, used = (
-        load_artefact(tmp_path / n / "artefact").tensors["tag:toy/Letters@ShareA"]
+        load_artefact(tmp_path / n / "artefact").tags["toy/Letters@ShareA"]
         for n in ("rich", "again")
     )
     assert torch.equal(made, used)
@@ -353,7 +351,7 @@ def test_three_stages_with_frozen_domain_tags(toy_registry, toy_backbone, tmp_pa
     artefact = load_artefact(tmp_path / "pair" / "artefact")
     for item in plan.domains.values():
         held = store.find(plan.fingerprint.key, item.tag, item.fingerprint)
-        assert torch.equal(held.tensors[f"tag:{item.tag}"], artefact.tensors[f"tag:{item.tag}"])
+        assert torch.equal(held.tags[item.tag], artefact.tags[item.tag])
     # the same Letters tag serves a task of one domain
     one, _ = go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "one", store)
     assert not one.domains["Letters"].is_trained

@@ -1,0 +1,60 @@
+"""Putting what an artefact holds into a model: the only place that does."""
+
+from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.specs import Encoder
+from taglm_core.store.artefact import Artefact
+
+
+def install_tag(model: TaggedModel, artefact: Artefact, name: str) -> None:
+    """Give a model a tag of an artefact; one that is there keeps its place.
+
+    Raises:
+        UnknownNameError: when the artefact does not hold the tag.
+    """
+    rows = artefact.tag(name)
+    held = model.tags.get(name)
+    if held is not None and held.shape == rows.shape:
+        held.data.copy_(rows)
+    else:
+        model.add_tag(name, rows)
+
+
+def install_table(
+    model: TaggedModel, domain: str, encoder: Encoder | None, artefact: Artefact | None = None
+) -> None:
+    """Give a model the symbol table of a domain, the artefact's if that was trained.
+
+    Args:
+        model: The model.
+        domain: Full name of the domain.
+        encoder: Its symbol encoder; None: a text domain, which has no table.
+        artefact: Where a trained table may be; None: nowhere.
+    """
+    if encoder is None:
+        return
+    trained = artefact.tables.get(domain) if artefact is not None else None
+    held = model.tables.get(domain)
+    if held is None:
+        spellings = tuple(encoder.spellings)
+        rows = symbol_rows(model.backbone, spellings) if trained is None else trained
+        model.add_table(domain, rows)
+    elif trained is not None:
+        held.data.copy_(trained)
+
+
+def install_task(task_model: TaskModel, artefact: Artefact) -> None:
+    """Give a task model the tags, the head and the scaling of a task's artefact.
+
+    Its tags must have been added to the model before, since their places decide the ids.
+    """
+    for name in artefact.tags:
+        if name in task_model.model.tags:
+            install_tag(task_model.model, artefact, name)
+    if task_model.head is None:
+        return
+    task_model.head.load_state_dict(artefact.head)
+    scaling = artefact.task.scaling
+    assert scaling is not None, "a head has a scaling"
+    task_model.scaling = scaling.copy()

@@ -1,0 +1,372 @@
+"""What an artefact's config.json holds, as typed classes; one way in, one way out.
+
+A field that is added to a class here, to a target, to a task or to the decoding settings is written
+and read without another line. Its default must mean what artefacts without it did. A field that is
+renamed or moved needs a new `FORMAT_VERSION` and a function in `MIGRATIONS`.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_args
+
+import attrs
+import cattrs
+import torch
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.v import format_exception
+from torch import Tensor
+
+from taglm_core.encoders import Alphabet
+from taglm_core.errors import CheckpointError, ConfigError, nearest
+from taglm_core.model.backbone import Fingerprint
+from taglm_core.model.taskmodel import Scaling
+from taglm_core.specs import Decoding, Regression, Target, Task
+
+T = TypeVar("T")
+
+FORMAT_VERSION = 2
+
+
+@attrs.frozen(kw_only=True)
+class BackboneRecord:
+    """The backbone that an artefact belongs to."""
+
+    name: str
+    """Name, folder or Hub id under which it was loaded."""
+    fingerprint: Fingerprint
+
+
+@attrs.frozen(kw_only=True)
+class DomainRecord:
+    """A domain whose data the artefact reads."""
+
+    field: str
+    encoder: str
+    """Reference to its symbol encoder; "text": the LM's tokenizer."""
+    alphabet: Alphabet | None = None
+    """None for text."""
+
+
+@attrs.frozen(kw_only=True)
+class DomainLineage:
+    """How stage 1 trained a domain tag."""
+
+    stage: int = 1
+    tag: str
+    corpus: str
+    """Dataset or file."""
+    corpus_rows: int = 0
+    held_out_rows: int = 0
+    test_bucket_rows_left_out: int = 0
+    rows_cut_to_backbone_length: int = 0
+    trained: dict[str, int] = attrs.field(factory=dict)
+    """Trained tag or table -> number of parameters."""
+    steps: int = 0
+    seconds: float = 0.0
+    held_out_nats_per_symbol: dict[str, float] = attrs.field(factory=dict)
+    """With the tag, without it, and with the domain's name in words."""
+    history: list[dict[str, Any]] = attrs.field(factory=list)
+    """One record for each evaluation."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskLineage:
+    """How stage 2 or 3 trained a function tag, and a domain tag that was enriched along."""
+
+    stage: int
+    tag: str
+    tasks: tuple[str, ...]
+    """Tasks that trained it together."""
+    rows: int = 0
+    trained: dict[str, int] = attrs.field(factory=dict)
+    """Trained tag or head -> number of parameters."""
+    lora_rank_8_q_v_parameters: int | None = None
+    """What LoRA of rank 8 on the query and value projections would train."""
+    steps: int = 0
+    seconds: float = 0.0
+    prefix_seconds: float = 0.0
+    prefix_rows_kept: int = 0
+    prefix_bytes: int = 0
+    head_start: dict[str, dict[str, float]] = attrs.field(factory=dict)
+    """Task -> what the fit of its head before the first step found."""
+    history: list[dict[str, Any]] = attrs.field(factory=list)
+    """One record for each evaluation."""
+
+
+Lineage = DomainLineage | TaskLineage
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """The tag from which an enriched one started."""
+
+    tag: str
+    fingerprint: str
+
+
+@attrs.frozen(kw_only=True)
+class TagRecord:
+    """One tag of an artefact."""
+
+    kind: str
+    """domain or function."""
+    fingerprint: str
+    lineage: Lineage | None = None
+    """None for the copy of a domain tag in a task's artefact."""
+    settings: dict[str, Any] = attrs.field(factory=dict)
+    """Settings of the stage that trained it."""
+    seed: int | None = None
+    enriched_from: Origin | None = None
+    """None: not enriched."""
+
+    @property
+    def corpus(self) -> str:
+        """Dataset or file of stage 1, "" when that did not train it."""
+        return self.lineage.corpus if isinstance(self.lineage, DomainLineage) else ""
+
+
+@attrs.frozen(kw_only=True)
+class HeadRecord:
+    """The head of a task that predicts numbers or classes."""
+
+    name: str
+    """A registered head."""
+    options: dict[str, Any] = attrs.field(factory=dict)
+    pooling: str = "last"
+    """What it reads: the state of the function tag's last row, or of all its rows."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskRecord:
+    """A trained task."""
+
+    spec: Task
+    """The task with the prompt, the metrics and the class names that were used."""
+    plugin: str
+    """Plugin in which its short names are looked up first."""
+    attention: str
+    """isolated or causal."""
+    head: HeadRecord | None = None
+    """None for text."""
+    scaling: Scaling | None = None
+    """None for text."""
+    domain_of: dict[str, str] = attrs.field(factory=dict)
+    """Domain tag as written -> domain."""
+    tag_of: dict[str, str] = attrs.field(factory=dict)
+    """Domain tag as written -> tag of the artefact."""
+    columns: dict[str, str] = attrs.field(factory=dict)
+    """Field or target -> column that the run read."""
+    decoding: Decoding = attrs.field(factory=Decoding)
+    trained_combinations: tuple[tuple[str, ...], ...] = ()
+    """Tags that columns named together in training rows."""
+
+
+@attrs.frozen(kw_only=True)
+class ArtefactRecord:
+    """Everything of an artefact but its numbers."""
+
+    kind: str
+    """tag or task."""
+    backbone: BackboneRecord
+    taglm_version: str = "unknown"
+    plugins: dict[str, str] = attrs.field(factory=dict)
+    """Plugin -> distribution and version."""
+    tags: dict[str, TagRecord] = attrs.field(factory=dict)
+    domains: dict[str, DomainRecord] = attrs.field(factory=dict)
+    task: TaskRecord | None = None
+
+
+TARGETS: dict[str, type] = {target.kind: target for target in get_args(Target)}
+"""Kind of a target -> its class."""
+
+_RENAMED: dict[type, dict[str, str]] = {
+    Task: {"template": "prompt"},
+    Regression: {"floor": "censored_below"},
+    Scaling: {"floor": "censored_below"},
+}
+"""Class -> its attributes that have another name in config.json."""
+
+
+def to_plain(value: Any) -> Any:
+    """Return an object of the schema as plain data."""
+    return _CONVERTER.unstructure(value)
+
+
+def read_plain(value: Any, cls: type[T]) -> T:
+    """Return an object of a class of the schema from plain data in the present format.
+
+    Raises:
+        ExceptionGroup: of what is wrong with each key.
+    """
+    return _CONVERTER.structure(value, cls)
+
+
+def from_plain(config: Mapping[str, Any], where: str) -> ArtefactRecord:
+    """Read the contents of a config.json of any format version.
+
+    Args:
+        config: As loaded from JSON.
+        where: Folder, for messages.
+
+    Raises:
+        CheckpointError: when the format is newer, or a key is unknown, missing or malformed.
+    """
+    plain = migrate(config, where)
+    plain.pop("format_version")
+    try:
+        return read_plain(plain, ArtefactRecord)
+    except Exception as error:  # cattrs nests what went wrong
+        version = plain.get("taglm_version", "unknown")
+        raise CheckpointError(
+            f"{where}: config.json, written by taglm {version}: {_said(error)}"
+        ) from error
+
+
+def migrate(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the contents of a config.json in the present format.
+
+    Raises:
+        CheckpointError: when its format is newer than this taglm, or none.
+    """
+    plain = copy.deepcopy(dict(config))
+    version = plain.get("format_version")
+    if version not in [*MIGRATIONS, FORMAT_VERSION]:
+        raise CheckpointError(
+            f"{where}: format {version}, but this taglm reads 1 to {FORMAT_VERSION}; it was "
+            f"written by taglm {plain.get('taglm_version', 'unknown')}. Install that version."
+        )
+    try:
+        while plain["format_version"] != FORMAT_VERSION:
+            version = plain["format_version"]
+            plain = {**MIGRATIONS[version](plain), "format_version": version + 1}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{where}: damaged artefact: config.json lacks {error} of format {version}."
+        ) from error
+    return plain
+
+
+def _from_1(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 held the task, its target and its head in one flat mapping."""
+    for tag in old["tags"].values():
+        origin = tag.get("enriched_from")
+        if isinstance(origin, str):
+            tag["enriched_from"] = {"tag": origin, "fingerprint": tag["fingerprint"]}
+        if isinstance(tag.get("lineage"), dict):
+            tag["lineage"].pop("from_store", None)  # of the run that wrote it, not of the tag
+    task = old.get("task")
+    if task is None:
+        return old
+    target = dict(task["target"])
+    scaling = target.pop("scaling", None)
+    for mapping in (target, scaling or {}):
+        if "floor" in mapping:
+            mapping["censored_below"] = mapping.pop("floor")
+    is_text = target["kind"] == "text"
+    head = {
+        "name": task["head"],
+        "options": task.get("head_options", {}),
+        "pooling": "last" if task.get("num_read", 1) == 1 else "all",
+    }
+    spec = {
+        "name": task["name"],
+        "function_tag": task["function_tag"],
+        "prompt": task["template"],
+        "target": target,
+        "metrics": task["metrics"],
+        "aliases": task.get("aliases", {}),
+        "symmetric": task.get("symmetric", []),
+    }
+    old["task"] = {
+        "spec": spec,
+        "plugin": task["plugin"],
+        "attention": task["attention"],
+        "head": None if is_text else head,
+        "scaling": None if is_text else scaling,
+        "domain_of": task["domain_of"],
+        "tag_of": task["tag_of"],
+        "columns": task["columns"],
+        "decoding": task.get("decode", {}),
+        "trained_combinations": task.get("trained_combinations", []),
+    }
+    return old
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+"""Format version -> what turns its config.json into that of the next one."""
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_unstructure_hook(Tensor, lambda value: value.tolist())
+    converter.register_structure_hook(Tensor, lambda value, _: torch.tensor(value))
+
+    def reader(cls: type) -> Any:
+        own = attrs.resolve_types(cls)
+        return make_dict_structure_fn(
+            own, converter, _cattrs_forbid_extra_keys=True, **_overrides(own)
+        )
+
+    def writer(cls: type) -> Any:
+        write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
+            cls, converter, **_overrides(cls)
+        )
+        kind = getattr(cls, "kind", None)
+        if cls not in TARGETS.values():
+            return write
+        return lambda value: {"kind": kind, **write(value)}
+
+    def read_target(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping) or value.get("kind") not in TARGETS:
+            raise ConfigError(f"a target's kind is one of {', '.join(TARGETS)}, not {value!r}")
+        held = {key: item for key, item in value.items() if key != "kind"}
+        return converter.structure(held, TARGETS[value["kind"]])
+
+    def read_lineage(value: Any, _: Any) -> Any:
+        is_domain = isinstance(value, Mapping) and "corpus" in value
+        return converter.structure(value, DomainLineage if is_domain else TaskLineage)
+
+    converter.register_structure_hook_factory(attrs.has, reader)
+    converter.register_unstructure_hook_factory(attrs.has, writer)
+    converter.register_structure_hook_func(lambda kind: kind == Target, read_target)
+    converter.register_structure_hook_func(lambda kind: kind == Lineage, read_lineage)
+    converter.register_structure_hook_func(
+        lambda kind: kind == Lineage | None,
+        lambda value, _: None if value is None else read_lineage(value, _),
+    )
+    return converter
+
+
+def _keys_of(cls: type) -> dict[str, str]:
+    """Return attribute -> key in config.json, for those of a class that differ."""
+    return next((_RENAMED[base] for base in cls.__mro__ if base in _RENAMED), {})
+
+
+def _overrides(cls: type) -> dict[str, Any]:
+    return {attribute: override(rename=key) for attribute, key in _keys_of(cls).items()}
+
+
+def _said(error: BaseException) -> str:
+    """Return what is wrong with a config.json, in one line."""
+    extra = next(_extra_fields(error), None)
+    if extra is not None:
+        key, known = extra
+        return f"unknown key '{key}'.{nearest(key, known)}"
+    return "; ".join(cattrs.transform_error(error, format_exception=_formatted)) + "."
+
+
+def _formatted(error: BaseException, kind: type | None) -> str:
+    return str(error) if isinstance(error, ConfigError) else format_exception(error, kind)
+
+
+def _extra_fields(error: BaseException) -> Any:
+    """Yield each unknown key with those that are known beside it."""
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        for key in sorted(error.extra_fields):
+            names = _keys_of(error.cl)
+            yield key, {names.get(f.name, f.name) for f in attrs.fields(error.cl)}
+    for inner in getattr(error, "exceptions", ()):
+        yield from _extra_fields(inner)
+
+
+_CONVERTER = _converter()
