@@ -9,6 +9,7 @@ import numpy as np
 
 from taglm_core.data.characters import as_latin, clean, odd_characters, visible, with_minus
 from taglm_core.data.classnames import one_spelling
+from taglm_core.data.layout import SEPARATORS
 from taglm_core.data.missing import is_missing, missing_reason
 from taglm_core.errors import DataError, RowError, nearest
 
@@ -21,7 +22,6 @@ _SHOWN = 5
 _LONGEST_SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
-_SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'", ",": "','"}
 
 
 def find_column(
@@ -88,7 +88,7 @@ def _column_hint(names: Sequence[str], columns: Sequence[str]) -> str:
     for column in columns:
         if as_latin(_folded(column)) in wanted:
             return f" The column {column!r} looks like it, but {odd_characters(column)}."
-        for separator, shown in _SEPARATORS.items():
+        for separator, shown in SEPARATORS.items():
             if wanted & set(map(_folded, column.split(separator))):
                 return (
                     f" The column {column!r} holds several names: cells seem to be separated by "

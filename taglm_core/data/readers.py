@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from taglm_core.data.characters import visible
 from taglm_core.data.records import LINE_ENDS, RECORDS
 from taglm_core.data.table import FileFormat, Table, file_format
 from taglm_core.data.textfiles import check_exists, open_text
@@ -74,6 +75,7 @@ def _chunks(path: Path, found: FileFormat, chunk_rows: int) -> Iterator[dict[str
         names = next(records, None)
         if not names:
             raise DataError(f"{path}: the file is empty. It needs a header line and rows.")
+        names = [visible(name) for name in names]
         _check_names(path, names)
         while chunk := list(islice(records, chunk_rows)):
             cells = zip(*chunk, strict=True)
@@ -82,6 +84,12 @@ def _chunks(path: Path, found: FileFormat, chunk_rows: int) -> Iterator[dict[str
 
 def _check_names(path: Path, names: list[str]) -> None:
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if "" in map(str.strip, twice):
+        places = [str(i + 1) for i, name in enumerate(names) if not name.strip()]
+        raise DataError(
+            f"{path}: the columns {', '.join(places)} have no name. Give each a name in the first "
+            "line, or delete them."
+        )
     if twice:
         places = [str(i + 1) for i, name in enumerate(names) if name == twice[0]]
         raise DataError(
@@ -99,9 +107,9 @@ def _parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, list[Any]
             _check_names(path, file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=chunk_rows):
                 yield batch.to_pydict()
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"{path}: not a readable parquet file ({reason}). Write or copy it again; if it is "
-            "another format, name it: --format csv."
+            "another format, rename it to end in .csv or whatever it is."
         ) from error

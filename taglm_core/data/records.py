@@ -6,31 +6,42 @@ empty file.
 
 import csv
 import json
-import logging
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, NoReturn, TextIO
 
+from taglm_core.data.layout import checked_rows, separator_of
 from taglm_core.data.missing import content
 from taglm_core.data.textfiles import LineEnds
 from taglm_core.errors import DataError
 
-_log = logging.getLogger(__name__)
-
 # A cell may hold a genome; the limit still ends the reading of a file with a stray quote.
 _LONGEST_CELL = 2**26
+_LONG_INTEGER = re.compile(r'"([^"]*)"\s*:\s*[\[\s\d.,eE+-]*?-?(\d{4000,})(?![\d.eE])')
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def csv_records(file: TextIO, source: str) -> Iterator[list[Any]]:
-    """Read comma-separated text with `"` as quote (RFC 4180)."""
+    """Read comma-separated text with `"` as quote (RFC 4180).
+
+    A first line such as `sep=;`, as Excel reads it, names another separator.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    yield from _checked(_csv_lines(file, source), source, "a comma inside a cell needs quotes")
+    first = file.readline()
+    separator = separator_of(first)
+    if separator is None:
+        lines = _csv_lines(chain([first], file), source, ",", 0)
+    else:
+        lines = _csv_lines(file, source, separator, 1)
+    yield from checked_rows(lines, source, separator or ",")
 
 
 def tsv_records(file: TextIO, source: str) -> Iterator[list[Any]]:
     """Read tab-separated text without quoting and without escapes."""
     lines = (_chomped(line) for line in file)
     cells = (line.split("\t") if line else [] for line in lines)
-    yield from _checked(cells, source, "a cell cannot hold a tab; quotes have no meaning in tsv")
+    yield from checked_rows(cells, source, "\t")
 
 
 def smi_records(file: TextIO, source: str) -> Iterator[list[Any]]:
@@ -134,10 +145,13 @@ def _chomped(line: str) -> str:
     return line.removesuffix("\r")
 
 
-def _csv_lines(file: TextIO, source: str) -> Iterator[list[str]]:
-    reader = csv.reader(file, strict=True)
+def _csv_lines(
+    lines: Iterable[str], source: str, separator: str, num_before: int
+) -> Iterator[list[str]]:
+    """Give the cells of each line; `num_before` lines stand before them in the file."""
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     while True:
-        start = reader.line_num + 1
+        start = reader.line_num + 1 + num_before
         try:
             yield next(reader)
         except StopIteration:
@@ -147,46 +161,6 @@ def _csv_lines(file: TextIO, source: str) -> Iterator[list[str]]:
                 f"{source}, line {start}: cannot be read as csv: {error}. A quote that opens a "
                 'cell must be closed, and a quote inside a quoted cell is written "".'
             ) from error
-
-
-def _checked(records: Iterator[list[str]], source: str, hint: str) -> Iterator[list[str]]:
-    """Demand as many cells in every row as in the header; leave out blank lines.
-
-    A blank line between the rows of a file with one column is a row with an empty cell.
-    """
-    width = 0
-    row = 0
-    blank = 0
-    num_skipped = 0
-    for cells in records:
-        if not cells:
-            blank += 1 if width else 0
-            continue
-        if not width:
-            width = len(cells)
-            yield cells
-            continue
-        if blank and width == 1:
-            yield from ([""] for _ in range(blank))
-            row += blank
-        else:
-            num_skipped += blank
-        blank = 0
-        row += 1
-        if len(cells) != width:
-            _fail_width(source, row, width, cells, hint)
-        yield cells
-    if num_skipped:
-        _log.warning("%s: %d blank lines between the rows were left out", source, num_skipped)
-
-
-def _fail_width(source: str, row: int, width: int, cells: list[str], hint: str) -> NoReturn:
-    shown = ", ".join(cells)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    raise DataError(
-        f"{source}, row {row}: {len(cells)} cells where the header has {width}: {shown}\n"
-        f"Mend the row ({hint})."
-    )
 
 
 def _json_object(line: str, number: int, source: str) -> dict[str, Any]:
@@ -205,9 +179,37 @@ def _json_object(line: str, number: int, source: str) -> dict[str, Any]:
             f"{source}, line {number}: not valid JSON: {error.msg} at character {error.pos + 1}. "
             "A jsonl file has one whole JSON object on each line."
         ) from error
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:  # valid JSON that Python does not hold
+        raise DataError(f"{source}, line {number}{_unreadable(line)}") from error
     if not isinstance(found, dict):
         raise DataError(
             f"{source}, line {number}: a JSON object {{...}} was expected, not "
             f"{type(found).__name__} {line.strip()[:40]}."
         )
+    if "\\ud" in line or "\\uD" in line:
+        _check_surrogates(found, f"{source}, line {number}")
     return found
+
+
+def _unreadable(line: str) -> str:
+    """Say what in a line of JSON cannot be held: a number of thousands of digits, or depth."""
+    long = _LONG_INTEGER.search(line)
+    if long is None:
+        return ": the JSON is nested too deep to be a row of a table."
+    return (
+        f", key '{long[1]}': a whole number of {len(long[2])} digits cannot be read. Write it in "
+        "quotes."
+    )
+
+
+def _check_surrogates(row: dict[str, Any], where: str) -> None:
+    """Refuse half a character, which JSON can hold and no file can."""
+    for key, value in row.items():
+        half = _SURROGATE.search(key + json.dumps(value, ensure_ascii=False))
+        if half is not None:
+            raise DataError(
+                f"{where}, key {key!r}: half of a character (U+{ord(half[0]):04X}, a surrogate "
+                "without its other half), which is no text. Write the text again."
+            )

@@ -147,9 +147,34 @@ def read_fields(
             continue
         aliases = task.spec.aliases.get(field, ())
         aliases += spec.aliases if spec is not None and field == spec.field else ()
-        columns[field] = find_column(table.columns, field, aliases, mapping, table.source)
+        columns[field] = _field_column(table, field, aliases, mapping, domain)
         values[field] = table.columns[columns[field]]
     return values, columns
+
+
+def _field_column(
+    table: Table,
+    field: str,
+    aliases: Sequence[str],
+    mapping: Mapping[str, str],
+    domain: Registered[Domain] | None,
+) -> str:
+    """Return the column of a field; where there is none, say if a name is a row of the domain."""
+    try:
+        return find_column(table.columns, field, aliases, mapping, table.source)
+    except DataError as error:
+        canonical = domain.spec.canonical if domain is not None else None
+        if canonical is None or field in mapping or "looks like a row" in str(error):
+            raise
+        check = resolve(canonical, f"domain {domain.name if domain else ''}, canonical")
+        names = list(table.columns)
+        rows = [n for n, bad in zip(names, check(names).errors, strict=True) if bad is None]
+        if not rows:
+            raise
+        raise DataError(
+            f"{error} If the first line is a row and no header ({rows[0]!r} could be one), put a "
+            "line with the names of the columns before it."
+        ) from error
 
 
 def canonical_fields(

@@ -60,6 +60,27 @@ class Table:
         return self.columns[name]
 
 
+_ADVICE = {
+    "xlsx": "Save the sheet as csv",
+    "xls": "Save the sheet as csv",
+    "ods": "Save the sheet as csv",
+    "json": "Write one JSON object a line into a .jsonl file",
+    "sdf": "Write the SMILES into a .smi or .csv file",
+    "zip": "Unpack the file",
+}
+"""What to do with a file of another extension."""
+
+
+def _advice(path: Path, name: str) -> str:
+    if name in _ADVICE:
+        return f"{_ADVICE[name]}."
+    stem = path.name.split(".")[0] or "table"
+    return (
+        "Rename the file so that its ending says what it holds: columns separated by commas are "
+        f"'{stem}.csv', by tabs '{stem}.tsv'."
+    )
+
+
 @attrs.frozen
 class FileFormat:
     """How a file holds a table."""
@@ -91,7 +112,7 @@ def file_format(path: Path, given: str | None = None) -> FileFormat:
         what = f"unknown format '{given}'" if given else f"unknown extension '{path.suffix}'"
         raise DataError(
             f"{path}: {what}.{nearest(name, FORMATS)} Known: {known}, all but .parquet also with "
-            ".gz. Rename the file, or name its format: --format csv."
+            f".gz. {_advice(path, name)}"
         )
     if name == "parquet" and is_gzip:
         raise DataError(f"{path}: parquet is compressed inside; do without gzip around it.")

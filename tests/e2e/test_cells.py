@@ -4,14 +4,15 @@ import pytest
 
 from taglm_core.data.mending import mend_rows
 from taglm_core.data.readers import read_table
-from taglm_core.data.rows import canonical_fields
+from taglm_core.data.rows import canonical_fields, read_fields
+from taglm_core.errors import DataError
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.specs import Regression, Task
 
 
-def fields_of(domain, column):
-    """Return canonical values and errors of a field of a domain."""
+def task_of(domain):
+    """Return a task that reads one field of a domain."""
     registry = load_registry()
     found = registry.domains.get(domain).spec
     task = Task(
@@ -21,7 +22,13 @@ def fields_of(domain, column):
         target=Regression(names="Y"),
         metrics=("mae",),
     )
-    return canonical_fields({found.field: column}, resolve_task(task, "core", registry))
+    return resolve_task(task, "core", registry)
+
+
+def fields_of(domain, column):
+    """Return canonical values and errors of a field of a domain."""
+    task = task_of(domain)
+    return canonical_fields({task.fields[0]: column}, task)
 
 
 def test_missing_words_are_empty_before_rows_are_fixed():
@@ -68,3 +75,12 @@ def test_invisible_characters_around_a_row_do_no_harm():
     fields, errors = fields_of("SMILES", ["\ufeffCCO", "CCO\u200b", "\u00a0CCO "])
     assert fields["smiles"] == ["CCO"] * 3
     assert errors == [None] * 3
+
+
+def test_a_file_without_header_is_named(tmp_path):
+    """The first line holds a molecule where a name is expected."""
+    (tmp_path / "a.csv").write_text("CCO,ethanol\nCCN,ethylamine\n")
+    table = read_table(tmp_path / "a.csv")
+    task = task_of("SMILES")
+    with pytest.raises(DataError, match=r"If the first line is a row and no header \('CCO'"):
+        read_fields(table, task, {})

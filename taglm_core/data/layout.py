@@ -1,0 +1,140 @@
+"""The layout of delimited tables: separators, headers and widths, and what is wrong with them."""
+
+import logging
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import NoReturn
+
+from taglm_core.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+SEPARATORS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}
+"""What may separate cells, and how a message shows it."""
+
+_SEP_LINE = re.compile(r'"?sep=([,;|\t ])"?\s*', re.IGNORECASE)
+_R_ADVICE = "write.table(..., row.names = FALSE, quote = FALSE)"
+
+
+def separator_of(first_line: str) -> str | None:
+    """Return the separator that a line such as `sep=;` names, as Excel reads it; None: no such."""
+    match = _SEP_LINE.fullmatch(first_line)
+    return match.group(1) if match else None
+
+
+def checked_rows(records: Iterator[list[str]], source: str, separator: str) -> Iterator[list[str]]:
+    """Demand a header of names and rows of its width; leave out blank lines.
+
+    A blank line between the rows of a file with one column is a row with an empty cell. Empty
+    columns without a name at the end, which spreadsheets write, are left out.
+
+    Args:
+        records: Cells of each line, none for a blank line.
+        source: The file, for messages.
+        separator: What separated the cells.
+
+    Raises:
+        DataError: naming the row, or what the file seems to be.
+    """
+    header = next((cells for cells in records if cells), None)
+    if header is None:
+        return
+    first = list(_until_filled(records))
+    _check_header(header, first[-1] if first and first[-1] else [], source, separator)
+    names = _trimmed(header)
+    yield names
+    width, row, blank, num_skipped = len(names), 0, 0, 0
+    for cells in chain(first, records):
+        if not cells:
+            blank += 1
+            continue
+        if width == 1:
+            yield from ([""] for _ in range(blank))
+            row += blank
+        else:
+            num_skipped += blank
+        blank = 0
+        row += 1
+        if len(cells) > width:
+            cells = cells if any(cells[width:]) else cells[:width]
+        if len(cells) != width:
+            _fail_width(source, row, header, cells, separator)
+        yield cells
+    if num_skipped:
+        logger.warning("%s: %d blank lines between the rows were left out", source, num_skipped)
+
+
+def _until_filled(records: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Give records up to the first that is not blank."""
+    for cells in records:
+        yield cells
+        if cells:
+            return
+
+
+def _trimmed(header: list[str]) -> list[str]:
+    """Return a header without empty names at its end; one name at least is left."""
+    last = max((i for i, name in enumerate(header) if name.strip()), default=len(header) - 1)
+    return header[: last + 1]
+
+
+def _check_header(header: list[str], first: list[str], source: str, separator: str) -> None:
+    """Name what a table is that is separated or quoted in another way."""
+    if separator == "\t" and all(len(n) > 1 and n[0] == n[-1] == '"' for n in header):
+        raise DataError(
+            f"{source}: the cells are in quotes ({header[0]}), which have no meaning in tsv. Write "
+            f"them without, in R with {_R_ADVICE}, in pandas with quoting=csv.QUOTE_NONE; or save "
+            "the table as csv."
+        )
+    if len(header) > 1:
+        return
+    line = separator.join(first)
+    for other, shown in SEPARATORS.items():
+        if other not in header[0] or (first and other not in line):
+            continue
+        if other == separator:
+            raise DataError(
+                f"{source}: each line as a whole is in quotes. Take the quotes off, so that "
+                f"{shown} separates the cells."
+            )
+        raise DataError(
+            f"{source}: cells seem to be separated by {shown}, where {SEPARATORS[separator]} is "
+            f"expected. {_other_separator(other, line)}"
+        )
+
+
+def _other_separator(other: str, line: str) -> str:
+    """Say how a table with another separator can be read."""
+    if other == "\t":
+        return "Rename the file to end in .tsv."
+    if other == ",":
+        return "Rename the file to end in .csv."
+    commas = ""
+    if re.search(rf"(^|{re.escape(other)})[+-]?\d+,\d+", line):
+        commas = " Write numbers with a decimal point: 1.5 and not 1,5."
+    return (
+        "Save the table as csv with commas, or name it .csv and put the line "
+        f"sep={other} before the header.{commas}"
+    )
+
+
+def _fail_width(
+    source: str, row: int, header: list[str], cells: list[str], separator: str
+) -> NoReturn:
+    shown = ", ".join(cells)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    width = len(_trimmed(header))
+    where = f"{source}, row {row}: {len(cells)} cells where the header has {width}: {shown}\n"
+    if separator == "\t":
+        hint = "a cell cannot hold a tab; quotes have no meaning in tsv"
+    else:
+        hint = f"{SEPARATORS.get(separator, repr(separator))} inside a cell needs quotes"
+        hint = hint.replace("','", "a comma", 1)
+    named = ""
+    if row == 1 and len(cells) == width + 1:
+        named = (
+            " If every row begins with a name or a number that the header does not count, as R "
+            f"writes it, write the table again: {_R_ADVICE}."
+        )
+    raise DataError(f"{where}Correct the row ({hint}).{named}")
