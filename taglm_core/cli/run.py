@@ -177,11 +177,12 @@ def _execute(
 ) -> None:
     from taglm_core.cli.groups import print_groups
     from taglm_core.cli.screen import print_json, print_metrics, results
+    from taglm_core.training.config import RunConfig
     from taglm_core.training.run import execute, fingerprint_files, resolved
 
     existed, num_failures = folder.path.exists(), len(registry.failures)
     metrics = None
-    folder.open(resolved(config, fingerprint_files(config)))
+    folder.open(resolved(config, fingerprint_files(config)), RunConfig)
     try:
         metrics = folder.metrics
         if metrics is None:

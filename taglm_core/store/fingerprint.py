@@ -2,9 +2,17 @@
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin
 
+import attrs
 import numpy as np
+
+NO_EFFECT = {"has_effect": False}
+"""Metadata of a field that changes no result, so that no fingerprint holds it."""
+AS_BEFORE = "as_before"
+"""Key of a field's metadata: the default that it had before. A default may only change together
+with this, or what was trained under the old one would be taken for the new."""
 
 
 def fingerprint_of(content: Any) -> str:
@@ -19,3 +27,58 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"no fingerprint of {type(value).__name__}")
+
+
+def lean(value: Any) -> Any:
+    """Return settings, a target or a task as plain data, without values that equal their defaults.
+
+    So a field that is added later changes no fingerprint until somebody sets it.
+    """
+    if attrs.has(type(value)):
+        kind = getattr(value, "kind", None)
+        found = {} if kind is None else {"kind": kind}
+        for field in attrs.fields(type(value)):
+            held = getattr(value, field.name)
+            if field.metadata.get("has_effect", True) and held != default_of(field):
+                found[field.name] = lean(held)
+        return found
+    if isinstance(value, Mapping):
+        return {str(key): lean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [lean(item) for item in value]
+    return value
+
+
+def default_of(field: "attrs.Attribute[Any]") -> Any:
+    """Return what a field without a value means, `attrs.NOTHING` when it must have one."""
+    if AS_BEFORE in field.metadata:
+        return field.metadata[AS_BEFORE]
+    default: Any = field.default
+    made = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+    convert: Any = field.converter
+    return made if made is attrs.NOTHING or convert is None else convert(made)
+
+
+def filled(plain: Any, kind: Any) -> Any:
+    """Return the plain data of a settings class with the defaults of what they do not name.
+
+    Args:
+        plain: As read from a file that an older taglm may have written.
+        kind: The class, or the type of a field of one.
+    """
+    if isinstance(plain, Mapping):
+        options = [option for option in (kind, *get_args(kind)) if attrs.has(option)]
+        if not options:
+            return plain
+        fields = {field.name: field for field in attrs.fields(options[0])}
+        defaults = {name: default_of(field) for name, field in fields.items()}
+        missing = {
+            name: json.loads(json.dumps(default, default=attrs.asdict))
+            for name, default in defaults.items()
+            if name not in plain and default is not attrs.NOTHING
+        }
+        own = {k: filled(v, fields[k].type) if k in fields else v for k, v in plain.items()}
+        return {**own, **missing}
+    if isinstance(plain, list) and get_origin(kind) is tuple:
+        return [filled(item, get_args(kind)[0]) for item in plain]
+    return plain

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from taglm_core.data.atomic import write_json, write_text
 from taglm_core.errors import CheckpointError
+from taglm_core.store.fingerprint import filled
 
 
 class RunFolder:
@@ -24,8 +25,13 @@ class RunFolder:
         self._lock = FileLock(str(path / ".lock"))
         self._made: list[Path] = []
 
-    def open(self, config: Mapping[str, Any]) -> None:
+    def open(self, config: Mapping[str, Any], kind: type | None = None) -> None:
         """Create the folder, or check that it belongs to this configuration.
+
+        Args:
+            config: Settings as plain data.
+            kind: Their class: a setting that the run in the folder did not know yet has there its
+                default. None: every key counts.
 
         Raises:
             CheckpointError: when it belongs to another one, is no run folder, or is in use.
@@ -33,7 +39,7 @@ class RunFolder:
         file = self.path / "run.yaml"
         if file.is_file():
             held = yaml.safe_load(file.read_text(encoding="utf-8"))
-            differences = list(_differences(held, json.loads(json.dumps(config)), ""))
+            differences = list(_differences(filled(held, kind), json.loads(json.dumps(config)), ""))
             if differences:
                 shown = "\n".join(f"  {line}" for line in differences[:8])
                 raise CheckpointError(
@@ -120,5 +126,8 @@ def _differences(held: Any, given: Any, path: str) -> Any:
     if isinstance(held, dict) and isinstance(given, dict):
         for key in sorted({*held, *given}):
             yield from _differences(held.get(key), given.get(key), f"{path}.{key}".lstrip("."))
+    elif isinstance(held, list) and isinstance(given, list) and len(held) == len(given):
+        for i, pair in enumerate(zip(held, given, strict=True)):
+            yield from _differences(*pair, f"{path}.{i}")
     elif held != given:
         yield f"{path}: {held!r} there, {given!r} now"

@@ -9,6 +9,7 @@ from taglm_core.model.cachebudget import cache_setting
 from taglm_core.model.checkpointing import switch
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
+from taglm_core.store.fingerprint import NO_EFFECT
 
 
 def _positive(instance: Any, attribute: Any, value: Any) -> None:
@@ -185,7 +186,7 @@ class DomainStageConfig:
     """Evaluations on held-out rows over the stage."""
     patience: int = attrs.field(default=3, validator=_positive)
     """Evaluations without gain after which the stage stops."""
-    fresh: bool = False
+    fresh: bool = attrs.field(default=False, metadata=NO_EFFECT)
     """True: train again although the store holds the tag."""
 
 
@@ -260,7 +261,7 @@ class TaskStageConfig:
     """Evaluations without gain after which the stage stops."""
     augment: int = attrs.field(default=0, validator=_not_negative)
     """Further spellings of each training row by the domains' `augment`."""
-    cache: str = attrs.field(default="auto", converter=cache_setting)
+    cache: str = attrs.field(default="auto", converter=cache_setting, metadata=NO_EFFECT)
     """Room for what rows share: auto (half of the free memory), off, or a size such as 2GB; +disk
     or +disk:20GB behind it adds a file under TAGLM_HOME, if reading is quicker than computing."""
 

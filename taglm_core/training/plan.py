@@ -21,7 +21,7 @@ from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
 from taglm_core.specs import Domain, Encoder
 from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
-from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.baselines import choose_baselines
 from taglm_core.training.config import RunConfig
@@ -265,9 +265,9 @@ def make_plan(
         for tag in dict.fromkeys([*written_tags(task, rows.fields), *_further_tags(config, task)])
     }
     content: dict[str, Any] = {
-        "task": [task.wording.text, task.function_tag, repr(task.spec.target), task.symmetric],
+        "task": [task.wording.text, task.function_tag, lean(task.spec.target), task.symmetric],
         "rows": [rows.fields, _plain_targets(rows.targets), rows.parts],
-        "settings": {k: v for k, v in attrs.asdict(settings.task).items() if k != "cache"},
+        "settings": lean(settings.task),
         "tags": {tag: item.fingerprint for tag, item in domains.items()},
         "metric": task.metrics[0].name,
         "backbone": fingerprint.key,
@@ -370,7 +370,7 @@ def _plan_domain(
             "domain": domain.name,
             "alphabet": alphabet,
             "corpus": plan.corpus,
-            "settings": {k: v for k, v in attrs.asdict(settings).items() if k != "fresh"},
+            "settings": lean(settings),
             "seed": config.seed,
             "buckets": NUM_BUCKETS,
         }

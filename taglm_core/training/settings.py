@@ -14,6 +14,7 @@ from taglm_core.data.textfiles import read_text
 from taglm_core.errors import ConfigError, DataError, PluginError, UnknownNameError, nearest
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Task
+from taglm_core.store.fingerprint import default_of, lean
 from taglm_core.training.config import PRESETS, RunConfig, TaskStageConfig
 
 
@@ -194,18 +195,69 @@ def _problems(values: Mapping[str, Any], cls: type, path: str) -> list[str]:
     return problems
 
 
+_PLAIN: dict[type, tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    str: (str, "text"),
+}
+"""Types of single values -> what is accepted, and the word for it."""
+
+
+def check_kinds(cls: type, path: str = "") -> None:
+    """Check that every setting of a class has a type that a run file can give.
+
+    Raises:
+        TypeError: naming class, field and type; run when the settings are imported, so that it
+            meets whoever adds the field.
+    """
+    for field in attrs.fields(cls):
+        kind = _kind_of(field.type)
+        inner = typing.get_args(kind)
+        is_names = kind == tuple[str, ...]
+        is_mapping = typing.get_origin(kind) is dict and inner[0] is str
+        nested = kind
+        if typing.get_origin(kind) is tuple and attrs.has(inner[0]) and inner[1:] == (...,):
+            nested = inner[0]
+        if attrs.has(nested):
+            check_kinds(nested, f"{path}{field.name}.")
+        elif not (is_names or is_mapping or kind in _PLAIN):
+            raise TypeError(
+                f"{cls.__name__}.{field.name} ({path}{field.name}): a setting of the type "
+                f"{field.type} cannot be read. Use one of {', '.join(t.__name__ for t in _PLAIN)}, "
+                "tuple[str, ...], dict[str, ...], a settings class or a tuple of one, each or None."
+            )
+
+
+def plain_defaults(cls: type = RunConfig, path: str = "") -> dict[str, Any]:
+    """Return each single setting, such as `stages.task.epochs`, with the value left out as usual.
+
+    Settings without a default, and those of one of several tasks, are not listed.
+    """
+    found: dict[str, Any] = {}
+    for field in attrs.fields(cls):
+        kind, default = _kind_of(field.type), default_of(field)
+        if attrs.has(kind):
+            found |= plain_defaults(kind, f"{path}{field.name}.")
+        elif default is not attrs.NOTHING:
+            found[f"{path}{field.name}"] = lean(default)
+    return found
+
+
+def _kind_of(kind: Any) -> Any:
+    """Return the only type of `T | None`; a union of several stays as it is."""
+    if not isinstance(kind, types.UnionType):
+        return kind
+    options = [option for option in typing.get_args(kind) if option is not types.NoneType]
+    return options[0] if len(options) == 1 else kind
+
+
 def _value_problems(value: Any, kind: Any, path: str) -> list[str]:
-    options = [
-        option
-        for option in (typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,))
-        if option is not types.NoneType
-    ]
-    nested = next((option for option in options if attrs.has(option)), None)
-    if nested is not None:
+    wanted = _kind_of(kind)
+    if attrs.has(wanted):
         if not isinstance(value, Mapping):
             return [f"'{path}' must be a mapping, not {value!r}."]
-        return _problems(value, nested, f"{path}.")
-    wanted = options[0]
+        return _problems(value, wanted, f"{path}.")
     origin = typing.get_origin(wanted)
     if origin is tuple and attrs.has(typing.get_args(wanted)[0]):
         if not isinstance(value, list | tuple):
@@ -219,17 +271,14 @@ def _value_problems(value: Any, kind: Any, path: str) -> list[str]:
         return [] if good else [f"'{path}' must be a list of names, not {value!r}."]
     if origin is dict:
         return [] if isinstance(value, Mapping) else [f"'{path}' must be a mapping."]
-    accepted: dict[Any, tuple[Any, str]] = {
-        bool: (bool, "true or false"),
-        int: (int, "a whole number"),
-        float: ((int, float), "a number"),
-        str: (str, "text"),
-    }
-    types_, word = accepted[wanted]
+    types_, word = _PLAIN[wanted]
     is_wrong = not isinstance(value, types_) or (wanted is not bool and isinstance(value, bool))
     if is_wrong and wanted is str and isinstance(value, int | float):
         return []  # a name such as 1k may be read as a number by YAML
     return [f"'{path}' must be {word}, not {value!r}."] if is_wrong else []
+
+
+check_kinds(RunConfig)
 
 
 def _converter() -> cattrs.Converter:
