@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from taglm_core.errors import BackboneError, UnknownNameError
+from taglm_core.model.backbone_checks import check_backbone_model
+from taglm_core.model.backbone_folder import check_folder, content_of, explain_failure
 from taglm_core.model.checkpointing import Checkpoints
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
@@ -55,15 +57,14 @@ class Fingerprint:
     """Hash of the token ids of a probe text and of the special ids."""
     probe: tuple[float, ...]
     """Leading hidden-state values of the probe, unit norm."""
+    content: str = ""
+    """Hash of weights, configuration and tokenizer as they are stored, equal on every device; "":
+    not known, as in artefacts that were written without it."""
 
     @property
     def key(self) -> str:
-        """Short stable name of the backbone for the tag store.
-
-        It holds the probe rounded coarsely, so equal backbones on other devices share it.
-        """
-        rounded = [round(value, 2) + 0.0 for value in self.probe]
-        text = json.dumps([self.shape, self.tokenizer, rounded])
+        """Short stable name of the backbone for the tag store: other content, another name."""
+        text = json.dumps([self.shape, self.tokenizer, self.content])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def difference(self, other: "Fingerprint") -> str | None:
@@ -93,19 +94,22 @@ def locate(name: str, registry: Registry) -> Location:
         return Location(name, spec.path, spec.revision)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            held = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-            raise BackboneError(
-                f"backbone '{name}': the folder holds no config.json (it holds {held}). Give the "
-                "folder that `save_pretrained` wrote."
-            )
+        check_folder(folder, name)
         return Location(name, str(folder.resolve()))
+    if folder.is_file():
+        raise BackboneError(
+            f"backbone '{name}' is a file. Give the folder of a model in the format of "
+            "transformers (config.json, safetensors and tokenizer)."
+        )
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return Location(name, name)
     try:
         registry.backbones.get(name)
     except UnknownNameError as error:
-        raise UnknownNameError(f"{error} A folder or a Hub id (owner/name) works too.") from None
+        raise UnknownNameError(
+            f"{error} A folder or a Hub id (owner/name) works too; there is no folder '{name}' "
+            f"(working folder: {Path.cwd()})."
+        ) from None
     raise AssertionError("unreachable: known names were handled above")
 
 
@@ -127,6 +131,8 @@ class Backbone:
         self.device = embedding.weight.device
         self.dtype = embedding.weight.dtype
         self.checkpoints = Checkpoints(self.model, name)
+        self.content: str | None = None
+        """Hash of what is stored of it; None: made in memory, its tensors are hashed if asked."""
         self._compiled: Any = None
         self._scale_of_table: tuple[float, float] | None = None
 
@@ -300,7 +306,11 @@ class Backbone:
         )
         values = states[0, -4:, :].float().flatten()[:64].cpu()
         unit = values / values.norm().clamp_min(1e-12)
-        return Fingerprint(shape=shape, tokenizer=hashed, probe=tuple(unit.tolist()))
+        if self.content is None:
+            self.content = self.checksum()[:16]
+        return Fingerprint(
+            shape=shape, tokenizer=hashed, probe=tuple(unit.tolist()), content=self.content
+        )
 
     def checksum(self) -> str:
         """Return a hash of every weight, to prove that training left them alone."""
@@ -332,23 +342,30 @@ def load_backbone(
     where = pick_device(device)
     wanted = dtype or (torch.bfloat16 if where.type == "cuda" else torch.float32)
     transformers.utils.logging.disable_progress_bar()
+    verbosity = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()  # its report of keys comes as our own message
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice on flags that we set ourselves
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 place.path, revision=place.revision
             )
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                place.path, revision=place.revision, dtype=wanted, attn_implementation="sdpa"
+            model, info = transformers.AutoModelForCausalLM.from_pretrained(
+                place.path,
+                revision=place.revision,
+                dtype=wanted,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused by `check_backbone_model`, with names
             )
     except Exception as error:  # the library raises many kinds; each becomes one message
-        first = str(error).strip().split("\n")[0]
-        raise BackboneError(
-            f"backbone '{name}' cannot be loaded from '{place.path}': {type(error).__name__}: "
-            f"{first}. Check the name; `taglm plugins` lists registered ones; a Hub id needs the "
-            "network once."
-        ) from error
-    return Backbone(model.to(where), tokenizer, name)
+        raise BackboneError(explain_failure(error, name, place.path, place.revision)) from error
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
+    backbone = Backbone(model.to(where), tokenizer, name)
+    check_backbone_model(backbone, info)
+    backbone.content = content_of(place.path, place.revision)
+    return backbone
 
 
 def pick_device(device: str) -> torch.device:

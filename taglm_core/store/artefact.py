@@ -4,9 +4,11 @@ Nothing is ever unpickled. A folder is written whole or not at all.
 """
 
 import json
+import logging
 from pathlib import Path
 
 import attrs
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -21,6 +23,8 @@ from taglm_core.store.schema import (
     from_plain,
     to_plain,
 )
+
+logger = logging.getLogger(__name__)
 
 _GROUPS = {"tag": "tags", "table": "tables", "head": "head"}
 """What stands before the colon of a name in tags.safetensors -> where it belongs."""
@@ -162,4 +166,15 @@ def check_backbone(artefact: Artefact, found: Fingerprint, name: str) -> None:
             f"{artefact.folder}: belongs to the backbone '{artefact.backbone}', not to '{name}': "
             f"{difference}. Tags work with their own backbone only; leave --backbone out, or train "
             f"again with it."
+        )
+    trained, now = artefact.fingerprint.content, found.content
+    if trained and now and trained != now:
+        cosine = float(np.dot(artefact.fingerprint.probe, found.probe))
+        logger.warning(
+            "backbone '%s' is not the same file as the one that %s was trained with (cosine of a "
+            "probe's outputs: %.5f). A copy in another precision gives nearly the same results; a "
+            "model that was trained further does not: then train again.",
+            name,
+            artefact.folder,
+            cosine,
         )
