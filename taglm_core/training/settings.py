@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 import cattrs
-import yaml
 
 from taglm_core.data.textfiles import read_text
 from taglm_core.errors import ConfigError, DataError, PluginError, UnknownNameError, nearest
@@ -16,20 +15,20 @@ from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Task
 from taglm_core.store.fingerprint import default_of, lean
 from taglm_core.training.config import PRESETS, RunConfig, TaskStageConfig
+from taglm_core.training.runyaml import kind_at, load_yaml
 
 
 def read_run_file(path: str | Path) -> dict[str, Any]:
     """Read a run's YAML; files that it names are relative to its own folder.
 
     Raises:
-        ConfigError: when there is no such file, or it is no mapping.
+        ConfigError: when there is no such file, it is no mapping, a key stands twice, or a word
+            needs quotes.
     """
     try:
-        loaded = yaml.safe_load(read_text(path))
+        loaded = load_yaml(read_text(path), str(path), RunConfig)
     except DataError as error:  # a missing file, another encoding
         raise ConfigError(str(error)) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: a run file is a mapping that begins with 'task:'.")
     folder = Path(path).parent
@@ -64,14 +63,10 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {pair}: write it as key=value, such as seed=1.")
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {pair}: the value is not valid YAML: {error}") from error
-        if isinstance(parsed, str) and _is_number(parsed):
-            parsed = float(parsed)  # YAML 1.1 reads 1e-4 as text
-        target = nested
         *path, last = key.strip().split(".")
+        kind = kind_at(RunConfig, [*path, last])
+        parsed = load_yaml(value, f"--set {pair}", kind, lines=False)
+        target = nested
         for part in path:
             target = target.setdefault(part, {})
             if not isinstance(target, dict):
@@ -267,7 +262,7 @@ def _value_problems(value: Any, kind: Any, path: str) -> list[str]:
     if origin is tuple:
         values = value if isinstance(value, list | tuple) else [value]
         # YAML reads a name such as 1 as a number
-        good = all(isinstance(v, str | int) and not isinstance(v, bool) for v in values)
+        good = all(isinstance(v, str | int | float) and not isinstance(v, bool) for v in values)
         return [] if good else [f"'{path}' must be a list of names, not {value!r}."]
     if origin is dict:
         return [] if isinstance(value, Mapping) else [f"'{path}' must be a mapping."]
@@ -298,11 +293,3 @@ def _leaves(error: BaseException) -> list[str]:
     if isinstance(error, BaseExceptionGroup):
         return [line for inner in error.exceptions for line in _leaves(inner)]
     return [str(error).split(" @ ")[0]]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
