@@ -11,6 +11,8 @@ from pathlib import Path
 
 import attrs
 
+from taglm_core.specs.target import TARGETS
+
 REFERENCE = Path(__file__).parent / "reference"
 COMMANDS = ["run", "predict", "evaluate", "sample", "identify", "plugins", "doctor", "tags"]
 COMMANDS += ["tags list", "tags show", "check-plugin", "new-plugin"]
@@ -53,6 +55,8 @@ def _add_settings(cls: type, path: str, lines: list[str]) -> None:
 
 def _notes(cls: type) -> dict[str, str]:
     """Return the string under each field of a class."""
+    if cls.__name__ == "TargetConfig":  # made of the fields of every kind of target
+        return _target_notes(cls)
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(body, ast.ClassDef)
     found = {}
@@ -60,6 +64,20 @@ def _notes(cls: type) -> dict[str, str]:
         if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr):
             assert isinstance(field.target, ast.Name)
             found[field.target.id] = " ".join(ast.literal_eval(note.value).split())
+    return found
+
+
+def _target_notes(cls: type) -> dict[str, str]:
+    """Return what each setting of a declared target means, and of which kinds it is one."""
+    found = {"kind": f"One of {', '.join(TARGETS)}."}
+    for field in attrs.fields(cls)[1:]:
+        kinds = [
+            kind for kind, target in TARGETS.items() if field.name in attrs.fields_dict(target)
+        ]
+        note = _notes(TARGETS[kinds[0]])[field.name]
+        if field.name == "names":
+            note = "Names of the targets; None: the task's name, or the columns when several."
+        found[field.name] = f"({', '.join(kinds)}) {note}"
     return found
 
 

@@ -88,6 +88,9 @@ class Text:
 
 Target = Regression | Classification | Text
 
+TARGETS: dict[str, type] = {kind.kind: kind for kind in (Regression, Classification, Text)}
+"""Kind -> class of the target."""
+
 
 def _check_lengths(names: tuple[str, ...], columns: tuple[str, ...] | None) -> None:
     if not names:

@@ -7,7 +7,7 @@ renamed or moved needs a new `FORMAT_VERSION` and a function in `MIGRATIONS`.
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import attrs
 import cattrs
@@ -21,6 +21,7 @@ from taglm_core.errors import CheckpointError, ConfigError, nearest
 from taglm_core.model.backbone import Fingerprint
 from taglm_core.model.taskmodel import Scaling
 from taglm_core.specs import Decoding, Regression, Target, Task
+from taglm_core.specs.target import TARGETS
 
 T = TypeVar("T")
 
@@ -175,9 +176,6 @@ class ArtefactRecord:
     domains: dict[str, DomainRecord] = attrs.field(factory=dict)
     task: TaskRecord | None = None
 
-
-TARGETS: dict[str, type] = {target.kind: target for target in get_args(Target)}
-"""Kind of a target -> its class."""
 
 _RENAMED: dict[type, dict[str, str]] = {
     Task: {"template": "prompt"},

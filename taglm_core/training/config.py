@@ -1,6 +1,6 @@
 """The settings of a run: one small frozen class per concern, read from YAML and `--set`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -9,6 +9,7 @@ from taglm_core.model.cachebudget import cache_setting
 from taglm_core.model.checkpointing import switch
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
+from taglm_core.specs.target import TARGETS
 from taglm_core.store.fingerprint import NO_EFFECT
 
 
@@ -22,27 +23,22 @@ def _not_negative(instance: Any, attribute: Any, value: Any) -> None:
         raise ConfigError(f"{attribute.name} must not be below 0, not {value!r}.")
 
 
-@attrs.frozen(kw_only=True)
-class TargetConfig:
-    """The target of a task declared in the run file."""
+def _target_config() -> type:
+    """Return the settings class of a declared target: its kind, and the fields of every kind."""
+    fields = {"kind": attrs.field(type=str, validator=one_of(*TARGETS))}
+    for target in TARGETS.values():
+        for field in attrs.fields(target):
+            if field.name != "compute":  # code is given by a plugin
+                fields.setdefault(field.name, attrs.field(default=None, type=field.type | None))
+    made = attrs.make_class("TargetConfig", fields, frozen=True, kw_only=True)
+    made.__doc__ = "The target of a task declared in the run file; None: the target's own default."
+    return made
 
-    kind: str = attrs.field(validator=one_of("regression", "classification", "text"))
-    """regression, classification or text."""
-    columns: tuple[str, ...] | None = None
-    """Columns that hold the targets; None: the names."""
-    floor: float | None = None
-    """Regression: a value at or below it says only "no more than this"; None: all are exact."""
-    names: tuple[str, ...] | None = None
-    """Names of the targets; None: the task's name, or the columns when several."""
-    unit: str = ""
-    """Unit of a regression target."""
-    classes: tuple[str, ...] | None = None
-    """Class names in order; None: those of the training part."""
-    threshold: float | None = None
-    """Classification: a measured number above it is the second class, "above"; None: cells name
-    classes."""
-    multi_label: bool = False
-    """True: every column is a yes-or-no label of its own."""
+
+if TYPE_CHECKING:
+    TargetConfig = Any
+else:
+    TargetConfig = _target_config()
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,8 @@ import attrs
 from taglm_core.errors import ConfigError
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
-from taglm_core.specs import Classification, Regression, Task, Text
+from taglm_core.specs import Regression, Target, Task
+from taglm_core.specs.target import TARGETS
 from taglm_core.training.config import TaskConfig
 
 LOCAL = "local"
@@ -60,24 +61,30 @@ def _with_floor(spec: Task, floor: float | None) -> Task:
     return attrs.evolve(spec, target=attrs.evolve(spec.target, floor=floor))
 
 
-def _target(config: TaskConfig) -> Regression | Classification | Text:
-    target = config.target
-    assert target is not None, "checked by the caller"
-    columns = target.columns
-    names = target.names or (columns if columns and len(columns) > 1 else (config.name,))
-    if target.kind == "regression":
-        return Regression(
-            names=names,
-            columns=columns,
-            unit=target.unit,
-            floor=target.floor,
-        )
-    if target.kind == "classification":
-        return Classification(
-            names=names,
-            columns=columns,
-            classes=target.classes,
-            multi_label=target.multi_label,
-            threshold=target.threshold,
-        )
-    return Text()
+def _target(config: TaskConfig) -> Target:
+    """Return the declared target; its names are by default the task's, or the columns' if several.
+
+    Raises:
+        ConfigError: for a setting of another kind of target.
+    """
+    settings = config.target
+    assert settings is not None, "checked by the caller"
+    given = {
+        field.name: value
+        for field in attrs.fields(type(settings))
+        if field.name != "kind" and (value := getattr(settings, field.name)) is not None
+    }
+    cls = TARGETS[settings.kind]
+    own = [field.name for field in attrs.fields(cls)]
+    for name in given:
+        if name not in own:
+            kinds = [kind for kind, c in TARGETS.items() if name in attrs.fields_dict(c)]
+            raise ConfigError(
+                f"task.target.{name} is a setting of the kind {' or '.join(kinds)}, but "
+                f"task.target.kind is {settings.kind}. Leave it out."
+            )
+    if "names" in own and "names" not in given:
+        columns = given.get("columns") or ()
+        given["names"] = columns if len(columns) > 1 else (config.name,)
+    target: Target = cls(**given)
+    return target

@@ -9,9 +9,9 @@ import yaml
 
 import taglm_core as taglm
 from taglm_core.errors import CheckpointError
+from taglm_core.specs.target import TARGETS
 from taglm_core.store.fingerprint import AS_BEFORE, NO_EFFECT, fingerprint_of, lean
 from taglm_core.store.runfolder import RunFolder
-from taglm_core.store.schema import TARGETS
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import (
     DomainStageConfig,

@@ -13,6 +13,7 @@ from taglm_core.errors import CheckpointError, UnknownNameError
 from taglm_core.inference.domains import load_domain
 from taglm_core.inference.predictor import load_predictor
 from taglm_core.model.backbone import load_backbone
+from taglm_core.specs.target import TARGETS
 from taglm_core.store import schema
 from taglm_core.store.artefact import load_artefact, save_artefact
 from taglm_core.store.tagstore import TagStore
@@ -148,7 +149,7 @@ class Cited(taglm.Task):
 
 def test_a_new_field_of_a_target_needs_its_class_only(monkeypatch):
     """It is written and read without another line; older artefacts have its default."""
-    monkeypatch.setitem(schema.TARGETS, "regression", Measured)
+    monkeypatch.setitem(TARGETS, "regression", Measured)
     old = load_artefact(GOLDEN / "v1" / "censored")
     assert old.task.spec.target.assay == "unknown"
     spec = attrs.evolve(old.task.spec, target=attrs.evolve(old.task.spec.target, assay="SPR"))

@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.inference.predictor import load_predictor
 from taglm_core.inference.scores import score
+from taglm_core.specs.target import TARGETS
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
@@ -366,3 +368,26 @@ def test_a_floor_means_the_same_for_a_declared_task(toy_registry):
     classes = TaskConfig(**declared, target=TargetConfig(kind="classification"))
     with pytest.raises(ConfigError, match="predicts no numbers"):
         configured_task(classes, toy_registry)
+
+
+def test_a_declared_target_takes_every_field_of_its_kind(toy_registry):
+    """Also those that are added later; what belongs to another kind is named."""
+    template = "Letters <Letters>{letters} give <Own>"
+
+    def target(**given):
+        return configured_task(
+            TaskConfig(name="Own", template=template, target=TargetConfig(**given)), toy_registry
+        ).spec.target
+
+    assert target(kind="regression", columns=("x", "y"), unit="g").names == ("x", "y")
+    assert target(kind="classification", columns=("x",), threshold=2.0).classes == (
+        "below",
+        "above",
+    )
+    for cls in TARGETS.values():
+        wanted = set(attrs.fields_dict(cls)) - {"compute"}
+        assert wanted <= set(attrs.fields_dict(TargetConfig))
+    with pytest.raises(ConfigError, match="threshold is a setting of the kind classification"):
+        target(kind="regression", threshold=2.0)
+    with pytest.raises(ConfigError, match="unit is a setting of the kind regression"):
+        target(kind="text", unit="g")
