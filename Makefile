@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := nano chem protein dti studies translation
-SOURCES := taglm_core tests plugins examples
+SOURCES := taglm taglm_core tests plugins examples
 
 # The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
 export TAGLM_HOME ?= $(CURDIR)/runs/.taglm

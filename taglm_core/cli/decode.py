@@ -27,24 +27,15 @@ Tags = Annotated[
 ]
 
 
-def set_decoding(
-    predictor: Any,
+def given_decoding(
     how: str | None,
     beams: int | None,
     temperature: float | None,
     top_p: float | None,
     seed: int | None,
     max_new_tokens: int | None,
-) -> None:
-    """Lay the options that were given over what the run remembers.
-
-    Raises:
-        ConfigError: for a wrong value, or when the task writes no text.
-    """
-    import attrs
-
-    from taglm_core.errors import ConfigError
-
+) -> dict[str, Any]:
+    """Return the options that were given, as keys of the settings `decode`."""
     given = {
         "how": how,
         "beams": beams,
@@ -53,8 +44,17 @@ def set_decoding(
         "seed": seed,
         "max_new_tokens": max_new_tokens,
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    task_model = predictor.task_model
-    if given and task_model.task.is_numeric:
-        raise ConfigError(f"task {task_model.task.name} writes no text, so nothing is decoded.")
-    task_model.decoding = attrs.evolve(task_model.decoding, **given)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def error_handling(word: str) -> str:
+    """Return what `--on-error` asks for, as the API names it.
+
+    Raises:
+        ConfigError: for another word.
+    """
+    from taglm_core.errors import ConfigError
+
+    if word not in ("raise", "keep"):
+        raise ConfigError(f"--on-error {word}: write raise or keep.")
+    return "skip" if word == "keep" else word

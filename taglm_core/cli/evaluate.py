@@ -13,7 +13,8 @@ from taglm_core.cli.decode import (
     Tags,
     Temperature,
     TopP,
-    set_decoding,
+    error_handling,
+    given_decoding,
 )
 
 
@@ -57,51 +58,36 @@ def evaluate(
     Where columns name the tags, results are also given for each combination of tags, those that
     training never saw marked. A file with one column for each tag is spread into all of them.
     """
+    from taglm_core.api.evaluation import evaluate as score
     from taglm_core.cli.groups import print_groups
     from taglm_core.cli.screen import BarProgress, errors, pairs, print_json, print_metrics
     from taglm_core.data.writers import TableWriter
-    from taglm_core.errors import CheckpointError
-    from taglm_core.inference.evaluate import evaluate_file
-    from taglm_core.inference.further import add_tags
-    from taglm_core.inference.predictor import load_predictor
-    from taglm_core.plugins import load_registry
-    from taglm_core.store.artefact import find_artefact, load_artefact
-    from taglm_core.store.runfolder import RunFolder
-    from taglm_core.store.tagstore import TagStore
 
-    if input_file is None:
-        found = RunFolder(run).metrics
-        if found is None:
-            raise CheckpointError(
-                f"{run}: holds no results (metrics.json is missing). Finish the run, or score its "
-                "artefact on a labelled file with --input FILE."
-            )
-    else:
-        writer = TableWriter(output_file) if output_file is not None else None
-        registry = load_registry()
-        artefact = load_artefact(find_artefact(run, task))
-        predictor = load_predictor(artefact, registry, backbone, device)
-        add_tags(predictor, tag or [], registry, TagStore())
-        set_decoding(predictor, decode, beams, temperature, top_p, decode_seed, max_new_tokens)
-        progress = BarProgress()
-        progress.start("predicting", None)
-        mapping = pairs(column or [], "--column")
-        scored = evaluate_file(
-            predictor, input_file, mapping, on_error, mend, limit, progress.advance
+    writer = TableWriter(output_file) if output_file is not None and input_file else None
+    found = score(
+        run,
+        input_file,
+        columns=pairs(column or [], "--column"),
+        fix=mend,
+        on_error=error_handling(on_error),
+        limit=limit,
+        progress=BarProgress(),
+        task=task,
+        backbone=backbone,
+        device=device,
+        tags=tag or (),
+        decode=given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens),
+    )
+    if writer is not None:
+        with writer:
+            writer.write(found.columns)
+    if found.skipped:
+        row, reason = found.skipped[0]
+        errors.print(
+            f"{len(found.skipped)} rows left out, the first is row {row}: {reason}", markup=False
         )
-        progress.finish()
-        found, left_out = scored.metrics, scored.left_out
-        if writer is not None:
-            with writer:
-                writer.write(scored.columns)
-        if left_out:
-            errors.print(
-                f"{len(left_out)} rows left out, the first is row {left_out[0][0]}: "
-                f"{left_out[0][1]}",
-                markup=False,
-            )
     if as_json:
-        print_json(found)
+        print_json(found.metrics)
     else:
-        print_metrics(found)
-        print_groups(found)
+        print_metrics(found.metrics)
+        print_groups(found.metrics)

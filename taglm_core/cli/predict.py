@@ -1,8 +1,7 @@
 """`taglm predict`: predictions for a file, every input row kept in order."""
 
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,7 +13,8 @@ from taglm_core.cli.decode import (
     Tags,
     Temperature,
     TopP,
-    set_decoding,
+    error_handling,
+    given_decoding,
 )
 
 
@@ -61,66 +61,26 @@ def predict(
     The output holds all input columns, the predictions, and a column `error`.
     Formats by extension: csv, tsv, parquet, jsonl, also with .gz; smi and fasta for input.
     """
+    from taglm_core.api.loading import load
     from taglm_core.cli.screen import BarProgress, errors, pairs
-    from taglm_core.data.readers import iter_tables
-    from taglm_core.data.rows import raise_rows
-    from taglm_core.data.table import file_format
-    from taglm_core.data.writers import TableWriter
-    from taglm_core.errors import ConfigError
-    from taglm_core.inference.further import add_tags
-    from taglm_core.inference.predictor import load_predictor
-    from taglm_core.plugins import load_registry
-    from taglm_core.store.artefact import find_artefact, load_artefact
-    from taglm_core.store.tagstore import TagStore
+    from taglm_core.inference.files import check_target_format
 
-    if on_error not in ("raise", "keep"):
-        raise ConfigError(f"--on-error {on_error}: write raise or keep.")
-    if (found_format := file_format(output_file).name) in ("smi", "fasta"):
-        raise ConfigError(
-            f"{output_file}: a {found_format} file has no columns to write to; write a .csv."
-        )
-    mapping = pairs(column or [], "--column")
-    artefact = load_artefact(find_artefact(run, task))
-    registry = load_registry()
-    predictor = load_predictor(artefact, registry, backbone, device, cache)
-    add_tags(predictor, tag or [], registry, TagStore())
-    set_decoding(predictor, decode, beams, temperature, top_p, decode_seed, max_new_tokens)
+    handling = error_handling(on_error)
+    check_target_format(output_file)
+    columns = pairs(column or [], "--column")
+    decoding = given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens)
+    predictor = load(run, backbone, device, task=task, cache=cache, tags=tag or (), decode=decoding)
     progress = BarProgress()
     if predictor.task_model.reuse is not None:
         predictor.task_model.reuse.on_plan = progress.say
-    done = failed = 0
-    first_error = ""
-    with TableWriter(output_file) as writer:
-        progress.start("predicting", None)
-        for table in iter_tables(input_file, chunk_rows):
-            _check_clash(list(table.columns), predictor.names, overwrite_column, input_file)
-            found = predictor.predict(table, mapping, partial(_advance, progress, done), mend)
-            bad = [(row, e) for row, e in zip(table.rows, found.errors, strict=True) if e]
-            if bad and on_error == "raise":
-                raise_rows(table.source, bad, table.num_rows, "Mend them, or use --on-error keep.")
-            failed += len(bad)
-            first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
-            columns: dict[str, list[Any]] = {**table.columns, **found.columns}
-            columns["error"] = [e or "" for e in found.errors]
-            writer.write(columns)
-            done += table.num_rows
-        progress.finish()
-    text = f"{done:,} rows written to {output_file}"
-    if failed:
-        text += f"; {failed:,} could not be predicted (column 'error'), the first is {first_error}"
-    errors.print(text, markup=False)
-
-
-def _advance(progress: Any, base: int, done: int) -> None:
-    progress.advance(base + done)
-
-
-def _check_clash(held: list[str], made: list[str], overwrite: bool, source: Path) -> None:
-    from taglm_core.errors import DataError
-
-    clash = [name for name in [*made, "error"] if name in held]
-    if clash and not overwrite:
-        raise DataError(
-            f"{source}: already has the column '{clash[0]}', which the prediction would fill. "
-            "Rename it, or replace it with --overwrite-column."
-        )
+    written = predictor.predict(
+        input_file,
+        output_file,
+        columns=columns,
+        fix=mend,
+        on_error=handling,
+        overwrite=overwrite_column,
+        chunk_rows=chunk_rows,
+        progress=progress,
+    )
+    errors.print(str(written), markup=False)

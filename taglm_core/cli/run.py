@@ -78,22 +78,16 @@ def run(
     Examples: `taglm run QED`; `taglm run QED --data molecules.csv --column smiles=Structure`;
     `taglm run esol.yaml --set stages.task.epochs=10 --out runs/long`.
     """
+    from taglm_core.api.preparation import prepare_run
     from taglm_core.cli.screen import BarProgress, pairs
-    from taglm_core.plugins import load_registry
-    from taglm_core.store.runfolder import RunFolder
-    from taglm_core.store.tagstore import TagStore
-    from taglm_core.training.config import RunConfig
-    from taglm_core.training.settings import parse_overrides, read_run_file, run_config
+    from taglm_core.training.settings import parse_overrides
 
-    is_file = task[0].endswith((".yaml", ".yml"))
-    base = _named(task) if not is_file or len(task) > 1 else read_run_file(task[0])
     flags: dict[str, Any] = {
         "backbone": backbone,
         "seed": seed,
         "preset": preset,
         "baselines": baselines,
         "data": _given(
-            file=data,
             dataset=dataset,
             domain=pairs(domain_data or [], "--domain-data") or None,
             columns=pairs(column or [], "--column") or None,
@@ -105,29 +99,15 @@ def run(
         or None,
         "stages": {"task": {"cache": cache}} if cache is not None else None,
     }
-    overrides = parse_overrides(setting or [])
-    registry = load_registry()
-    config: RunConfig = run_config(
-        task[0] if is_file else "taglm run", base, _given(**flags), overrides, registry=registry
-    )
-    _warn(registry.failures)
-    folder = RunFolder(out or Path("runs") / config.name)
+    settings = [_given(**flags), parse_overrides(setting or [])]
+    prepared = prepare_run(task, data, out=out, settings=settings, source="taglm run")
+    _warn(prepared.registry.failures)
     progress = BarProgress()
     if dry_run:
-        _show_plans(config, registry, TagStore(), progress)
+        _show_stages(prepared.plans(progress), progress)
         return
-    _execute(config, registry, folder, TagStore(), progress, as_json)
-
-
-def _named(tasks: list[str]) -> dict[str, Any]:
-    from taglm_core.errors import ConfigError
-
-    files = [name for name in tasks if name.endswith((".yaml", ".yml"))]
-    if files:
-        raise ConfigError(
-            f"{files[0]}: a run file stands alone; its key 'tasks' takes a list of tasks."
-        )
-    return {"task": {"name": tasks[0]}} if len(tasks) == 1 else {"tasks": tasks}
+    metrics = prepared.execute(progress, lambda plans: _show_stages(plans, progress))
+    _print(metrics, prepared.folder.path, as_json)
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -141,14 +121,9 @@ def _warn(failures: Any) -> None:
         errors.print(f"warning: {failure}", markup=False)
 
 
-def _show_plans(config: Any, registry: Any, store: Any, progress: Any) -> Any:
+def _show_stages(plans: Any, progress: Any) -> None:
     from taglm_core.cli.screen import print_table
-    from taglm_core.training.plan import make_plans
 
-    progress.say("reading data and backbone")
-    plans = make_plans(config, registry, store)
-    for plan in plans:
-        _show_rows(plan, progress)
     records = [record for plan in plans for record in plan.table()]
     distinct = list(dict.fromkeys(tuple(record.values()) for record in records))
     print_table(["stage", "tag", "state", "parameters"], [list(row) for row in distinct])
@@ -156,46 +131,15 @@ def _show_plans(config: Any, registry: Any, store: Any, progress: Any) -> Any:
     lora = plans[0].lora_parameters()
     beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
     progress.say(f"{trained:,} parameters are trained{beside}")
-    return plans
 
 
-def _show_rows(plan: Any, progress: Any) -> None:
-    counts = {part: plan.rows.parts.count(part) for part in ("train", "valid", "test")}
-    shown = ", ".join(f"{part} {count:,}" for part, count in counts.items())
-    left_out = f", {len(plan.rows.rejected)} left out" if plan.rows.rejected else ""
-    progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{left_out}")
-    most = plan.config.stages.task.rows
-    if most is not None and most < counts["train"]:
-        progress.say(
-            f"{most:,} of the {counts['train']:,} training rows will be used; "
-            "--set stages.task.rows=null takes all"
-        )
-
-
-def _execute(
-    config: Any, registry: Any, folder: Any, store: Any, progress: Any, as_json: bool
-) -> None:
+def _print(metrics: Any, folder: Path, as_json: bool) -> None:
     from taglm_core.cli.groups import print_groups
     from taglm_core.cli.screen import print_json, print_metrics, results
-    from taglm_core.training.config import RunConfig
-    from taglm_core.training.run import execute, fingerprint_files, resolved
 
-    existed, num_failures = folder.path.exists(), len(registry.failures)
-    metrics = None
-    folder.open(resolved(config, fingerprint_files(config)), RunConfig)
-    try:
-        metrics = folder.metrics
-        if metrics is None:
-            plans = _show_plans(config, registry, store, progress)
-            metrics = execute(plans, folder, store, progress)
-        else:
-            progress.say(f"{folder.path} holds the finished run of these settings")
-    finally:
-        folder.close(discard=metrics is None and not existed)
-    _warn(registry.failures[num_failures:])  # what event hooks did wrong during the run
     if as_json:
         print_json(metrics)
         return
     print_metrics(metrics)
     print_groups(metrics)
-    results.print(f"\nrun: {folder.path}", markup=False)
+    results.print(f"\nrun: {folder}", markup=False)

@@ -32,65 +32,32 @@ def sample(
 
     Example: `taglm sample SMILES -n 1000 --out drawn.csv`.
     """
+    from taglm_core.api.sampling import sample as draw
     from taglm_core.cli.screen import BarProgress, print_json
     from taglm_core.data.writers import TableWriter
-    from taglm_core.inference.domains import corpus_of, load_domain
-    from taglm_core.inference.sample import check, draw, properties, summary
-    from taglm_core.model.backbone import load_backbone
-    from taglm_core.plugins import load_registry
-    from taglm_core.specs import Decoding
-    from taglm_core.store.tagstore import TagStore
 
-    Decoding(how="sample", temperature=temperature, top_p=top_p)  # checks the values
     writer = TableWriter(out) if out is not None else None
-    registry, store = load_registry(), TagStore()
-    loaded = load_backbone(backbone, registry, device)
-    trained = load_domain(domain, loaded, registry, store, from_run, not no_tag)
-    known = _known(trained, registry, corpus, corpus_of)
-    progress = BarProgress()
-    progress.start("drawing", count)
     drawn = draw(
-        trained,
+        domain,
         count,
-        temperature,
-        top_p,
-        max_length,
-        seed,
-        on_progress=lambda done: progress.advance(done),
+        backbone=backbone,
+        run=from_run,
+        with_tag=not no_tag,
+        corpus=corpus,
+        temperature=temperature,
+        top_p=top_p,
+        max_length=max_length,
+        seed=seed,
+        device=device,
+        progress=BarProgress(),
     )
-    progress.finish()
-    canonical, errors = check(trained, drawn)
-    report = summary(trained, drawn, canonical, known)
-    valid = [value for value in canonical if value is not None]
-    report["properties"] = properties(trained, valid, known or [], registry)
     if writer is not None:
-        field = trained.domain.spec.field
-        columns: dict[str, list[Any]] = {
-            field: drawn.rows,
-            "valid": [value is not None for value in canonical],
-            "error": errors,
-        }
         with writer:
-            writer.write(columns)
+            writer.write(drawn.columns)
     if as_json:
-        print_json(report)
+        print_json(drawn.report)
     else:
-        _print(report, out)
-
-
-def _known(trained: Any, registry: Any, file: Path | None, corpus_of: Any) -> list[str] | None:
-    """Return the rows that are not novel, None when they cannot be had."""
-    from taglm_core.cli.screen import errors
-    from taglm_core.errors import DataError
-
-    if trained.artefact is None and file is None:
-        return None
-    try:
-        used, held, _ = corpus_of(trained, registry, file)
-    except DataError as error:
-        errors.print(f"novelty is not known: {error}", markup=False)
-        return None
-    return [*used, *held]
+        _print(drawn.report, out)
 
 
 def _print(report: Mapping[str, Any], out: Path | None) -> None:

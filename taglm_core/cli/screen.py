@@ -126,17 +126,7 @@ def pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
     """Print the results of a run as a table: one row for each part and predictor."""
+    from taglm_core.inference.report import metric_rows, task_title
+
     for name, task in metrics["tasks"].items():
-        splits = task["splits"]
-        keys = [k for held in splits.values() for k in held.get("metrics", {})]
-        keys = list(dict.fromkeys(keys))
-        rows = []
-        for part, held in splits.items():
-            if "metrics" in held:
-                row = [part, "taglm", held.get("rows")]
-                rows.append([*row, *(held["metrics"].get(k) for k in keys)])
-            for baseline, found in held.get("baselines", {}).items():
-                rows.append([part, baseline, None, *(found.get(k) for k in keys)])
-        unit = task.get("target", {}).get("unit")
-        title = f"{name}{f' [{unit}]' if unit and unit != '1' else ''}, split: {task.get('split')}"
-        print_table(["part", "predictor", "rows", *keys], rows, title)
+        print_table(*metric_rows(task), task_title(name, task))

@@ -51,3 +51,13 @@ def field_columns(task: ResolvedTask, field: str, rows: Sequence[Any]) -> dict[s
         return {field: list(rows)}
     cells = zip(*rows, strict=True) if rows else ([] for _ in domain.spec.columns)
     return dict(zip(domain.spec.columns, map(list, cells), strict=True))
+
+
+def needed_columns(task: ResolvedTask) -> list[str]:
+    """Return the columns that a task's inputs fill: one for each field, several for a record."""
+    names: list[str] = []
+    for field in task.fields:
+        domain = task.domain_of_field(field)
+        is_record = domain is not None and field == domain.spec.field and domain.spec.columns
+        names += domain.spec.columns if domain is not None and is_record else (field,)
+    return names

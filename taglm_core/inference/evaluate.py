@@ -1,24 +1,22 @@
-"""Scoring a predictor on a labelled file."""
+"""Scoring a predictor on labelled rows."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 
 from taglm_core.data.mending import mend_fields
-from taglm_core.data.readers import read_table
 from taglm_core.data.rows import (
     canonical_fields,
     raise_rows,
     read_fields,
 )
+from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
-from taglm_core.errors import ConfigError
 from taglm_core.inference.groups import grouped, signatures
-from taglm_core.inference.predictor import Predictor
+from taglm_core.inference.predictor import Predictor, check_on_error
 from taglm_core.inference.scores import rounded, score
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
@@ -26,46 +24,44 @@ from taglm_core.specs import Classification
 
 @attrs.frozen
 class Scored:
-    """What scoring a file gave."""
+    """What scoring rows gave."""
 
     metrics: dict[str, Any]
     """A record of the shape of metrics.json with the single part `input`."""
-    left_out: list[tuple[int, str]]
+    skipped: list[tuple[int, str]]
     """Row number and reason of each row that could not be used."""
     columns: dict[str, list[Any]]
     """The scored rows: columns of the file, then the predictions."""
 
 
-def evaluate_file(
+def evaluate_table(
     predictor: Predictor,
-    path: Path,
+    table: Table,
     mapping: Mapping[str, str],
     on_error: str,
-    mend: bool = False,
+    fix: bool = False,
     limit: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Scored:
-    """Predict a labelled file and score it.
+    """Predict labelled rows and score them.
 
-    A file without the columns that name tags, but with a column for each of several tags, is
+    A table without the columns that name tags, but with a column for each of several tags, is
     spread into a row for every ordered choice of them.
 
     Args:
         predictor: The predictor.
-        path: Table with the task's fields and targets.
+        table: Rows with the task's fields and targets.
         mapping: Field or target -> column.
-        on_error: "raise", or "keep" to leave bad rows out.
-        mend: True: rows are first mended by the rules of their domains.
-        limit: Most rows of the file, its first ones; None: all.
+        on_error: "raise", or "skip" to skip invalid rows.
+        fix: True: rows are first standardized by the rules of their domains.
+        limit: Most rows of the table, its first ones; None: all.
         on_progress: Called with the number of rows predicted.
 
     Raises:
         RowError: naming bad rows when `on_error` is raise.
     """
-    if on_error not in ("raise", "keep"):
-        raise ConfigError(f"--on-error {on_error}: write raise or keep.")
+    check_on_error(on_error)
     task = predictor.task_model.task
-    table = read_table(path)
     if limit is not None:
         table = table.select(range(min(limit, table.num_rows)))
     if is_wide(table, task.wording):
@@ -73,7 +69,7 @@ def evaluate_file(
     remembered = {k: c for k, c in predictor.columns.items() if c in table.columns}
     wanted = {**remembered, **mapping}
     raw = read_fields(table, task, wanted)[0]
-    if mend:
+    if fix:
         raw = mend_fields(raw, task, table)[0]
     fields, errors = canonical_fields(raw, task)
     targets, _ = read_targets(table, task, fields, errors, wanted)
@@ -87,7 +83,7 @@ def evaluate_file(
         whole = np.zeros((table.num_rows, *made.shape[1:]), dtype=np.int64)
         whole[known] = made
         targets = whole
-    predicted = predictor.predict(table, wanted, on_progress, mend=mend)
+    predicted = predictor.predict_table(table, wanted, on_progress, fix)
     errors = [a or b for a, b in zip(errors, predicted.errors, strict=True)]
     bad = [(row, error) for row, error in zip(table.rows, errors, strict=True) if error]
     if bad and (on_error == "raise" or len(bad) == table.num_rows):

@@ -1,28 +1,28 @@
-"""A predictor: an artefact put back onto its backbone, from columns to prediction columns."""
+"""A predictor: an artefact put back onto its backbone, from rows to predictions."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
+from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
 from taglm_core.data.mending import mend_fields
-from taglm_core.data.rows import canonical_fields, read_fields
+from taglm_core.data.rows import canonical_fields, raise_rows, read_fields
 from taglm_core.data.table import Table
-from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import CheckpointError
-from taglm_core.inference.columns import prediction_columns, prediction_names
-from taglm_core.model.backbone import load_backbone
-from taglm_core.model.cachebudget import cache_setting, cache_tiers
-from taglm_core.model.heads import make_head
-from taglm_core.model.reuse import find_reuse
-from taglm_core.model.tagged import TaggedModel
-from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler, num_outputs
-from taglm_core.plugins import Registry
-from taglm_core.plugins.resolved import resolve_task
-from taglm_core.specs import Encoder
-from taglm_core.store.artefact import Artefact, check_backbone
-from taglm_core.store.install import install_table, install_tag, install_task
-from taglm_core.store.tagstore import TagStore
+from taglm_core.errors import ConfigError
+from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
+from taglm_core.inference.files import predict_file
+from taglm_core.inference.report import html_report, html_results
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.progress import Progress, chosen_progress
+from taglm_core.specs import Classification, Regression, Task, Text
+from taglm_core.store.artefact import Artefact, save_artefact
+
+logger = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -41,21 +41,238 @@ class Predicted:
     """(row number, what was changed) of each row that was mended."""
 
 
-@attrs.define
+@attrs.define(repr=False)
 class Predictor:
-    """Predicts one task."""
+    """Predicts one task.
+
+    `taglm.load` and `taglm.run` give it. Data may be a pandas DataFrame, a dict of columns, a
+    `datasets.Dataset`, the path of a table, or, when the task has one field, a list of texts. An
+    invalid row never stops a prediction unless that is asked for: it is reported and left empty.
+    """
 
     task_model: TaskModel
     columns: Mapping[str, str]
-    """Field -> column that the run read; tried first when a file has it."""
+    """Field -> column that the run read; tried first when a table has it."""
     max_tokens: int = 8192
     combinations: frozenset[tuple[str, ...]] = frozenset()
     """Tags that columns named together in training rows, in the order of `wording.tag_columns`."""
+    artefact: Artefact | None = None
+    """What it was loaded from."""
+    metrics: dict[str, Any] | None = None
+    """What metrics.json of the run says of this task; None: it was loaded without its run."""
 
     @property
     def names(self) -> list[str]:
         """The columns that predictions fill."""
         return prediction_names(self.task_model.task, self.task_model.classes)
+
+    @property
+    def task(self) -> Task:
+        """The task: name, template, target with its classes, metrics."""
+        spec = self.task_model.task.spec
+        if isinstance(spec.target, Classification) and self.task_model.classes:
+            target = attrs.evolve(spec.target, classes=self.task_model.classes)
+            return attrs.evolve(spec, target=target)
+        return spec
+
+    @property
+    def tags(self) -> dict[str, dict[str, Any]]:
+        """Tag -> its kind ("domain" or "function"), length in tokens and fingerprint."""
+        held = self.artefact.config.tags if self.artefact is not None else {}
+        return {
+            name: {
+                "kind": held[name].kind if name in held else "domain",
+                "length": len(rows),
+                "fingerprint": held[name].fingerprint if name in held else None,
+            }
+            for name, rows in self.task_model.model.tags.items()
+        }
+
+    def __repr__(self) -> str:
+        backbone = self.task_model.model.backbone.name
+        return f"Predictor({self.task.name!r}, backbone={backbone!r}, predicts={self.names})"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "predicts": ", ".join(self.names),
+            "prompt": self.task.template,
+            "tags": ", ".join(f"<{name}> ({tag['length']})" for name, tag in self.tags.items()),
+            "backbone": self.task_model.model.backbone.name,
+            "folder": self.artefact and self.artefact.folder,
+        }
+        results = html_results({self.task.name: self.metrics}) if self.metrics else []
+        return html_report(f"Predictor of {self.task.name}", facts, results)
+
+    def predict(
+        self,
+        data: Any,
+        output: str | PathLike[str] = "pandas",
+        *,
+        columns: Mapping[str, str] | None = None,
+        fix: bool = False,
+        on_error: str = "skip",
+        overwrite: bool = False,
+        chunk_rows: int = 20_000,
+        progress: Progress | bool | None = None,
+    ) -> Any:
+        """Predict rows.
+
+        Args:
+            data: A DataFrame, a dict of columns, a `datasets.Dataset`, the path of a table, or a
+                list of texts for a task with one field.
+            output: "pandas": a DataFrame with the index of `data`, the prediction columns and a
+                column `error` (missing where the row is good); "dict" and "arrow": the same
+                columns; "numpy": an array, see Returns; or the path of a table to write, which
+                holds the columns of `data` too.
+            columns: Field -> column that holds it; None: by name and by what the run read.
+            fix: True: rows are first standardized by the rules of their domains.
+            on_error: How to handle invalid rows: "skip" keeps them with an error message, "raise"
+                stops at the first.
+            overwrite: True: a table that is written may replace columns of `data`.
+            chunk_rows: Rows in memory at a time, from path to path.
+            progress: True or False: with or without a bar; None: a bar in notebooks and terminals;
+                or an object that receives progress.
+
+        Returns:
+            In memory, predictions in the order of the rows. "numpy": float64 `(rows,)`, or
+            `(rows, targets)` of several targets, NaN where a row is invalid; multi-label:
+            probabilities `(rows, labels)`; labels and texts: object `(rows,)`, None where a row is
+            invalid. For a path: a `Written`, which says how many rows were written and failed.
+
+        Raises:
+            DataError: when a column is missing, or a row is invalid and `on_error` is "raise".
+
+        Example:
+            frame.join(predictor.predict(frame))
+        """
+        check_on_error(on_error)
+        bar = chosen_progress(progress)
+        if output not in OUTPUTS and (is_path(output) and Path(output).suffix):
+            return predict_file(
+                self,
+                data,
+                Path(output),
+                columns or {},
+                fix=fix,
+                on_error=on_error,
+                overwrite=overwrite,
+                chunk_rows=chunk_rows,
+                progress=bar,
+            )
+        check_output(output)
+        found, index = self._predict_memory(data, columns, fix, on_error, bar)
+        if output == "numpy":
+            _warn_invalid(found.errors)
+            return self._array(found)
+        return as_output({**found.columns, "error": found.errors}, str(output), index)
+
+    def predict_proba(
+        self,
+        data: Any,
+        output: str = "pandas",
+        *,
+        columns: Mapping[str, str] | None = None,
+        fix: bool = False,
+        on_error: str = "skip",
+        progress: Progress | bool | None = None,
+    ) -> Any:
+        """Return the probability of every class, or of every label when there are several.
+
+        Args:
+            data: As for `predict`.
+            output: "pandas": a DataFrame with the index of `data` and a column for each class;
+                "dict" and "arrow": the same columns; "numpy": float64 `(rows, classes)`. Invalid
+                rows are NaN (None in dict and arrow), and a warning counts them.
+            columns: As for `predict`.
+            fix: As for `predict`.
+            on_error: As for `predict`.
+            progress: As for `predict`.
+
+        Raises:
+            ConfigError: when the task has no classes.
+        """
+        target = self.task.target
+        if not isinstance(target, Classification):
+            raise ConfigError(
+                f"task {self.task.name} predicts {target.kind}, not classes, so it has no "
+                "probabilities. Use predict."
+            )
+        check_on_error(on_error)
+        check_output(output)
+        bar = chosen_progress(progress)
+        found, index = self._predict_memory(data, columns, fix, on_error, bar)
+        _warn_invalid(found.errors)
+        names = list(target.names if target.multi_label else self.task_model.classes)
+        values = np.full((len(found.errors), len(names)), np.nan)
+        if found.good:
+            values[found.good] = found.values
+        if output == "numpy":
+            return values
+        if output == "pandas":
+            found_columns: dict[str, Any] = {n: values[:, k] for k, n in enumerate(names)}
+            return as_output(found_columns, output, index)
+        cells = {
+            n: [None if v != v else v for v in values[:, k].tolist()] for k, n in enumerate(names)
+        }
+        return as_output(cells, output, index)
+
+    def embed(
+        self,
+        data: Any,
+        *,
+        columns: Mapping[str, str] | None = None,
+        fix: bool = False,
+        on_error: str = "skip",
+        progress: Progress | bool | None = None,
+    ) -> np.ndarray:
+        """Return the states that the head reads: a learned representation of every row.
+
+        Args:
+            data: As for `predict`.
+            columns: As for `predict`.
+            fix: As for `predict`.
+            on_error: As for `predict`.
+            progress: As for `predict`.
+
+        Returns:
+            float32 `(rows, width)`, width = hidden size of the backbone, times `tag_length` with
+            `stages.task.read` = "all". Of a symmetric task the mean over both orders. Invalid rows
+            are NaN, and a warning counts them.
+
+        Raises:
+            ConfigError: when the task writes text, so that no head reads a state.
+        """
+        if self.task_model.head is None:
+            raise ConfigError(f"task {self.task.name} writes text: it has no head to embed for.")
+        check_on_error(on_error)
+        bar = chosen_progress(progress)
+        given = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
+        if not given.table.num_rows:
+            return np.zeros((0, self.task_model.width), dtype=np.float32)
+        fields, errors, _ = self._fields(given.table, columns or {}, fix)
+        bar.start("embedding", given.table.num_rows)
+        states, errors = self.task_model.embed_fields(fields, self.max_tokens, bar.advance, errors)
+        bar.finish()
+        _raise_invalid(given.table, errors, on_error)
+        _warn_invalid(errors)
+        return states
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Write the predictor as an artefact, which `taglm.load` and `taglm predict` read.
+
+        Args:
+            folder: Where; it must not exist, or hold an artefact.
+
+        Returns:
+            The folder.
+        """
+        assert self.artefact is not None, "made by load_predictor"
+        readme = f"# {self.task.name}\n\nA taglm predictor.\n"
+        held = self.artefact.folder and self.artefact.folder / "README.md"
+        if held and held.is_file():
+            readme = held.read_text(encoding="utf-8")
+        save_artefact(Path(folder), self.artefact, readme)
+        return Path(folder)
 
     def tag_columns(self) -> dict[str, str]:
         """Return names, in lower case, under which a file's column may hold a tag's rows."""
@@ -65,12 +282,12 @@ class Predictor:
             names.setdefault(written.rpartition("/")[2].lower(), written)
         return names
 
-    def predict(
+    def predict_table(
         self,
         table: Table,
         mapping: Mapping[str, str] | None = None,
         on_progress: Callable[[int], None] | None = None,
-        mend: bool = False,
+        fix: bool = False,
     ) -> Predicted:
         """Predict the rows of a table.
 
@@ -78,21 +295,18 @@ class Predictor:
             table: Rows with the columns of the task's fields.
             mapping: Field -> column given by the user.
             on_progress: Called with the number of rows done.
-            mend: True: rows are first mended by the rules of their domains.
+            fix: True: rows are first standardized by the rules of their domains.
 
         Raises:
             DataError: when a column is missing.
         """
         task = self.task_model.task
-        wanted = self._mapping(table, mapping or {})
-        raw, _ = read_fields(table, task, wanted)
-        mended: list[tuple[int, str]] = []
-        if mend:
-            raw, mended = mend_fields(raw, task, table)
-        fields, errors = canonical_fields(raw, task)
-        values, errors = self.task_model.predict_fields(
-            fields, self.max_tokens, on_progress, errors
-        )
+        fields, errors, mended = self._fields(table, mapping or {}, fix)
+        values: Any = None
+        if table.num_rows:
+            values, errors = self.task_model.predict_fields(
+                fields, self.max_tokens, on_progress, errors
+            )
         good = [i for i, error in enumerate(errors) if error is None]
         columns: dict[str, list[Any]] = {name: [None] * table.num_rows for name in self.names}
         if not good:
@@ -101,6 +315,45 @@ class Predictor:
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
         return Predicted(columns, errors, values, good, mended)
+
+    def _fields(
+        self, table: Table, mapping: Mapping[str, str], fix: bool
+    ) -> tuple[dict[str, list[Any]], list[str | None], list[tuple[int, str]]]:
+        """Return canonical fields, an error or None a row, and what was standardized."""
+        raw, _ = read_fields(table, self.task_model.task, self._mapping(table, mapping))
+        changed: list[tuple[int, str]] = []
+        if fix:
+            raw, changed = mend_fields(raw, self.task_model.task, table)
+        return *canonical_fields(raw, self.task_model.task), changed
+
+    def _predict_memory(
+        self,
+        data: Any,
+        columns: Mapping[str, str] | None,
+        fix: bool,
+        on_error: str,
+        progress: Progress,
+    ) -> tuple[Predicted, Any]:
+        """Predict data in any form; also return the index of a pandas object."""
+        given = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
+        progress.start("predicting", given.table.num_rows)
+        try:
+            found = self.predict_table(given.table, columns, progress.advance, fix)
+        finally:
+            progress.finish()
+        _raise_invalid(given.table, found.errors, on_error)
+        return found, given.index
+
+    def _array(self, found: Predicted) -> np.ndarray:
+        """Return predictions as one array, NaN or None where a row is invalid."""
+        count, target = len(found.errors), self.task.target
+        is_label = isinstance(target, Classification) and not target.multi_label
+        if is_label or isinstance(target, Text):
+            return np.array([*found.columns[self.names[0]], None], dtype=object)[:-1]
+        values = np.full((count, len(self.names)), np.nan)
+        if found.good:
+            values[found.good] = found.values
+        return values[:, 0] if len(self.names) == 1 and isinstance(target, Regression) else values
 
     def _mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
         remembered = {
@@ -111,81 +364,22 @@ class Predictor:
         return {**remembered, **given}
 
 
-def load_predictor(
-    artefact: Artefact,
-    registry: Registry,
-    backbone: str | None = None,
-    device: str = "auto",
-    cache: str = "auto",
-) -> Predictor:
-    """Put a task artefact onto its backbone.
-
-    Args:
-        artefact: A task artefact.
-        registry: Must provide the domains that the artefact uses.
-        backbone: Another name, folder or Hub id of the same backbone; None: the artefact's.
-        device: Where to run.
-        cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
-            adds a file.
-
-    Raises:
-        CheckpointError: when the backbone or an encoder is not the one it was trained with.
-    """
-    record = artefact.task
-    name = backbone or artefact.backbone
-    loaded = load_backbone(name, registry, device)
-    check_backbone(artefact, loaded.fingerprint(), name)
-    model = TaggedModel(loaded)
-    encoders = _encoders(artefact, registry)
-    for domain, encoder in encoders.items():
-        install_table(model, domain, encoder, artefact)
-    for tag in artefact.tags:
-        install_tag(model, artefact, tag)
-    task = resolve_task(record.spec, record.plugin, registry)
-    is_isolated = record.attention == "isolated"
-    num_read, head = 1, None
-    if record.head is not None:
-        spec = registry.heads.get(record.head.name, task.plugin)
-        num_read = len(artefact.tag(task.function_tag)) if record.head.pooling == "all" else 1
-        outputs = num_outputs(task, getattr(record.spec.target, "classes", None) or ())
-        head = make_head(spec, num_read * loaded.hidden_size, outputs, record.head.options)
-        head.to(loaded.device)
-    task_model = TaskModel(
-        task=task,
-        model=model,
-        assembler=build_assembler(
-            task, model, encoders, is_isolated, record.domain_of, record.tag_of
-        ),
-        is_isolated=is_isolated,
-        head=head,
-        scaling=Scaling.plain(0),
-        classes=getattr(record.spec.target, "classes", None) or (),
-        decoding=record.decoding,
-        num_read=num_read,
-    )
-    install_task(task_model, artefact)
-    if head is not None:
-        tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
-        task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
-    combinations = frozenset(record.trained_combinations)
-    return Predictor(task_model, record.columns, combinations=combinations)
+def check_on_error(on_error: str) -> None:
+    """Demand one of the two ways to handle invalid rows."""
+    if on_error not in ("raise", "skip"):
+        raise ConfigError(f"on_error={on_error!r}: write 'raise' or 'skip'.")
 
 
-def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
-    encoders: dict[str, Encoder] = {}
-    for domain, record in artefact.config.domains.items():
-        found = registry.domains.get(domain, where=str(artefact.folder))
-        held = record.alphabet
-        if held is None:
-            continue
-        encoder = load_encoder(found.spec, found.name)
-        now = alphabet_of(encoder)
-        if (now.symbols, now.version) != (held.symbols, held.version):
-            raise CheckpointError(
-                f"{artefact.folder}: trained with version {held.version} of the encoder of "
-                f"{domain} ({len(held.symbols)} symbols); {found.source} has version "
-                f"{now.version} ({len(now.symbols)} symbols). Install the plugin version that "
-                f"wrote it: {artefact.config.plugins.get(found.source.name, 'unknown')}."
-            )
-        encoders[domain] = encoder
-    return encoders
+def _raise_invalid(table: Table, errors: Sequence[str | None], on_error: str) -> None:
+    bad = [(row, e) for row, e in zip(table.rows, errors, strict=True) if e]
+    if bad and on_error == "raise":
+        raise_rows(table.source, bad, table.num_rows, "Fix the rows, or use on_error='skip'.")
+
+
+def _warn_invalid(errors: Sequence[str | None]) -> None:
+    """Log how many rows are invalid, where the result itself cannot say so."""
+    bad = [(i, error) for i, error in enumerate(errors, start=1) if error]
+    if bad:
+        logger.warning(
+            "%d of %d rows are invalid, the first is row %d: %s", len(bad), len(errors), *bad[0]
+        )

@@ -153,20 +153,58 @@ class TaskModel:
             Predictions of the rows without an error, in order, as `predict` gives them (None when
             there is none), and one error or None a row.
         """
+        rows, good, found = self._in_orders(fields, errors)
+        if rows is None:
+            return None, found
+        share = len(rows) // len(good)
+        advance = on_progress and (lambda done: on_progress(done // share))
+        values = self.predict(rows, max_tokens, advance)
+        if share > 1:
+            values = values.reshape(share, len(good), -1).mean(axis=0)  # (good rows, outputs)
+        return values, found
+
+    def embed_fields(
+        self,
+        fields: Mapping[str, Sequence[Any]],
+        max_tokens: int = 8192,
+        on_progress: Callable[[int], None] | None = None,
+        errors: Sequence[str | None] | None = None,
+    ) -> tuple[np.ndarray, list[str | None]]:
+        """Return what the head reads; of a symmetric task the mean over both orders.
+
+        Args:
+            fields: Canonical fields.
+            max_tokens: Token budget of a batch.
+            on_progress: Called with the number of rows done.
+            errors: What is already known to be wrong with each row; None: nothing.
+
+        Returns:
+            float32 `(rows, width)`, NaN in a row with an error, and one error or None a row.
+        """
+        rows, good, found = self._in_orders(fields, errors)
+        states = np.full((len(found), self.width), np.nan, dtype=np.float32)
+        if rows is not None:
+            share = len(rows) // len(good)
+            advance = on_progress and (lambda done: on_progress(done // share))
+            read = self.states(rows, max_tokens, advance).numpy()
+            states[good] = read.reshape(share, len(good), -1).mean(axis=0)
+        return states, found
+
+    def _in_orders(
+        self, fields: Mapping[str, Sequence[Any]], errors: Sequence[str | None] | None
+    ) -> tuple[Rows | None, list[int], list[str | None]]:
+        """Assemble the good rows, once for each order of a symmetric task, one after the other.
+
+        Returns:
+            The rows (None when no row is good), the indices of the good ones, and one error or
+            None a row.
+        """
         orders = [self.assemble(order) for order in self.task.orders(fields)]
         held = [errors] if errors is not None else []
         listed = zip(*held, *(rows.errors for rows in orders), strict=True)
         found: list[str | None] = [next((e for e in row if e), None) for row in listed]
         good = [i for i, error in enumerate(found) if error is None]
-        if not good:
-            return None, found
-        share = len(orders)
-        advance = on_progress and (lambda done: on_progress(done // share))
-        rows = join_rows([rows.select(good) for rows in orders])
-        values = self.predict(rows, max_tokens, advance)
-        if share > 1:
-            values = values.reshape(share, len(good), -1).mean(axis=0)  # (good rows, outputs)
-        return values, found
+        return (join_rows([rows.select(good) for rows in orders]) if good else None), good, found
 
     @torch.no_grad()
     def states(

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.model.batching import batches_by_tokens
+from taglm_core.progress import Progress
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
-from taglm_core.training.progress import Progress
 
 _MOST_PADDING = 0.05
 

@@ -15,9 +15,9 @@ from taglm_core.model.cacheplan import plan_reuse
 from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.reuse import Store, find_reuse
 from taglm_core.model.taskmodel import TaskModel
+from taglm_core.progress import Progress
 from taglm_core.specs.reference import resolve
 from taglm_core.training.plan import Plan
-from taglm_core.training.progress import Progress
 
 
 @attrs.define

@@ -10,8 +10,9 @@ import torch
 
 from taglm_core import __version__
 from taglm_core.data.atomic import jsonable
+from taglm_core.progress import Progress
 from taglm_core.specs import RunFinished
-from taglm_core.store.artefact import save_artefact
+from taglm_core.store.artefact import Artefact, save_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
@@ -23,7 +24,6 @@ from taglm_core.training.lineage import task_artefact
 from taglm_core.training.parts import assemble_parts
 from taglm_core.training.plan import Plan, by_function_tag
 from taglm_core.training.precision import autocast
-from taglm_core.training.progress import Progress
 from taglm_core.training.stages import Member, run_domain_stage, run_task_stage
 
 
@@ -43,30 +43,10 @@ def execute(
             reports = look_over(each.task, each.rows, each.registry, each.config.seed, progress.say)
             if reports:
                 _folder(plans, each, folder).write_json("data_check.json", jsonable(reports))
-    model = untrained_model(plans)
-    # every row is assembled before anything is trained, so that a row too long is found at once
-    members: dict[str, Member] = {}
-    for each in plans:
-        task_model = build_task_model(each, model)
-        members[each.task.name] = Member(each, task_model, assemble_parts(each, task_model))
-    tasks: dict[str, Any] = {}
-    lineages: dict[str, TaskLineage] = {}
+    members = _members(plans)
     with autocast(plan.precision, plan.backbone.device):
-        domains = {
-            item.tag: run_domain_stage(plan, item, model, folder, store, progress)
-            for item in domain_plans(plans)
-        }
-        for group in by_function_tag(plans):
-            together = [members[each.task.name] for each in group]
-            lineage = run_task_stage(together, folder, store, progress)
-            record = to_plain(lineage)
-            if group[0].stored_task is not None:
-                record["from_store"] = True
-            for member in together:
-                lineages[member.plan.task.name] = lineage
-                own = [domains[item.tag] for item in member.plan.domains.values()]
-                tasks[member.plan.task.name] = [stage for stage in [*own, record] if stage]
-        metrics = _evaluate(members, tasks, folder, progress)
+        stages, lineages = _run_stages(plans, members, folder, store, progress)
+        metrics = _evaluate(members, stages, folder, progress)
     metrics["seconds"] = round(time.monotonic() - began, 1)
     for member in members.values():
         lineage = lineages[member.plan.task.name]
@@ -75,6 +55,70 @@ def execute(
     folder.write_json("metrics.json", metrics)
     plan.registry.send("on_run_finished", RunFinished(folder=folder.path, metrics=metrics))
     return metrics
+
+
+def train_only(
+    plans: Sequence[Plan], folder: RunFolder, store: TagStore, progress: Progress
+) -> list[Artefact]:
+    """Run every stage that the plans need, evaluate nothing.
+
+    Returns:
+        The artefact of each task.
+    """
+    plan = plans[0]
+    torch.manual_seed(plan.config.seed)
+    members = _members(plans)
+    with autocast(plan.precision, plan.backbone.device):
+        _, lineages = _run_stages(plans, members, folder, store, progress)
+    return [
+        task_artefact(member.plan, member.task_model, {}, lineages[name])[0]
+        for name, member in members.items()
+    ]
+
+
+def _members(plans: Sequence[Plan]) -> dict[str, Member]:
+    """Build the model of each task and assemble its rows.
+
+    Every row is assembled before anything is trained, so that a row too long is found at once.
+    """
+    model = untrained_model(plans)
+    members: dict[str, Member] = {}
+    for each in plans:
+        task_model = build_task_model(each, model)
+        members[each.task.name] = Member(each, task_model, assemble_parts(each, task_model))
+    return members
+
+
+def _run_stages(
+    plans: Sequence[Plan],
+    members: Mapping[str, Member],
+    folder: RunFolder,
+    store: TagStore,
+    progress: Progress,
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, TaskLineage]]:
+    """Train domain tags, then function tags and heads.
+
+    Returns:
+        Task -> the records of its stages, and task -> lineage of its function tag.
+    """
+    model = next(iter(members.values())).task_model.model
+    domains = {
+        item.tag: run_domain_stage(plans[0], item, model, folder, store, progress)
+        for item in domain_plans(plans)
+    }
+    stages: dict[str, list[dict[str, Any]]] = {}
+    lineages: dict[str, TaskLineage] = {}
+    for group in by_function_tag(plans):
+        together = [members[each.task.name] for each in group]
+        lineage = run_task_stage(together, folder, store, progress)
+        record = to_plain(lineage)
+        if group[0].stored_task is not None:
+            record["from_store"] = True
+        for member in together:
+            lineages[member.plan.task.name] = lineage
+            own = [domains[item.tag] for item in member.plan.domains.values()]
+            stages[member.plan.task.name] = [stage for stage in [*own, record] if stage]
+    return stages, lineages
 
 
 def _evaluate(

@@ -2,12 +2,14 @@
 
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import attrs
 import cattrs
+import numpy as np
 
 from taglm_core.data.textfiles import read_text
 from taglm_core.errors import ConfigError, DataError, PluginError, UnknownNameError, nearest
@@ -58,21 +60,63 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     Raises:
         ConfigError: for a word without '='.
     """
-    nested: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {pair}: write it as key=value, such as seed=1.")
-        *path, last = key.strip().split(".")
-        kind = kind_at(RunConfig, [*path, last])
-        parsed = load_yaml(value, f"--set {pair}", kind, lines=False)
-        target = nested
-        for part in path:
-            target = target.setdefault(part, {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"--set {pair}: '{part}' has been given a value before.")
-        target[last] = parsed
-    return nested
+        path = key.strip().split(".")
+        parsed = load_yaml(value, f"--set {pair}", kind_at(RunConfig, path), lines=False)
+        _put(found, path, parsed, f"--set {pair}")
+    return found
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings whose keys may be dotted or hold double underscores as a nested mapping.
+
+    Args:
+        settings: Such as {"stages__task__epochs": 4}, {"stages.task.epochs": 4} or
+            {"stages": {"task": {"epochs": 4}}}, which are the same.
+
+    Raises:
+        ConfigError: when two keys give one setting.
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        _put(found, key.replace("__", ".").split("."), _plain(value), key)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as YAML would give it: no numpy numbers, no paths."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, PathLike):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _put(target: dict[str, Any], path: Sequence[str], value: Any, shown: str) -> None:
+    """Set a nested key; a mapping joins one that is there.
+
+    Raises:
+        ConfigError: when the key, or one above it, has a value already.
+    """
+    *above, last = path
+    for part in above:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"{shown}: '{part}' has been given a value before.")
+    if isinstance(value, dict):
+        inner = target.setdefault(last, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{shown}: '{last}' has been given a value before.")
+        for key, below in value.items():
+            _put(inner, [key], below, f"{shown}.{key}")
+        return
+    if isinstance(target.get(last), dict):
+        raise ConfigError(f"{shown}: '{last}' has been given a value before.")
+    target[last] = value
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

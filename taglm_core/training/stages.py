@@ -11,6 +11,7 @@ import attrs
 from taglm_core.data.splits import hold_out
 from taglm_core.model.tagged import TaggedModel, parameter_counts
 from taglm_core.model.taskmodel import TaskModel
+from taglm_core.progress import Progress
 from taglm_core.specs import StageStarted
 from taglm_core.store.install import install_task
 from taglm_core.store.runfolder import RunFolder
@@ -30,7 +31,6 @@ from taglm_core.training.lineage import (
 )
 from taglm_core.training.parts import PartData, keep_prefixes, prepare_reuse
 from taglm_core.training.plan import DomainPlan, Plan
-from taglm_core.training.progress import Progress
 from taglm_core.training.task_stage import TaskObjective, head_parameters, trained_names
 
 

@@ -15,14 +15,14 @@ from typing import Any
 import toy_plugin
 
 from taglm_core.data.table import Table
-from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.loading import load_predictor
 from taglm_core.plugins import load_registry
+from taglm_core.progress import Silent
 from taglm_core.store import artefact as artefacts
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
 from taglm_core.training.plan import make_plans
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -91,7 +91,7 @@ def main() -> None:
             predictor = load_predictor(
                 artefacts.load_artefact(target / name), registry, device="cpu"
             )
-            predicted[name] = predictor.predict(Table(ROWS, [1, 2, 3], "rows")).columns
+            predicted[name] = predictor.predict_table(Table(ROWS, [1, 2, 3], "rows")).columns
         entry = next(e for e in TagStore().entries() if e.name == "toy/Letters")
         shutil.copytree(entry.folder, target / "tag")
     text = json.dumps({"rows": ROWS, "predicted": predicted}, indent=1)

@@ -7,12 +7,12 @@ import pytest
 from allocations import LiveBytes
 
 from taglm_core.data.readers import iter_tables
-from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.loading import load_predictor
+from taglm_core.progress import Silent
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plan
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -61,7 +61,7 @@ def test_memory_is_that_of_a_piece_whatever_the_file_holds(predictor, tmp_path):
     for table in iter_tables(write(tmp_path / "long.csv", 9 * PIECE), PIECE):
         live.peak = live.now
         with live:
-            found = predictor.predict(table)
+            found = predictor.predict_table(table)
         assert found.errors == [None] * PIECE
         del found, table
         gc.collect()

@@ -9,6 +9,7 @@ import yaml
 
 import taglm_core as taglm
 from taglm_core.errors import CheckpointError
+from taglm_core.progress import Silent
 from taglm_core.specs.target import TARGETS
 from taglm_core.store.fingerprint import AS_BEFORE, NO_EFFECT, fingerprint_of, lean
 from taglm_core.store.runfolder import RunFolder
@@ -22,7 +23,6 @@ from taglm_core.training.config import (
     TaskStageConfig,
 )
 from taglm_core.training.plan import make_plans
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import check_kinds, plain_defaults, run_config
 

@@ -11,7 +11,7 @@ import taglm_core as taglm
 from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, UnknownNameError
 from taglm_core.inference.domains import load_domain
-from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.loading import load_predictor
 from taglm_core.model.backbone import load_backbone
 from taglm_core.specs.target import TARGETS
 from taglm_core.store import schema
@@ -28,7 +28,7 @@ def predicted(artefact, registry, backbone, version):
     golden = json.loads((GOLDEN / version / "predictions.json").read_text())
     table = Table(columns=golden["rows"], rows=[1, 2, 3], source="rows")
     predictor = load_predictor(artefact, registry, str(backbone), device="cpu")
-    return predictor.predict(table), golden["predicted"]
+    return predictor.predict_table(table), golden["predicted"]
 
 
 def test_every_format_version_has_its_artefacts():

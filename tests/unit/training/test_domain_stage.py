@@ -9,10 +9,10 @@ import toy_plugin
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
+from taglm_core.progress import Silent
 from taglm_core.testing import tiny_backbone
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.fit import FitSettings, Group, fit
-from taglm_core.training.progress import Silent
 
 ROWS = ["abcabcabc", "aabbcc", "cba", "abc" * 6]
 

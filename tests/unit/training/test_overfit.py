@@ -12,12 +12,12 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
 from taglm_core.plugins.resolved import resolve_task
+from taglm_core.progress import Silent
 from taglm_core.specs import Classification, Regression, Task, Text
 from taglm_core.testing import tiny_backbone
 from taglm_core.training.fit import FitSettings, Group, fit
 from taglm_core.training.head_fit import fit_in_passes, start_head
 from taglm_core.training.parts import PartData
-from taglm_core.training.progress import Silent
 from taglm_core.training.task_stage import TaskObjective
 
 WORDS = ["abc", "cab", "bbbb", "acca", "c", "aab", "bca", "cccc"]

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from taglm_core.data.readers import read_table
-from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.loading import load_predictor
 from taglm_core.model.tiers import DiskTier
+from taglm_core.progress import Silent
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
 from taglm_core.training import fit as fit_module
 from taglm_core.training.plan import make_plan
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -141,7 +141,7 @@ def test_curves_and_predictions_are_equal_from_every_place(
         store = TagStore(tmp_path / f"store-{folder.name}")
         found[cache] = go(pairs, toy_backbone, toy_registry, folder, store, cache)
         predictor = load_predictor(load_artefact(folder / "artefact"), toy_registry, cache=cache)
-        values[cache] = predictor.predict(read_table(pairs)).columns["Pair"]
+        values[cache] = predictor.predict_table(read_table(pairs)).columns["Pair"]
     stages = [metrics["tasks"]["Pair"]["stages"][-1] for metrics, _ in found.values()]
     assert all(stage["prefix_rows_kept"] == stage["rows"] for stage in stages)
     assert len({tuple(curve(metrics)) for metrics, _ in found.values()}) == 1
@@ -232,7 +232,7 @@ def test_predictions_are_equal_with_the_cache_on_and_off(
         predictor = load_predictor(artefact, toy_registry, cache=cache)
         if predictor.task_model.reuse is not None:
             predictor.task_model.reuse.on_plan = said.append
-        values[cache] = predictor.predict(read_table(pairs)).columns["Pair"]
+        values[cache] = predictor.predict_table(read_table(pairs)).columns["Pair"]
     np.testing.assert_allclose(values["auto"], values["off"], rtol=1e-4, atol=1e-4)
     assert len(set(values["off"])) > 10
     assert len(said) == 1

@@ -7,12 +7,12 @@ import torch
 
 from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, ConfigError
-from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.loading import load_predictor
+from taglm_core.progress import Silent
 from taglm_core.store.artefact import find_artefact, load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plans
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -80,7 +80,7 @@ def test_tasks_of_one_function_tag_train_it_together(toy_registry, toy_backbone,
     predictor = load_predictor(
         load_artefact(find_artefact(tmp_path / "run", "Share")), toy_registry
     )
-    assert set(predictor.predict(table).columns) == {"Share"}
+    assert set(predictor.predict_table(table).columns) == {"Share"}
     written = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert set(written["tasks"]) == {"Start", "Share"}
 

@@ -8,8 +8,9 @@ import torch
 
 from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, ConfigError
-from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.scores import score
+from taglm_core.progress import Silent
 from taglm_core.specs.target import TARGETS
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
@@ -18,7 +19,6 @@ from taglm_core.training import fit as fit_module
 from taglm_core.training.config import TargetConfig, TaskConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.plan import make_plan, make_plans
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -62,8 +62,8 @@ def test_a_run_writes_everything_and_predicts_the_same_later(
     artefact = load_artefact(run / "artefact")
     predictor = load_predictor(artefact, toy_registry)
     table = Table(columns={"string": ["abca", "bbbb"]}, rows=[1, 2], source="x")
-    first = predictor.predict(table).columns
-    again = load_predictor(artefact, toy_registry).predict(table).columns
+    first = predictor.predict_table(table).columns
+    again = load_predictor(artefact, toy_registry).predict_table(table).columns
     assert first == again
     assert predictor.task_model.model.backbone.checksum() == before
 
@@ -85,7 +85,7 @@ def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone
     parts = plan.rows.of_part("test")
     letters = [plan.rows.fields["letters"][i] for i in parts]
     table = Table(columns={"letters": letters}, rows=list(range(1, len(parts) + 1)), source="x")
-    predicted = load_predictor(artefact, toy_registry).predict(table).values
+    predicted = load_predictor(artefact, toy_registry).predict_table(table).values
     scored = score(plan.task, plan.rows.targets[parts], predicted)
     held = metrics["tasks"][task]["splits"]["test"]["metrics"]
     assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
@@ -100,7 +100,7 @@ def test_a_floor_in_the_target(toy_registry, toy_backbone, tmp_path):
     scaling = artefact.task.scaling
     assert 0 < scaling.sigma[0] != 1.0
     table = Table(columns={"letters": ["abca", "bbbb"]}, rows=[1, 2], source="x")
-    values = load_predictor(artefact, toy_registry).predict(table).values
+    values = load_predictor(artefact, toy_registry).predict_table(table).values
     assert (values >= 0.3).all()
     again, second = go(config, toy_registry, tmp_path / "again")
     assert again.stored_task is not None, "the predictor of the first run is taken"
@@ -129,7 +129,7 @@ def test_a_head_with_hidden_layers(task, more, toy_registry, toy_backbone, tmp_p
     parts = plan.rows.of_part("test")
     letters = [plan.rows.fields["letters"][i] for i in parts]
     table = Table(columns={"letters": letters}, rows=list(range(1, len(parts) + 1)), source="x")
-    predicted = load_predictor(artefact, toy_registry).predict(table).values
+    predicted = load_predictor(artefact, toy_registry).predict_table(table).values
     held = metrics["tasks"][name]["splits"]["test"]["metrics"]
     scored = score(plan.task, plan.rows.targets[parts], predicted)
     assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)

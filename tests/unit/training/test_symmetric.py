@@ -10,15 +10,15 @@ import taglm_core as taglm
 from taglm_core.data.parting import apply_split
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
-from taglm_core.inference.predictor import load_predictor
+from taglm_core.inference.loading import load_predictor
 from taglm_core.plugins.resolved import resolve_task
+from taglm_core.progress import Silent
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, untrained_model
 from taglm_core.training.parts import assemble_parts
 from taglm_core.training.plan import make_plan
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -109,7 +109,7 @@ def test_predictions_do_not_depend_on_the_order(pairs_csv, toy_registry, toy_bac
         "there": ["x", "x"],
     }
     values = [
-        predictor.predict(Table(columns=columns, rows=[1, 2], source="x")).values
+        predictor.predict_table(Table(columns=columns, rows=[1, 2], source="x")).values
         for columns in (table, other)
     ]
     np.testing.assert_allclose(values[0], values[1], atol=1e-5)
@@ -120,7 +120,9 @@ def test_predictions_do_not_depend_on_the_order(pairs_csv, toy_registry, toy_bac
     written = list(csv.DictReader((tmp_path / "run" / "predictions" / "test.csv").open()))
     assert {"one", "two", "here", "place", "Sum"} <= set(written[0])
     columns = {name: [row[name] for row in written] for name in table}
-    again = predictor.predict(Table(columns=columns, rows=list(range(len(written))), source="x"))
+    again = predictor.predict_table(
+        Table(columns=columns, rows=list(range(len(written))), source="x")
+    )
     np.testing.assert_allclose(
         [float(row["Sum"]) for row in written], again.columns["Sum"], atol=1e-4
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taglm_core.cli.identify import _scored
+from taglm_core.api.identification import _scored
 from taglm_core.inference.identify import NONE, UNSURE, Verdict
 
 

@@ -1,0 +1,89 @@
+"""`taglm.load`: a predictor from a run or an artefact."""
+
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from taglm_core.errors import ConfigError, nearest
+from taglm_core.inference.further import add_tags
+from taglm_core.inference.loading import load_predictor
+from taglm_core.inference.predictor import Predictor
+from taglm_core.plugins import load_registry
+from taglm_core.specs import Decoding
+from taglm_core.store.artefact import find_artefact, load_artefact
+from taglm_core.store.tagstore import TagStore
+
+
+def load(
+    run_or_artefact: "str | PathLike[str] | Any",
+    backbone: str | None = None,
+    device: str = "auto",
+    *,
+    task: str | None = None,
+    cache: str = "auto",
+    tags: Sequence[str] = (),
+    decode: Mapping[str, Any] | None = None,
+) -> Predictor:
+    """Load the predictor of a finished run or of an artefact.
+
+    Args:
+        run_or_artefact: Folder of a run or of an artefact, or a `Run`.
+        backbone: Another name, folder or Hub id of the same backbone; None: the artefact's own.
+        device: "cpu", "cuda", "cuda:1" or "auto", which takes a GPU when there is one.
+        task: Which task of a run with several.
+        cache: Memory limit for cached prompt segments: "auto", "off" or a size such as "2GB"; with
+            "+disk" behind it they spill to disk.
+        tags: Additional domain tags that columns may name: `NAME`, the newest one of the tag
+            store, or `NAME=FOLDER`.
+        decode: How a text task writes: keys of the settings `decode`, such as
+            `{"how": "beam", "beams": 4}`; None: as the run did.
+
+    Raises:
+        CheckpointError: when there is no artefact, or it belongs to another backbone.
+        ConfigError: for an unknown or wrong key of `decode`.
+
+    Example:
+        predictor = taglm.load("runs/QED")
+        predictor.predict(["CCO", "c1ccccc1"])
+    """
+    folder = Path(getattr(run_or_artefact, "folder", run_or_artefact))
+    task = task or getattr(run_or_artefact, "task", None)
+    artefact = load_artefact(find_artefact(folder, task))
+    registry = load_registry()
+    predictor = load_predictor(artefact, registry, backbone, device, cache)
+    predictor.metrics = _metrics(artefact.folder, predictor.task.name)
+    add_tags(predictor, tags, registry, TagStore())
+    _set_decoding(predictor, decode or {})
+    return predictor
+
+
+def _metrics(artefact: Path | None, task: str) -> dict[str, Any] | None:
+    """Return what metrics.json of the run says of a task, None for an artefact without its run."""
+    if artefact is None or artefact.name != "artefact":
+        return None
+    run = artefact.parent.parent.parent if artefact.parent.parent.name == "tasks" else None
+    for folder in (artefact.parent, run):
+        file = folder / "metrics.json" if folder is not None else None
+        if file is not None and file.is_file():
+            tasks = json.loads(file.read_text(encoding="utf-8")).get("tasks", {})
+            found: dict[str, Any] | None = tasks.get(task)
+            return found
+    return None
+
+
+def _set_decoding(predictor: Predictor, given: Mapping[str, Any]) -> None:
+    """Lay settings over what the run remembers."""
+    task_model = predictor.task_model
+    if given and task_model.task.is_numeric:
+        raise ConfigError(f"task {task_model.task.name} writes no text, so nothing is decoded.")
+    known = attrs.fields_dict(Decoding)
+    for key in given:
+        if key not in known:
+            raise ConfigError(
+                f"decode: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}."
+            )
+    task_model.decoding = attrs.evolve(task_model.decoding, **given)

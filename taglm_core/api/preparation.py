@@ -1,0 +1,193 @@
+"""A run before it begins: its task, its settings and its rows from any form that a caller gives."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from taglm_core.data.atomic import jsonable
+from taglm_core.data.memory import as_table, is_path
+from taglm_core.data.table import Table
+from taglm_core.data.writers import TableWriter
+from taglm_core.errors import ConfigError
+from taglm_core.inference.loading import load_predictor
+from taglm_core.inference.predictor import Predictor
+from taglm_core.plugins import Registry, load_registry
+from taglm_core.progress import Progress
+from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training.config import RunConfig
+from taglm_core.training.plan import Plan, make_plans
+from taglm_core.training.run import execute, fingerprint_files, resolved, train_only
+from taglm_core.training.settings import read_run_file, run_config
+
+logger = logging.getLogger(__name__)
+
+OnPlans = Callable[[Sequence[Plan]], None]
+
+
+@attrs.frozen(kw_only=True)
+class PreparedRun:
+    """Settings of a run, read and checked, before any data are read."""
+
+    config: RunConfig
+    registry: Registry
+    folder: RunFolder
+    store: TagStore = attrs.field(factory=TagStore)
+    table: Table | None = None
+    """Rows that were given in memory; None: the settings name their file."""
+
+    def plans(self, progress: Progress) -> list[Plan]:
+        """Read data and backbone, check them, and say how many rows there are."""
+        progress.say("reading data and backbone")
+        if self.table is not None:
+            self._write_table(self.table)
+        plans = make_plans(self.config, self.registry, self.store)
+        for plan in plans:
+            _say_rows(plan, progress)
+        return plans
+
+    def execute(self, progress: Progress, on_plans: OnPlans | None = None) -> dict[str, Any]:
+        """Train and evaluate, unless the folder holds the finished run of these settings.
+
+        Args:
+            progress: Receives progress.
+            on_plans: Is shown the plans before anything is trained.
+
+        Returns:
+            The contents of metrics.json.
+        """
+        folder = self.folder
+        existed, num_failures = folder.path.exists(), len(self.registry.failures)
+        metrics = None
+        folder.open(resolved(self.config, self._fingerprints()), RunConfig)
+        try:
+            metrics = folder.metrics
+            if metrics is None:
+                plans = self.plans(progress)
+                if on_plans is not None:
+                    on_plans(plans)
+                metrics = execute(plans, folder, self.store, progress)
+            else:
+                progress.say(f"{folder.path} holds the finished run of these settings")
+        finally:
+            folder.close(discard=metrics is None and not existed)
+        for failure in self.registry.failures[num_failures:]:  # of event hooks during the run
+            logger.warning("warning: %s", failure)
+        return metrics
+
+    def train(self, progress: Progress) -> Predictor:
+        """Train without evaluating; leave nothing but the tags in the store."""
+        self.folder.open(resolved(self.config, self._fingerprints()), RunConfig)
+        try:
+            (artefact,) = train_only(self.plans(progress), self.folder, self.store, progress)
+        finally:
+            self.folder.close()
+        return load_predictor(artefact, self.registry, device=self.config.device)
+
+    def _fingerprints(self) -> dict[str, str]:
+        found = fingerprint_files(self.config)
+        if self.table is not None:
+            found[_data_file(self.folder, self.table)] = _content(self.table)
+        return found
+
+    def _write_table(self, table: Table) -> None:
+        file = Path(_data_file(self.folder, table))
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with TableWriter(file) as writer:
+                writer.write({name: _one_kind(cells) for name, cells in table.columns.items()})
+
+
+def _content(table: Table) -> str:
+    return fingerprint_of(jsonable(table.columns))
+
+
+def _data_file(folder: RunFolder, table: Table) -> str:
+    """Return where rows given in memory are kept: in the run folder, named by their content."""
+    return str(folder.path / "data" / f"{_content(table)}.parquet")
+
+
+def _one_kind(cells: Sequence[Any]) -> list[Any]:
+    """Return cells that a parquet column holds: values of several kinds as text."""
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if len(kinds) < 2 or kinds == {int, float}:
+        return list(cells)
+    return [None if cell is None else str(cell) for cell in cells]
+
+
+def prepare_run(
+    task: "str | PathLike[str] | Mapping[str, Any] | Sequence[str]",
+    data: Any = None,
+    *,
+    out: "str | PathLike[str] | None" = None,
+    settings: Sequence[Mapping[str, Any]] = (),
+    source: str = "taglm.run",
+) -> PreparedRun:
+    """Read and check the settings of a run.
+
+    Args:
+        task: As for `run`.
+        data: As for `run`.
+        out: As for `run`.
+        settings: Nested settings; later ones win.
+        source: What is named in messages; the run file wins.
+
+    Raises:
+        ConfigError: listing every unknown key and every wrong value.
+    """
+    base = _base(task)
+    source = str(task) if is_path(task) and _is_file(task) else source
+    registry = load_registry()
+    table = None
+    layers: list[Mapping[str, Any]] = [base, *settings]
+    if data is not None:
+        layers.insert(1, {"data": {"file": str(data) if is_path(data) else None}})
+    if data is not None and not is_path(data):
+        table = as_table(data, (), "taglm.run").table
+    config = run_config(source, *layers, registry=registry)
+    folder = RunFolder(Path(out) if out is not None else Path("runs") / config.name)
+    if table is not None:
+        layers.insert(1, {"data": {"file": _data_file(folder, table)}})
+        layers.pop(2)
+        config = run_config(source, *layers, registry=registry)
+    return PreparedRun(config=config, registry=registry, folder=folder, table=table)
+
+
+def _is_file(task: Any) -> bool:
+    return str(task).endswith((".yaml", ".yml"))
+
+
+def _base(task: Any) -> dict[str, Any]:
+    """Return the settings that a task, several of them or a run file stand for."""
+    if is_path(task):
+        return read_run_file(task) if _is_file(task) else {"task": {"name": str(task)}}
+    if isinstance(task, Mapping):
+        is_whole = "task" in task or "tasks" in task
+        return dict(task) if is_whole else {"task": dict(task)}
+    names = list(task)
+    files = [name for name in names if isinstance(name, str) and _is_file(name)]
+    if len(names) == 1:
+        return _base(names[0])
+    if files:
+        raise ConfigError(
+            f"{files[0]}: a run file stands alone; its key 'tasks' takes a list of tasks."
+        )
+    return {"tasks": names}
+
+
+def _say_rows(plan: Plan, progress: Progress) -> None:
+    counts = {part: plan.rows.parts.count(part) for part in ("train", "valid", "test")}
+    shown = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+    left_out = f", {len(plan.rows.rejected)} left out" if plan.rows.rejected else ""
+    progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{left_out}")
+    most = plan.config.stages.task.rows
+    if most is not None and most < counts["train"]:
+        progress.say(
+            f"{most:,} of the {counts['train']:,} training rows will be used; "
+            "--set stages.task.rows=null takes all"
+        )

@@ -1,0 +1,120 @@
+"""`taglm.sample`: rows drawn from a domain tag, and how good they are."""
+
+import logging
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from taglm_core.data.memory import as_frame
+from taglm_core.errors import DataError
+from taglm_core.inference.domains import TrainedDomain, corpus_of, load_domain
+from taglm_core.inference.report import html_report, html_table
+from taglm_core.inference.sample import check, draw, properties, summary
+from taglm_core.model.backbone import load_backbone
+from taglm_core.plugins import Registry, load_registry
+from taglm_core.progress import Progress, chosen_progress
+from taglm_core.specs import Decoding
+from taglm_core.store.tagstore import TagStore
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen(repr=False)
+class Sample:
+    """Rows drawn from a domain."""
+
+    report: dict[str, Any]
+    """Shares of valid, unique and novel rows, lengths, and histograms of properties."""
+    columns: dict[str, list[Any]]
+    """The rows under the domain's field, `valid`, and `error` (None where a row is valid)."""
+
+    @property
+    def frame(self) -> Any:
+        """The rows as a DataFrame."""
+        return as_frame(self.columns)
+
+    def __repr__(self) -> str:
+        facts = {name: self.report[name] for name in ("rows", "valid", "unique", "novel")}
+        return f"Sample of {self.report['domain']}: {facts}"
+
+    def _repr_html_(self) -> str:
+        names = ("rows", "finished", "valid", "unique", "novel", "mean_length")
+        table = html_table(names, [[self.report[name] for name in names]])
+        facts = {"tag": self.report["tag"], "checked by": self.report["checked_by"]}
+        return html_report(f"Sample of {self.report['domain']}", facts, [("", table)])
+
+
+def sample(
+    domain: str,
+    count: int = 100,
+    *,
+    backbone: str = "nano",
+    run: "str | PathLike[str] | None" = None,
+    with_tag: bool = True,
+    corpus: "str | PathLike[str] | None" = None,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_length: int = 256,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | bool | None = None,
+) -> Sample:
+    """Draw rows from a domain; report validity, uniqueness, novelty and properties.
+
+    Args:
+        domain: Full or short name of a domain, such as "SMILES".
+        count: Rows to draw.
+        backbone: Registered name, folder or Hub id.
+        run: Folder of a run or artefact that holds the tag; None: the newest one of the tag store.
+        with_tag: False: without the tag, to see what it changes.
+        corpus: Table of rows that count as known; None: the corpus of the tag.
+        temperature: Divides the logits; below 1 sharper, above 1 flatter.
+        top_p: Share of probability kept, the most probable symbols first.
+        max_length: Most symbols of a row.
+        seed: Seed of the draws.
+        device: "cpu", "cuda", "cuda:1" or "auto".
+        progress: True or False: with or without a bar; None: a bar in notebooks and terminals.
+
+    Raises:
+        UnknownNameError: when there is no such domain or no trained tag of it.
+        ConfigError: for a wrong value.
+
+    Example:
+        taglm.sample("SMILES", 1000).report["valid"]
+    """
+    Decoding(how="sample", temperature=temperature, top_p=top_p)  # checks the values
+    registry = load_registry()
+    loaded = load_backbone(backbone, registry, device)
+    folder = Path(run) if run is not None else None
+    trained = load_domain(domain, loaded, registry, TagStore(), folder, with_tag)
+    known = _known(trained, registry, Path(corpus) if corpus is not None else None)
+    bar = chosen_progress(progress)
+    bar.start("drawing", count)
+    try:
+        drawn = draw(trained, count, temperature, top_p, max_length, seed, on_progress=bar.advance)
+    finally:
+        bar.finish()
+    canonical, errors = check(trained, drawn)
+    report = summary(trained, drawn, canonical, known)
+    valid = [value for value in canonical if value is not None]
+    report["properties"] = properties(trained, valid, known or [], registry)
+    columns: dict[str, list[Any]] = {
+        trained.domain.spec.field: drawn.rows,
+        "valid": [value is not None for value in canonical],
+        "error": errors,
+    }
+    return Sample(report, columns)
+
+
+def _known(trained: TrainedDomain, registry: Registry, file: Path | None) -> list[str] | None:
+    """Return the rows that are not novel, None when they are not available."""
+    if trained.artefact is None and file is None:
+        return None
+    try:
+        used, held, _ = corpus_of(trained, registry, file)
+    except DataError as error:
+        logger.warning("novelty is not known: %s", error)
+        return None
+    return [*used, *held]

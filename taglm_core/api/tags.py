@@ -1,0 +1,97 @@
+"""`taglm.tags`: what the tag store holds.
+
+Example:
+    taglm.tags.list()
+    taglm.tags.show("SMILES")
+    taglm.tags.get("SMILES").shape
+"""
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from taglm_core.errors import DuplicateNameError
+from taglm_core.store.artefact import load_artefact
+from taglm_core.store.schema import TagRecord, to_plain
+from taglm_core.store.tagstore import StoredTag, TagStore
+
+
+def list() -> builtins.list[dict[str, Any]]:
+    """List the trained tags of the store.
+
+    Returns:
+        One record for each with tag, kind, backbone, fingerprint, rows and steps of its training.
+    """
+    return [_record(entry) for entry in TagStore().entries()]
+
+
+def show(name: str) -> builtins.list[dict[str, Any]]:
+    """Return the lineage of a tag: backbone, corpus, settings, results.
+
+    Args:
+        name: Full or short name, or the beginning of a fingerprint (4 characters or more).
+
+    Returns:
+        One record for each entry of the store that fits.
+
+    Raises:
+        UnknownNameError: when the store holds no such tag.
+    """
+    found = []
+    for entry in TagStore().get(name):
+        config = load_artefact(entry.folder).config
+        found.append(
+            {
+                "tag": entry.name,
+                "fingerprint": entry.fingerprint,
+                "folder": str(entry.folder),
+                "taglm_version": config.taglm_version,
+                "plugins": config.plugins,
+                "backbone": config.backbone.name,
+                **_shown(config.tags[entry.name]),
+            }
+        )
+    return found
+
+
+def get(name: str) -> np.ndarray:
+    """Return the trained rows of a tag.
+
+    Args:
+        name: Full or short name, or the beginning of a fingerprint (4 characters or more).
+
+    Returns:
+        float32 `(tag_length, hidden)`.
+
+    Raises:
+        UnknownNameError: when the store holds no such tag.
+        DuplicateNameError: when it holds several; it lists their fingerprints.
+    """
+    entries = TagStore().get(name)
+    if len(entries) > 1:
+        shown = ", ".join(f"{entry.fingerprint} ({entry.name})" for entry in entries)
+        raise DuplicateNameError(
+            f"the store holds {len(entries)} tags '{name}'. Give one of the fingerprints: {shown}."
+        )
+    rows: np.ndarray = load_artefact(entries[0].folder).tag(entries[0].name).float().numpy()
+    return rows
+
+
+def _shown(tag: TagRecord) -> dict[str, Any]:
+    """Return what a tag's record says, without what it leaves open."""
+    return {key: value for key, value in to_plain(tag).items() if value not in (None, {})}
+
+
+def _record(entry: StoredTag) -> dict[str, Any]:
+    artefact = load_artefact(entry.folder)
+    tag = artefact.config.tags[entry.name]
+    lineage = to_plain(tag.lineage) or {}
+    return {
+        "tag": entry.name,
+        "kind": tag.kind,
+        "backbone": artefact.backbone,
+        "fingerprint": entry.fingerprint,
+        "rows": lineage.get("corpus_rows", lineage.get("rows")),
+        "steps": lineage.get("steps"),
+    }

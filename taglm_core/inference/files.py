@@ -1,0 +1,113 @@
+"""Predicting into a file, chunk by chunk: every input row kept in order, whole or not at all."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from taglm_core.data.memory import as_table, is_path
+from taglm_core.data.readers import iter_tables
+from taglm_core.data.rows import raise_rows
+from taglm_core.data.table import Table, file_format
+from taglm_core.data.writers import TableWriter
+from taglm_core.errors import ConfigError, DataError
+from taglm_core.inference.columns import needed_columns
+from taglm_core.progress import Progress
+
+if TYPE_CHECKING:
+    from taglm_core.inference.predictor import Predictor
+
+
+@attrs.frozen
+class Written:
+    """What predicting into a file gave."""
+
+    path: Path
+    rows: int
+    """Rows written."""
+    failed: int = 0
+    """Rows that could not be predicted; column `error` says why."""
+    first_error: str = ""
+    """Row number and reason of the first of them."""
+
+    def __str__(self) -> str:
+        text = f"{self.rows:,} rows written to {self.path}"
+        if self.failed:
+            text += (
+                f"; {self.failed:,} could not be predicted (column 'error'), the first is "
+                f"{self.first_error}"
+            )
+        return text
+
+
+def check_target_format(path: Path) -> None:
+    """Demand a file format that can hold predictions.
+
+    Raises:
+        ConfigError: for formats without columns.
+        DataError: for an unknown extension.
+    """
+    if (found := file_format(path).name) in ("smi", "fasta"):
+        raise ConfigError(f"{path}: a {found} file has no columns to write to; write a .csv.")
+
+
+def predict_file(
+    predictor: "Predictor",
+    data: Any,
+    path: Path,
+    columns: Mapping[str, str],
+    *,
+    fix: bool,
+    on_error: str,
+    overwrite: bool,
+    chunk_rows: int,
+    progress: Progress,
+) -> Written:
+    """Predict rows and write them, all input columns first, then predictions and `error`.
+
+    The file appears when all rows are predicted. Arguments as for `Predictor.predict`.
+
+    Raises:
+        DataError: when an input column has the name of a prediction and `overwrite` is False, or a
+            row is invalid and `on_error` is "raise".
+    """
+    check_target_format(path)
+    done = failed = 0
+    first_error = ""
+    with TableWriter(path) as writer:
+        progress.start("predicting", None)
+        for table in _tables(predictor, data, chunk_rows):
+            _check_clash(table, predictor.names, overwrite)
+            found = predictor.predict_table(table, columns, _advance(progress, done), fix)
+            bad = [(row, e) for row, e in zip(table.rows, found.errors, strict=True) if e]
+            if bad and on_error == "raise":
+                advice = "Fix the rows, or keep them with their errors: --on-error keep."
+                raise_rows(table.source, bad, table.num_rows, advice)
+            failed += len(bad)
+            first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
+            made = {**table.columns, **found.columns, "error": [e or "" for e in found.errors]}
+            writer.write(made)
+            done += table.num_rows
+        progress.finish()
+    return Written(path, done, failed, first_error)
+
+
+def _tables(predictor: "Predictor", data: Any, chunk_rows: int) -> Iterator[Table]:
+    if is_path(data):
+        return iter_tables(data, chunk_rows)
+    task = predictor.task_model.task
+    return iter([as_table(data, needed_columns(task), f"task {task.name}").table])
+
+
+def _advance(progress: Progress, base: int) -> Any:
+    return lambda done: progress.advance(base + done)
+
+
+def _check_clash(table: Table, made: Sequence[str], overwrite: bool) -> None:
+    clash = [name for name in [*made, "error"] if name in table.columns]
+    if clash and not overwrite:
+        raise DataError(
+            f"{table.source}: already has the column '{clash[0]}', which the prediction would "
+            "fill. Rename it, or replace it with --overwrite-column (overwrite=True)."
+        )

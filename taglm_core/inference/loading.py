@@ -1,0 +1,97 @@
+"""From an artefact to a predictor: the backbone, its tags, symbol tables, head and scaling."""
+
+from taglm_core.encoders import alphabet_of, load_encoder
+from taglm_core.errors import CheckpointError
+from taglm_core.inference.predictor import Predictor
+from taglm_core.model.backbone import load_backbone
+from taglm_core.model.cachebudget import cache_setting, cache_tiers
+from taglm_core.model.heads import make_head
+from taglm_core.model.reuse import find_reuse
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler, num_outputs
+from taglm_core.plugins import Registry
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs import Encoder
+from taglm_core.store.artefact import Artefact, check_backbone
+from taglm_core.store.install import install_table, install_tag, install_task
+from taglm_core.store.tagstore import TagStore
+
+
+def load_predictor(
+    artefact: Artefact,
+    registry: Registry,
+    backbone: str | None = None,
+    device: str = "auto",
+    cache: str = "auto",
+) -> Predictor:
+    """Put a task artefact onto its backbone.
+
+    Args:
+        artefact: A task artefact.
+        registry: Must provide the domains that the artefact uses.
+        backbone: Another name, folder or Hub id of the same backbone; None: the artefact's.
+        device: Where to run.
+        cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
+            adds a file.
+
+    Raises:
+        CheckpointError: when the backbone or an encoder is not the one it was trained with.
+    """
+    record = artefact.task
+    name = backbone or artefact.backbone
+    loaded = load_backbone(name, registry, device)
+    check_backbone(artefact, loaded.fingerprint(), name)
+    model = TaggedModel(loaded)
+    encoders = _encoders(artefact, registry)
+    for domain, encoder in encoders.items():
+        install_table(model, domain, encoder, artefact)
+    for tag in artefact.tags:
+        install_tag(model, artefact, tag)
+    task = resolve_task(record.spec, record.plugin, registry)
+    is_isolated = record.attention == "isolated"
+    num_read, head = 1, None
+    if record.head is not None:
+        spec = registry.heads.get(record.head.name, task.plugin)
+        num_read = len(artefact.tag(task.function_tag)) if record.head.pooling == "all" else 1
+        outputs = num_outputs(task, getattr(record.spec.target, "classes", None) or ())
+        head = make_head(spec, num_read * loaded.hidden_size, outputs, record.head.options)
+        head.to(loaded.device)
+    task_model = TaskModel(
+        task=task,
+        model=model,
+        assembler=build_assembler(
+            task, model, encoders, is_isolated, record.domain_of, record.tag_of
+        ),
+        is_isolated=is_isolated,
+        head=head,
+        scaling=Scaling.plain(0),
+        classes=getattr(record.spec.target, "classes", None) or (),
+        decoding=record.decoding,
+        num_read=num_read,
+    )
+    install_task(task_model, artefact)
+    if head is not None:
+        tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
+        task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
+    combinations = frozenset(record.trained_combinations)
+    return Predictor(task_model, record.columns, combinations=combinations, artefact=artefact)
+
+
+def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
+    encoders: dict[str, Encoder] = {}
+    for domain, record in artefact.config.domains.items():
+        found = registry.domains.get(domain, where=str(artefact.folder))
+        held = record.alphabet
+        if held is None:
+            continue
+        encoder = load_encoder(found.spec, found.name)
+        now = alphabet_of(encoder)
+        if (now.symbols, now.version) != (held.symbols, held.version):
+            raise CheckpointError(
+                f"{artefact.folder}: trained with version {held.version} of the encoder of "
+                f"{domain} ({len(held.symbols)} symbols); {found.source} has version "
+                f"{now.version} ({len(now.symbols)} symbols). Install the plugin version that "
+                f"wrote it: {artefact.config.plugins.get(found.source.name, 'unknown')}."
+            )
+        encoders[domain] = encoder
+    return encoders

@@ -1,0 +1,71 @@
+"""Results as rows of a table, and as HTML for a notebook."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Return the results of a task as a table: one row for each part and predictor.
+
+    Args:
+        task: What metrics.json says of the task.
+
+    Returns:
+        Column names and rows; None where a predictor lacks a value.
+    """
+    splits = task.get("splits", {})
+    keys = list(dict.fromkeys(k for held in splits.values() for k in held.get("metrics", {})))
+    rows: list[list[Any]] = []
+    for part, held in splits.items():
+        if "metrics" in held:
+            rows.append([part, "taglm", held.get("rows"), *(held["metrics"].get(k) for k in keys)])
+        for name, found in held.get("baselines", {}).items():
+            rows.append([part, name, None, *(found.get(k) for k in keys)])
+    return ["part", "predictor", "rows", *keys], rows
+
+
+def task_title(name: str, task: Mapping[str, Any]) -> str:
+    """Return the heading of a task's results: its name, unit and split."""
+    unit = task.get("target", {}).get("unit")
+    return f"{name}{f' [{unit}]' if unit and unit != '1' else ''}, split: {task.get('split')}"
+
+
+def html_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return an HTML table; every cell is escaped."""
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def html_report(title: str, facts: Mapping[str, Any], tables: Sequence[tuple[str, str]]) -> str:
+    """Return a report for a notebook.
+
+    Args:
+        title: Heading.
+        facts: Name -> value, shown as a list; None is left out.
+        tables: (heading, HTML table) each.
+    """
+    shown = "".join(
+        f"<div><b>{html.escape(name)}</b>: <code>{html.escape(str(value))}</code></div>"
+        for name, value in facts.items()
+        if value is not None
+    )
+    below = "".join(f"<div>{html.escape(head)}</div>{table}" for head, table in tables)
+    return f"<div><div><b>{html.escape(title)}</b></div>{shown}{below}</div>"
+
+
+def html_results(tasks: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return (heading, HTML table) of the results of each task of a metrics.json."""
+    return [
+        (task_title(name, task), html_table(*metric_rows(task))) for name, task in tasks.items()
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
