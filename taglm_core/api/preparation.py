@@ -185,6 +185,8 @@ def _say_rows(plan: Plan, progress: Progress) -> None:
     shown = ", ".join(f"{part} {count:,}" for part, count in counts.items())
     left_out = f", {len(plan.rows.rejected)} left out" if plan.rows.rejected else ""
     progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{left_out}")
+    for remark in plan.labels.remarks:
+        progress.say(f"note: {remark}")
     most = plan.config.stages.task.rows
     if most is not None and most < counts["train"]:
         progress.say(

@@ -130,3 +130,7 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
 
     for name, task in metrics["tasks"].items():
         print_table(*metric_rows(task), task_title(name, task))
+        for part, held in task["splits"].items():
+            if "target_rows" in held:
+                counts = ", ".join(f"{n} {count:,}" for n, count in held["target_rows"].items())
+                results.print(f"{part}, rows with a value: {counts}", markup=False)

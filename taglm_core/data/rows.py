@@ -10,6 +10,7 @@ import numpy as np
 
 from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
+from taglm_core.data.labels import label_classes
 from taglm_core.data.mending import mend_fields
 from taglm_core.data.missing import missing_reason
 from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
@@ -36,7 +37,8 @@ class TaskRows:
     fields: dict[str, list[str]]
     """Field or tag column -> canonical value of each row."""
     targets: Any
-    """float64 `(rows, targets)`; int64 `(rows,)` class indices or `(rows, labels)`; texts."""
+    """float64 `(rows, targets)`, NaN where one is missing; int64 `(rows,)` class indices or
+    `(rows, labels)`, -1 where one is missing; texts."""
     classes: tuple[str, ...]
     """Class names, empty unless classification."""
     parts: list[str]
@@ -279,24 +281,20 @@ def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool
     good = [i for i, error in enumerate(errors) if error is None]
     kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
-    return _Checked(table, good, kept, _picked(targets, good, task), columns, rejected, mended)
+    return _Checked(table, good, kept, _picked(targets, good), columns, rejected, mended)
 
 
-def _picked(targets: Any, rows: Sequence[int], task: ResolvedTask) -> Any:
-    """Return the targets of some rows; classes are lists of words, one for each label."""
+def _picked(targets: Any, rows: Sequence[int]) -> Any:
+    """Return the targets of some rows."""
     if isinstance(targets, np.ndarray):
         return targets[rows]
-    if isinstance(task.spec.target, Classification):
-        return [[words[i] for i in rows] for words in targets]
     return [targets[i] for i in rows]
 
 
-def _both(first: Any, second: Any, task: ResolvedTask) -> Any:
+def _both(first: Any, second: Any) -> Any:
     """Return the targets of two files one after the other."""
     if isinstance(first, np.ndarray):
         return np.concatenate([first, second])
-    if isinstance(task.spec.target, Classification):
-        return [one + other for one, other in zip(first, second, strict=True)]
     return [*first, *second]
 
 
@@ -335,7 +333,7 @@ def load_task_rows(
         parts = [*parts, *["test"] * len(more.good)]
         rule += f", test file {data.test_file}"
         fields = {name: [*rows, *more.fields[name]] for name, rows in fields.items()}
-        targets = _both(targets, more.targets, task)
+        targets = _both(targets, more.targets)
         numbers = [*numbers, *more.numbers]
         rejected += [(row, f"{more.table.source}: {reason}") for row, reason in more.rejected]
         mended += [(row, f"{more.table.source}: {change}") for row, change in more.mended]
@@ -345,12 +343,14 @@ def load_task_rows(
         rejected += [(numbers[i], f"left out by the split '{rule}'") for i in outside]
         inside = [i for i, part in enumerate(parts) if part != LEFT_OUT]
         fields = {name: [rows[i] for i in inside] for name, rows in fields.items()}
-        targets, numbers = _picked(targets, inside, task), [numbers[i] for i in inside]
+        targets, numbers = _picked(targets, inside), [numbers[i] for i in inside]
         parts = [parts[i] for i in inside]
     check_parts(parts, rule)
     classes: tuple[str, ...] = ()
     target = task.spec.target
-    if need_targets and isinstance(target, Classification):
+    if isinstance(target, Classification) and target.multi_label:
+        classes = label_classes(target.classes)
+    elif need_targets and isinstance(target, Classification):
         train = [i for i, part in enumerate(parts) if part == "train"]
         targets, classes, unknown = encode_classes(targets, target, train)
         if unknown:

@@ -17,7 +17,7 @@ from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.predictor import Predictor, check_on_error
-from taglm_core.inference.scores import rounded, score
+from taglm_core.inference.scores import known_rows, plain, score
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
 
@@ -74,13 +74,12 @@ def evaluate_table(
     fields, errors = canonical_fields(raw, task)
     targets, _ = read_targets(table, task, fields, errors, wanted)
     target = task.spec.target
-    if isinstance(target, Classification):
+    if isinstance(target, Classification) and not target.multi_label:
         known = [i for i, error in enumerate(errors) if error is None]
-        words = [[label[i] for i in known] for label in targets]
-        made, _, unknown = encode_classes(words, target, ())
+        made, _, unknown = encode_classes([targets[i] for i in known], target, ())
         for place, reason in unknown.items():
             errors[known[place]] = reason
-        whole = np.zeros((table.num_rows, *made.shape[1:]), dtype=np.int64)
+        whole = np.zeros(table.num_rows, dtype=np.int64)
         whole[known] = made
         targets = whole
     predicted = predictor.predict_table(table, wanted, on_progress, fix)
@@ -96,8 +95,8 @@ def evaluate_table(
         truth: Any = [targets[i] for i in fine]
     else:
         prediction, truth = predicted.values[chosen], targets[fine]
-    metrics = rounded(score(task, truth, prediction))
-    held = {"rows": len(fine), "metrics": metrics}
+    metrics = plain(score(task, truth, prediction))
+    held = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
     picked = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
     held |= grouped(task, picked, truth, prediction, predictor.combinations)
     unit = getattr(target, "unit", "")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from taglm_core.inference.scores import rounded, score
+from taglm_core.inference.scores import known_rows, plain, score
 from taglm_core.plugins.resolved import ResolvedTask
 
 
@@ -57,7 +57,8 @@ def _scored(
     task: ResolvedTask, truth: Any, prediction: Any, members: Sequence[int]
 ) -> dict[str, Any]:
     chosen = [_at(values, members) for values in (truth, prediction)]
-    return {"rows": len(members), "metrics": rounded(score(task, *chosen))}
+    metrics = plain(score(task, *chosen))
+    return {"rows": len(members), "metrics": metrics, **known_rows(task, chosen[0])}
 
 
 def _at(values: Any, members: Sequence[int]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.masks import is_known
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 from taglm_core.specs.reference import resolve
@@ -20,7 +21,7 @@ def score(task: ResolvedTask, truth: Any, prediction: Any) -> dict[str, float]:
     Args:
         task: Names the metrics.
         truth: Regression float `(rows, targets)`; classes int `(rows,)` or `(rows, labels)`;
-            text a list.
+            text a list. Of several targets some may be missing; each is judged on its own rows.
         prediction: Regression `(rows, targets)`; classes probabilities; text a list.
 
     Returns:
@@ -41,13 +42,29 @@ def score(task: ResolvedTask, truth: Any, prediction: Any) -> dict[str, float]:
 
 
 def _pairs(task: ResolvedTask, truth: Any, prediction: Any) -> list[tuple[str, Any, Any]]:
+    """Return name, truth and prediction of each target, on the rows where it is known."""
     target = task.spec.target
-    if isinstance(target, Regression):
-        return [(n, truth[:, k], prediction[:, k]) for k, n in enumerate(target.names)]
     if isinstance(target, Classification) and target.multi_label:
-        both = np.stack([1 - prediction, prediction], axis=2)  # (rows, labels, 2)
-        return [(n, truth[:, k], both[:, k]) for k, n in enumerate(target.names)]
-    return [(task.name, truth, prediction)]
+        prediction = np.stack([1 - prediction, prediction], axis=2)  # (rows, labels, 2)
+    elif not isinstance(target, Regression):
+        return [(task.name, truth, prediction)]
+    known = is_known(truth)
+    return [
+        (name, truth[known[:, k], k], prediction[known[:, k], k])
+        for k, name in enumerate(target.names)
+    ]
+
+
+def known_rows(task: ResolvedTask, truth: Any) -> dict[str, dict[str, int]]:
+    """Return `target_rows`: the rows in which each target is known; {} where none is missing."""
+    target = task.spec.target
+    if not isinstance(target, Regression | Classification) or len(target.names) < 2:
+        return {}
+    known = is_known(truth)
+    if known.all():
+        return {}
+    counted = known.sum(axis=0).tolist()
+    return {"target_rows": dict(zip(target.names, counted, strict=True))}
 
 
 def as_cost(task: ResolvedTask, metrics: dict[str, float]) -> float:
@@ -67,6 +84,6 @@ def scorer(task: ResolvedTask) -> Callable[[Any, Any], dict[str, float]]:
     return compute
 
 
-def rounded(metrics: dict[str, float], digits: int = 6) -> dict[str, float | None]:
-    """Return metrics for JSON: rounded, None where undefined."""
-    return {k: None if math.isnan(v) else round(v, digits) for k, v in metrics.items()}
+def plain(metrics: dict[str, float]) -> dict[str, float | None]:
+    """Return metrics for JSON with all their digits, None where undefined."""
+    return {name: None if math.isnan(value) else value for name, value in metrics.items()}

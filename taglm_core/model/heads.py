@@ -1,12 +1,14 @@
 """Heads: from the hidden state of the function tag's last row to outputs, and their optimum."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from taglm_core.data.masks import same_rows
 from taglm_core.errors import ConfigError
 from taglm_core.plugins.registry import Registered
 from taglm_core.specs import Head
@@ -128,7 +130,8 @@ def solve_ridge(
 
     Args:
         states: `(rows, hidden)`.
-        targets: `(rows, num_targets)`, standardised.
+        targets: `(rows, num_targets)`, standardised; NaN where one is missing, which leaves the row
+            out of this target's solution alone.
         strengths: Penalties, relative to the mean eigenvalue of the states' covariance.
         delta: Error from which a row counts by its size and not by its square (Huber), found by
             weighting rows anew a few times; None: squares throughout.
@@ -138,7 +141,10 @@ def solve_ridge(
         such that the prediction is `states @ weights.T + offsets`; fp32 on the CPU.
     """
     states, targets = states.float().cpu(), targets.float().cpu()
-    moments = Moments(states.shape[1], targets.shape[1])
+    groups = same_rows(~targets.isnan().numpy())
+    if len(groups) > 1 and delta is None:
+        return _solve_groups(states, targets, groups, strengths)
+    moments = Moments(states.shape[1], targets.shape[1], groups)
     moments.add(states, targets)
     if delta is None:
         return [(strength, *moments.solve(strength)) for strength in strengths]
@@ -146,11 +152,29 @@ def solve_ridge(
     for strength in strengths:
         weights, offsets = moments.solve(strength)
         for _ in range(_REWEIGHTINGS):
-            again = Moments(states.shape[1], targets.shape[1])
+            again = Moments(states.shape[1], targets.shape[1], groups)
             errors = states @ weights.T + offsets - targets
             again.add(states, targets, weights=huber_weights(errors, delta))
             weights, offsets = again.solve(strength)
         found.append((strength, weights, offsets))
+    return found
+
+
+def _solve_groups(
+    states: Tensor, targets: Tensor, groups: Sequence[np.ndarray], strengths: Sequence[float]
+) -> list[tuple[float, Tensor, Tensor]]:
+    """Solve targets that lack different rows, one group after the other to bound the memory."""
+    found = [
+        (strength, torch.zeros(targets.shape[1], states.shape[1]), torch.zeros(targets.shape[1]))
+        for strength in strengths
+    ]
+    for group in groups:
+        own = targets[:, torch.from_numpy(group)]
+        rows = ~own[:, 0].isnan()
+        for (_, weights, offsets), solved in zip(
+            found, solve_ridge(states[rows], own[rows], tuple(strengths)), strict=True
+        ):
+            weights[torch.from_numpy(group)], offsets[torch.from_numpy(group)] = solved[1:]
     return found
 
 
@@ -238,13 +262,13 @@ def huber_weights(errors: Tensor, delta: float) -> Tensor:
     """Return what each row weighs where errors above `delta` count by their size.
 
     Args:
-        errors: `(rows, num_targets)`, standardised.
-        delta: Error, averaged over the targets, up to which a row weighs 1.
+        errors: `(rows, num_targets)`, standardised; NaN where a target is missing.
+        delta: Error, averaged over the known targets, up to which a row weighs 1.
 
     Returns:
         `(rows,)`, above 0 and at most 1.
     """
-    size = errors.detach().abs().mean(dim=1)
+    size = errors.detach().abs().nanmean(dim=1)
     return delta / size.clamp_min(delta)
 
 
@@ -255,10 +279,25 @@ class Moments:
     rows. Following it exactly leaves the tag the gradient of the loss with an optimal head.
     """
 
-    def __init__(self, hidden_size: int, num_targets: int) -> None:
-        self.states = torch.zeros(hidden_size + 1, hidden_size + 1, dtype=torch.float64)
-        """`(hidden + 1, hidden + 1)`: sum of outer products of (state, 1)."""
-        self.cross = torch.zeros(hidden_size + 1, num_targets, dtype=torch.float64)
+    def __init__(
+        self,
+        hidden_size: int,
+        num_targets: int,
+        groups: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        """Begin with no rows.
+
+        Args:
+            hidden_size: Columns of a state.
+            num_targets: Targets.
+            groups: Indices of the targets that are known in the same rows, as `same_rows` gives
+                them; None: all targets are known in every row.
+        """
+        self.groups = list(groups) if groups is not None else [np.arange(num_targets)]
+        size = hidden_size + 1
+        self.states = torch.zeros(len(self.groups), size, size, dtype=torch.float64)
+        """`(groups, hidden + 1, hidden + 1)`: sum of outer products of (state, 1)."""
+        self.cross = torch.zeros(size, num_targets, dtype=torch.float64)
         """`(hidden + 1, num_targets)`: sum of (state, 1) times target."""
 
     @torch.no_grad()
@@ -273,16 +312,23 @@ class Moments:
 
         Args:
             states: `(rows, hidden)`.
-            targets: `(rows, num_targets)`, standardised.
+            targets: `(rows, num_targets)`, standardised; NaN where one is missing.
             window: Rows after which an earlier row counts a share of 1/e.
             weights: `(rows,)`, what each row counts; None: 1.
         """
         x = states.detach().double().cpu()
         x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)  # (rows, hidden + 1)
         weighted = x if weights is None else x * weights.detach().double().cpu().unsqueeze(1)
+        y = targets.detach().double().cpu()
         fade = math.exp(-len(x) / window)
-        self.states.mul_(fade).add_(weighted.T @ x)
-        self.cross.mul_(fade).add_(weighted.T @ targets.detach().double().cpu())
+        for place, group in enumerate(self.groups):
+            columns = torch.from_numpy(group)
+            known = ~y[:, columns[0]].isnan()
+            own, own_weighted, own_y = x, weighted, y[:, columns]
+            if not known.all():
+                own, own_weighted, own_y = x[known], weighted[known], own_y[known]
+            self.states[place].mul_(fade).add_(own_weighted.T @ own)
+            self.cross[:, columns] = self.cross[:, columns] * fade + own_weighted.T @ own_y
 
     @torch.no_grad()
     def reset(self) -> None:
@@ -291,15 +337,17 @@ class Moments:
         self.cross.zero_()
 
     @torch.no_grad()
-    def factor(self, strength: float) -> Tensor:
+    def factor(self, strength: float, group: int = 0) -> Tensor:
         """Return the Cholesky factor `(hidden, hidden)` of the penalised covariance.
 
         Args:
             strength: Penalty, relative to the mean eigenvalue of the states' covariance.
+            group: Whose rows.
         """
-        count = self.states[-1, -1].clamp_min(1.0)
-        x_mean = self.states[-1, :-1] / count
-        covariance = self.states[:-1, :-1] / count - torch.outer(x_mean, x_mean)
+        sums = self.states[group]
+        count = sums[-1, -1].clamp_min(1.0)
+        x_mean = sums[-1, :-1] / count
+        covariance = sums[:-1, :-1] / count - torch.outer(x_mean, x_mean)
         size = covariance.diagonal().mean().clamp_min(1e-12)
         covariance.diagonal().add_(strength * size)
         factor: Tensor = torch.linalg.cholesky(covariance)
@@ -309,11 +357,19 @@ class Moments:
     def solve(self, strength: float) -> tuple[Tensor, Tensor]:
         """Return weights `(num_targets, hidden)` and offsets `(num_targets,)`, fp32 on the CPU.
 
+        A target without any row has weights and offset 0, its mean in standardised units.
+
         Args:
             strength: Penalty, relative to the mean eigenvalue of the states' covariance.
         """
-        count = self.states[-1, -1].clamp_min(1.0)
-        x_mean, y_mean = self.states[-1, :-1] / count, self.cross[-1] / count
-        cross = self.cross[:-1] / count - torch.outer(x_mean, y_mean)  # (hidden, num_targets)
-        weights = torch.cholesky_solve(cross, self.factor(strength)).T
-        return weights.float(), (y_mean - weights @ x_mean).float()
+        all_weights = torch.zeros(self.cross.shape[1], len(self.cross) - 1, dtype=torch.float64)
+        all_offsets = torch.zeros(self.cross.shape[1], dtype=torch.float64)
+        for place, group in enumerate(self.groups):
+            columns, sums = torch.from_numpy(group), self.states[place]
+            count = sums[-1, -1].clamp_min(1.0)
+            x_mean, y_mean = sums[-1, :-1] / count, self.cross[-1, columns] / count
+            # (hidden, targets of the group)
+            cross = self.cross[:-1, columns] / count - torch.outer(x_mean, y_mean)
+            weights = torch.cholesky_solve(cross, self.factor(strength, place)).T
+            all_weights[columns], all_offsets[columns] = weights, y_mean - weights @ x_mean
+        return all_weights.float(), all_offsets.float()

@@ -22,6 +22,18 @@ from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Decoding, Encoder, Regression, Text
 
 
+def _double(value: Tensor) -> Tensor:
+    return value.double()
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float()
+
+
+def _single_or_none(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.float()
+
+
 @attrs.define(kw_only=True)
 class Scaling:
     """From head outputs to the user's units: `(output + offset) * std + mean`.
@@ -30,36 +42,48 @@ class Scaling:
     the floor is seen (Tobin 1958), and the prediction the mean of what is seen.
     """
 
-    mean: Tensor
-    """`(num_outputs,)`: means of the training targets; 0 for classes."""
-    std: Tensor
-    """`(num_outputs,)`: standard deviations of the training targets; 1 for classes."""
-    offset: Tensor
+    mean: Tensor = attrs.field(converter=_double)
+    """float64 `(num_outputs,)`: means of the training targets; 0 for classes."""
+    std: Tensor = attrs.field(converter=_double)
+    """float64 `(num_outputs,)`: standard deviations of the training targets; 1 for classes."""
+    offset: Tensor = attrs.field(converter=_single)
     """`(num_outputs,)`: constant term of the closed-form head, in standardised units."""
-    floor: Tensor | None = None
+    floor: Tensor | None = attrs.field(default=None, converter=_single_or_none)
     """`(num_outputs,)`: where the target is cut off, in standardised units; None: nowhere."""
-    sigma: Tensor | None = None
+    sigma: Tensor | None = attrs.field(default=None, converter=_single_or_none)
     """`(num_outputs,)`: standard deviation about the output, in standardised units; None without
     a floor."""
 
     @staticmethod
     def of_targets(targets: np.ndarray, floor: float | None = None) -> "Scaling":
-        """Return the scaling of regression targets `(rows, targets)`, cut off at `floor`."""
-        mean = torch.tensor(targets.mean(axis=0), dtype=torch.float32)
-        std = torch.tensor(targets.std(axis=0), dtype=torch.float32)
+        """Return the scaling of regression targets `(rows, targets)`, cut off at `floor`.
+
+        Each target is scaled by the rows in which it is known; NaN stands for a missing one.
+        """
+        mean = torch.from_numpy(np.nanmean(targets, axis=0))
+        # by the largest value first, so that no square under- or overflows at the user's scale
+        size = np.nanmax(np.abs(targets - mean.numpy()), axis=0)
+        size = np.where(size > 0, size, 1.0)
+        std = torch.from_numpy(np.nanstd(targets / size, axis=0) * size)
         # a constant target keeps its unit: nothing is to be learned but the mean
-        std = torch.where(std > 1e-12, std, torch.ones_like(std))
-        scaling = Scaling(mean=mean, std=std, offset=torch.zeros_like(mean))
+        is_constant = torch.from_numpy(np.nanmin(targets, axis=0) == np.nanmax(targets, axis=0))
+        std = torch.where(is_constant, torch.ones_like(std), std)
+        scaling = Scaling(mean=mean, std=std, offset=torch.zeros(len(mean)))
         if floor is not None:
-            scaling.floor = (floor - mean) / std
-            scaling.sigma = torch.ones_like(mean)
+            scaling.floor = ((floor - mean) / std).float()
+            scaling.sigma = torch.ones(len(mean))
         return scaling
 
     @staticmethod
     def plain(num_outputs: int) -> "Scaling":
         """Return the scaling that changes nothing."""
-        zero = torch.zeros(num_outputs)
-        return Scaling(mean=zero, std=torch.ones(num_outputs), offset=zero.clone())
+        zero = torch.zeros(num_outputs, dtype=torch.float64)
+        return Scaling(mean=zero, std=torch.ones_like(zero), offset=torch.zeros(num_outputs))
+
+    def standardized(self, targets: np.ndarray) -> Tensor:
+        """Return targets `(rows, targets)` in standardised units, fp32, NaN where missing."""
+        exact = torch.as_tensor(targets, dtype=torch.float64)
+        return ((exact - self.mean) / self.std).float()
 
     def copy(self) -> "Scaling":
         """Return a scaling with the same numbers, held apart."""

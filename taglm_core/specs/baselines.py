@@ -66,7 +66,8 @@ class SplitData:
     """Domain field -> canonical rows."""
     truth: "np.ndarray"
     """float `(rows, targets)` in the user's units, or int `(rows,)` class indices
-    (`(rows, labels)` when multi-label)."""
+    (`(rows, labels)` when multi-label). Of several targets a row may lack some: NaN, or -1 for a
+    label. A baseline never meets them: it is given targets of the same rows, and these rows."""
     prediction: "np.ndarray | None" = None
     """What the run predicts: same shape for regression; float `(rows, classes)` probabilities for
     classes. None for the train split, whose rows are not all predicted, and for baselines."""

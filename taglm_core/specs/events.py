@@ -44,7 +44,8 @@ class RowsLoaded:
     texts: Mapping[str, Sequence[str]]
     """Field in the LM's own words, or column that names a tag -> rows."""
     truth: Any
-    """float `(rows, targets)`, int `(rows,)` or `(rows, labels)`, or texts."""
+    """float `(rows, targets)`, int `(rows,)` or `(rows, labels)`, or texts. Of several targets a
+    row may lack some: NaN, or -1 for a label."""
     features: Mapping[str, Callable[[Sequence[str]], "np.ndarray"]]
     """Domain field -> feature function, for the domains that have one."""
     seed: int
@@ -68,7 +69,8 @@ class Evaluated:
     features: Mapping[str, Callable[[Sequence[str]], "np.ndarray"]]
     """Domain field -> feature function, for the domains that have one."""
     score: Callable[["np.ndarray", "np.ndarray"], dict[str, float]]
-    """The task's metrics for (truth, prediction) of the shapes in `SplitData`."""
+    """The task's metrics for (truth, prediction) of the shapes in `SplitData`, each target on the
+    rows that have it."""
     seed: int
     """Seed of the run."""
     folder: Path

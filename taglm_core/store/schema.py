@@ -90,6 +90,8 @@ class TaskLineage:
     prefix_bytes: int = 0
     head_start: dict[str, dict[str, float]] = attrs.field(factory=dict)
     """Task -> what the fit of its head before the first step found."""
+    selected_by: str = ""
+    """What early stopping judged by."""
     history: list[dict[str, Any]] = attrs.field(factory=list)
     """One record for each evaluation."""
 
@@ -297,7 +299,10 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Tensor, lambda value: value.tolist())
-    converter.register_structure_hook(Tensor, lambda value, _: torch.tensor(value))
+    # doubles, as JSON has them; what is kept in single precision says so itself
+    converter.register_structure_hook(
+        Tensor, lambda value, _: torch.tensor(value, dtype=torch.float64)
+    )
 
     def reader(cls: type) -> Any:
         own = attrs.resolve_types(cls)

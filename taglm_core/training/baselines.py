@@ -8,15 +8,27 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.masks import is_known, same_rows
 from taglm_core.errors import ConfigError, PluginError, ShapeError, listed
-from taglm_core.inference.scores import rounded
+from taglm_core.inference.scores import plain
 from taglm_core.plugins import Registered, Registry
-from taglm_core.specs import Baseline, BaselineResult, Classification, TaskData
+from taglm_core.specs import (
+    Baseline,
+    BaselineResult,
+    Classification,
+    Regression,
+    SplitData,
+    Target,
+    TaskData,
+)
 from taglm_core.specs.baselines import BASELINE_WORDS
 from taglm_core.specs.isolation import call_plugin, shown
 from taglm_core.specs.reference import resolve
 
 logger = logging.getLogger(__name__)
+
+_MOST_REMEMBERED_BYTES = 1 << 29
+"""Memory for the features of rows that several groups of targets share."""
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
@@ -66,8 +78,11 @@ def fit_baselines(
         data: The rows.
         score: The task's metrics of (truth, prediction).
     """
-    clocks = {field: _Clock(function) for field, function in data.features.items()}
+    groups = groups_of_targets(data)
+    clocks = {f: _Clock(function, len(groups) > 1) for f, function in data.features.items()}
     data = attrs.evolve(data, features=clocks, shared={})
+    for group in groups:
+        group.data = attrs.evolve(group.data, features=clocks, shared={})
     chosen = choose_baselines(names, registry)
     shorts = [item.short for item in chosen]
     found = BaselineScores({}, {}, 0.0)
@@ -76,7 +91,7 @@ def fit_baselines(
         if reason is None:
             before, in_features = time.perf_counter(), _seconds(clocks)
             try:
-                result = _fit(item, data)
+                result = _fit_groups(item, data, groups)
             except PluginError as error:
                 registry.fail(item.source, "register_baselines", str(error))
                 continue
@@ -89,6 +104,85 @@ def fit_baselines(
         if item.short in names or item.name in names:
             logger.warning("%s: baseline '%s' does not apply: %s", data.task, item.short, reason)
     return attrs.evolve(found, feature_seconds=round(_seconds(clocks), 3))
+
+
+@attrs.define
+class TargetGroup:
+    """Targets that are known in the same rows, as a task of its own."""
+
+    columns: np.ndarray
+    """int64: which targets."""
+    rows: dict[str, np.ndarray]
+    """Split -> int64 indices of the rows that have them."""
+    data: TaskData
+    """These targets and these rows alone."""
+
+
+def groups_of_targets(data: TaskData) -> list[TargetGroup]:
+    """Cut a task with gaps into tasks without: each has targets that the same rows have.
+
+    Baselines are then fitted to each target's own rows and need to know nothing of gaps.
+
+    Returns:
+        One group of the task as it is where no target is missing; a group whose targets no
+        training row has is left out.
+    """
+    truth = {split: np.asarray(held.truth) for split, held in data.splits.items()}
+    known = {split: is_known(values) for split, values in truth.items()}
+    if all(held.all() for held in known.values()):
+        every = {split: np.arange(len(values)) for split, values in truth.items()}
+        return [TargetGroup(np.arange(len(getattr(data.target, "names", ()))), every, data)]
+    found = []
+    for columns in same_rows(np.concatenate(list(known.values()))):
+        rows = {split: np.flatnonzero(held[:, columns[0]]) for split, held in known.items()}
+        rows = {split: places for split, places in rows.items() if len(places)}
+        if "train" in rows:
+            splits = {s: _picked(data.splits[s], places, columns) for s, places in rows.items()}
+            target = _some_of(data.target, columns)
+            found.append(
+                TargetGroup(columns, rows, attrs.evolve(data, target=target, splits=splits))
+            )
+    return found
+
+
+def _some_of(target: Target, columns: np.ndarray) -> Target:
+    assert isinstance(target, Regression | Classification), "text has no columns"
+    names = tuple(target.names[k] for k in columns)
+    held = None if target.columns is None else tuple(target.columns[k] for k in columns)
+    return attrs.evolve(target, names=names, columns=held)
+
+
+def _picked(split: SplitData, rows: np.ndarray, columns: np.ndarray) -> SplitData:
+    return SplitData(
+        fields={name: [values[i] for i in rows] for name, values in split.fields.items()},
+        texts={name: [values[i] for i in rows] for name, values in split.texts.items()},
+        truth=np.asarray(split.truth)[np.ix_(rows, columns)],
+    )
+
+
+def _fit_groups(
+    item: Registered[Baseline], data: TaskData, groups: Sequence[TargetGroup]
+) -> BaselineResult | None:
+    """Fit a baseline to each group; NaN where a row lacks the target.
+
+    Raises:
+        PluginError: whatever it raises, or when its answer has another form.
+    """
+    if len(groups) == 1 and groups[0].data.splits.keys() == data.splits.keys():
+        if all(len(groups[0].rows[s]) == len(held.truth) for s, held in data.splits.items()):
+            return _fit(item, groups[0].data)
+    predictions: dict[str, np.ndarray] = {}
+    limits: dict[str, float] = {}
+    for group in groups:
+        result = _fit(item, group.data)
+        if result is None:
+            return None
+        for split, values in result.predictions.items():
+            shape = np.asarray(data.splits[split].truth).shape
+            made = predictions.setdefault(split, np.full(shape, np.nan))
+            made[np.ix_(group.rows[split], group.columns)] = values
+        limits |= result.limits
+    return BaselineResult(predictions, limits)
 
 
 def _fit(item: Registered[Baseline], data: TaskData) -> BaselineResult | None:
@@ -145,7 +239,7 @@ def _add(
     score: Score,
 ) -> None:
     for split, values in result.predictions.items():
-        metrics = rounded(score(data.splits[split].truth, values))
+        metrics = plain(score(data.splits[split].truth, values))
         found.scores.setdefault(split, {})[name] = metrics
     found.facts[name] = {"fit_seconds": round(seconds, 3), **result.limits}
     if result.limits:
@@ -154,18 +248,32 @@ def _add(
 
 
 class _Clock:
-    """A feature function that adds up the seconds spent in it."""
+    """A feature function that adds up the seconds spent in it.
 
-    def __init__(self, function: Callable[[Sequence[str]], np.ndarray]) -> None:
+    Where several groups of targets ask for the same rows it remembers their features.
+    """
+
+    def __init__(self, function: Callable[[Sequence[str]], np.ndarray], remembers: bool) -> None:
         self._function = function
+        self._remembers = remembers
+        self._held: dict[str, np.ndarray] = {}
         self.seconds = 0.0
 
     def __call__(self, rows: Sequence[str]) -> np.ndarray:
         begin = time.perf_counter()
         try:
-            return self._function(rows)
+            return self._remembered(rows) if self._remembers else self._function(rows)
         finally:
             self.seconds += time.perf_counter() - begin
+
+    def _remembered(self, rows: Sequence[str]) -> np.ndarray:
+        new = [row for row in dict.fromkeys(rows) if row not in self._held]
+        made = dict(zip(new, self._function(new), strict=True)) if new else {}
+        features = np.stack([made[row] if row in made else self._held[row] for row in rows])
+        room = _MOST_REMEMBERED_BYTES - len(self._held) * features[0].nbytes
+        for row, values in list(made.items())[: max(0, room // max(1, features[0].nbytes))]:
+            self._held[row] = values
+        return features
 
 
 def _seconds(clocks: Mapping[str, _Clock]) -> float:

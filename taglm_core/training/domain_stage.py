@@ -147,4 +147,4 @@ class DomainObjective:
     def evaluate(self) -> tuple[float, dict[str, float]]:
         """Return held-out nats per symbol, the score and the record."""
         nats = self.nats()
-        return nats, {"nats_per_symbol": round(nats, 5)}
+        return nats, {"nats_per_symbol": nats}

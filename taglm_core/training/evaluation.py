@@ -6,10 +6,11 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.masks import without_missing
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.groups import grouped, signatures
-from taglm_core.inference.scores import rounded, score, scorer
+from taglm_core.inference.scores import known_rows, plain, score, scorer
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression, SplitData, TaskData
 from taglm_core.store.runfolder import RunFolder
@@ -53,7 +54,8 @@ def evaluate_task(
             truth: Any = rows.targets[scored[fine]]
         else:
             truth = [rows.targets[i] for i in scored[fine]]
-        splits[part] = {"rows": len(chosen), "metrics": rounded(score(task, truth, prediction))}
+        splits[part] = {"rows": len(chosen), "metrics": plain(score(task, truth, prediction))}
+        splits[part] |= known_rows(task, truth)
         if len(fine) < len(chosen):
             splits[part]["rows_scored"] = len(fine)
         named = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
@@ -70,6 +72,7 @@ def evaluate_task(
         "target": _target_facts(plan),
         "source": rows.source,
         "split": rows.rule,
+        **({"target_remarks": plan.labels.remarks} if plan.labels.remarks else {}),
         "rows_left_out": len(rows.rejected),
         "rows_mended": len(rows.mended),
         "splits": splits,
@@ -171,7 +174,9 @@ def _write_predictions(
     if isinstance(target, Regression) or (
         isinstance(target, Classification) and target.multi_label
     ):
-        columns |= {f"{n}.measured": truth[:, k].tolist() for k, n in enumerate(target.names)}
+        columns |= {
+            f"{name}.measured": without_missing(truth[:, k]) for k, name in enumerate(target.names)
+        }
     elif isinstance(target, Classification):
         columns["measured"] = [rows.classes[k] for k in truth]
     else:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.heads import LinearHead, impute, solve_censored, solve_ridge
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
@@ -81,7 +80,7 @@ def resolve_head(objective: "TaskObjective") -> dict[str, float]:
             cost = _cost(objective, valid_states)
             if cost < best:
                 best, held = cost, (weights * scale, offsets * scale, sigma)
-                kept = {"ridge_strength": strength, "cost": round(cost, 5)}
+                kept = {"ridge_strength": strength, "cost": cost}
     set_head(task_model, *held)
     if objective.follows:
         objective.follow_from(states, targets, kept.get("ridge_strength"))
@@ -116,20 +115,10 @@ def set_head(
 
 def _cost(objective: "TaskObjective", valid_states: Tensor) -> float:
     """Return the validation cost of the present head on states that are at hand."""
-    task_model = objective.task_model
-    with torch.no_grad():
-        outputs = task_model.outputs(valid_states.to(task_model.model.backbone.device))
-    prediction = task_model.finish(outputs)
-    target = task_model.task.spec.target
-    if isinstance(target, Classification) and not target.multi_label:
+    if isinstance(objective.task_model.task.spec.target, Classification):
         # likelihood, since ranking metrics cannot tell the scales apart
-        picked = prediction[np.arange(len(prediction)), objective.valid.targets]
-        return float(-np.log(np.maximum(picked, 1e-9)).mean())
-    if isinstance(target, Classification):
-        truth = objective.valid.targets
-        chosen = np.where(truth == 1, prediction, 1 - prediction)
-        return float(-np.log(np.maximum(chosen, 1e-9)).mean())
-    return as_cost(task_model.task, score(task_model.task, objective.valid.targets, prediction))
+        return objective.valid_loss(valid_states)
+    return objective.cost(valid_states)[0]
 
 
 def fit_in_passes(
@@ -176,7 +165,7 @@ def fit_in_passes(
                 outputs = objective.task_model.outputs(states[chosen].to(device))
                 batch = wanted[chosen].to(device)
                 optimizer.zero_grad(set_to_none=True)
-                objective.row_losses(outputs, batch).mean().backward()  # type: ignore[no-untyped-call]
+                objective.loss_of(outputs, batch).backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
@@ -186,7 +175,7 @@ def fit_in_passes(
             if cost < best:
                 best, held_sigma = cost, _copy(scaling.sigma)
                 held = copy.deepcopy(head.state_dict())
-                kept = {"fit_pass": number, "cost": round(cost, 5)}
+                kept = {"fit_pass": number, "cost": cost}
     for parameter, is_free in zip(head.parameters(), free, strict=True):
         parameter.requires_grad_(is_free)
     head.load_state_dict(held)

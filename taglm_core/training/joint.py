@@ -48,8 +48,8 @@ class JointObjective:
             member.begin(own, num_parts)
 
     def weight(self, indices: np.ndarray) -> float:
-        """Return rows."""
-        return float(len(indices))
+        """Return rows, those that lack targets by their share."""
+        return sum(member.weight(own) for member, own in self._shares(indices))
 
     def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
         """Return the summed loss and the weight of some training rows."""
@@ -64,4 +64,4 @@ class JointObjective:
         for name, member in self.members.items():
             losses.append(member.valid_loss())
             shown |= {f"{name}.{key}": value for key, value in member.evaluate()[1].items()}
-        return float(np.mean(losses)), {"loss": round(float(np.mean(losses)), 5), **shown}
+        return float(np.mean(losses)), {"loss": float(np.mean(losses)), **shown}

@@ -26,6 +26,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.baselines import choose_baselines
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
+from taglm_core.training.labelcheck import LabelCheck, check_labels
 from taglm_core.training.precision import pick_precision
 
 
@@ -59,6 +60,8 @@ class Plan:
     fingerprint: Fingerprint
     precision: str
     rows: TaskRows
+    labels: LabelCheck
+    """What was found in the targets of the splits."""
     domains: dict[str, DomainPlan]
     """Tag as written -> its plan."""
     is_isolated: bool
@@ -66,6 +69,11 @@ class Plan:
     stored_task: Artefact | None
     given_function_tag: torch.Tensor | None = None
     """`(tag_length, hidden)`: rows of a function tag that stays frozen; None: it is trained."""
+
+    @property
+    def selects_by_loss(self) -> bool:
+        """Whether the first metric is undefined on the validation split, so the loss decides."""
+        return self.labels.selects_by_loss
 
     @property
     def num_outputs(self) -> int:
@@ -247,6 +255,7 @@ def make_plan(
             f"the head of {task.name} reads that tag."
         )
     rows = load_task_rows(task, registry, config.data, config.seed)
+    labels = check_labels(task, rows)
     if beside is None:
         backbone = load_backbone(config.backbone, registry, config.device)
         backbone.checkpoints.set(config.checkpointing)
@@ -286,6 +295,7 @@ def make_plan(
         fingerprint=fingerprint,
         precision=precision,
         rows=rows,
+        labels=labels,
         domains=domains,
         is_isolated=is_isolated,
         task_fingerprint=task_fingerprint,

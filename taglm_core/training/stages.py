@@ -112,7 +112,7 @@ def _train_domain(
         trained=counts,
         steps=result.steps,
         seconds=result.seconds,
-        held_out_nats_per_symbol={k: round(v, 4) for k, v in compared.items()},
+        held_out_nats_per_symbol=compared,
         history=result.history,
     )
     folder.log(to_plain(lineage))
@@ -211,6 +211,7 @@ def _train_task(
             settings.enrich,
             settings.huber,
             settings.fit_epochs,
+            selects_by_loss=member.plan.selects_by_loss,
         )
         for member in members
     }
@@ -252,8 +253,20 @@ def _train_task(
         prefix_rows_kept=sum(held.num_held for held in kept),
         prefix_bytes=sum(held.num_bytes for held in kept),
         head_start=start,
+        selected_by=_selected_by(members),
         history=result.history,
     )
+
+
+def _selected_by(members: Sequence[Member]) -> str:
+    """Return what early stopping judged by."""
+    if len(members) > 1:
+        return "the mean loss of the tasks on their validation splits"
+    plan = members[0].plan
+    if not plan.task.is_numeric:
+        return "nats per token on the validation split"
+    name = "loss" if plan.selects_by_loss else plan.task.metrics[0].name
+    return f"{name} on the validation split"
 
 
 def _fit(

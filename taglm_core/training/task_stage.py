@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from taglm_core.data.masks import is_known, known_targets, same_rows
 from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import IGNORED, collate
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 _SOLVED_WIDTH = 320
 """Widest head that is solved at every step; one of n times this width at every n-th."""
 
+_MOST_MOMENTS_BYTES = 1 << 30
+"""Memory up to which a head of targets with gaps follows the tag."""
+
 
 class TaskObjective:
     """The loss of a task on its training part, the first metric on its validation part.
@@ -31,6 +35,7 @@ class TaskObjective:
     Huber threshold a row whose error is above it counts by its size.
     Classification: cross-entropy (multi-label: binary, averaged over the labels). Text: negative
     log-likelihood of the output's tokens, averaged over tokens.
+    Targets that a row lacks have no loss, and every known one counts the same.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class TaskObjective:
         sorts_batches: bool = False,
         delta: float | None = None,
         fit_epochs: int = 40,
+        selects_by_loss: bool = False,
     ) -> None:
         """Keep the parts.
 
@@ -59,8 +65,11 @@ class TaskObjective:
             delta: Huber threshold of a regression, in standard deviations of the target; None:
                 squares throughout.
             fit_epochs: Passes of the fit of a head without closed form.
+            selects_by_loss: Judge by the loss, since the first metric is undefined on the
+                validation part.
         """
         self.delta = delta
+        self.selects_by_loss = selects_by_loss
         self.fit_epochs = fit_epochs
         self.is_fitted = False
         self.fit_rows = fit_rows
@@ -73,6 +82,7 @@ class TaskObjective:
         self.lengths = lengths if train.store is None else lengths - train.rows.suffix
         self.sorts_batches = sorts_batches
         self._wanted = self.labels(train.targets)
+        self._shares = None if self._wanted is None else known_shares(self._wanted)
         self._strength = torch.tensor(1e-2, dtype=torch.float64)
         self._steps = torch.zeros((), dtype=torch.int64)
         self.moments = self._new_moments()
@@ -106,9 +116,13 @@ class TaskObjective:
 
     def _new_moments(self) -> Moments | None:
         target, head = self.task_model.task.spec.target, self.task_model.head
-        if self.fit_rows and isinstance(head, LinearHead) and isinstance(target, Regression):
-            return Moments(head.weight.shape[1], head.weight.shape[0])
-        return None
+        if not (self.fit_rows and isinstance(head, LinearHead) and isinstance(target, Regression)):
+            return None
+        width, targets = head.weight.shape[1], head.weight.shape[0]
+        groups = same_rows(is_known(self.train.targets))
+        if 8 * len(groups) * width**2 > _MOST_MOMENTS_BYTES:
+            return None  # every group keeps sums of its own; the head is trained by gradients
+        return Moments(width, targets, groups)
 
     def refine(self) -> None:
         """Fit the head to the present tag, if that gains on the validation part."""
@@ -134,7 +148,8 @@ class TaskObjective:
         window = min(self.fit_rows, len(self.train.rows))
         wanted, weights = self._counted(states, wanted)
         self.moments.add(states, wanted, window, weights)
-        if int(self._steps) % max(1, self.task_model.width // _SOLVED_WIDTH) == 0:
+        width = self.task_model.width * len(self.moments.groups)
+        if int(self._steps) % max(1, width // _SOLVED_WIDTH) == 0:
             set_head(self.task_model, *self.moments.solve(float(self._strength)))
         self._steps.add_(1)
 
@@ -163,16 +178,18 @@ class TaskObjective:
         return impute(outputs.detach(), wanted, floor, sigma)[0]
 
     def labels(self, targets: Any) -> Tensor | None:
-        """Return targets as the loss takes them: standardised, labels or indices; None: text."""
+        """Return targets as the loss takes them: standardised, labels or indices; None: text.
+
+        NaN stands for a target or label that a row lacks.
+        """
         if self.is_text:
             return None
         target = self.task_model.task.spec.target
         if isinstance(target, Regression):
-            scaling = self.task_model.scaling
-            raw = torch.tensor(targets, dtype=torch.float32)
-            return (raw - scaling.mean) / scaling.std
-        kind = torch.float32 if getattr(target, "multi_label", False) else torch.int64
-        return torch.tensor(targets, dtype=kind)
+            return self.task_model.scaling.standardized(targets)
+        if isinstance(target, Classification) and target.multi_label:
+            return torch.tensor(known_targets(targets), dtype=torch.float32)
+        return torch.tensor(targets, dtype=torch.int64)
 
     def _wanted_of(self, indices: np.ndarray) -> Tensor:
         assert self._wanted is not None, "text has no labels"
@@ -188,9 +205,9 @@ class TaskObjective:
             self._follow(self.states_of(self.train, indices), self._wanted_of(indices))
 
     def weight(self, indices: np.ndarray) -> float:
-        """Return rows, or for text the output tokens."""
-        if not self.is_text:
-            return float(len(indices))
+        """Return rows, those that lack targets by their share, or for text the output tokens."""
+        if self._shares is not None:
+            return float(self._shares[torch.from_numpy(indices)].sum())
         rows = self.train.rows
         return float((rows.lengths[indices] - rows.read[indices] - 1).sum())
 
@@ -204,34 +221,62 @@ class TaskObjective:
         if self.follows and not self._is_solved:
             self._follow(states, wanted)
         outputs = self.task_model.outputs(states)
-        return self.row_losses(outputs, wanted).sum(), float(len(indices))
+        return self.row_losses(outputs, wanted).sum(), self.weight(indices)
 
     def row_losses(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """Return the loss of each row, `(batch,)`."""
+        """Return the loss of each row, `(batch,)`: that of its known targets over all targets."""
         target = self.task_model.task.spec.target
         functional = torch.nn.functional
         if isinstance(target, Regression):
-            errors = outputs - self._filled(outputs, wanted)
+            filled = self._filled(outputs, wanted)
+            present = outputs.detach()
+            # before the difference, since a gradient through NaN is NaN even where it is not used
+            errors = outputs - torch.where(filled.isnan(), present, filled)
             loss = errors.square().mean(dim=1)
             if self.delta is None:
                 return loss
             # the quadratic that touches Huber's loss at the present error, so that head and tag
             # descend the same function
-            return loss * huber_weights(errors, self.delta)
+            return loss * huber_weights(present - filled, self.delta)
         if isinstance(target, Classification) and target.multi_label:
-            return functional.binary_cross_entropy_with_logits(
-                outputs, wanted, reduction="none"
-            ).mean(dim=1)
+            is_missing = wanted.isnan()
+            loss = functional.binary_cross_entropy_with_logits(
+                outputs, wanted.masked_fill(is_missing, 0.0), reduction="none"
+            )
+            return loss.masked_fill(is_missing, 0.0).mean(dim=1)
         return functional.cross_entropy(outputs, wanted, reduction="none")
 
+    def loss_of(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Return the mean loss of some rows, every known target counting the same."""
+        share = known_shares(wanted).sum()
+        return self.row_losses(outputs, wanted).sum() / share
+
     @torch.no_grad()
-    def valid_loss(self) -> float:
-        """Return the loss on the validation part, a mean over its rows; not for text."""
+    def valid_loss(self, states: Tensor | None = None) -> float:
+        """Return the loss on the validation part, a mean over its rows; not for text.
+
+        Args:
+            states: What the head reads for it; None: it is computed.
+        """
         device = self.task_model.model.backbone.device
-        outputs = self.task_model.outputs(self.valid_states().to(device))
+        states = self.valid_states() if states is None else states
+        outputs = self.task_model.outputs(states.to(device))
         wanted = self.labels(self.valid.targets)
-        assert wanted is not None, "tasks that share a tag are numeric"
-        return float(self.row_losses(outputs, wanted.to(device)).mean())
+        assert wanted is not None, "a text task has no head"
+        return float(self.loss_of(outputs, wanted.to(device)))
+
+    def cost(self, states: Tensor) -> tuple[float, dict[str, float]]:
+        """Return what decides between heads and steps, lower is better, and the metrics.
+
+        Args:
+            states: What the head reads for the validation part.
+        """
+        task = self.task_model.task
+        metrics = score(task, self.valid.targets, self._finish(states))
+        if not self.selects_by_loss:
+            return as_cost(task, metrics), metrics
+        loss = self.valid_loss(states)
+        return loss, {"loss": loss, **metrics}
 
     def _states(self, part: PartData, indices: np.ndarray) -> tuple[Tensor, Any]:
         """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""
@@ -295,12 +340,17 @@ class TaskObjective:
                 total += float(self._text_loss(self.valid, batch))
                 tokens += float((rows.lengths[batch] - rows.read[batch] - 1).sum())
             nats = total / max(tokens, 1.0)
-            return nats, {"nats_per_token": round(nats, 5)}
-        task = self.task_model.task
-        metrics = score(task, self.valid.targets, self._finish(self.valid_states()))
+            return nats, {"nats_per_token": nats}
+        cost, metrics = self.cost(self.valid_states())
         self._valid_states = None
-        shown = {name: round(value, 5) for name, value in metrics.items() if "." not in name}
-        return as_cost(task, metrics), shown
+        return cost, {name: value for name, value in metrics.items() if "." not in name}
+
+
+def known_shares(wanted: Tensor) -> Tensor:
+    """Return the share of the targets that each row knows, `(rows,)`, of what `labels` gives."""
+    if wanted.dtype == torch.int64:
+        return torch.ones(len(wanted), device=wanted.device)
+    return (~wanted.isnan()).float().mean(dim=1)
 
 
 def head_parameters(head: nn.Module | None) -> tuple[nn.Parameter, ...]:

@@ -55,12 +55,22 @@ def boost_numbers(
     for target in range(num_targets):
         column = {part: values[:, target] for part, values in truth.items()}
         work = _plan(features, column["train"][:, None], fold, seed)
+        # early stopping has a tolerance of its own, which is for numbers of about 1
+        center, scale = _unit(column["train"][work.fit])
+        column = {part: (values - center) / scale for part, values in column.items()}
         model = HistGradientBoostingRegressor(**_settings(num_targets, seed))
         _fit(model, features, column, work)
         for part in truth:
-            predictions[part][:, target] = _predict(model.predict, features, part, work)
+            found = _predict(model.predict, features, part, work)
+            predictions[part][:, target] = found * scale + center
         limits |= work.limits
     return Outcome(predictions, limits)
+
+
+def _unit(values: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of numbers, 1 where they are constant."""
+    deviation = float(values.std())
+    return float(values.mean()), deviation if deviation > 0 else 1.0
 
 
 def boost_classes(

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+from taglm_core.data.labels import label_classes, parse_labels
+from taglm_core.data.masks import without_missing
+from taglm_core.data.missing import is_missing
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import parse_parts
 from taglm_core.data.table import Table
@@ -94,8 +97,12 @@ def check_file(
                 if field.domain is not None and field.domain.spec.features is not None
             },
         }
-    for name, column in _target_columns(table, resolved, mapping, targets, notes).items():
-        report["targets"][name] = _check_target(table, column, resolved, equal)
+    wanted = _target_columns(table, resolved, mapping, targets, notes)
+    several = len(getattr(resolved.spec.target, "names", ())) > 1 if resolved is not None else False
+    for name, column in wanted.items():
+        report["targets"][name] = _check_target(table, column, resolved, equal, several)
+    if several and wanted:
+        report["without_targets"] = _without_targets(table, list(wanted.values()))
     report["notes"] = notes
     return report
 
@@ -209,9 +216,23 @@ def _target_columns(
     return found
 
 
+def _without_targets(table: Table, columns: Sequence[str]) -> dict[str, Any]:
+    """Find the rows that lack every target."""
+    cells = zip(*(table.columns[column] for column in columns), strict=True)
+    reason = f"all of {', '.join(columns)} are empty"
+    return findings.marked(
+        [reason if all(is_missing(cell) for cell in row) else None for row in cells], table.rows
+    )
+
+
 def _check_target(
-    table: Table, column: str, task: ResolvedTask | None, equal: findings.Groups
+    table: Table,
+    column: str,
+    task: ResolvedTask | None,
+    equal: findings.Groups,
+    several: bool,
 ) -> dict[str, Any]:
+    """Check a target's column; of several targets a row may lack some."""
     kind = task.spec.target.kind if task is not None else _guessed_kind(table, column)
     cells = table.columns[column]
     place = (table.rows, table.source, column)
@@ -223,11 +244,20 @@ def _check_target(
             "outliers": findings.outliers(numbers, table.rows),
             "units": odd_units(numbers, f"{column} {unit}", table.rows),
         }
+    elif task is not None and isinstance(task.spec.target, Classification) and several:
+        labels, errors = parse_labels(cells, table.source, column, task.spec.target.classes)
+        names = label_classes(task.spec.target.classes)
+        values = [None if k is None else names[k] for k in without_missing(labels)]
+        more = {"classes": {name: values.count(name) for name in names}}
     else:
-        names, errors = parse_classes(cells, *place, on_error="keep")
-        values = names
-        counted = {name: names.count(name) for name in dict.fromkeys(names) if name is not None}
+        found, errors = parse_classes(cells, *place, on_error="keep")
+        values = found
+        counted = {name: found.count(name) for name in dict.fromkeys(found) if name is not None}
         more = {"classes": counted} if kind == "classification" else {}
+    if several:
+        empty = [is_missing(cell) for cell in cells]
+        errors = [None if gap else error for gap, error in zip(empty, errors, strict=True)]
+        more["missing"] = sum(empty)
     return {
         "column": column,
         "kind": kind,

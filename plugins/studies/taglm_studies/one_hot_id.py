@@ -129,7 +129,8 @@ def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -
     """
     rows, targets = ids.matrices["train"][fold.fit], truth["train"][fold.fit]
     judged, wanted = ids.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
-    spread = np.maximum(targets.std(axis=0), 1e-12)  # (targets,)
+    spread = targets.std(axis=0)  # (targets,)
+    spread = np.where(spread > 0, spread, 1.0)
     best, least = None, np.inf
     for penalty in PENALTIES:
         model = Ridge(alpha=penalty, solver="sparse_cg").fit(rows, targets)

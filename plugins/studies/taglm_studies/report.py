@@ -26,6 +26,9 @@ def report_lines(report: Report) -> Iterator[str]:
     for name, target in report["targets"].items():
         yield f"target {name} (column {target['column']}, {target['kind']})"
         yield from _target_lines(target)
+    if "without_targets" in report:
+        found = report["without_targets"]
+        yield from _found(found["count"], "rows without any target", _rows(found))
     for note in report["notes"]:
         yield f"note: {note}"
 
@@ -50,6 +53,8 @@ def _part_lines(report: Report) -> Iterator[str]:
 
 def _target_lines(target: Report) -> Iterator[str]:
     yield from _found(target["unusable"]["count"], "unusable cells", _rows(target["unusable"]))
+    if target.get("missing"):
+        yield f"       {target['missing']:,} empty cells; the other targets of the rows are used"
     found = target["conflicts"]
     what = f"of {found['repeated_inputs']:,} repeated inputs have different targets"
     if "largest_spread" in found:

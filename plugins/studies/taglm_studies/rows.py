@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from taglm_core import Classification, Regression, RowsLoaded
+from taglm_core.data.masks import without_missing
 from taglm_studies import findings
 from taglm_studies.similarity import near_rows
 from taglm_studies.units import odd_units
@@ -25,7 +26,10 @@ def look_over(event: RowsLoaded) -> dict[str, Any]:
     }
     for name, values in _targets(event).items():
         numbers = isinstance(event.target, Regression)
-        held: dict[str, Any] = {"conflicts": findings.conflicts(equal, values, event.numbers)}
+        held: dict[str, Any] = {
+            "missing": sum(value is None or value != value for value in values),
+            "conflicts": findings.conflicts(equal, values, event.numbers),
+        }
         if numbers:
             found = np.asarray(values, dtype=np.float64)
             held["outliers"] = findings.outliers(found, event.numbers)
@@ -55,7 +59,7 @@ def _targets(event: RowsLoaded) -> dict[str, list[Any]]:
         return {n: [float(v) for v in truth[:, k]] for k, n in enumerate(target.names)}
     if isinstance(target, Classification):
         if target.multi_label:
-            return {n: [int(v) for v in truth[:, k]] for k, n in enumerate(target.names)}
+            return {n: without_missing(truth[:, k]) for k, n in enumerate(target.names)}
         names = target.classes or ()
         return {target.names[0]: [names[k] if k < len(names) else int(k) for k in truth]}
     return {"text": list(truth)}
@@ -95,6 +99,8 @@ def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
             text += f", {near['count']} of {near['compared']} compared nearly as in train"
         said.append(text)
     for name, held in report["targets"].items():
+        if held["missing"]:
+            said.append(f"{name}: missing in {held['missing']:,} rows")
         if held["conflicts"]["groups"]:
             said.append(f"{name}: {held['conflicts']['groups']:,} inputs with different values")
         if held.get("outliers", {}).get("count"):

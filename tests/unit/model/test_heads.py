@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from taglm_core.data.masks import same_rows
 from taglm_core.model.heads import (
     MLPHead,
     Moments,
@@ -139,3 +140,49 @@ def test_the_mlp_takes_the_measure_of_its_columns():
     torch.testing.assert_close(head(states)[:1], head(states[:1]))
     assert head(states).shape == (50, 2)
     assert sum(p.numel() for p in head.parameters()) == 8 * 5 + 2 * 6 * 5 + 6 * 2
+
+
+def test_targets_with_gaps_are_solved_on_their_own_rows():
+    """Each target's head is the one of a task that has this target and these rows alone."""
+    states, targets = rows(120)
+    targets[::3, 0] = float("nan")
+    targets[1::4, 1] = float("nan")
+    for strength, weights, offsets in solve_ridge(states, targets, strengths=(1e-2, 1.0)):
+        for target in range(2):
+            has = ~targets[:, target].isnan()
+            own = targets[has, target : target + 1]
+            _, alone, constant = solve_ridge(states[has], own, strengths=(strength,))[0]
+            torch.testing.assert_close(weights[target], alone[0])
+            torch.testing.assert_close(offsets[target], constant[0])
+
+
+def test_the_robust_head_leaves_gaps_out():
+    """Rows without a target neither bend its head nor change what others weigh."""
+    states, targets = rows(120)
+    targets[::20] += 60.0
+    gaps = targets[:, :1].clone()
+    gaps[::3] = float("nan")
+    has = ~gaps[:, 0].isnan()
+    (found,) = solve_ridge(states, gaps, strengths=(1e-3,), delta=0.3)
+    (alone,) = solve_ridge(states[has], gaps[has], strengths=(1e-3,), delta=0.3)
+    torch.testing.assert_close(found[1:], alone[1:])
+    errors = torch.tensor([[float("nan"), -3.0], [0.1, float("nan")]])
+    torch.testing.assert_close(huber_weights(errors, 0.3), torch.tensor([0.1, 1.0]))
+
+
+def test_sums_of_targets_with_gaps_come_in_batches():
+    """Rows that come in parts give the solution of all rows; a target without rows gives 0."""
+    states, targets = rows(200)
+    targets = torch.cat([targets, torch.full((200, 1), float("nan"))], dim=1)
+    targets[::3, 0] = float("nan")
+    groups = same_rows(~targets.isnan().numpy())
+    assert len(groups) == 3
+    moments = Moments(6, 3, groups)
+    for begin in range(0, 200, 40):
+        moments.add(states[begin : begin + 40], targets[begin : begin + 40])
+    weights, offsets = moments.solve(1e-2)
+    _, whole, whole_offsets = solve_ridge(states, targets[:, :2], strengths=(1e-2,))[0]
+    torch.testing.assert_close(weights[:2], whole)
+    torch.testing.assert_close(offsets[:2], whole_offsets)
+    assert not weights[2].any()
+    assert not offsets[2].any()

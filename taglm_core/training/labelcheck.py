@@ -1,0 +1,198 @@
+"""The look at the targets before training: what cannot be learned, and what cannot be judged."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from taglm_core.data.masks import is_known
+from taglm_core.data.rows import TaskRows
+from taglm_core.errors import DataError
+from taglm_core.plugins.resolved import ResolvedTask
+from taglm_core.specs import Classification, Regression
+from taglm_core.specs.reference import resolve
+
+_PARTS = ("train", "valid", "test")
+_SHOWN_CLASSES = 6
+
+
+@attrs.frozen
+class LabelCheck:
+    """What was found in the targets of a task."""
+
+    remarks: tuple[str, ...] = ()
+    """What a user should know before training."""
+    selects_by_loss: bool = False
+    """Whether the first metric is undefined on the validation split, so that early stopping and
+    the choice of a head go by the loss."""
+
+
+@attrs.frozen
+class _Column:
+    """One target of the task."""
+
+    name: str
+    values: np.ndarray
+    """`(rows,)`: of all rows, missing ones included."""
+    known: np.ndarray
+    """bool `(rows,)`."""
+    classes: tuple[str, ...]
+    """Class names; empty: numbers."""
+
+    def of(self, parts: np.ndarray, part: str) -> np.ndarray:
+        """Return the known values of a split."""
+        held: np.ndarray = self.values[(parts == part) & self.known]
+        return held
+
+
+def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
+    """Look at the targets of each split.
+
+    Args:
+        task: The task; text is not looked at.
+        rows: Its rows, split.
+
+    Raises:
+        DataError: when there is nothing to learn: a target without a training value, one class or
+            one number in all training rows.
+    """
+    if not isinstance(task.spec.target, Regression | Classification):
+        return LabelCheck()
+    parts = np.array(rows.parts)
+    columns = _columns(task, rows)
+    remarks = list(_missing(columns, parts))
+    remarks += _untrainable(columns, parts, rows)
+    undefined = _undefined(task, columns, parts)
+    remarks += [_said(*found) for found in undefined]
+    first = task.metrics[0].name
+    lacking = {c.name for m, part, c in undefined if part == "valid" and m == first}
+    selects_by_loss = len(lacking) == len(columns)
+    if selects_by_loss:
+        loss = "log loss" if columns[0].classes else "squared error in standardized units"
+        remarks.append(
+            f"{first} selects the best step but is undefined on the valid split: the {loss} of the "
+            "valid split selects instead. Put rows of every class or value into it to select by "
+            f"{first}."
+        )
+    return LabelCheck(tuple(remarks), selects_by_loss)
+
+
+def _columns(task: ResolvedTask, rows: TaskRows) -> list[_Column]:
+    target = task.spec.target
+    values = np.asarray(rows.targets)
+    known = is_known(values)
+    if isinstance(target, Classification) and not target.multi_label:
+        return [_Column(target.names[0], values, known, rows.classes)]
+    assert isinstance(target, Regression | Classification), "text has no columns"
+    return [
+        _Column(name, values[:, k], known[:, k], rows.classes)
+        for k, name in enumerate(target.names)
+    ]
+
+
+def _missing(columns: Sequence[_Column], parts: np.ndarray) -> Iterator[str]:
+    """Say how many rows lack each of several targets.
+
+    Raises:
+        DataError: when no training row has one of them.
+    """
+    if all(column.known.all() for column in columns):
+        return
+    shown = ", ".join(f"{c.name} {int(c.known.sum()):,}" for c in columns)
+    yield (
+        f"some of the {len(parts):,} rows lack a target (rows with a value: {shown}); each target "
+        "is trained and scored on its own rows"
+    )
+    for column in columns:
+        counts = {part: len(column.of(parts, part)) for part in _PARTS}
+        said = ", ".join(f"{part} {count}" for part, count in counts.items())
+        if not counts["train"]:
+            raise DataError(
+                f"target '{column.name}' has no value in the train split (rows with a value: "
+                f"{said}). Leave it out of the task's target, or choose another split."
+            )
+        empty = [part for part in ("valid", "test") if not counts[part]]
+        if empty:
+            yield f"target '{column.name}' has no value in the {' and '.join(empty)} split"
+
+
+def _untrainable(columns: Sequence[_Column], parts: np.ndarray, rows: TaskRows) -> list[str]:
+    """Say which targets never vary in the training rows.
+
+    Raises:
+        DataError: when none of them does.
+    """
+    constant = [c for c in columns if len(np.unique(c.of(parts, "train"))) == 1]
+    said = [f"target '{c.name}' {_same(c, parts)}" for c in constant]
+    if len(constant) == len(columns):
+        raise DataError(
+            f"{rows.source}: nothing to learn: {'; '.join(said)}. Check the column "
+            f"{_column_names(columns, rows)}, or choose another split (now: {rows.rule})."
+        )
+    absent = [
+        f"class {name!r} of target '{c.name}' has no row in the train split"
+        for c in columns
+        if c.classes and len(columns) == 1
+        for k, name in enumerate(c.classes)
+        if not (c.of(parts, "train") == k).any()
+    ]
+    return [f"{text}; it cannot be learned" for text in said] + absent
+
+
+def _column_names(columns: Sequence[_Column], rows: TaskRows) -> str:
+    return ", ".join(f"'{rows.columns.get(c.name, c.name)}'" for c in columns)
+
+
+def _same(column: _Column, parts: np.ndarray) -> str:
+    """Describe the one value of the train split, and what the other splits hold."""
+    train = column.of(parts, "train")
+    if column.classes:
+        held = f"has one class in the train split, {column.classes[train[0]]!r}"
+    else:
+        held = f"has one value in the train split, {float(train[0]):.6g}"
+    others = "; ".join(
+        f"{part}: {_counts(column, column.of(parts, part))}" for part in ("valid", "test")
+    )
+    return f"{held} in all {len(train):,} rows ({others})"
+
+
+def _counts(column: _Column, values: np.ndarray) -> str:
+    if not column.classes:
+        return f"{len(np.unique(values)):,} values in {len(values):,} rows"
+    held = [(name, int((values == k).sum())) for k, name in enumerate(column.classes)]
+    shown = [f"{name!r} in {count:,} rows" for name, count in held if count][:_SHOWN_CLASSES]
+    return ", ".join(shown) or "no rows"
+
+
+def _undefined(
+    task: ResolvedTask, columns: Sequence[_Column], parts: np.ndarray
+) -> list[tuple[str, str, _Column]]:
+    """Return metric, split and target where the metric has no value whatever is predicted."""
+    found = []
+    for part in ("valid", "test"):
+        for metric in task.metrics:
+            function = resolve(metric.function, f"metric {metric.name}")
+            found += [
+                (metric.name, part, column)
+                for column in columns
+                if not _is_defined(function, column, column.of(parts, part))
+            ]
+    return found
+
+
+def _is_defined(function: Callable[[Any, Any], float], column: _Column, truth: np.ndarray) -> bool:
+    """Ask a metric about predictions that differ from row to row."""
+    rng = np.random.default_rng(0)
+    if column.classes:
+        made = rng.random((len(truth), len(column.classes))) + 0.1
+        prediction = made / made.sum(axis=1, keepdims=True)
+    else:
+        size = max(1.0, float(np.abs(truth).max())) if len(truth) else 1.0
+        prediction = rng.standard_normal(len(truth)) * size
+    value = float(function(truth, prediction))
+    return value == value
+
+
+def _said(metric: str, part: str, column: _Column) -> str:
+    return f"{metric} of target '{column.name}' is undefined on the {part} split"

@@ -1,0 +1,157 @@
+"""The targets are looked at before training: what cannot be learned or judged is said."""
+
+import numpy as np
+import pytest
+
+import taglm_core as taglm
+from taglm_core.data.rows import load_task_rows
+from taglm_core.errors import DataError, RowError
+from taglm_core.plugins.resolved import resolve_task
+from taglm_core.training.config import DataConfig, SplitConfig
+from taglm_core.training.labelcheck import check_labels
+
+PARTS = ["train"] * 4 + ["valid"] * 3 + ["test"] * 3
+
+
+def check(registry, tmp_path, target, columns, metrics=()):
+    """Look at the targets of ten rows."""
+    rng = np.random.default_rng(0)
+    strings = ["".join(rng.choice(list("abc"), size=9)) for _ in PARTS]
+    file = tmp_path / "rows.csv"
+    cells = zip(strings, *columns.values(), PARTS, strict=True)
+    lines = [",".join(map(str, row)) for row in cells]
+    file.write_text(",".join(["letters", *columns, "part"]) + "\n" + "\n".join(lines) + "\n")
+    spec = taglm.Task(
+        name="T",
+        function_tag="T",
+        template="<Letters>{letters}<T>",
+        target=target,
+        metrics=metrics,
+    )
+    task = resolve_task(spec, "toy", registry)
+    data = DataConfig(file=str(file), split=SplitConfig(column="part"))
+    return check_labels(task, load_task_rows(task, registry, data, 0))
+
+
+CLASSES = taglm.Classification(names=("Y",))
+NUMBER = taglm.Regression(names=("Y",))
+LABELS = taglm.Classification(names=("t1", "t2"), multi_label=True)
+
+
+def test_good_labels_are_passed_over(toy_registry, tmp_path):
+    """Nothing is said where nothing is odd."""
+    found = check(toy_registry, tmp_path, CLASSES, {"Y": list("yynnynnyny")})
+    assert found.remarks == ()
+    assert not found.selects_by_loss
+
+
+def test_one_class_in_the_valid_split_selects_by_the_log_loss(toy_registry, tmp_path):
+    """AUROC of one class is undefined: every step would look the same."""
+    found = check(toy_registry, tmp_path, CLASSES, {"Y": list("yynnnnnyny")}, ("auroc", "accuracy"))
+    assert found.selects_by_loss
+    assert found.remarks[0] == "auroc of target 'Y' is undefined on the valid split"
+    assert "the log loss of the valid split selects instead" in found.remarks[-1]
+    assert "accuracy" not in "".join(found.remarks)
+
+
+def test_one_class_in_the_test_split_is_said(toy_registry, tmp_path):
+    """The test split will have no value, which is better known before training."""
+    found = check(toy_registry, tmp_path, CLASSES, {"Y": list("yynnynynnn")}, ("auroc",))
+    assert found.remarks == ("auroc of target 'Y' is undefined on the test split",)
+    assert not found.selects_by_loss
+
+
+def test_one_class_in_the_train_split_is_an_error(toy_registry, tmp_path):
+    """There is nothing to learn; the message shows where the other class stands."""
+    target = taglm.Classification(names=("Y",), classes=("n", "y"))
+    with pytest.raises(
+        DataError,
+        match=r"one class in the train split, 'n' in all 4 rows \(valid: 'n' in 1 rows, "
+        r"'y' in 2 rows; test: 'y' in 3 rows\)\. Check the column 'Y', or choose another split",
+    ):
+        check(toy_registry, tmp_path, target, {"Y": list("nnnnyynyyy")})
+
+
+def test_a_class_without_training_rows_is_said(toy_registry, tmp_path):
+    """Where the classes are declared, one may stand in the test split alone."""
+    target = taglm.Classification(names=("Y",), classes=("n", "y", "rare"))
+    cells = [*"ynynyny", "rare", "y", "n"]
+    found = check(toy_registry, tmp_path, target, {"Y": cells}, ("accuracy",))
+    assert found.remarks == ("class 'rare' of target 'Y' has no row in the train split",)
+
+
+def test_a_class_that_only_the_valid_split_has_is_an_error(toy_registry, tmp_path):
+    """No class is made up silently."""
+    with pytest.raises(RowError, match="unknown class 'rare'; known: n, y"):
+        check(toy_registry, tmp_path, CLASSES, {"Y": [*"ynynyn", "rare", *"yny"]})
+
+
+def test_a_constant_number_in_the_train_split_is_an_error(toy_registry, tmp_path):
+    """The predictor would be that number."""
+    with pytest.raises(DataError, match=r"one value in the train split, 1\.5 in all 4 rows"):
+        check(toy_registry, tmp_path, NUMBER, {"Y": [1.5] * 4 + [1, 2, 3, 4, 5, 6]})
+
+
+def test_a_constant_number_in_the_valid_split_selects_by_the_loss(toy_registry, tmp_path):
+    """Pearson's correlation with a constant is undefined, the squared error is not."""
+    cells = {"Y": [1, 2, 3, 4, 7, 7, 7, 5, 6, 8]}
+    found = check(toy_registry, tmp_path, NUMBER, cells, ("pearson", "rmse"))
+    assert found.selects_by_loss
+    assert "the squared error in standardized units of the valid split" in found.remarks[-1]
+    assert not check(toy_registry, tmp_path, NUMBER, cells, ("rmse", "pearson")).selects_by_loss
+
+
+def test_a_label_that_never_varies_in_training_is_said(toy_registry, tmp_path):
+    """The others are learned all the same; when none varies there is nothing to learn."""
+    columns = {"t1": [0, 1] * 5, "t2": [0] * 4 + [0, 1, 0, 1, 0, 1]}
+    found = check(toy_registry, tmp_path, LABELS, columns, ("accuracy",))
+    assert len(found.remarks) == 1
+    assert "target 't2' has one class in the train split, '0' in all 4 rows" in found.remarks[0]
+    with pytest.raises(DataError, match="nothing to learn"):
+        check(toy_registry, tmp_path, LABELS, {**columns, "t1": [1] * 4 + [0, 1] * 3})
+
+
+def test_a_target_without_training_rows_is_an_error(toy_registry, tmp_path):
+    """A column that is empty there, or everywhere, cannot be learned."""
+    target = taglm.Regression(names=("p", "q"))
+    cells = {"p": range(10), "q": [""] * 7 + [1, 2, 3]}
+    with pytest.raises(
+        DataError,
+        match=r"target 'q' has no value in the train split \(rows with a value: train 0, valid 0, "
+        r"test 3\)\. Leave it out",
+    ):
+        check(toy_registry, tmp_path, target, cells)
+
+
+def test_gaps_are_counted(toy_registry, tmp_path):
+    """Rows that lack a target are used for the others."""
+    target = taglm.Regression(names=("p", "q"))
+    cells = {"p": range(10), "q": ["", 1, 2, 3, "", "", "", 1, 2, 3]}
+    found = check(toy_registry, tmp_path, target, cells, ("rmse",))
+    assert "(rows with a value: p 10, q 6)" in found.remarks[0]
+    assert found.remarks[1] == "target 'q' has no value in the valid split"
+    assert not found.selects_by_loss
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([0, 1, 2, 1, 0, 1, -1, 1, 0, 1], r"column 't1': '2' is not a label"),
+        ([0, 1, 0.5, 1, 0, 1, 0, 1, 0, 1], r"column 't1': '0.5' is not a label"),
+        (["True", 1, 0, 1, 0, 1, 0, 1, 0, 1], r"column 't1': the labels mix 0/1 and false/true"),
+        (list("ABABABABAB"), r"column 't1': which label means yes\?"),
+    ],
+)
+def test_labels_that_are_not_yes_or_no(cells, words, toy_registry, tmp_path):
+    """They are refused before training, with column, values and counts."""
+    with pytest.raises(DataError, match=words):
+        check(toy_registry, tmp_path, LABELS, {"t1": cells, "t2": [0, 1] * 5})
+
+
+@pytest.mark.parametrize(
+    ("no", "yes"), [("n", "Y"), ("inactive", "active"), ("-", "+"), ("0.0", "1.0")]
+)
+def test_each_label_has_its_own_pair_of_words(no, yes, toy_registry, tmp_path):
+    """A second column may say true and false; both are read as 0 and 1."""
+    columns = {"t1": [no, yes] * 5, "t2": ["TRUE", "false"] * 5}
+    assert check(toy_registry, tmp_path, LABELS, columns, ("accuracy",)).remarks == ()
