@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from taglm_core.training.progress import Silent
 
 from taglm_core.inference.scores import known_rows, score
 from taglm_core.model.taskmodel import Scaling
@@ -17,7 +18,6 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, untrained_model
 from taglm_core.training.parts import assemble_parts
 from taglm_core.training.plan import make_plans
-from taglm_core.training.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 from taglm_core.training.task_stage import TaskObjective
