@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := nano chem protein dti studies translation
 SOURCES := taglm taglm_core tests plugins examples
+# not installed, but held to the same rules
+EXAMPLES := examples/plugins/dna:examples/plugins/weather
 
 # The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
 export TAGLM_HOME ?= $(CURDIR)/runs/.taglm
@@ -43,6 +45,7 @@ lint: setup
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+	PYTHONPATH=$(EXAMPLES) $(BIN)/lint-imports
 
 format: setup
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -17,14 +17,14 @@ def doctor(
     import attrs
 
     from taglm_core.cli.checks import Line, Looked, run_checks
-    from taglm_core.cli.main import core_app, words
     from taglm_core.cli.plugincommands import shadowing
     from taglm_core.cli.screen import print_json, results
+    from taglm_core.cli.words import CORE_WORDS
     from taglm_core.plugins import load_registry
 
     registry = load_registry()
     lines = run_checks(Looked(registry=registry, backbone=backbone, folder=Path.cwd()))
-    for failure in shadowing(registry, words(core_app())):
+    for failure in shadowing(registry, CORE_WORDS):
         lines.append(Line("warn", "plugins", str(failure), "Nothing, or ask for another word."))
     counts = {s: sum(line.status == s for line in lines) for s in ("ok", "warn", "fail")}
     if as_json:

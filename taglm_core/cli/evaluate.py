@@ -60,14 +60,14 @@ def evaluate(
     """
     from taglm_core.api.evaluation import evaluate as score
     from taglm_core.cli.groups import print_groups
-    from taglm_core.cli.screen import BarProgress, errors, pairs, print_json, print_metrics
+    from taglm_core.cli.screen import BarProgress, errors, parse_pairs, print_json, print_metrics
     from taglm_core.data.writers import TableWriter
 
     writer = TableWriter(output_file) if output_file is not None and input_file else None
     found = score(
         run,
         input_file,
-        columns=pairs(column or [], "--column"),
+        columns=parse_pairs(column or [], "--column"),
         fix=mend,
         on_error=error_handling(on_error),
         limit=limit,

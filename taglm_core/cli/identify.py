@@ -38,7 +38,7 @@ def identify(
     "none of these", one between two domains is "unsure".
     """
     from taglm_core.api.identification import identify as rank
-    from taglm_core.cli.screen import BarProgress, pairs, print_json
+    from taglm_core.cli.screen import BarProgress, parse_pairs, print_json
     from taglm_core.data.writers import TableWriter
     from taglm_core.errors import ConfigError
 
@@ -52,7 +52,7 @@ def identify(
         column=column,
         label=label,
         domains=domains.split(",") if domains is not None else None,
-        calibrate=pairs(calibrate or [], "--calibrate"),
+        calibrate=parse_pairs(calibrate or [], "--calibrate"),
         backbone=backbone,
         device=device,
         progress=BarProgress(),

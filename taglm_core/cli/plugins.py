@@ -11,14 +11,14 @@ def plugins(
     """List plugins, what each gives, what failed."""
     from taglm_core.api.listing import failure_record
     from taglm_core.api.listing import plugins as installed
-    from taglm_core.cli.main import core_app, words
     from taglm_core.cli.plugincommands import shadowing
     from taglm_core.cli.screen import print_json, print_table, results
+    from taglm_core.cli.words import CORE_WORDS
     from taglm_core.plugins import load_registry
 
     found = installed()
     listed = found["plugins"]
-    hidden = shadowing(load_registry(), words(core_app()))
+    hidden = shadowing(load_registry(), CORE_WORDS)
     failures = [*found["failures"], *map(failure_record, hidden)]
     if as_json:
         print_json({"plugins": listed, "failures": failures})

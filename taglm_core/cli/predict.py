@@ -62,12 +62,12 @@ def predict(
     Formats by extension: csv, tsv, parquet, jsonl, also with .gz; smi and fasta for input.
     """
     from taglm_core.api.loading import load
-    from taglm_core.cli.screen import BarProgress, errors, pairs
+    from taglm_core.cli.screen import BarProgress, errors, parse_pairs
     from taglm_core.inference.files import check_target_format
 
     handling = error_handling(on_error)
     check_target_format(output_file)
-    columns = pairs(column or [], "--column")
+    columns = parse_pairs(column or [], "--column")
     decoding = given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens)
     predictor = load(run, backbone, device, task=task, cache=cache, tags=tag or (), decode=decoding)
     progress = BarProgress()

@@ -79,7 +79,7 @@ def run(
     `taglm run esol.yaml --set stages.task.epochs=10 --out runs/long`.
     """
     from taglm_core.api.preparation import prepare_run
-    from taglm_core.cli.screen import BarProgress, pairs
+    from taglm_core.cli.screen import BarProgress, parse_pairs
     from taglm_core.training.settings import parse_overrides
 
     flags: dict[str, Any] = {
@@ -89,8 +89,8 @@ def run(
         "baselines": baselines,
         "data": _given(
             dataset=dataset,
-            domain=pairs(domain_data or [], "--domain-data") or None,
-            columns=pairs(column or [], "--column") or None,
+            domain=parse_pairs(domain_data or [], "--domain-data") or None,
+            columns=parse_pairs(column or [], "--column") or None,
             split={"name": split, "column": None, "file": None} if split else None,
             on_error=on_error,
             on_long=on_long,

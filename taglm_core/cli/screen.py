@@ -33,6 +33,16 @@ def set_up_logging(is_debug: bool) -> None:
     root.setLevel(logging.DEBUG if is_debug else logging.INFO)
 
 
+def print_line(text: str) -> None:
+    """Print a line to stdout, where a program may read it; brackets are no markup."""
+    results.print(text, markup=False)
+
+
+def print_note(text: str) -> None:
+    """Print a line to stderr, for the person in front of the screen."""
+    errors.print(text, markup=False)
+
+
 def print_json(content: Any) -> None:
     """Print JSON to stdout for a program to read."""
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
@@ -107,7 +117,7 @@ class BarProgress:
         errors.print(text, markup=False)
 
 
-def pairs(words: Sequence[str], option: str) -> dict[str, str]:
+def parse_pairs(words: Sequence[str], option: str) -> dict[str, str]:
     """Read repeated `name=value` words of an option.
 
     Raises:

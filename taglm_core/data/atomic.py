@@ -17,7 +17,7 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def check_target(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Check that a file can be put at `path`, before any work is done for it.
 
     Raises:
@@ -44,7 +44,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     Raises:
         DataError: when the folder is missing or something else than a file is at `path`.
     """
-    check_target(path)
+    check_writable(path)
     real = Path(os.path.realpath(path))
     temporary = _beside(real)
     try:

@@ -91,6 +91,13 @@ class FileFormat:
     """True when the whole file is compressed by gzip."""
 
 
+def is_table_file(path: str | Path) -> bool:
+    """Say whether a file's name has the extension of a general table format, .gz allowed."""
+    words = str(path).lower().removesuffix(".gz").rsplit(".", 1)
+    name = OTHER_NAMES.get(words[-1], words[-1])
+    return len(words) == 2 and name in FORMATS and name not in ("smi", "fasta")
+
+
 def file_format(path: Path, given: str | None = None) -> FileFormat:
     """Tell a file's format from its name, or from what the user said.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-from taglm_core.data.atomic import check_target, jsonable, replace_file
+from taglm_core.data.atomic import check_writable, jsonable, replace_file
 from taglm_core.data.table import FileFormat, file_format
 from taglm_core.errors import DataError, ShapeError
 
@@ -52,7 +52,7 @@ class TableWriter:
     def __init__(self, path: str | Path, format: str | None = None) -> None:
         self.path = Path(path)
         self._format = file_format(self.path, format)
-        check_target(self.path)
+        check_writable(self.path)
         self._stack = ExitStack()
         self._sink: Sink | None = None
         self._names: list[str] | None = None
@@ -100,6 +100,23 @@ class TableWriter:
         if len(set(lengths.values())) > 1:
             raise ShapeError(f"{self.path}: columns of different lengths: {lengths}.")
         self._sink.write(columns)
+
+
+def write_table(path: str | Path, columns: Columns, format: str | None = None) -> None:
+    """Write a whole table; the file appears at once or, after an error, not at all.
+
+    Args:
+        path: The file, with the extension of a known format.
+        columns: Column -> values, all of one length.
+        format: Such as "csv" or "csv.gz"; None: the extension decides.
+
+    Raises:
+        DataError: for an unknown extension, a missing folder, or a cell that the format cannot
+            hold.
+        ShapeError: when the columns differ in length.
+    """
+    with TableWriter(path, format) as writer:
+        writer.write(columns)
 
 
 def _check_header(names: list[str], found: FileFormat, path: Path) -> None:

@@ -178,3 +178,16 @@ def check_backbone(artefact: Artefact, found: Fingerprint, name: str) -> None:
             artefact.folder,
             cosine,
         )
+
+
+def read_artefact(path: str | Path, task: str | None = None) -> Artefact:
+    """Read the artefact of a run folder, or of an artefact's own folder.
+
+    Args:
+        path: The folder.
+        task: Which task of a run with several.
+
+    Raises:
+        CheckpointError: when there is none, several and none is named, or it is damaged.
+    """
+    return load_artefact(find_artefact(Path(path), task))

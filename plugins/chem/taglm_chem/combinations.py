@@ -13,9 +13,8 @@ import numpy as np
 from taglm_chem.features import DESCRIPTORS
 from taglm_chem.generated import Drug, read_drugs
 from taglm_chem.molecules import read
-from taglm_core.data.public import PublicSet, load_public
-from taglm_core.data.splits import assign_random
 from taglm_core.errors import DataError
+from taglm_core.plugin import PublicSet, assign_random, load_public
 
 SIZE = 6000
 NUM_LINES = 10

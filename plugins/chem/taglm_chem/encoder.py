@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from taglm_core.specs import Encoded
+from taglm_core import Encoded
 
 ELEMENTS = tuple(
     """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se

@@ -12,8 +12,8 @@ from rdkit import Chem, RDLogger, rdBase
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from taglm_chem.processes import run_rows
+from taglm_core import Checked
 from taglm_core.errors import DataError
-from taglm_core.specs import Checked
 
 _PICTURE_SIZE = (320, 240)  # width and height in pixels
 _LOG_LOCK = threading.Lock()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from taglm_core.data.public import PublicSet, load_public
+from taglm_core.plugin import PublicSet, load_public
 
 BINDING_AFFINITY = PublicSet(
     name="dti/binding_affinity",

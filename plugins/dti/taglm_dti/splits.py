@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from taglm_core.data.splits import assign_random
 from taglm_core.errors import DataError
+from taglm_core.plugin import assign_random
 
 BOTH_SHARE = 0.2
 """Share of the molecules, and of the sequences, that the test part of `cold_both` has."""

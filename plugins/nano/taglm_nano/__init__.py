@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from taglm_core.specs import Backbone
+    from taglm_core import Backbone
 
 __all__ = ["folder", "hookimpl", "register_backbones"]
 
@@ -25,7 +25,7 @@ def folder() -> Path:
 @hookimpl
 def register_backbones() -> "list[Backbone]":
     """Offer the embedded model under the name `nano`."""
-    from taglm_core.specs import Backbone
+    from taglm_core import Backbone
 
     return [
         Backbone(

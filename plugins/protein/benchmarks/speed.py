@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from taglm_core.data.readers import read_table
+from taglm_core.plugin import read_table
 from taglm_protein.encoder import ProteinEncoder
 from taglm_protein.features import composition_and_kmers
 from taglm_protein.generated import task_sequences

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from taglm_core.specs import Encoded
+from taglm_core import Encoded
 from taglm_protein.residues import AMBIGUOUS, RARE, STANDARD, explain
 
 SYMBOLS = tuple(STANDARD + RARE + AMBIGUOUS)

@@ -9,8 +9,8 @@ asks for it, and every change is reported.
 import re
 from collections.abc import Sequence
 
+from taglm_core import Checked, Mended
 from taglm_core.errors import DataError
-from taglm_core.specs import Checked, Mended
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 residues of the genetic code."""

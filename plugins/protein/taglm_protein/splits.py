@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from taglm_core.data.splits import parts_by_groups
 from taglm_core.errors import DataError
+from taglm_core.plugin import splits_by_groups
 from taglm_protein.encoder import ProteinEncoder
 
 K = 5
@@ -72,7 +72,7 @@ def cluster_parts(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[s
     """
     rows = _sequences(columns)
     distinct = list(dict.fromkeys(rows))
-    parts = np.array(parts_by_groups(cluster_keys(distinct)), dtype="U5")
+    parts = np.array(splits_by_groups(cluster_keys(distinct)), dtype="U5")
     kmers = [kmer_set(row) for row in distinct]
     proposed = {part: int((parts == part).sum()) for part in ("test", "valid")}
     for part in ("test", "valid"):

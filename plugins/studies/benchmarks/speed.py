@@ -13,11 +13,10 @@ import time
 import numpy as np
 from rdkit import Chem
 from rdkit.Chem import QED, rdFingerprintGenerator
+from sklearn.metrics import mean_absolute_error, r2_score
 
 import taglm_core as taglm
-from taglm_core.data.metrics import mae, r2
-from taglm_core.data.readers import read_table
-from taglm_core.specs.reference import resolve
+from taglm_core.plugin import import_object, read_table
 from taglm_studies import register_baselines
 
 
@@ -51,13 +50,13 @@ def main(file: str, num_rows: int) -> None:
     sys.stdout.write(f"{len(cuts['train'])} train rows\n")
     for baseline in register_baselines():
         wall, processor = time.time(), time.process_time()
-        result = resolve(baseline.function, "benchmark")(data)
+        result = import_object(baseline.function, "benchmark")(data)
         if result is None:
             continue
         seconds = f"{time.time() - wall:6.1f} s, processor {time.process_time() - processor:6.1f} s"
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         truth, made = splits["test"].truth[:, 0], result.predictions["test"][:, 0]
-        scores = f"test mae {mae(truth, made):.4f} r2 {r2(truth, made):.3f}"
+        scores = f"test mae {mean_absolute_error(truth, made):.4f} r2 {r2_score(truth, made):.3f}"
         limits = dict(result.limits) or ""
         sys.stdout.write(f"{baseline.name:9s} {seconds}, peak {peak:.1f} GB, {scores} {limits}\n")
 

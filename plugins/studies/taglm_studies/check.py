@@ -6,18 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from taglm_core.data.columns import find_column, parse_classes, parse_numbers
-from taglm_core.data.labels import label_classes, parse_labels
-from taglm_core.data.masks import without_missing
-from taglm_core.data.missing import is_missing
-from taglm_core.data.readers import read_table
-from taglm_core.data.splits import parse_parts
-from taglm_core.data.table import Table
+from taglm_core import Classification, Domain, Regression
 from taglm_core.errors import DataError, PluginError
-from taglm_core.plugins import Registered, Registry
-from taglm_core.plugins.resolved import ResolvedTask, resolve_task
-from taglm_core.specs import Classification, Domain, Regression
-from taglm_core.specs.reference import resolve
+from taglm_core.plugin import (
+    Registered,
+    Registry,
+    ResolvedTask,
+    Table,
+    find_column,
+    find_task,
+    import_object,
+    is_missing,
+    parse_classes,
+    parse_labels,
+    parse_numbers,
+    parse_splits,
+    read_table,
+    without_missing,
+)
 from taglm_studies import findings
 from taglm_studies.fields import Field, known_fields, task_fields
 from taglm_studies.similarity import near_values
@@ -42,8 +48,8 @@ def check_file(
     Args:
         path: The file.
         registry: Where tasks and domains are looked up.
-        task: Name of a task, which says what fields and targets there are; None: every domain
-            whose column is found, the fields that `mapping` names, and `targets`.
+        task: Name of a task or a run file, which says what fields and targets there are; None:
+            every domain whose column is found, the fields that `mapping` names, and `targets`.
         mapping: Field, target or "split" -> column, before any other rule.
         targets: Further columns to be checked as targets.
         format: Format of the file; None: its extension decides.
@@ -61,8 +67,8 @@ def check_file(
     notes: list[str] = []
     resolved = None
     if task is not None:
-        found = registry.tasks.get(task)
-        resolved = resolve_task(found.spec, found.source.name, registry)
+        resolved, columns = find_task(task, registry)
+        mapping = {**columns, **mapping}
         fields = task_fields(table, resolved, mapping)
     else:
         fields = known_fields(table, registry, mapping, targets, notes)
@@ -150,7 +156,7 @@ def _canonical(
     """Return each distinct row's canonical form and error."""
     if not distinct:
         return {}
-    rewrite = resolve(domain.spec.canonical or "", f"domain {domain.name}, canonical")
+    rewrite = import_object(domain.spec.canonical or "", f"domain {domain.name}, canonical")
     checked = rewrite(distinct)
     if len(checked.values) != len(distinct) or len(checked.errors) != len(distinct):
         raise PluginError(
@@ -174,7 +180,7 @@ def _parts(
 ) -> tuple[str, list[str]] | None:
     try:
         column = find_column(table.columns, "split", _PART_COLUMNS, mapping, table.source)
-        return column, parse_parts(table.columns[column], table.rows, table.source, column)
+        return column, parse_splits(table.columns[column], table.rows, table.source, column)
     except DataError as error:
         if "split" in mapping:
             raise
@@ -246,7 +252,7 @@ def _check_target(
         }
     elif task is not None and isinstance(task.spec.target, Classification) and several:
         labels, errors = parse_labels(cells, table.source, column, task.spec.target.classes)
-        names = label_classes(task.spec.target.classes)
+        names = task.spec.target.classes or ("0", "1")
         values = [None if k is None else names[k] for k in without_missing(labels)]
         more = {"classes": {name: values.count(name) for name in names}}
     else:
@@ -285,7 +291,9 @@ def _data() -> None:
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi, fasta or parquet file.")],
-    task: Annotated[str | None, typer.Option(help="Task that the file is for.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task that the file is for, or a run file.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=COLUMN", help="Column of a field, a target, or of the split."),
@@ -295,15 +303,13 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find duplicates, conflicting targets, outliers and unusable rows in a file."""
-    from taglm_core.cli.screen import pairs, print_json
-    from taglm_core.data.atomic import jsonable
-    from taglm_core.plugins import load_registry
+    from taglm_core.plugin import load_registry, parse_pairs, print_json, to_json
     from taglm_studies.report import report_lines
 
-    mapping = pairs(column or [], "--column")
+    mapping = parse_pairs(column or [], "--column")
     found = check_file(file, load_registry(), task, mapping, target or (), format)
     if as_json:
-        print_json(jsonable(found))
+        print_json(to_json(found))
     else:
         typer.echo("\n".join(report_lines(found)))
 
@@ -326,12 +332,11 @@ def split(
 
     Rows that cannot be used, and rows that the split leaves out, have an empty part.
     """
-    from taglm_core.cli.screen import errors, pairs
-    from taglm_core.plugins import load_registry
+    from taglm_core.plugin import load_registry, parse_pairs, print_note
     from taglm_studies.parts import split_file
 
     counts = split_file(
-        file, out, load_registry(), task, name, pairs(column or [], "--column"), seed
+        file, out, load_registry(), task, name, parse_pairs(column or [], "--column"), seed
     )
     shown = ", ".join(f"{part or 'left out'} {count:,}" for part, count in counts.items())
-    errors.print(f"{out}: {shown}", markup=False)
+    print_note(f"{out}: {shown}")

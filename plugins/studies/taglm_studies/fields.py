@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from taglm_core.data.columns import find_column
-from taglm_core.data.table import Table
+from taglm_core import Domain
 from taglm_core.errors import DataError
-from taglm_core.plugins import Registered, Registry
-from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Domain
+from taglm_core.plugin import Registered, Registry, ResolvedTask, Table, find_column
 
 
 @attrs.frozen

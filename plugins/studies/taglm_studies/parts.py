@@ -3,12 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from taglm_core.data.rows import TaskRows, load_task_rows
-from taglm_core.data.writers import TableWriter
-from taglm_core.plugins import Registry
-from taglm_core.plugins.resolved import ResolvedTask, resolve_task
+from taglm_core.plugin import Registry, find_task, read_task_rows, write_table
 
 
 def split_file(
@@ -34,32 +30,12 @@ def split_file(
     Returns:
         Part -> rows; "" for rows without a part.
     """
-    found, columns = _task(task, registry)
-    data = _settings(file, split, {**columns, **mapping})
-    rows: TaskRows = load_task_rows(found, registry, data, seed, need_targets=False)
+    found, columns = find_task(task, registry)
+    rows = read_task_rows(
+        file, found, registry, split=split, columns={**columns, **mapping}, seed=seed
+    )
     parts = dict(zip(rows.numbers, rows.parts, strict=True)) | {r: "" for r, _ in rows.rejected}
     numbers = sorted(parts)
-    with TableWriter(out) as writer:
-        writer.write({"row": numbers, "part": [parts[number] for number in numbers]})
+    write_table(out, {"row": numbers, "part": [parts[number] for number in numbers]})
     counts = Counter(parts.values())
     return {part: counts[part] for part in ("train", "valid", "test", "") if counts[part]}
-
-
-def _task(task: str, registry: Registry) -> tuple[ResolvedTask, dict[str, str]]:
-    """Return the task and the columns that its run file maps."""
-    if not task.endswith((".yaml", ".yml")):
-        named = registry.tasks.get(task)
-        return resolve_task(named.spec, named.source.name, registry), {}
-    from taglm_core.training.declared import configured_task
-    from taglm_core.training.settings import read_run_file, run_config
-
-    config = run_config(task, read_run_file(task))
-    return configured_task(config.task, registry), config.data.columns
-
-
-def _settings(file: Path, split: str | None, columns: dict[str, str]) -> Any:
-    from taglm_core.training.config import DataConfig, SplitConfig
-
-    return DataConfig(
-        file=str(file), columns=columns, split=SplitConfig(name=split), on_error="keep"
-    )

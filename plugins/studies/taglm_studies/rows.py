@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from taglm_core import Classification, Regression, RowsLoaded
-from taglm_core.data.masks import without_missing
+from taglm_core.plugin import without_missing
 from taglm_studies import findings
 from taglm_studies.similarity import near_rows
 from taglm_studies.units import odd_units

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from taglm_core.plugins import Registered
-from taglm_core.specs import Domain
-from taglm_core.specs.reference import resolve
+from taglm_core import Domain
+from taglm_core.plugin import Registered, import_object
 from taglm_studies.features import sample_rows
 from taglm_studies.findings import SHOWN
 
@@ -102,5 +101,5 @@ def near_values(
     new = [value for value in test if value not in train]
     if not new or not train:
         return {"compared": 0, "with": len(train), "threshold": NEAR, "count": 0, "examples": []}
-    features = resolve(domain.spec.features or "", f"domain {domain.name}, features")
+    features = import_object(domain.spec.features or "", f"domain {domain.name}, features")
     return near_rows(features, new, list(train), most=(2000, MOST_CHECKED))

@@ -5,7 +5,7 @@ The key is that of the embedded backbone's training, so that its test bucket sta
 
 from collections.abc import Mapping, Sequence
 
-from taglm_core.data.splits import parts_by_groups
+from taglm_core.plugin import splits_by_groups
 
 
 def text_key(text: str) -> str:
@@ -76,5 +76,5 @@ def _side(columns: Mapping[str, Sequence[str]], language: str, text: str) -> lis
 def _cluster_part(members: Sequence[tuple[str, str]]) -> str:
     english = [text for tag, text in members if tag.upper() == "EN"]
     keys = [text_key(text) for text in english or [min(text for _, text in members)]]
-    parts = set(parts_by_groups(keys))
+    parts = set(splits_by_groups(keys))
     return parts.pop() if len(parts) == 1 else "train"

@@ -32,8 +32,13 @@ def directions(
 
     Intervals and p-values come from a paired bootstrap over sentences.
     """
-    from taglm_core.cli.screen import pairs, print_json, results
-    from taglm_core.data.atomic import check_target, write_json
+    from taglm_core.plugin import (
+        check_writable,
+        parse_pairs,
+        print_json,
+        print_line,
+        write_json,
+    )
     from taglm_translation.matrix import draw_heat_map, score_directions
     from taglm_translation.metrics import signature
 
@@ -41,8 +46,8 @@ def directions(
     signatures = {name: signature(name) for name in names}
     for path in (heat_map, out):
         if path is not None:
-            check_target(path)
-    others = {name: Path(file) for name, file in pairs(against or [], "--against").items()}
+            check_writable(path)
+    others = {name: Path(file) for name, file in parse_pairs(against or [], "--against").items()}
     held = read_translations(_table_of(predictions), column, others)
     found_run = run or (predictions if predictions.is_dir() else None)
     trained = _trained(found_run) if found_run is not None else None
@@ -60,7 +65,7 @@ def directions(
     _print(report, names, list(held.systems))
     for path in (heat_map, out):
         if path is not None:
-            results.print(f"written: {path}", markup=False)
+            print_line(f"written: {path}")
 
 
 def _table_of(path: Path) -> Path:
@@ -79,9 +84,8 @@ def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> An
     Raises:
         DataError: naming what is missing.
     """
-    from taglm_core.data.columns import find_column
-    from taglm_core.data.readers import read_table
     from taglm_core.errors import DataError
+    from taglm_core.plugin import find_column, read_table
     from taglm_translation.matrix import COPY, Translations
 
     def columns_of(file: Path) -> dict[str, list[str]]:
@@ -117,9 +121,9 @@ def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> An
 
 def _trained(run: Path) -> set[tuple[str, str]]:
     """Return the directions that a run trained on."""
-    from taglm_core.store.artefact import find_artefact, load_artefact
+    from taglm_core.plugin import read_artefact
 
-    task = load_artefact(find_artefact(run)).task
+    task = read_artefact(run).task
     return {(src, tgt) for src, tgt in task.trained_combinations}
 
 
@@ -137,7 +141,7 @@ def _add_comet(report: dict[str, Any], held: Any, model: str) -> None:
 
 
 def _print(report: Mapping[str, Any], metrics: list[str], systems: list[str]) -> None:
-    from taglm_core.cli.screen import print_table, results
+    from taglm_core.plugin import print_line, print_table
 
     first, metric = systems[0], metrics[0]
     rows = []
@@ -158,4 +162,4 @@ def _print(report: Mapping[str, Any], metrics: list[str], systems: list[str]) ->
     title = f"{metric} of {first}, 95 % interval; * never trained"
     print_table(["direction", "rows", metric, "interval", *beside], rows, title)
     for name, text in report["signatures"].items():
-        results.print(f"{name}: {text}", markup=False)
+        print_line(f"{name}: {text}")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from taglm_core.data.table import Table
 from taglm_core.errors import DataError
+from taglm_core.plugin import Table
 from taglm_translation.languages import get
 from taglm_translation.pairs import make_rows, pairing
 from taglm_translation.sentences import Sentence, from_table, read_sentences

@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.data.splits import parse_parts, parts_by_groups
 from taglm_core.errors import ConfigError, DataError
+from taglm_core.plugin import parse_splits, splits_by_groups
 from taglm_translation.buckets import sentence_key
 from taglm_translation.languages import Language, get
 from taglm_translation.sentences import Sentence
@@ -155,8 +155,8 @@ def _parts(sentences: Sequence[Sentence], source: str) -> list[str]:
     """Return the data's own parts, or those of the fixed buckets."""
     own = [sentence.part for sentence in sentences]
     if all(own) and own:
-        return parse_parts(own, range(1, len(own) + 1), source, "part")
-    return parts_by_groups([sentence_key(s.texts, s.id) if s.texts else s.id for s in sentences])
+        return parse_splits(own, range(1, len(own) + 1), source, "part")
+    return splits_by_groups([sentence_key(s.texts, s.id) if s.texts else s.id for s in sentences])
 
 
 def _usable(

@@ -6,11 +6,8 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.columns import as_value
-from taglm_core.data.readers import read_table
-from taglm_core.data.table import FORMATS, Table
-from taglm_core.data.textfiles import read_lines
 from taglm_core.errors import DataError
+from taglm_core.plugin import Table, clean_cell, is_table_file, read_lines, read_table
 from taglm_translation.languages import Language, find, languages
 
 _IDS = ("id", "sentence_id")
@@ -43,17 +40,12 @@ def read_sentences(path: str | Path, part_column: str | None = None) -> list[Sen
     path = Path(path)
     if path.is_dir():
         return _from_lines(_language_files(path), str(path))
-    if _is_table(path):
+    if is_table_file(path):
         return from_table(read_table(path), part_column)
     if path.exists():
         siblings = _language_files(path.parent, _plain(path).stem)
         return _from_lines(siblings, str(path))
     return from_table(read_table(path), part_column)  # raises with the nearest name
-
-
-def _is_table(path: Path) -> bool:
-    words = path.name.lower().removesuffix(".gz").split(".")
-    return words[-1] in FORMATS and words[-1] != "smi"
 
 
 def language_columns(columns: Sequence[str]) -> dict[str, Language]:
@@ -95,7 +87,7 @@ def from_table(table: Table, part_column: str | None = None) -> list[Sentence]:
 
 
 def _text(value: Any) -> str:
-    return " ".join(as_value(value, is_text=True).split())
+    return " ".join(clean_cell(value, is_text=True).split())
 
 
 def _language_files(folder: Path, stem: str | None = None) -> dict[Path, Language]:

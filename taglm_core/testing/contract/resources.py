@@ -45,11 +45,11 @@ BACKBONES = (Rule(source), Rule(described))
 
 def word_free(subject: Subject) -> None:
     """The word is no command of the core and of no other plugin."""
-    from taglm_core.cli.main import core_app, words
+    from taglm_core.cli.words import CORE_WORDS
 
     name = subject.spec.name
     demand(
-        name not in words(core_app()),
+        name not in CORE_WORDS,
         f"`taglm {name}` is a command of the core, which keeps the word. Choose another one.",
     )
     others = [

@@ -1,4 +1,4 @@
-"""`taglm check-plugin`: the contract suite without a test file."""
+"""`taglm check-plugin`: the contract suite without a test file. The program names it by text."""
 
 from typing import Annotated
 

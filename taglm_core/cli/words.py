@@ -1,0 +1,16 @@
+"""The words that the core's own commands take; a plugin's command cannot have one of them."""
+
+CORE_WORDS = frozenset(
+    {
+        "check-plugin",
+        "doctor",
+        "evaluate",
+        "identify",
+        "new-plugin",
+        "plugins",
+        "predict",
+        "run",
+        "sample",
+        "tags",
+    }
+)

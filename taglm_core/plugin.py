@@ -1,0 +1,133 @@
+"""What plugins use beside the declarations of `taglm_core`: tables, splits, files, the console.
+
+The names in `__all__` are public and keep their meaning (docs: "What stays stable"); each one has
+an example in docs/reference/plugin-helpers.md. They are imported on first use, so that importing
+this module in the module of a plugin's entry point costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taglm_core.cli.screen import (
+        parse_pairs,
+        print_json,
+        print_line,
+        print_note,
+        print_table,
+    )
+    from taglm_core.data.atomic import check_writable, write_json
+    from taglm_core.data.atomic import jsonable as to_json
+    from taglm_core.data.columns import as_value as clean_cell
+    from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+    from taglm_core.data.labels import parse_labels
+    from taglm_core.data.masks import is_known, without_missing
+    from taglm_core.data.missing import is_missing
+    from taglm_core.data.public import PublicSet, load_public
+    from taglm_core.data.readers import iter_tables, read_table
+    from taglm_core.data.rows import TaskRows
+    from taglm_core.data.splits import assign_random, bucket
+    from taglm_core.data.splits import parse_parts as parse_splits
+    from taglm_core.data.splits import parts_by_groups as splits_by_groups
+    from taglm_core.data.table import Table, is_table_file
+    from taglm_core.data.textfiles import open_text, read_lines, read_text
+    from taglm_core.data.writers import TableWriter, write_table
+    from taglm_core.plugins import Registered, Registry, load_registry
+    from taglm_core.plugins.resolved import ResolvedTask
+    from taglm_core.specs.reference import resolve as import_object
+    from taglm_core.store.artefact import read_artefact
+    from taglm_core.training.taskfile import find_task, read_task_rows
+
+__all__ = [
+    "PublicSet",
+    "Registered",
+    "Registry",
+    "ResolvedTask",
+    "Table",
+    "TableWriter",
+    "TaskRows",
+    "assign_random",
+    "bucket",
+    "check_writable",
+    "clean_cell",
+    "find_column",
+    "find_task",
+    "import_object",
+    "is_known",
+    "is_missing",
+    "is_table_file",
+    "iter_tables",
+    "load_public",
+    "load_registry",
+    "open_text",
+    "parse_classes",
+    "parse_labels",
+    "parse_numbers",
+    "parse_pairs",
+    "parse_splits",
+    "print_json",
+    "print_line",
+    "print_note",
+    "print_table",
+    "read_artefact",
+    "read_lines",
+    "read_table",
+    "read_task_rows",
+    "read_text",
+    "splits_by_groups",
+    "to_json",
+    "without_missing",
+    "write_json",
+    "write_table",
+]
+
+_PLACES = {
+    "PublicSet": "data.public:PublicSet",
+    "Registered": "plugins:Registered",
+    "Registry": "plugins:Registry",
+    "ResolvedTask": "plugins.resolved:ResolvedTask",
+    "Table": "data.table:Table",
+    "TableWriter": "data.writers:TableWriter",
+    "TaskRows": "data.rows:TaskRows",
+    "assign_random": "data.splits:assign_random",
+    "bucket": "data.splits:bucket",
+    "check_writable": "data.atomic:check_writable",
+    "clean_cell": "data.columns:as_value",
+    "find_column": "data.columns:find_column",
+    "find_task": "training.taskfile:find_task",
+    "import_object": "specs.reference:resolve",
+    "is_known": "data.masks:is_known",
+    "is_missing": "data.missing:is_missing",
+    "is_table_file": "data.table:is_table_file",
+    "iter_tables": "data.readers:iter_tables",
+    "load_public": "data.public:load_public",
+    "load_registry": "plugins:load_registry",
+    "open_text": "data.textfiles:open_text",
+    "parse_classes": "data.columns:parse_classes",
+    "parse_labels": "data.labels:parse_labels",
+    "parse_numbers": "data.columns:parse_numbers",
+    "parse_pairs": "cli.screen:parse_pairs",
+    "parse_splits": "data.splits:parse_parts",
+    "print_json": "cli.screen:print_json",
+    "print_line": "cli.screen:print_line",
+    "print_note": "cli.screen:print_note",
+    "print_table": "cli.screen:print_table",
+    "read_artefact": "store.artefact:read_artefact",
+    "read_lines": "data.textfiles:read_lines",
+    "read_table": "data.readers:read_table",
+    "read_task_rows": "training.taskfile:read_task_rows",
+    "read_text": "data.textfiles:read_text",
+    "splits_by_groups": "data.splits:parts_by_groups",
+    "to_json": "data.atomic:jsonable",
+    "without_missing": "data.masks:without_missing",
+    "write_json": "data.atomic:write_json",
+    "write_table": "data.writers:write_table",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].partition(":")
+    return getattr(importlib.import_module(f"taglm_core.{module}"), attribute)
