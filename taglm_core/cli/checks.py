@@ -262,7 +262,7 @@ def _backbone(looked: Looked) -> Lines:
 
 def _disk(looked: Looked) -> Lines:
     """Free space where runs and tags are written."""
-    from taglm_core.store.tagstore import home
+    from taglm_core.data.home import home
 
     for name, folder in (("working folder", looked.folder), ("tag store", home())):
         there = next(

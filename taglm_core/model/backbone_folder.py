@@ -202,7 +202,7 @@ def content_of(path: str, revision: str | None = None) -> str:
     Returns:
         16 hexadecimal digits; "" when a Hub id is not in the cache.
     """
-    from taglm_core.store.tagstore import home
+    from taglm_core.data.home import home
 
     folder = _stored(path, revision)
     if folder is None:
@@ -219,8 +219,8 @@ def content_of(path: str, revision: str | None = None) -> str:
         if name in _TOKENIZERS or name.endswith(".model"):
             parts += known.of(files[name], _file_digest)
     for name in names:
-        path = files[name]
-        parts += known.of(path, _tensor_digests if name.endswith(".safetensors") else _file_digest)
+        file = files[name]
+        parts += known.of(file, _tensor_digests if name.endswith(".safetensors") else _file_digest)
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 

@@ -1,28 +1,15 @@
 """The tag store: trained tags by backbone, name and fingerprint, under `$TAGLM_HOME`."""
 
 import contextlib
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 from filelock import FileLock
 
+from taglm_core.data.home import home
 from taglm_core.errors import UnknownNameError, listed, nearest
 from taglm_core.store.artefact import Artefact, load_artefact, save_artefact
-
-
-def home() -> Path:
-    """Return `$TAGLM_HOME`, by default the user's data directory for taglm."""
-    given = os.environ.get("TAGLM_HOME")
-    if given:
-        return Path(given).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "taglm"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "taglm"
-    return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "taglm"
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taglm_core.data.rows import TaskRows, load_task_rows
+from taglm_core.errors import ConfigError
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
 from taglm_core.training.config import DataConfig, SplitConfig
@@ -29,6 +30,8 @@ def find_task(name: str, registry: Registry) -> tuple[ResolvedTask, dict[str, st
         registered = registry.tasks.get(name)
         return resolve_task(registered.spec, registered.source.name, registry), {}
     config = run_config(name, read_run_file(name))
+    if config.task is None:
+        raise ConfigError(f"{name}: several tasks; give a run file with one, or a task's name.")
     return configured_task(config.task, registry), config.data.columns
 
 
