@@ -1,11 +1,10 @@
 """Which part each row of a task is in: by a column, a file, a registered split, a test file."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from taglm_core.data.columns import find_column
-from taglm_core.data.readers import read_table
+from taglm_core.data.splitfile import LEFT_OUT, parts_from_file
 from taglm_core.data.splits import PARTS, parse_parts, parts_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, PluginError
@@ -13,9 +12,6 @@ from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Dataset, Split
 from taglm_core.specs.reference import resolve
-
-LEFT_OUT = ""
-"""Part of a row that a split puts nowhere."""
 
 
 def part_rows(
@@ -48,7 +44,9 @@ def part_rows(
     if column is not None and split.file is None:
         return _parts_from_column(table, good, column, split)
     if split.file is not None:
-        return _parts_from_file(split.file, [table.rows[i] for i in good])
+        asked = [table.rows[i] for i in good]
+        parts = parts_from_file(split.file, asked, table.rows, data.test_file)
+        return parts, f"file {split.file}"
     chosen = registry.splits.get(split.name, task.plugin) if split.name else task.split
     chosen = chosen or registry.splits.get("core/random")
     extra = {}
@@ -162,28 +160,6 @@ def _parts_from_column(
 def _plain(value: Any) -> str:
     """Return a cell as text, so that 4, 4.0 and "4" are one value."""
     return str(value).strip().removesuffix(".0")
-
-
-def _parts_from_file(path: str, numbers: Sequence[int]) -> tuple[list[str], str]:
-    table = read_table(Path(path))
-    row_column = find_column(table.columns, "row", (), {}, table.source)
-    part_column = find_column(table.columns, "part", ("split",), {}, table.source)
-    by_row = {int(str(row)): i for i, row in enumerate(table.columns[row_column])}
-    missing = [n for n in numbers if n not in by_row]
-    if missing:
-        raise DataError(
-            f"{path}: names no part for row {missing[0]} ({len(missing)} rows are missing)."
-        )
-    held = [table.columns[part_column][by_row[n]] for n in numbers]
-    rows = [table.rows[by_row[n]] for n in numbers]
-    places = [i for i, part in enumerate(held) if str(part or "").strip()]
-    named = parse_parts(
-        [held[i] for i in places], [rows[i] for i in places], table.source, part_column
-    )
-    parts = [LEFT_OUT] * len(held)
-    for i, part in zip(places, named, strict=True):
-        parts[i] = part
-    return parts, f"file {path}"
 
 
 def make_room(parts: list[str], data: Any, source: str) -> list[str]:

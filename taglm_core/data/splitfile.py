@@ -1,0 +1,122 @@
+"""What a split file means: a table that names a split for each row of another table by its number.
+
+Every row is named once; a number may be written 3 or 3.0. An empty cell in the column of the splits
+leaves its row out.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from taglm_core.data.columns import find_column
+from taglm_core.data.readers import read_table
+from taglm_core.data.splits import parse_parts
+from taglm_core.data.table import Table
+from taglm_core.errors import DataError
+
+LEFT_OUT = ""
+"""Split of a row that is put nowhere."""
+
+_WHOLE = re.compile(r"\+?(\d{1,18})(?:\.0*)?")
+_FIX = "A split file names each row of the data once, by its number from 1 on, and its split."
+
+
+def parts_from_file(
+    path: str, numbers: Sequence[int], table_rows: Sequence[int], test_file: str | None = None
+) -> list[str]:
+    """Return the split of some rows, `LEFT_OUT` for those whose cell is empty.
+
+    Args:
+        path: The split file, with the columns `row` and `part`.
+        numbers: Numbers of the rows that are asked for.
+        table_rows: Numbers of all rows of the data.
+        test_file: Another file that is the test split; rows that the column `file` gives to it
+            are passed over, as in the split.csv that a run writes.
+
+    Raises:
+        DataError: naming file, row and cell when a row is blank, is no number, is named twice, is
+            beyond the data or is missing.
+    """
+    table = read_table(path)
+    row_column = find_column(table.columns, "row", (), {}, table.source)
+    part_column = find_column(table.columns, "part", ("split",), {}, table.source)
+    table = _own_rows(table, test_file)
+    named = _row_numbers(table, row_column)
+    _check_known(table, named, row_column, table_rows)
+    by_row = {number: i for i, number in enumerate(named)}
+    missing = [n for n in numbers if n not in by_row]
+    if missing:
+        raise DataError(
+            f"{path}: names no split for row {missing[0]} of the data ({len(missing)} rows are "
+            f"missing). {_FIX}"
+        )
+    cells = [table.columns[part_column][by_row[n]] for n in numbers]
+    places = [i for i, cell in enumerate(cells) if str(cell or "").strip()]
+    found = parse_parts(
+        [cells[i] for i in places],
+        [table.rows[by_row[numbers[i]]] for i in places],
+        table.source,
+        part_column,
+    )
+    parts = [LEFT_OUT] * len(cells)
+    for i, part in zip(places, found, strict=True):
+        parts[i] = part
+    return parts
+
+
+def _own_rows(table: Table, test_file: str | None) -> Table:
+    """Leave out the rows of a test file, which are numbered by themselves."""
+    if test_file is None or "file" not in table.columns:
+        return table
+    files = table.columns["file"]
+    return table.select([i for i, file in enumerate(files) if str(file) != test_file])
+
+
+def _row_numbers(table: Table, column: str) -> list[int]:
+    numbers = []
+    for cell, row in zip(table.columns[column], table.rows, strict=True):
+        found = _row_number(cell)
+        if found is None:
+            shown = "is empty" if not str(cell or "").strip() else f"holds {_short(cell)}"
+            raise DataError(
+                f"{table.source}, row {row}: column '{column}' {shown}, where a row number of the "
+                f"data is expected. {_FIX}"
+            )
+        numbers.append(found)
+    return numbers
+
+
+def _row_number(cell: Any) -> int | None:
+    """Return a row number, None for a cell that holds none."""
+    if isinstance(cell, bool) or cell is None:
+        return None
+    match = _WHOLE.fullmatch(str(cell).strip())
+    return int(match[1]) if match else None
+
+
+def _check_known(
+    table: Table, named: Sequence[int], column: str, table_rows: Sequence[int]
+) -> None:
+    """Refuse rows that are named twice, and rows that the data do not hold."""
+    first: dict[int, int] = {}
+    for number, row in zip(named, table.rows, strict=True):
+        if number in first:
+            raise DataError(
+                f"{table.source}, row {row}: column '{column}' names row {number}, which row "
+                f"{first[number]} of the file names already. {_FIX}"
+            )
+        first[number] = row
+    known = set(table_rows)
+    beyond = [(number, row) for number, row in first.items() if number not in known]
+    if beyond:
+        number, row = beyond[0]
+        raise DataError(
+            f"{table.source}, row {row}: column '{column}' names row {number}, but the data hold "
+            f"{len(known)} rows ({len(beyond)} of the {len(first)} named rows are not in the "
+            "data). Is the file of another table?"
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
