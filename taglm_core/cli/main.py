@@ -1,12 +1,13 @@
 """The `taglm` program: commands are imported when they are used, errors are one message."""
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from taglm_core import __version__
-from taglm_core.errors import TaglmError
+from taglm_core.cli.faults import message_of
 
 _state = {"debug": False}
 
@@ -81,24 +82,26 @@ def core_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the program; exit code 1 for what a user can mend, 2 for wrong usage."""
+    """Run the program; no exception shows a traceback without --debug.
+
+    Exit code 1 for what a user can fix and for faults of taglm, 2 for wrong usage.
+    """
     from taglm_core.cli.screen import set_up_logging
 
     set_up_logging("--debug" in sys.argv)
     try:
-        build_app()()
-    except (TaglmError, OSError) as error:
-        if _state["debug"]:
-            raise
-        typer.echo(f"error: {_message(error)}", err=True)
+        build_app()()  # ends by itself after wrong usage and after an interrupt of a command
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of the output, such as head, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _message(error: TaglmError | OSError) -> str:
-    if isinstance(error, TaglmError):
-        return str(error)
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}."
+    except Exception as error:
+        if _state["debug"] or "--debug" in sys.argv[1:2]:
+            raise
+        typer.echo(f"error: {message_of(error)}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -101,11 +101,15 @@ def parse_parts(values: Sequence[Any], rows: Sequence[int], source: str, column:
     return parts
 
 
+LEAST_TRAIN = 2
+"""Training rows without which nothing can be fitted."""
+
+
 def check_parts(parts: Sequence[str], rule: str) -> None:
-    """Demand rows in every part.
+    """Demand rows in every part, and two or more in train.
 
     Raises:
-        DataError: naming the empty part and the split that left it empty.
+        DataError: naming the part with too few rows and the split that made it.
     """
     for part in PARTS:
         if part not in parts:
@@ -115,3 +119,9 @@ def check_parts(parts: Sequence[str], rule: str) -> None:
                 "another split (--set data.split.name=random) or a split column "
                 "(--set data.split.column=NAME)."
             )
+    if parts.count("train") < LEAST_TRAIN:
+        counts = ", ".join(f"{p} {parts.count(p)}" for p in PARTS)
+        raise DataError(
+            f"too few rows: the split '{rule}' leaves 1 row in the train split ({counts}); "
+            f"{LEAST_TRAIN} or more are needed, and useful results need hundreds."
+        )

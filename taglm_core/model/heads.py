@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.data.masks import same_rows
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, DataError
 from taglm_core.plugins.registry import Registered
 from taglm_core.specs import Head
 from taglm_core.specs.options import check_options
@@ -116,6 +116,9 @@ class MLPHead(nn.Module):
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Penalties of the closed form that are tried."""
 _REWEIGHTINGS = 4
+_LEAST_SPREAD = 1e-10
+"""Variance of the states, relative to their squares, below which they count as equal."""
+_MOST_RETRIES = 12
 _IMPUTATIONS = 20
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -343,15 +346,30 @@ class Moments:
         Args:
             strength: Penalty, relative to the mean eigenvalue of the states' covariance.
             group: Whose rows.
+
+        Raises:
+            DataError: when states or targets are not finite.
         """
         sums = self.states[group]
         count = sums[-1, -1].clamp_min(1.0)
         x_mean = sums[-1, :-1] / count
         covariance = sums[:-1, :-1] / count - torch.outer(x_mean, x_mean)
-        size = covariance.diagonal().mean().clamp_min(1e-12)
+        square = float(sums.diagonal()[:-1].mean() / count)
+        if not math.isfinite(square) or not bool(torch.isfinite(self.cross).all()):
+            raise DataError(
+                "what the head reads, or its targets, hold NaN or infinite numbers, so it cannot "
+                "be fitted. Check the targets, and the backbone with --set precision=fp32."
+            )
+        # equal rows have no covariance but what rounding leaves of their squares
+        size = max(float(covariance.diagonal().mean()), _LEAST_SPREAD * square, 1e-12)
         covariance.diagonal().add_(strength * size)
-        factor: Tensor = torch.linalg.cholesky(covariance)
-        return factor
+        for _ in range(_MOST_RETRIES):
+            factor, failed = torch.linalg.cholesky_ex(covariance)
+            if not int(failed):
+                return factor
+            covariance.diagonal().add_(size)
+            size *= 10.0
+        raise DataError("the head cannot be fitted: what it reads is not a regular matrix.")
 
     @torch.no_grad()
     def solve(self, strength: float) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from taglm_core.errors import DataError
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.progress import Progress
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
@@ -188,7 +189,13 @@ def _take_step(
     for part in parts:
         loss, _ = objective.loss(batch[part])
         (loss / total).backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+    if not bool(torch.isfinite(norm)):
+        raise DataError(
+            f"step {step + 1}: the loss or its gradient is NaN or infinite. Lower the learning "
+            "rate (--set stages.task.tag_lr=0.01 or stages.domain.tag_lr=0.01), try --set "
+            "precision=fp32, and check the targets for extreme values."
+        )
     optimizer.step()
 
 
