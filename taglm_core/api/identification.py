@@ -11,7 +11,7 @@ import numpy as np
 
 from taglm_core.data.columns import find_column
 from taglm_core.data.memory import as_frame, as_table
-from taglm_core.errors import UnknownNameError
+from taglm_core.errors import ConfigError, UnknownNameError, listed
 from taglm_core.inference.calibrated import calibrated
 from taglm_core.inference.domains import TrainedDomain, load_domain, trained_domains
 from taglm_core.inference.identify import (
@@ -95,10 +95,10 @@ def identify(
     registry, store = load_registry(), TagStore()
     loaded = load_backbone(backbone, registry, device)
     model = TaggedModel(loaded)
-    chosen = _chosen(domains, loaded, registry, store)
+    bar = chosen_progress(progress)
+    chosen = _chosen(domains, loaded, registry, store, bar)
     trained = [load_domain(name, loaded, registry, store, model=model) for name in chosen]
     names = [item.name for item in trained]
-    bar = chosen_progress(progress)
     files = {name: Path(file) for name, file in (calibrate or {}).items()}
     calibration = _calibration(trained, registry, store, files, bar)
     bar.start("identifying", len(rows) * len(trained))
@@ -129,15 +129,31 @@ def _rows(data: Any, column: str, label: str | None) -> tuple[list[str], list[st
 
 
 def _chosen(
-    given: Sequence[str] | None, backbone: Backbone, registry: Registry, store: TagStore
+    given: Sequence[str] | None,
+    backbone: Backbone,
+    registry: Registry,
+    store: TagStore,
+    progress: Progress,
 ) -> list[str]:
+    """Return the domains to choose from; a domain of records of several columns has no texts."""
     if given is not None:
-        return [registry.domains.get(word.strip()).name for word in given]
-    found = trained_domains(backbone, registry, store)
+        chosen = [registry.domains.get(word.strip()) for word in given]
+        for domain in chosen:
+            if domain.spec.columns:
+                raise ConfigError(
+                    f"--domains: a row of {domain.name} is a record of the columns "
+                    f"{', '.join(domain.spec.columns)}, so no text is of it. Leave it out."
+                )
+        return [domain.name for domain in chosen]
+    found, records = trained_domains(backbone, registry, store)
+    if records:
+        progress.say(
+            f"left out, since their rows are records of several columns: {listed(records)}"
+        )
     if not found:
         raise UnknownNameError(
-            f"the store {store.folder} holds no domain tag for the backbone {backbone.name}. "
-            "`taglm run` trains them."
+            f"the store {store.folder} holds no domain tag of texts for the backbone "
+            f"{backbone.name}. `taglm run` trains them."
         )
     return found
 

@@ -31,10 +31,10 @@ def doctor(
         print_json({"counts": counts, "checks": [attrs.asdict(line) for line in lines]})
     else:
         for line in lines:
-            results.print(f"{line.status:4}  {line.check}: {line.found}", markup=False)
+            results.print(f"{line.status:4}  {line.check}: {line.found}")
             if line.advice:
-                results.print(f"      -> {line.advice}", markup=False)
+                results.print(f"      -> {line.advice}")
         summary = ", ".join(f"{count} {status}" for status, count in counts.items())
-        results.print(summary, markup=False)
+        results.print(summary)
     if counts["fail"]:
         raise typer.Exit(1)

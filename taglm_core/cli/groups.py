@@ -16,7 +16,7 @@ def print_groups(metrics: Mapping[str, Any]) -> None:
 
     for name, task in metrics["tasks"].items():
         for metric, signature in task.get("signatures", {}).items():
-            results.print(f"{metric}: {signature}", markup=False)
+            results.print(f"{metric}: {signature}")
         for part, held in task["splits"].items():
             if part == "train" or not held.get("groups"):
                 continue
@@ -29,7 +29,7 @@ def print_groups(metrics: Mapping[str, Any]) -> None:
                 if kind in held:
                     values = ", ".join(f"{k} {_shown(v)}" for k, v in held[kind]["metrics"].items())
                     words = kind.replace("_", "-")
-                    results.print(f"{words}: {held[kind]['rows']:,} rows, {values}", markup=False)
+                    results.print(f"{words}: {held[kind]['rows']:,} rows, {values}")
 
 
 def _table(groups: Sequence[Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:

@@ -35,7 +35,7 @@ def new_plugin(
         f"  taglm check-plugin {names.name}",
         f"  taglm run {names.task}",
     ]
-    results.print("\n".join(lines), markup=False)
+    results.print("\n".join(lines))
 
 
 def write_new_folder(folder: Path, files: dict[str, str]) -> None:

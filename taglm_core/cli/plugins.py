@@ -36,5 +36,4 @@ def plugins(
         results.print(
             f"FAILED {failure['plugin']} ({failure['distribution']} {failure['version']}), "
             f"{failure['hook']}: {failure['reason']}",
-            markup=False,
         )

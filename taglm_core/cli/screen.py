@@ -4,9 +4,10 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,9 +19,14 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-results = Console(highlight=False, soft_wrap=True)
+# names come from users and plugins: neither "[x]" nor ":smile:" has a meaning in them
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+results = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+_SHORT_TEXT = 20
+"""Characters of a text that are not folded where a table is too wide."""
 
 
 def set_up_logging(is_debug: bool) -> None:
@@ -49,16 +55,52 @@ def print_json(content: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Print a table to stdout; numbers are set to the right."""
+    """Print a table to stdout; numbers are set to the right and never broken.
+
+    Columns that do not fit the screen follow in a table below, behind the leading columns of text.
+    """
     if title:
-        results.print(title, markup=False)
-    table = Table(box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[i], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    results.print(table)
+        results.print(title)
+    cells = [[_cell(value) for value in row] for row in rows]
+    is_number = [
+        bool(rows) and all(isinstance(row[i], int | float | None) for row in rows)
+        for i in range(len(columns))
+    ]
+    widths = [
+        max(cell_len(text) for text in (name, *(row[i] for row in cells)))
+        for i, name in enumerate(columns)
+    ]
+    for chosen in _blocks(widths, is_number, results.width):
+        table = Table(box=None, pad_edge=False)
+        for i in chosen:
+            side: Literal["right", "left"] = "right" if is_number[i] else "left"
+            # names and numbers stay whole; text is folded
+            least = widths[i] if is_number[i] else min(widths[i], _SHORT_TEXT)
+            table.add_column(Text(columns[i]), justify=side, overflow="fold", min_width=least)
+        for row in cells:
+            table.add_row(*(Text(row[i]) for i in chosen))
+        results.print(table)
+
+
+def _blocks(widths: Sequence[int], is_number: Sequence[bool], width: int) -> list[list[int]]:
+    """Return the columns of each table into which one is cut that is wider than the screen.
+
+    Leading columns of text stand in each of them. A table that no cut makes narrower stays whole.
+    """
+    everything = list(range(len(widths)))
+    first = next((i for i in everything if is_number[i]), len(widths))
+    key, others = everything[:first], everything[first:]
+    if sum(widths) + 2 * len(widths) <= width or not others:
+        return [everything]
+    blocks: list[list[int]] = [[]]
+    used = begin = sum(min(widths[i], _SHORT_TEXT) + 2 for i in key)
+    for i in others:
+        if blocks[-1] and used + widths[i] + 2 > width:
+            blocks.append([])
+            used = begin
+        blocks[-1].append(i)
+        used += widths[i] + 2
+    return [[*key, *block] for block in blocks]
 
 
 def _cell(value: Any) -> str:
@@ -66,11 +108,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.6g}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    from rich.markup import escape
-
-    return escape(str(value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 class BarProgress:
@@ -78,13 +116,13 @@ class BarProgress:
 
     def __init__(self) -> None:
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("eta"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=errors,
             disable=not errors.is_terminal,
         )

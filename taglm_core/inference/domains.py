@@ -134,11 +134,20 @@ def _tag_of(
     return load_artefact(entry.folder)
 
 
-def trained_domains(backbone: Backbone, registry: Registry, store: TagStore) -> list[str]:
-    """Return the names of the domains of which the store holds a tag for the backbone."""
+def trained_domains(
+    backbone: Backbone, registry: Registry, store: TagStore
+) -> tuple[list[str], list[str]]:
+    """Return the domains of which the store holds a tag for the backbone.
+
+    Returns:
+        Names of those whose rows are texts, and of those whose rows are records of columns, which
+        no text is of.
+    """
     key = backbone.fingerprint().key
     held = {entry.name for entry in store.entries() if entry.backbone_key == key}
-    return [domain.name for domain in registry.domains if domain.name in held]
+    found = [domain for domain in registry.domains if domain.name in held]
+    texts = [domain.name for domain in found if not domain.spec.columns]
+    return texts, [domain.name for domain in found if domain.spec.columns]
 
 
 def corpus_of(

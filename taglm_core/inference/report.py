@@ -6,23 +6,30 @@ from typing import Any
 
 
 def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
-    """Return the results of a task as a table: one row for each part and predictor.
+    """Return the results of a task as a table: a row for each split, predictor and target.
 
     Args:
         task: What metrics.json says of the task.
 
     Returns:
-        Column names and rows; None where a predictor lacks a value.
+        Column names and rows; None where a predictor lacks a value. With several targets a column
+        names the target, "mean" for the mean over all of them.
     """
     splits = task.get("splits", {})
     keys = list(dict.fromkeys(k for held in splits.values() for k in held.get("metrics", {})))
+    plain = [key for key in keys if "." not in key]
+    targets = list(dict.fromkeys(key.partition(".")[2] for key in keys if "." in key))
     rows: list[list[Any]] = []
-    for part, held in splits.items():
-        if "metrics" in held:
-            rows.append([part, "taglm", held.get("rows"), *(held["metrics"].get(k) for k in keys)])
-        for name, found in held.get("baselines", {}).items():
-            rows.append([part, name, None, *(found.get(k) for k in keys)])
-    return ["part", "predictor", "rows", *keys], rows
+    for split, held in splits.items():
+        own = {"taglm": held["metrics"]} if "metrics" in held else {}
+        for name, found in {**own, **held.get("baselines", {})}.items():
+            count = held.get("rows") if name == "taglm" else None
+            for target in ["", *targets]:
+                values = [found.get(f"{key}.{target}" if target else key) for key in plain]
+                if not target or any(value is not None for value in values):
+                    rows.append([split, name, *([target or "mean"] if targets else []), count])
+                    rows[-1] += values
+    return ["split", "predictor", *(["target"] if targets else []), "rows", *plain], rows
 
 
 def task_title(name: str, task: Mapping[str, Any]) -> str:

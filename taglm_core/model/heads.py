@@ -116,7 +116,7 @@ class MLPHead(nn.Module):
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Penalties of the closed form that are tried."""
 _REWEIGHTINGS = 4
-_LEAST_SPREAD = 1e-10
+_LEAST_SPREAD = 1e-8
 """Variance of the states, relative to their squares, below which they count as equal."""
 _MOST_RETRIES = 12
 _IMPUTATIONS = 20

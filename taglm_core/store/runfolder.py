@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,14 +67,13 @@ class RunFolder:
         """Let other processes use the folder.
 
         Args:
-            discard: Remove the folder if it holds nothing but its settings, after a run that
-                ended before its first stage; the folders that were made for it too.
+            discard: Remove the folder if it holds nothing that was trained, after a run that
+                failed; the folders that were made for it too.
         """
         self._lock.release()
-        if discard and {p.name for p in self.path.iterdir()} <= {"run.yaml", ".lock"}:
-            for file in self.path.iterdir():
-                file.unlink()
-            for folder in self._made or [self.path]:
+        if discard and _is_untrained(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
+            for folder in self._made:
                 with contextlib.suppress(OSError):  # another run has come into it
                     folder.rmdir()
 
@@ -115,6 +115,29 @@ class RunFolder:
         """Append one line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+_BEFORE_TRAINING = {
+    "run.yaml",
+    ".lock",
+    "inputs.json",
+    "data_check.json",
+    "split.csv",
+    "rejected.csv",
+    "mended.csv",
+}
+"""Files that a run writes before anything is trained, or again from the rows alone."""
+
+
+def _is_untrained(path: Path) -> bool:
+    """Say whether a run folder holds nothing but what its settings and its rows give."""
+    for entry in path.iterdir():
+        if entry.name == "tasks" and entry.is_dir():
+            if not all(_is_untrained(inner) for inner in entry.iterdir()):
+                return False
+        elif entry.name not in _BEFORE_TRAINING:
+            return False
+    return True
 
 
 def _missing(path: Path) -> list[Path]:

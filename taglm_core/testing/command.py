@@ -51,9 +51,9 @@ def check_plugin(
         for item in found:
             if item.outcome != "passed" or show_all:
                 reason = f": {item.reason}" if item.reason else ""
-                results.print(f"{item.outcome.upper()} {item.id}{reason}", markup=False)
+                results.print(f"{item.outcome.upper()} {item.id}{reason}")
         outcomes = [item.outcome for item in found]
         counted = [f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes)]
-        results.print(f"{len(found)} checks: {', '.join(counted)}", markup=False)
+        results.print(f"{len(found)} checks: {', '.join(counted)}")
     if failed:
         raise typer.Exit(1)

@@ -1,0 +1,68 @@
+"""Tables on screen: names as they are, numbers whole."""
+
+import re
+
+import pytest
+
+from taglm_core.cli import screen
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Set the screen to 80 columns."""
+    monkeypatch.setattr(screen.results, "width", 80)
+    monkeypatch.setattr(screen.results, "_width", 80)
+
+
+def metrics(targets, names=("mae", "rmse", "r2", "pearson", "spearman")):
+    """Return metrics of several targets with numbers of many digits."""
+    keys = [f"{name}{dot}" for name in names for dot in ["", *(f".{t}" for t in targets)]]
+    values = {key: 1.23456789e-7 * (i + 1) for i, key in enumerate(keys)}
+    splits = {
+        split: {"rows": 12345, "metrics": values, "baselines": {"ridge [2]": values}}
+        for split in ("train", "valid", "test")
+    }
+    return {"tasks": {"Many": {"split": "random", "splits": splits}}}
+
+
+def test_several_targets_are_lines_and_no_number_is_broken(narrow, capsys):
+    """Eight targets and five metrics are forty numbers for each predictor."""
+    targets = [f"target_{i}" for i in range(8)]
+    found = metrics(targets)
+    screen.print_metrics(found)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    values = found["tasks"]["Many"]["splits"]["test"]["metrics"]
+    for value in values.values():
+        assert len(re.findall(rf"(?<!\S){re.escape(f'{value:.4g}')}(?!\S)", out)) == 6
+    for target in [*targets, "mean of all"]:
+        assert target in out
+
+
+def test_one_target_stays_one_line_a_predictor(narrow, capsys):
+    """A plain task is printed as before."""
+    screen.print_metrics(metrics([], ("mae", "rmse", "r2")))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["split", "predictor", "rows", "mae", "rmse", "r2"]
+    assert len(lines) == 8
+
+
+def test_a_table_too_wide_goes_on_below_with_its_leading_column(narrow, capsys):
+    """Fourteen numbers a row do not fit."""
+    columns = ["direction", *(f"metric{i}" for i in range(14))]
+    screen.print_table(columns, [["en to fr", *[123456.0] * 14]])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["direction", "en"] * 2
+    assert "".join(lines).count("123456") == 14
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("name", [":Flags:", ":smile: x", "[bold]x[/bold]", "[/x]", "a\\[b"])
+def test_names_are_printed_as_they_are(name, narrow, capsys):
+    """Neither emoji codes nor markup have a meaning in what users and plugins name."""
+    screen.print_table([name, "n"], [[name, 1]], title=name)
+    screen.results.print(f"FAILED task:{name}")
+    screen.errors.print(name)
+    captured = capsys.readouterr()
+    assert captured.out.count(name) == 4
+    assert captured.err == f"{name}\n"
