@@ -1,8 +1,11 @@
 """The corpus of a domain: unlabelled rows for stage 1, less everything in the test bucket."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.mending import mend_rows, report_mended
@@ -15,15 +18,167 @@ from taglm_core.data.rows import (
     settle,
     with_place,
 )
-from taglm_core.data.splits import parts_by_groups
+from taglm_core.data.splits import NUM_BUCKETS, parts_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
-from taglm_core.specs import Domain
+from taglm_core.specs import Domain, Split
+from taglm_core.specs.codestamp import code_stamp
+from taglm_core.specs.encoding import first_errors
 from taglm_core.specs.reference import resolve
 
 _LEAST_ROWS = 2
 _ADVICE = "Rename the column in this file to '{field}'; the option --column is for other files."
+
+
+@attrs.define(kw_only=True, slots=False)
+class Corpus:
+    """A domain's rows for stage 1 as read; they are made canonical when they are first asked for.
+
+    That can take minutes, so a tag that is trained already does without.
+    """
+
+    domain: Registered[Domain]
+    registry: Registry
+    table: Table
+    on_error: str
+    """What a bad row does, "raise" or "keep"."""
+    mend: bool
+    """Whether rows are first mended by the domain's rules."""
+    remarks: list[str] = attrs.field(factory=list)
+    """What the log says of rows that were mended or left out."""
+
+    @property
+    def source(self) -> str:
+        """File or dataset."""
+        return self.table.source
+
+    @property
+    def rows(self) -> list[Any]:
+        """Canonical rows outside the test bucket."""
+        return self._canonical[0]
+
+    @property
+    def num_bucket(self) -> int:
+        """Rows that the test bucket took."""
+        return self._canonical[1]
+
+    def content(self) -> list[Any]:
+        """Return what decides the canonical rows, as plain data: cells, rules and their code."""
+        spec = self.domain.spec
+        split = self._split()
+        references = [spec.canonical, spec.mend if self.mend else None, split and split.groups]
+        cells = {name: self.table.columns[name] for name in self._columns()}
+        key = self._deciding_column(split)
+        if key is not None:
+            cells[key] = self.table.columns[key]
+        names = [self.domain.name, self.table.source, self.on_error, self.mend, NUM_BUCKETS]
+        code = [[reference, code_stamp(reference)] for reference in references if reference]
+        return [names, code, code_stamp(f"{__package__}:"), self.table.rows, cells]
+
+    @functools.cached_property
+    def _canonical(self) -> tuple[list[Any], int]:
+        spec, table = self.domain.spec, self.table
+        taken = [table.columns[column] for column in self._columns()]
+        read = [v if spec.columns else v[0] for v in zip(*taken, strict=True)]
+        rows = read
+        if self.mend:
+            rows, changes = mend_rows(rows, self.domain)
+            pairs = zip(table.rows, changes, strict=True)
+            self._remark(
+                report_mended(table, [(row, change) for row, change in pairs if change is not None])
+            )
+        rows = [as_value(row, reads_text(self.domain)) for row in rows]
+        errors: list[str | None] = [
+            f"{spec.field}: {empty_reason(cell)}" if is_empty(row) else None
+            for row, cell in zip(rows, read, strict=True)
+        ]
+        if spec.canonical is not None:
+            checked = resolve(spec.canonical, f"domain {self.domain.name}, canonical")(rows)
+            found = [e and with_place(e, row) for e, row in zip(checked.errors, rows, strict=True)]
+            errors = first_errors(errors, found)
+            rows = [value or "" for value in checked.values]
+        self._remark(settle(table, errors, self.on_error))
+        good = [i for i, error in enumerate(errors) if error is None]
+        outside = self._outside_bucket(rows, good)
+        if len(outside) < _LEAST_ROWS:
+            raise DataError(
+                f"{table.source}: a corpus needs {_LEAST_ROWS} rows or more, one of them to score "
+                f"the tag on, but {len(outside)} of {table.num_rows} can be used "
+                f"({len(good) - len(outside)} belong to the test bucket). Give a file with more "
+                "rows."
+            )
+        return [rows[i] for i in outside], len(good) - len(outside)
+
+    def _remark(self, said: str | None) -> None:
+        if said is not None:
+            self.remarks.append(said)
+
+    def _columns(self) -> list[str]:
+        spec, table = self.domain.spec, self.table
+        aliases = () if spec.columns else spec.aliases
+        names = spec.columns or (spec.field,)
+        return [
+            find_column(table.columns, name, aliases, {}, table.source, _ADVICE) for name in names
+        ]
+
+    def _split(self) -> Split | None:
+        """Return the rule of the test bucket, None when it takes no row."""
+        spec = self.domain.spec
+        if spec.split is None:
+            return None
+        where = f"domain {self.domain.name}"
+        found = self.registry.splits.get(spec.split, self.domain.source.name, where).spec
+        return found if found.groups is not None else None
+
+    def _deciding_column(self, split: Split | None) -> str | None:
+        """Return the column by which the split groups rows; None: the rows themselves."""
+        keys = split.keys if split is not None else ()
+        return next((name for name in keys if name in self.table.columns), None)
+
+    def _outside_bucket(self, rows: Sequence[Any], good: Sequence[int]) -> list[int]:
+        """Return the good rows that the domain's split does not put into the test bucket."""
+        split = self._split()
+        if split is None:
+            return list(good)
+        deciding = list(rows)
+        column = self._deciding_column(split)
+        if column is not None:
+            held = [as_value(value) for value in self.table.columns[column]]
+            # a record without the deciding column is its own key
+            deciding = [key or row for key, row in zip(held, rows, strict=True)]
+        groups = resolve(split.groups or "", f"split {self.domain.spec.split}")
+        keys = groups([deciding[i] for i in good])
+        return [i for i, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"]
+
+
+def read_corpus(
+    domain: Registered[Domain],
+    registry: Registry,
+    file: str | None,
+    seed: int,
+    size: int | None,
+    on_error: str,
+    mend: bool = False,
+) -> Corpus:
+    """Read a domain's corpus for stage 1.
+
+    Args:
+        domain: The domain.
+        registry: Where its dataset and its split are looked up.
+        file: Table of rows; None: the domain's own dataset.
+        seed: Seed of the run.
+        size: Rows that a generated dataset makes.
+        on_error: What a bad row does, "raise" or "keep".
+        mend: Whether rows are first mended by the domain's rules.
+
+    Raises:
+        DataError: when the domain has no corpus and no file was given.
+    """
+    table = _table(domain, registry, file, seed, size)
+    corpus = Corpus(domain=domain, registry=registry, table=table, on_error=on_error, mend=mend)
+    corpus._columns()  # a missing column is said at once
+    return corpus
 
 
 def corpus_rows(
@@ -37,14 +192,7 @@ def corpus_rows(
 ) -> tuple[list[Any], str, int]:
     """Read a domain's corpus for stage 1, less everything in the test bucket.
 
-    Args:
-        domain: The domain.
-        registry: Where its dataset and its split are looked up.
-        file: Table of rows; None: the domain's own dataset.
-        seed: Seed of the run.
-        size: Rows that a generated dataset makes.
-        on_error: What a bad row does, "raise" or "keep".
-        mend: Whether rows are first mended by the domain's rules.
+    Arguments as for `read_corpus`.
 
     Returns:
         Canonical rows, what they came from, and how many the test bucket took.
@@ -53,40 +201,8 @@ def corpus_rows(
         DataError: when the domain has no corpus and no file was given.
         RowError: naming bad rows, unless `on_error` is keep.
     """
-    spec = domain.spec
-    table = _table(domain, registry, file, seed, size)
-    aliases = () if spec.columns else spec.aliases
-    names = spec.columns or (spec.field,)
-    columns = [
-        find_column(table.columns, name, aliases, {}, table.source, _ADVICE) for name in names
-    ]
-    taken = [table.columns[column] for column in columns]
-    read = [v if spec.columns else v[0] for v in zip(*taken, strict=True)]
-    rows = read
-    if mend:
-        rows, changes = mend_rows(rows, domain)
-        pairs = zip(table.rows, changes, strict=True)
-        report_mended(table, [(row, change) for row, change in pairs if change is not None])
-    rows = [as_value(row, reads_text(domain)) for row in rows]
-    errors: list[str | None] = [
-        f"{spec.field}: {empty_reason(cell)}" if is_empty(row) else None
-        for row, cell in zip(rows, read, strict=True)
-    ]
-    if spec.canonical is not None:
-        checked = resolve(spec.canonical, f"domain {domain.name}, canonical")(rows)
-        found = [e and with_place(e, row) for e, row in zip(checked.errors, rows, strict=True)]
-        errors = [a or b for a, b in zip(errors, found, strict=True)]
-        rows = [value or "" for value in checked.values]
-    settle(table, errors, on_error)
-    good = [i for i, error in enumerate(errors) if error is None]
-    outside = _outside_bucket(domain, registry, table, rows, good)
-    if len(outside) < _LEAST_ROWS:
-        raise DataError(
-            f"{table.source}: a corpus needs {_LEAST_ROWS} rows or more, one of them to score the "
-            f"tag on, but {len(outside)} of {table.num_rows} can be used "
-            f"({len(good) - len(outside)} belong to the test bucket). Give a file with more rows."
-        )
-    return [rows[i] for i in outside], table.source, len(good) - len(outside)
+    corpus = read_corpus(domain, registry, file, seed, size, on_error, mend)
+    return corpus.rows, corpus.source, corpus.num_bucket
 
 
 def _table(
@@ -102,27 +218,3 @@ def _table(
     where = f"corpus of {domain.name}"
     found = registry.datasets.get(domain.spec.corpus, domain.source.name, where)
     return load_dataset(found, seed, size)
-
-
-def _outside_bucket(
-    domain: Registered[Domain],
-    registry: Registry,
-    table: Table,
-    rows: Sequence[Any],
-    good: Sequence[int],
-) -> list[int]:
-    """Return the good rows that the domain's split does not put into the test bucket."""
-    if domain.spec.split is None:
-        return list(good)
-    where = f"domain {domain.name}"
-    split = registry.splits.get(domain.spec.split, domain.source.name, where).spec
-    if split.groups is None:
-        return list(good)
-    deciding = list(rows)
-    column = next((name for name in split.keys if name in table.columns), None)
-    if column is not None:
-        held = [as_value(value) for value in table.columns[column]]
-        # a record without the deciding column is its own key
-        deciding = [key or row for key, row in zip(held, rows, strict=True)]
-    keys = resolve(split.groups, f"split {domain.spec.split}")([deciding[i] for i in good])
-    return [i for i, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"]

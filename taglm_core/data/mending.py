@@ -77,13 +77,13 @@ def mend_fields(
     return made, listed
 
 
-def report_mended(table: Table, mended: Sequence[tuple[int, str]]) -> None:
-    """Say in the log how many rows were changed, and how the first one was."""
-    if mended:
-        logger.warning(
-            "%s: %d of %d rows mended, the first is row %d: %s",
-            table.source,
-            len(mended),
-            table.num_rows,
-            *mended[0],
-        )
+def report_mended(table: Table, mended: Sequence[tuple[int, str]]) -> str | None:
+    """Log how many rows were changed, and how the first one was; return what was logged."""
+    if not mended:
+        return None
+    said = (
+        f"{table.source}: {len(mended)} of {table.num_rows} rows mended, the first is row "
+        f"{mended[0][0]}: {mended[0][1]}"
+    )
+    logger.warning("%s", said)
+    return said

@@ -371,24 +371,26 @@ def load_task_rows(
     )
 
 
-def settle(table: Table, errors: Sequence[str | None], on_error: str) -> None:
+def settle(table: Table, errors: Sequence[str | None], on_error: str) -> str | None:
     """Raise the errors of a table's rows, or log how many are left out.
 
     Args:
         table: What the rows were read from.
         errors: None or what is wrong with each row.
         on_error: "raise", or "keep" to go on unless every row is bad.
+
+    Returns:
+        What was logged, None when every row is good.
     """
     bad = [(row, e) for row, e in zip(table.rows, errors, strict=True) if e is not None]
     if not bad:
-        return
+        return None
     if on_error == "raise" or len(bad) == table.num_rows:
         mend = "Mend the rows, or leave them out with --on-error keep."
         raise_rows(table.source, bad, table.num_rows, mend)
-    logger.warning(
-        "%s: %d of %d rows left out, the first is row %d: %s",
-        table.source,
-        len(bad),
-        table.num_rows,
-        *bad[0],
+    said = (
+        f"{table.source}: {len(bad)} of {table.num_rows} rows left out, the first is row "
+        f"{bad[0][0]}: {bad[0][1]}"
     )
+    logger.warning("%s", said)
+    return said

@@ -20,6 +20,7 @@ from taglm_core.model.reuse import Reuse, screening_batches
 from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Decoding, Encoder, Regression, Text
+from taglm_core.specs.encoding import first_errors
 
 
 def _double(value: Tensor) -> Tensor:
@@ -118,8 +119,7 @@ class TaskModel:
         """Assemble rows; one that is too long for the backbone carries that as its error."""
         rows = self.assembler.assemble(fields, with_output)
         limits = check_lengths(rows.lengths.tolist(), self.model.backbone, self.is_isolated)
-        errors = [a or b for a, b in zip(rows.errors, limits, strict=True)]
-        return attrs.evolve(rows, errors=errors)
+        return attrs.evolve(rows, errors=first_errors(rows.errors, limits))
 
     def outputs(self, states: Tensor) -> Tensor:
         """Return standardised outputs or logits: `(batch, width)` to `(batch, num_outputs)`."""
@@ -225,8 +225,7 @@ class TaskModel:
         """
         orders = [self.assemble(order) for order in self.task.orders(fields)]
         held = [errors] if errors is not None else []
-        listed = zip(*held, *(rows.errors for rows in orders), strict=True)
-        found: list[str | None] = [next((e for e in row if e), None) for row in listed]
+        found = first_errors(*held, *(rows.errors for rows in orders))
         good = [i for i, error in enumerate(found) if error is None]
         return (join_rows([rows.select(good) for rows in orders]) if good else None), good, found
 

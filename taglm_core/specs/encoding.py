@@ -58,3 +58,12 @@ class Encoder(Protocol):
     def decode(self, ids: Sequence[int]) -> Any:
         """Return the row that the symbol ids spell."""
         ...
+
+
+def first_errors(*columns: Sequence[str | None]) -> list[str | None]:
+    """Return the first error of each row, None where no column has one.
+
+    Args:
+        *columns: One error or None a row, from what was checked first to what was checked last.
+    """
+    return [next((e for e in row if e is not None), None) for row in zip(*columns, strict=True)]

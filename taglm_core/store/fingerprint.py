@@ -1,8 +1,10 @@
 """Content fingerprints: equal content, equal name, on every machine."""
 
+import datetime
 import hashlib
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 import attrs
@@ -26,6 +28,8 @@ def _plain(value: Any) -> Any:
         return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, datetime.date | datetime.time | datetime.timedelta | bytes | Decimal):
+        return [type(value).__name__, str(value)]
     raise TypeError(f"no fingerprint of {type(value).__name__}")
 
 

@@ -30,6 +30,8 @@ class TagStore:
         self.folder = (folder or home()) / "tags"
         self.scratch = (folder or home()) / "scratch"
         """Where runs put what no later one needs."""
+        self.corpora = (folder or home()) / "corpora"
+        """What is known of corpora."""
 
     def path(self, backbone_key: str, name: str, fingerprint: str) -> Path:
         """Return where an entry is or would be."""

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import torch
 
-from taglm_core.data.corpus import corpus_rows
+from taglm_core.data.corpus import Corpus, read_corpus
 from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
@@ -21,6 +21,7 @@ from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
 from taglm_core.specs import Domain, Encoder
 from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.corpora import known_of
 from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.baselines import choose_baselines
@@ -41,11 +42,8 @@ class DomainPlan:
     """Key of the tag: `chem/SMILES`, or `chem/SMILES@QED` named by the template."""
     domain: Registered[Domain]
     encoder: Encoder | None
-    corpus: list[Any] = attrs.field(factory=list)
-    """Canonical rows outside the test bucket; empty when nothing is trained."""
-    corpus_source: str = ""
-    num_bucket: int = 0
-    """Rows that the test bucket took out of the corpus."""
+    corpus: Corpus | None = None
+    """Rows for stage 1; None for a tag that stays untrained or is an enriched one."""
     fingerprint: str = ""
     stored: Artefact | None = None
     is_trained: bool = False
@@ -367,7 +365,7 @@ def _plan_domain(
         plan.fingerprint = "untrained"
         return plan
     files = {name.rpartition("/")[2]: path for name, path in config.data.domain.items()}
-    plan.corpus, plan.corpus_source, plan.num_bucket = corpus_rows(
+    plan.corpus = read_corpus(
         domain,
         registry,
         files.get(domain.spec.tag),
@@ -389,7 +387,7 @@ def _plan_domain(
             "backbone": backbone.key,
             "domain": domain.name,
             "alphabet": alphabet,
-            "corpus": plan.corpus,
+            "corpus": known_of(plan.corpus, store.corpora).fingerprint,
             "settings": lean(settings),
             "seed": config.seed,
             "buckets": NUM_BUCKETS,

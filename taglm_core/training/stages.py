@@ -66,15 +66,17 @@ def _train_domain(
     plan: Plan, item: DomainPlan, model: TaggedModel, folder: RunFolder, progress: Progress
 ) -> DomainLineage:
     settings = plan.config.stages.domain
-    held_out, others = hold_out(len(item.corpus), plan.config.seed)
+    assert item.corpus is not None, "a tag that is trained has a corpus"
+    corpus = item.corpus.rows
+    held_out, others = hold_out(len(corpus), plan.config.seed)
     chosen = others[: settings.rows]
     objective = DomainObjective(
         model,
         item.domain.name,
         item.tag,
         item.encoder,
-        [item.corpus[i] for i in chosen],
-        [item.corpus[i] for i in held_out],
+        [corpus[i] for i in chosen],
+        [corpus[i] for i in held_out],
         settings.batch_tokens,
     )
     tag = model.tags[item.tag]
@@ -104,10 +106,10 @@ def _train_domain(
     }
     lineage = DomainLineage(
         tag=item.tag,
-        corpus=item.corpus_source,
+        corpus=item.corpus.source,
         corpus_rows=len(chosen),
         held_out_rows=len(held_out),
-        test_bucket_rows_left_out=item.num_bucket,
+        test_bucket_rows_left_out=item.corpus.num_bucket,
         rows_cut_to_backbone_length=objective.num_cut,
         trained=counts,
         steps=result.steps,
