@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.data.columns import find_column
+from taglm_core.data.columns import as_value
 from taglm_core.data.memory import as_frame, as_table
 from taglm_core.errors import ConfigError, UnknownNameError, listed
 from taglm_core.inference.calibrated import calibrated
@@ -122,9 +122,8 @@ def identify(
 
 def _rows(data: Any, column: str, label: str | None) -> tuple[list[str], list[str] | None]:
     table = as_table(data, [column], "identify").table
-    name = find_column(table.columns, column, (), {column: column}, table.source)
-    rows = ["" if value is None else str(value) for value in table.columns[name]]
-    labels = [str(value) for value in table.column(label)] if label is not None else None
+    rows = [as_value(value, is_text=True) for value in table.column(column)]
+    labels = [as_value(value) for value in table.column(label)] if label is not None else None
     return rows, labels
 
 

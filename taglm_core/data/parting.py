@@ -13,6 +13,8 @@ from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Dataset, Split
 from taglm_core.specs.reference import resolve
 
+_SPLIT_COLUMN = "Name the column: --set data.split.column=NAME."
+
 
 def part_rows(
     table: Table,
@@ -139,7 +141,7 @@ def _field_of_tag(split: Registered[Split], task: ResolvedTask, tag: str) -> str
 def _parts_from_column(
     table: Table, good: Sequence[int], column: str, split: Any
 ) -> tuple[list[str], str]:
-    name = find_column(table.columns, column, (), {}, table.source)
+    name = find_column(table.columns, column, (), {}, table.source, _SPLIT_COLUMN)
     cells = [table.columns[name][i] for i in good]
     if split.valid is None and split.test is None:
         numbers = [table.rows[i] for i in good]

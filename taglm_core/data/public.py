@@ -64,7 +64,8 @@ def load_public(public: PublicSet, size: int | None = None) -> dict[str, list[An
     held = table.columns
     made = {}
     for name, (first, *others) in public.columns.items():
-        column = find_column(held, first, others, {}, table.source)
+        advice = f"Rename the column in this copy, or fetch it again from {public.source}."
+        column = find_column(held, first, others, {}, table.source, advice)
         made[name] = list(held[column][:size])
     return made
 

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.mapping import check_mapping
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
 from taglm_core.data.mending import mend_fields
 from taglm_core.data.rows import canonical_fields, raise_rows, read_fields
@@ -320,6 +321,7 @@ class Predictor:
         self, table: Table, mapping: Mapping[str, str], fix: bool
     ) -> tuple[dict[str, list[Any]], list[str | None], list[tuple[int, str]]]:
         """Return canonical fields, an error or None a row, and what was standardized."""
+        check_mapping(mapping, [self.task_model.task])
         raw, _ = read_fields(table, self.task_model.task, self._mapping(table, mapping))
         changed: list[tuple[int, str]] = []
         if fix:

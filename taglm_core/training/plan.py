@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from taglm_core.data.corpus import Corpus, read_corpus
+from taglm_core.data.mapping import check_columns
 from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
@@ -194,6 +195,7 @@ def make_plans(config: RunConfig, registry: Registry, store: TagStore) -> list[P
     for group in by_function_tag(plans):
         if len(group) > 1:
             _join(group, store)
+    check_columns(config.jobs(), [plan.task for plan in plans], registry)
     return plans
 
 

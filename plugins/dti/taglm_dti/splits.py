@@ -1,18 +1,32 @@
 """Splits of pairs: new drugs, new targets, both new, or the future."""
 
+import datetime
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from taglm_core.errors import DataError
-from taglm_core.plugin import assign_random
+from taglm_core.plugin import assign_random, clean_cell, is_missing
 
 BOTH_SHARE = 0.2
 """Share of the molecules, and of the sequences, that the test part of `cold_both` has."""
+FIRST_YEAR, LAST_YEAR = 1800, 2200
+"""Numbers outside are no years: two digits, or a spreadsheet's number of a date."""
 TIME_SHARE = 0.1
 """Share of the rows that the newest years of `by_time` hold at least."""
+
+_DATE = re.compile(
+    r"(?P<first>\d{4})[-/.]\d{1,2}([-/.]\d{1,2})?([T ].*)?"
+    r"|(\d{1,2}[-/.]){1,2}(?P<last>\d{4})( .*)?"
+)
+_SHORT_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{1,2}")
+_NO_YEAR = (
+    "the split 'dti/time': {!r} in the column of years is no year of four digits. Write years "
+    "such as 2014, or dates such as 2014-05-01."
+)
 
 
 def cold(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
@@ -56,19 +70,25 @@ def by_time(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
         columns: `year` among them.
         seed: Not used.
 
+    Dates such as 2014-05-01, 05/2014 or 1.5.2014 count by their year.
+
     Returns:
-        The part of each row; "" where the year is no whole number.
+        The part of each row; "" where no year can be read.
 
     Raises:
-        DataError: when there are fewer than three years.
+        DataError: when there are fewer than three years, or a number that is no year.
     """
-    years = [_year(value) for value in columns["year"]]
+    cells = columns["year"]
+    years = [_year(value) for value in cells]
     known = [year for year in years if year is not None]
     ordered = sorted(set(known), reverse=True)
     if len(ordered) < 3:
+        others = [c for c, y in zip(cells, years, strict=True) if y is None and not is_missing(c)]
+        such = f" ({len(others)} cells such as {others[0]!r} hold no year)" if others else ""
         raise DataError(
             f"the split 'dti/time' needs three years or more, found "
-            f"{', '.join(map(str, ordered)) or 'none'}. Name the column: --column year=NAME."
+            f"{', '.join(map(str, ordered)) or 'none'}{such}. Write years such as 2014 or dates "
+            "such as 2014-05-01, or name another column: --column year=NAME."
         )
     part_of: dict[int, str] = {}
     least = math.ceil(TIME_SHARE * len(known))
@@ -83,8 +103,27 @@ def by_time(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
 
 
 def _year(value: Any) -> int | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
+    """Return the year of a cell; None where it holds none.
+
+    Raises:
+        DataError: for a number that may be a year of two digits, or a date of a spreadsheet.
+    """
+    if is_missing(value):
         return None
-    return int(number) if number.is_integer() else None
+    if isinstance(value, datetime.date):
+        return value.year
+    text = clean_cell(str(value))
+    match = _DATE.fullmatch(text)
+    if match:
+        return int(match["first"] or match["last"])
+    try:
+        number = float(text)
+    except ValueError:
+        if _SHORT_DATE.fullmatch(text):
+            raise DataError(_NO_YEAR.format(text)) from None
+        return None
+    if not number.is_integer():
+        return None
+    if not FIRST_YEAR <= number <= LAST_YEAR:
+        raise DataError(_NO_YEAR.format(text))
+    return int(number)

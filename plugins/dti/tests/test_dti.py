@@ -1,6 +1,7 @@
 """Binding affinity: tags by name only, columns of public files, splits, invented pairs."""
 
 import csv
+import datetime
 import subprocess
 import sys
 from pathlib import Path
@@ -142,9 +143,31 @@ def test_the_future_is_the_test_part(registry, file):
     assert rows.parts.count("test") >= 10
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2010-01-31", "2012-02-01", "2013-03"],
+        ["31.1.2010", "02/01/2012", "03/2013"],
+        ["2010-01-31T12:00:00", "2012-02-01 08:15", "2013/1/1"],
+        [datetime.date(2010, 1, 31), datetime.datetime(2012, 2, 1), 2013.0],
+        [" 2010", "2012.0", "\ufeff2013"],
+    ],
+)
+def test_dates_count_by_their_year(cells):
+    """A column of dates says when a pair was measured as well as one of years."""
+    assert splits.by_time({"year": cells}, 0) == ["train", "valid", "test"]
+
+
+@pytest.mark.parametrize("cell", ["98", 14, "41760", "1/2/14", "-5"])
+def test_numbers_that_are_no_year_are_refused(cell):
+    """The year 98 would lie before 2001, and a spreadsheet's date far behind it."""
+    with pytest.raises(DataError, match="is no year of four digits"):
+        splits.by_time({"year": ["2010", "2011", "2012", cell]}, 0)
+
+
 def test_time_without_years():
     """Too few years say so; a year that is none leaves its row out."""
-    with pytest.raises(DataError, match="three years or more, found 2012, 2011"):
+    with pytest.raises(DataError, match="found 2012, 2011 .*'soon' hold no year"):
         splits.by_time({"year": ["2011", 2012.0, "soon"]}, 0)
     assert splits.by_time({"year": ["2011", 2012.0, "soon", None, 2013]}, 0) == [
         "train",

@@ -13,6 +13,7 @@ from taglm_core.plugin import (
     Registry,
     ResolvedTask,
     Table,
+    clean_cell,
     find_column,
     find_task,
     import_object,
@@ -167,7 +168,7 @@ def _canonical(
 
 
 def _text(cells: Sequence[Any]) -> tuple[str, ...]:
-    return tuple("" if cell is None or cell != cell else str(cell).strip() for cell in cells)
+    return tuple(clean_cell(cell) for cell in cells)
 
 
 def _keys(columns: Sequence[Sequence[Any]]) -> list[Any]:

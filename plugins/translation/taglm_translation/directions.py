@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+_ADVICE = "A table of translations has the columns src_lang, source, tgt_lang and target."
+
 
 def directions(
     predictions: Annotated[
@@ -85,19 +87,21 @@ def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> An
         DataError: naming what is missing.
     """
     from taglm_core.errors import DataError
-    from taglm_core.plugin import find_column, read_table
+    from taglm_core.plugin import clean_cell, find_column, read_table
     from taglm_translation.matrix import COPY, Translations
 
     def columns_of(file: Path) -> dict[str, list[str]]:
         table = read_table(file)
         wanted = {"target": ("measured", "reference")}
         picked = {
-            name: find_column(table.columns, name, wanted.get(name, ()), {}, table.source)
+            name: find_column(table.columns, name, wanted.get(name, ()), {}, table.source, _ADVICE)
             for name in ("src_lang", "source", "tgt_lang", "target")
         }
-        picked["output"] = find_column(table.columns, column, (), {}, table.source)
+        picked["output"] = find_column(
+            table.columns, column, (), {}, table.source, "Name the column: --column NAME."
+        )
         return {
-            name: ["" if cell is None else str(cell) for cell in table.columns[held]]
+            name: [clean_cell(cell, is_text=True) for cell in table.columns[held]]
             for name, held in picked.items()
         }
 
