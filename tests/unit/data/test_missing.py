@@ -150,7 +150,7 @@ def test_listed_classes_stay_apart():
 def test_another_file_may_spell_a_class_in_another_way():
     """A test file, or the file that a predictor is evaluated on, has spellings of its own."""
     target = Classification(names="Y", classes=("active", "inactive"))
-    made, _, errors = encode_classes([["Active", "INACTIVE ", "none"]], target, ())
+    made, _, errors = encode_classes(["Active", "INACTIVE ", "none"], target, ())
     assert made.tolist()[:2] == [0, 1]
     assert list(errors) == [2]
 
