@@ -20,6 +20,8 @@ LEFT_OUT = ""
 _WHOLE = re.compile(r"\+?(\d{1,18})(?:\.0*)?")
 _FIX = "A split file names each row of the data once, by its number from 1 on, and its split."
 
+_ADVICE = "A split file has the columns row (from 1) and part (train, valid or test)."
+
 
 def parts_from_file(
     path: str, numbers: Sequence[int], table_rows: Sequence[int], test_file: str | None = None
@@ -38,8 +40,8 @@ def parts_from_file(
             beyond the data or is missing.
     """
     table = read_table(path)
-    row_column = find_column(table.columns, "row", (), {}, table.source)
-    part_column = find_column(table.columns, "part", ("split",), {}, table.source)
+    row_column = find_column(table.columns, "row", (), {}, table.source, _ADVICE)
+    part_column = find_column(table.columns, "part", ("split",), {}, table.source, _ADVICE)
     table = _own_rows(table, test_file)
     named = _row_numbers(table, row_column)
     _check_known(table, named, row_column, table_rows)
