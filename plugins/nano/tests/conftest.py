@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import taglm_nano
 
 TRAIN = Path(__file__).parents[1] / "train"
+LANGUAGES = ("en", "fr", "ru", "de", "it", "el", "es", "pt")
+ROWS = 12
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +45,45 @@ def training_module(monkeypatch) -> Callable[[str], ModuleType]:
     yield importlib.import_module
     for name in {path.stem for path in TRAIN.glob("*.py")} - before:
         sys.modules.pop(name, None)
+
+
+def _number(language):
+    """Return the hundreds of a language's made-up tokens."""
+    return 100 * (LANGUAGES.index(language) + 1)
+
+
+def _sentence(language, row):
+    """Return tokens that tell language and row."""
+    return [_number(language) + row] * (2 + row % 3)
+
+
+@pytest.fixture
+def sentence() -> Callable[[str, int], list[int]]:
+    """The made-up sentence of a language and a row."""
+    return _sentence
+
+
+@pytest.fixture
+def bilingual_arrays():
+    """Return the arrays of a made-up corpus of twelve sentences."""
+    saved = {}
+
+    def add(name, rows):
+        saved[name + ".offsets"] = np.concatenate([[0], np.cumsum([len(r) for r in rows])])
+        saved[name + ".ids"] = np.array([i for r in rows for i in r], dtype=np.uint16)
+
+    add("labels", [[_number(code) + 90 + second] for code in LANGUAGES for second in (0, 1)])
+    for code in LANGUAGES:
+        add(f"sentences.{code}", [_sentence(code, i) for i in range(ROWS)])
+        add(f"damaged.{code}", [_sentence(code, i)[1:] for i in range(ROWS)])
+    for source, others in {
+        "massive": ("fr", "ru", "de", "it", "el"),
+        "tatoeba_fr": ("fr",),
+        "tatoeba_de": ("de",),
+        "tatoeba_el": ("el",),
+    }.items():
+        for other in others:
+            for code in ("en", other):
+                add(f"pairs.{source}.{other}.{code}", [_sentence(code, i) for i in range(ROWS)])
+    saved["vocabulary"] = np.array(900)
+    return saved

@@ -11,11 +11,8 @@ Spanish and Portuguese occur in repairs and sentences only, and no document hold
 neither of which is English.
 """
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-
 import batches
+import documents
 import numpy as np
 from corpus import LANGUAGES, PAIRED_WITH_ENGLISH
 
@@ -39,22 +36,40 @@ def label(language: str, is_second: bool = False) -> str:
     return ("\n" if is_second else "") + language + ":"
 
 
-class Bilingual(batches.Documents):
+class Bilingual(documents.Store):
     """Endless documents of the three kinds, each list in shuffled order without replacement."""
 
     shares = SHARES
 
+    def __init__(self, arrays: dict[str, np.ndarray], seed: int) -> None:
+        """Take the arrays that `prepare_translation.py` wrote."""
+        super().__init__(arrays, seed)
+        self.vocab = int(arrays["vocabulary"])
+        self.end = np.array([batches.EOS_ID], np.uint16)
+
+    def draw(self) -> batches.Document:
+        """Return the next document, of the kind that is furthest behind its share."""
+        kind = self.behind(SHARES)
+        draws = {"pairs": self.pair, "repairs": self.repair, "sentences": self.sentence}
+        found = draws[kind]().document(kind)
+        self.count(kind, len(found.ids))
+        return found
+
     def _label(self, language: str, place: int) -> np.ndarray:
         return self.row("labels", 2 * LANGUAGES.index(language) + place)
 
-    def _joined(self, languages: tuple[str, str], rows: list[np.ndarray]) -> tuple:
-        first = [] if self.rng.random() < BARE else [self._label(languages[0], 0)]
-        before = [*first, rows[0], self._label(languages[1], 1)]
-        end = np.array([batches.EOS_ID], dtype=np.uint16)
-        return np.concatenate([*before, rows[1], end]), sum(map(len, before))
+    def _joined(self, languages: tuple[str, str], rows: list[np.ndarray]) -> batches.Writer:
+        out = batches.Writer()
+        if self.rng.random() >= BARE:
+            out.add(self._label(languages[0], 0), batches.GIVEN)
+        out.add(rows[0], batches.GIVEN)
+        out.add(self._label(languages[1], 1), batches.GIVEN)
+        out.add(rows[1])
+        out.add(self.end)
+        return out
 
-    def pair(self) -> tuple[np.ndarray, int]:
-        """Return a pair of the language that is furthest behind, and where prediction begins."""
+    def pair(self) -> batches.Writer:
+        """Return a pair of the language that is furthest behind; the second half is predicted."""
         other = min(PAIRED_WITH_ENGLISH, key=lambda code: self.used.get("pairs." + code, 0.0))
         sources = PAIR_SOURCES[other]
         source = self.rng.choice(list(sources), p=list(sources.values()))
@@ -62,83 +77,30 @@ class Bilingual(batches.Documents):
         way = ("en", other) if is_from_english else (other, "en")
         size = len(self.arrays[f"pairs.{source}.{other}.en.offsets"]) - 1
         i = self.next_index(f"pairs.{source}.{way[0]}-{way[1]}", size)
-        ids, start = self._joined(way, [self.row(f"pairs.{source}.{other}.{c}", i) for c in way])
-        self.used["pairs." + other] = self.used.get("pairs." + other, 0.0) + len(ids)
-        return ids, start
+        out = self._joined(way, [self.row(f"pairs.{source}.{other}.{c}", i) for c in way])
+        self.count("pairs." + other, out.size)
+        return out
 
-    def repair(self) -> tuple[np.ndarray, int]:
-        """Return a damaged sentence and the whole one, and where prediction begins."""
+    def repair(self) -> batches.Writer:
+        """Return a damaged sentence and the whole one, which is predicted."""
         language = self._monolingual("repairs.")
-        i = self.next_index(
-            "repairs." + language, len(self.arrays[f"damaged.{language}.offsets"]) - 1
-        )
+        size = len(self.arrays[f"damaged.{language}.offsets"]) - 1
+        i = self.next_index("repairs." + language, size)
         rows = [self.row(f"damaged.{language}", i), self.row(f"sentences.{language}", i)]
-        ids, start = self._joined((language, language), rows)
-        self.used["repairs." + language] = self.used.get("repairs." + language, 0.0) + len(ids)
-        return ids, start
+        out = self._joined((language, language), rows)
+        self.count("repairs." + language, out.size)
+        return out
 
-    def sentence(self) -> tuple[np.ndarray, int]:
+    def sentence(self) -> batches.Writer:
         """Return a sentence; all of it is predicted but its first token."""
         language = self._monolingual("sentences.")
-        first = [] if self.rng.random() < BARE else [self._label(language, 0)]
-        end = np.array([batches.EOS_ID], dtype=np.uint16)
-        ids = np.concatenate([*first, self.next_row(f"sentences.{language}"), end])
-        self.used["sentences." + language] = self.used.get("sentences." + language, 0.0) + len(ids)
-        return ids, 1
+        out = batches.Writer()
+        if self.rng.random() >= BARE:
+            out.add(self._label(language, 0))
+        out.add(self.next_row(f"sentences.{language}"))
+        out.add(self.end)
+        self.count("sentences." + language, out.size)
+        return out
 
     def _monolingual(self, prefix: str) -> str:
         return min(LANGUAGES, key=lambda c: self.used.get(prefix + c, 0.0) / MONOLINGUAL[c])
-
-    def step(self, tokens: int, micro_tokens: int) -> list[batches.MicroBatch]:
-        """Draw the micro-batches of one optimizer step, the largest first.
-
-        Args:
-            tokens: Tokens of the step, padding not counted; the kinds get their fixed shares.
-            micro_tokens: Most tokens of a micro-batch, padding counted.
-        """
-        found: list[batches.MicroBatch] = []
-        draws = {"pairs": self.pair, "repairs": self.repair, "sentences": self.sentence}
-        for kind, draw in draws.items():
-            drawn: list[tuple[np.ndarray, int]] = []
-            budget = tokens * SHARES[kind] - self.used.get("over." + kind, 0.0)
-            while budget > 0:
-                drawn.append(draw())
-                budget -= len(drawn[-1][0])
-            self.used["over." + kind] = -budget
-            found += padded(kind, drawn, micro_tokens)
-        return sorted(found, key=lambda b: -b.ids.size)
-
-
-def padded(
-    kind: str, drawn: list[tuple[np.ndarray, int]], micro_tokens: int
-) -> Iterator[batches.MicroBatch]:
-    """Pad documents of like length together; each comes with the start of its prediction."""
-    drawn = sorted(drawn, key=lambda pair: len(pair[0]))
-    # `group` sorts by length too, and stably, so it keeps this order within its reversed chunks.
-    last = len(drawn)
-    for ids, lengths in batches.group([row for row, _ in drawn], micro_tokens):
-        chosen = drawn[last - len(lengths) : last]
-        last -= len(lengths)
-        starts = np.array([start for _, start in chosen])
-        yield batches.MicroBatch(kind, ids, lengths, starts)
-
-
-def held_out_cases(work: Path) -> list[batches.MicroBatch]:
-    """Return held-out pairs for the log: trained directions and zero-shot ones, both labelled."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(work / "tokenizer" / "tokenizer.json"))
-    rows = json.loads((work / "held_out.json").read_text(encoding="utf-8"))[:60]
-    drawn: dict[str, list[tuple[np.ndarray, int]]] = {}
-    for row in rows:
-        for a in row:
-            for b in row:
-                if a == b:
-                    continue
-                is_trained = "en" in (a, b) and not {a, b} & {"es", "pt"}
-                kind = f"{a[:2]}-{b[:2]}" if is_trained else "zero-shot"
-                texts = [label(a), row[a], label(b, True), row[b]]
-                parts = [tokenizer.encode(text).ids for text in texts]
-                ids = [i for part in parts for i in part] + [batches.EOS_ID]
-                drawn.setdefault(kind, []).append((np.array(ids), len(ids) - len(parts[3]) - 1))
-    return [batch for kind, held in drawn.items() for batch in padded(kind, held, 4096)]

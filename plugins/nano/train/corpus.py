@@ -6,11 +6,13 @@ Nothing here knows tokens; `prepare.py` turns what these functions return into a
 import csv
 import gzip
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from buckets import block_key, is_held_out, protein_key, text_key
+from molecules import MOSES
 
 LANGUAGES = ("en", "fr", "ru", "de", "it", "el", "es", "pt")
 # The only language pairs of which bilingual lines are shown, each in both directions.
@@ -48,20 +50,32 @@ def _open(path: Path) -> Iterator[str]:
 
 
 def read_molecules() -> list[tuple[str, str]]:
-    """Return (SMILES, source) of every molecule, held-out ones included."""
-    rows = csv.DictReader(_open(data_folder() / "chem" / "smiles_train.csv.gz"))
-    return [(row["smiles"], row["source"]) for row in rows]
+    """Return (SMILES, source) of every molecule, held-out ones included: the varied file first.
+
+    The molecules of each of the two files come in random order.
+    """
+    folder = data_folder() / "chem"
+    varied = csv.DictReader(_open(folder / "smiles_train.csv.gz"))
+    moses = csv.DictReader(_open(folder / "moses_500k.csv.gz"))
+    parts = [
+        [(row["smiles"], row["source"]) for row in varied],
+        [(row["smiles"], MOSES) for row in moses],
+    ]
+    for part in parts:
+        random.Random(0).shuffle(part)
+    return parts[0] + parts[1]
 
 
 def read_proteins() -> Part:
-    """Return protein sequences, divided by min-hash cluster."""
+    """Return protein sequences, divided by min-hash cluster: the small file's come first."""
     part = Part([], [])
     sequences: list[str] = []
-    for line in _open(data_folder() / "protein" / "sequences.fasta.gz"):
-        if line.startswith(">"):
-            sequences.append("")
-        else:
-            sequences[-1] += line.strip()
+    for name in ("sequences", "proteins_pretrain"):
+        for line in _open(data_folder() / "protein" / f"{name}.fasta.gz"):
+            if line.startswith(">"):
+                sequences.append("")
+            else:
+                sequences[-1] += line.strip()
     for sequence in dict.fromkeys(sequences):
         part[is_held_out(protein_key(sequence))].append(sequence)
     return part

@@ -27,7 +27,7 @@ from pathlib import Path
 import corpus
 import torch
 from corpus import LANGUAGES
-from molecules import smiles_symbols
+from molecules import MOSES, smiles_symbols
 
 ORDERS = (2, 3, 4, 5, 6)
 MAX_TOKENS = 1024
@@ -42,7 +42,12 @@ def training_samples(work: Path, limit: int) -> dict[str, list[str]]:
     }
     with (work / "molecules.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    documents["molecules"] = [row["smiles"] for row in rows if not row["held_out"]]
+    for kind, is_moses in (("molecules", False), ("moses", True)):
+        documents[kind] = [
+            row["smiles"]
+            for row in rows
+            if row and not row["held_out"] and (row["source"] == MOSES) == is_moses
+        ]
     samples = {}
     for kind, items in documents.items():
         rng.shuffle(items)
@@ -59,7 +64,7 @@ def training_samples(work: Path, limit: int) -> dict[str, list[str]]:
 def held_out_items(work: Path, limit: int) -> dict[str, list[str]]:
     """Return held-out documents of every kind, at most `limit` characters of each."""
     saved = json.loads((work / "held_out.json").read_text(encoding="utf-8"))
-    items = {"molecules": saved["molecules"], "proteins": saved["proteins"], **saved["novels"]}
+    items = {kind: saved[kind] for kind in ("molecules", "moses", "proteins")} | saved["novels"]
     chosen: dict[str, list[str]] = {}
     for kind, texts in items.items():
         chosen[kind], size = [], 0
@@ -122,7 +127,7 @@ def model_bits(folder: Path, items: dict[str, list[str]]) -> tuple[dict[str, flo
     bits, tokens = dict.fromkeys(items, 0.0), dict.fromkeys(items, 0)
     for kind, texts in items.items():
         for text in texts:
-            if kind == "molecules":
+            if kind in ("molecules", "moses"):
                 ids = tokenizer.convert_tokens_to_ids(smiles_symbols(text))
             elif kind == "proteins":
                 ids = tokenizer.convert_tokens_to_ids(list(text))

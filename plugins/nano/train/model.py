@@ -1,74 +1,86 @@
 """The Llama forward pass over one flat parameter tensor, and its export to Hugging Face format.
 
 The same mathematics as `transformers.LlamaForCausalLM` (a test compares them), written so that
-query, key and value are one matrix product, gate and up another, and all parameters and gradients
-are views of two flat tensors that several processes share.
+query, key and value are one matrix product, gate and up another, that all parameters are views of
+one flat tensor, and that only the attention sees the length of the rows: the parts between see one
+shape, so that compiling them takes seconds.
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-VOCAB, HIDDEN, LAYERS, HEADS, KV_HEADS, INNER = 3072, 256, 6, 8, 2, 512
-HEAD_DIM = HIDDEN // HEADS
+LAYERS, KV_HEADS, HEAD_DIM, INNER = 6, 2, 32, 512
 ROPE_THETA = 10000.0
 MAX_POSITIONS = 8192
 NORM_EPS = 1e-5
 
 
-def layout(vocab: int = VOCAB) -> list[tuple[str, tuple[int, ...]]]:
+class Shape(NamedTuple):
+    """What differs between models; there are as many heads as fit the hidden size.
+
+    Attributes:
+        vocab: Tokens.
+        hidden: Size of the states.
+    """
+
+    vocab: int = 3072
+    hidden: int = 256
+
+
+def layout(shape: Shape) -> list[tuple[str, tuple[int, ...]]]:
     """Return Hugging Face names and shapes in the order of the flat tensor."""
-    shapes: list[tuple[str, tuple[int, ...]]] = [("model.embed_tokens.weight", (vocab, HIDDEN))]
+    hidden = shape.hidden
+    shapes: list[tuple[str, tuple[int, ...]]] = [
+        ("model.embed_tokens.weight", (shape.vocab, hidden))
+    ]
     for i in range(LAYERS):
         layer = {
-            "self_attn.q_proj": (HEADS * HEAD_DIM, HIDDEN),
-            "self_attn.k_proj": (KV_HEADS * HEAD_DIM, HIDDEN),
-            "self_attn.v_proj": (KV_HEADS * HEAD_DIM, HIDDEN),
-            "self_attn.o_proj": (HIDDEN, HEADS * HEAD_DIM),
-            "mlp.gate_proj": (INNER, HIDDEN),
-            "mlp.up_proj": (INNER, HIDDEN),
-            "mlp.down_proj": (HIDDEN, INNER),
-            "input_layernorm": (HIDDEN,),
-            "post_attention_layernorm": (HIDDEN,),
+            "self_attn.q_proj": (hidden, hidden),
+            "self_attn.k_proj": (KV_HEADS * HEAD_DIM, hidden),
+            "self_attn.v_proj": (KV_HEADS * HEAD_DIM, hidden),
+            "self_attn.o_proj": (hidden, hidden),
+            "mlp.gate_proj": (INNER, hidden),
+            "mlp.up_proj": (INNER, hidden),
+            "mlp.down_proj": (hidden, INNER),
+            "input_layernorm": (hidden,),
+            "post_attention_layernorm": (hidden,),
         }
-        shapes += [(f"model.layers.{i}.{name}.weight", shape) for name, shape in layer.items()]
-    return [*shapes, ("model.norm.weight", (HIDDEN,))]
+        shapes += [(f"model.layers.{i}.{name}.weight", size) for name, size in layer.items()]
+    return [*shapes, ("model.norm.weight", (hidden,))]
 
 
-def num_parameters(vocab: int = VOCAB) -> int:
+def num_parameters(shape: Shape) -> int:
     """Return the length of the flat tensor."""
-    return sum(int(torch.Size(shape).numel()) for _, shape in layout(vocab))
+    return sum(int(torch.Size(size).numel()) for _, size in layout(shape))
 
 
-def vocab_of(flat: Tensor) -> int:
-    """Return the vocabulary of a flat tensor; all other sizes are fixed."""
-    return (flat.numel() - num_parameters(0)) // HIDDEN
-
-
-def views(flat: Tensor) -> dict[str, Tensor]:
+def views(flat: Tensor, shape: Shape) -> dict[str, Tensor]:
     """Return the named parameters as views of the flat tensor."""
     result, start = {}, 0
-    for name, shape in layout(vocab_of(flat)):
-        size = int(torch.Size(shape).numel())
-        result[name] = flat[start : start + size].view(shape)
-        start += size
+    for name, size in layout(shape):
+        count = int(torch.Size(size).numel())
+        result[name] = flat[start : start + count].view(size)
+        start += count
     return result
 
 
-def fused_views(flat: Tensor) -> dict[str, Tensor]:
+def fused_views(flat: Tensor, shape: Shape) -> dict[str, Tensor]:
     """Return views as the forward pass uses them: q, k, v joined, gate and up joined."""
-    named = views(flat)
+    named = views(flat, shape)
     result = {"embed": named["model.embed_tokens.weight"], "norm": named["model.norm.weight"]}
     for i in range(LAYERS):
         prefix = f"model.layers.{i}."
         for new, first, rows in (
-            ("qkv", "self_attn.q_proj", (HEADS + 2 * KV_HEADS) * HEAD_DIM),
-            ("o", "self_attn.o_proj", HIDDEN),
+            ("qkv", "self_attn.q_proj", shape.hidden + 2 * KV_HEADS * HEAD_DIM),
+            ("o", "self_attn.o_proj", shape.hidden),
             ("gate_up", "mlp.gate_proj", 2 * INNER),
-            ("down", "mlp.down_proj", HIDDEN),
+            ("down", "mlp.down_proj", shape.hidden),
         ):
             one = named[f"{prefix}{first}.weight"]
             size = rows * one.shape[1]
@@ -79,16 +91,25 @@ def fused_views(flat: Tensor) -> dict[str, Tensor]:
     return result
 
 
-def initialise(flat: Tensor, seed: int) -> None:
+def initialise(flat: Tensor, shape: Shape, seed: int) -> None:
     """Fill the flat tensor: normal with deviation 0.02, output projections smaller, norms one."""
     generator = torch.Generator().manual_seed(seed)
-    for name, view in views(flat).items():
+    for name, view in views(flat, shape).items():
         if view.dim() == 1:
             view.fill_(1.0)
         else:
             output = name.endswith(("o_proj.weight", "down_proj.weight"))
             std = 0.02 / (2 * LAYERS) ** 0.5 if output else 0.02
             view.normal_(0.0, std, generator=generator)
+
+
+def load(flat: Tensor, shape: Shape, folder: Path) -> None:
+    """Fill the flat tensor from a model in Hugging Face format of the same shape."""
+    from safetensors.torch import load_file
+
+    saved = load_file(folder / "model.safetensors")
+    for name, view in views(flat, shape).items():
+        view.copy_(saved[name])
 
 
 def rope_tables() -> tuple[Tensor, Tensor]:
@@ -99,72 +120,105 @@ def rope_tables() -> tuple[Tensor, Tensor]:
     return angle.cos(), angle.sin()
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def before_attention(
+    x: Tensor, norm: Tensor, qkv: Tensor, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rotated queries and keys, and values, each (tokens, heads, head_dim).
+
+    Args:
+        x: (tokens, hidden).
+        norm: Weight of the first norm.
+        qkv: Joined projection.
+        cos: Cosines of each token's position, (tokens, head_dim).
+        sin: Sines.
+    """
+    heads = x.shape[1] // HEAD_DIM
+    h = F.rms_norm(x, norm.shape, norm, NORM_EPS)
+    joined = F.linear(h, qkv).view(len(x), -1, HEAD_DIM)
+    turned = joined[:, : heads + KV_HEADS]
     half = HEAD_DIM // 2
-    return x * cos + torch.cat([-x[..., half:], x[..., :half]], dim=-1) * sin
+    swapped = torch.cat([-turned[..., half:], turned[..., :half]], dim=-1)
+    turned = turned * cos[:, None] + swapped * sin[:, None]
+    group = heads // KV_HEADS
+    keys = turned[:, heads:].repeat_interleave(group, dim=1)
+    values = joined[:, heads + KV_HEADS :].repeat_interleave(group, dim=1)
+    return turned[:, :heads].contiguous(), keys, values
 
 
-def hidden_states(p: dict[str, Tensor], ids: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def after_attention(
+    x: Tensor, mixed: Tensor, o: Tensor, norm: Tensor, gate_up: Tensor, down: Tensor
+) -> Tensor:
+    """Return the layer's output, (tokens, hidden), from its input and the attention's result."""
+    x = x + F.linear(mixed, o)
+    gate, up = F.linear(F.rms_norm(x, norm.shape, norm, NORM_EPS), gate_up).chunk(2, dim=-1)
+    return x + F.linear(F.silu(gate) * up, down)
+
+
+def token_losses(states: Tensor, embed: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each token in nats, 0 where the target is -100."""
+    logits = F.linear(states, embed).float()
+    return F.cross_entropy(logits, targets, ignore_index=-100, reduction="none")
+
+
+class Parts:
+    """The three parts that see one shape, compiled or not."""
+
+    def __init__(self, compiled: bool) -> None:
+        """Wrap them; compiling itself happens at the first call."""
+
+        def wrap(function: Callable) -> Callable:
+            return torch.compile(function, dynamic=False) if compiled else function
+
+        self.before_attention = wrap(before_attention)
+        self.after_attention = wrap(after_attention)
+        self.token_losses = wrap(token_losses)
+
+
+EAGER = Parts(compiled=False)
+
+
+def hidden_states(
+    p: dict[str, Tensor],
+    ids: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    noise: Tensor | None = None,
+    parts: Parts = EAGER,
+) -> Tensor:
     """Run the decoder on right-padded rows.
 
     Args:
         p: Parameters from `fused_views`.
         ids: Token ids, (batch, seq).
-        cos: From `rope_tables`.
-        sin: From `rope_tables`.
+        cos: From `rope_tables`, of the parameters' type.
+        sin: From `rope_tables`, of the parameters' type.
+        noise: Added to the embeddings, (batch, seq, hidden).
+        parts: The compiled parts.
 
     Returns:
         Normed last hidden states, (batch, seq, hidden).
     """
     batch, seq = ids.shape
-    cos, sin = cos[:seq], sin[:seq]
-    num_rotated = HEADS + KV_HEADS
+    hidden = p["embed"].shape[1]
+    cos, sin = (
+        t[:seq].expand(batch, seq, HEAD_DIM).reshape(batch * seq, HEAD_DIM) for t in (cos, sin)
+    )
     x = F.embedding(ids, p["embed"])
+    if noise is not None:
+        x = x + noise
+    x = x.view(batch * seq, hidden)
     for i in range(LAYERS):
-        h = F.rms_norm(x, (HIDDEN,), p[f"{i}.norm1"], NORM_EPS)
-        qkv = F.linear(h, p[f"{i}.qkv"]).view(batch, seq, -1, HEAD_DIM)
-        qkv = qkv.transpose(1, 2)  # (batch, heads + 2 * kv_heads, seq, head_dim)
-        qk = _rotate(qkv[:, :num_rotated], cos, sin)
-        q, k, v = qk[:, :HEADS], qk[:, HEADS:], qkv[:, num_rotated:]
-        k = k.repeat_interleave(HEADS // KV_HEADS, dim=1)  # (batch, heads, seq, head_dim)
-        v = v.repeat_interleave(HEADS // KV_HEADS, dim=1)
+        qkv = parts.before_attention(x, p[f"{i}.norm1"], p[f"{i}.qkv"], cos, sin)
+        q, k, v = (t.view(batch, seq, -1, HEAD_DIM).transpose(1, 2) for t in qkv)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        mixed = mixed.transpose(1, 2).reshape(batch, seq, HIDDEN)
-        x = x + F.linear(mixed, p[f"{i}.o"])
-        h = F.rms_norm(x, (HIDDEN,), p[f"{i}.norm2"], NORM_EPS)
-        gate, up = F.linear(h, p[f"{i}.gate_up"]).chunk(2, dim=-1)
-        x = x + F.linear(F.silu(gate) * up, p[f"{i}.down"])
-    return F.rms_norm(x, (HIDDEN,), p["norm"], NORM_EPS)
+        mixed = mixed.transpose(1, 2).reshape(batch * seq, hidden)
+        x = parts.after_attention(
+            x, mixed, p[f"{i}.o"], p[f"{i}.norm2"], p[f"{i}.gate_up"], p[f"{i}.down"]
+        )
+    return F.rms_norm(x, (hidden,), p["norm"], NORM_EPS).view(batch, seq, hidden)
 
 
-def loss_sum(
-    p: dict[str, Tensor],
-    ids: Tensor,
-    lengths: Tensor,
-    cos: Tensor,
-    sin: Tensor,
-    starts: Tensor | None = None,
-) -> Tensor:
-    """Return the next-token cross-entropy summed over all real targets, in nats.
-
-    Args:
-        p: Parameters from `fused_views`.
-        ids: Token ids, (batch, seq).
-        lengths: Tokens of each document, (batch,).
-        cos: From `rope_tables`.
-        sin: From `rope_tables`.
-        starts: First token of each document that is predicted, (batch,); None: the second.
-    """
-    h = hidden_states(p, ids, cos, sin)[:, :-1]
-    places = torch.arange(1, ids.shape[1])[None, :]
-    real = places < lengths[:, None]  # (batch, seq - 1)
-    if starts is not None:
-        real &= places >= starts[:, None]
-    logits = F.linear(h[real], p["embed"])  # (targets, vocab)
-    return F.cross_entropy(logits, ids[:, 1:][real], reduction="sum")
-
-
-def export(flat: Tensor, tokenizer_folder: Path, folder: Path) -> None:
+def export(flat: Tensor, shape: Shape, tokenizer_folder: Path, folder: Path) -> None:
     """Write the model in Hugging Face format, bf16, with tokenizer and configuration files."""
     from safetensors.torch import save_file
     from transformers import GenerationConfig, LlamaConfig
@@ -172,14 +226,15 @@ def export(flat: Tensor, tokenizer_folder: Path, folder: Path) -> None:
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    tensors = {name: v.detach().to(torch.bfloat16).clone() for name, v in views(flat).items()}
+    named = views(flat.detach().to("cpu", torch.bfloat16), shape)
+    tensors = {name: view.clone() for name, view in named.items()}
     save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
     config = LlamaConfig(
-        vocab_size=vocab_of(flat),
-        hidden_size=HIDDEN,
+        vocab_size=shape.vocab,
+        hidden_size=shape.hidden,
         intermediate_size=INNER,
         num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
+        num_attention_heads=shape.hidden // HEAD_DIM,
         num_key_value_heads=KV_HEADS,
         head_dim=HEAD_DIM,
         max_position_embeddings=MAX_POSITIONS,
@@ -195,7 +250,7 @@ def export(flat: Tensor, tokenizer_folder: Path, folder: Path) -> None:
     config.save_pretrained(part)
     GenerationConfig(bos_token_id=None, eos_token_id=1, pad_token_id=0).save_pretrained(part)
     for path in sorted(tokenizer_folder.iterdir()):
-        shutil.copy(path, part / path.name)
+        shutil.copyfile(path, part / path.name)
     for path in part.iterdir():
         path.chmod(0o644)
     if folder.exists():

@@ -5,11 +5,17 @@ structural alerts and measured values are left out on purpose: users evaluate th
 """
 
 import re
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from buckets import is_held_out, molecule_key
 
-NUM_RANDOM = 4
+NUM_RANDOM = 6
+NUM_COUNTS = 512
+MOSES = "moses"
+# QED and Crippen's logP are labels of tasks that users evaluate on this backbone.
+LABELS_OF_TASKS = ("qed", "MolLogP")
 RECORD_PREFIX = "The SMILES of the molecule is "
 
 # Two-letter element symbols; H to Ca are not all here because most are single letters.
@@ -88,32 +94,64 @@ def join_names(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def facts(mol: Any) -> list[str]:
-    """Return plain sentences about an RDKit molecule, each starting with a space."""
-    from rdkit.Chem import Descriptors, FindMolChiralCenters, Fragments, GetFormalCharge
-    from rdkit.Chem import rdMolDescriptors as d
+def facts(mol: Any, values: Mapping[str, float]) -> list[str]:
+    """Return plain sentences about a molecule, each starting with a space.
+
+    Args:
+        mol: RDKit molecule.
+        values: Its descriptors by RDKit's names.
+    """
+    from rdkit.Chem import FindMolChiralCenters as centers
+    from rdkit.Chem import GetFormalCharge, rdMolDescriptors
 
     numbers = {
-        "molecular weight": round(Descriptors.MolWt(mol)),
+        "molecular weight": round(values["MolWt"]),
         "number of heavy atoms": mol.GetNumHeavyAtoms(),
-        "number of rings": d.CalcNumRings(mol),
-        "number of aromatic rings": d.CalcNumAromaticRings(mol),
-        "number of rotatable bonds": d.CalcNumRotatableBonds(mol),
-        "number of hydrogen bond donors": d.CalcNumHBD(mol),
-        "number of hydrogen bond acceptors": d.CalcNumHBA(mol),
-        "polar surface area": round(d.CalcTPSA(mol)),
+        "number of rings": round(values["RingCount"]),
+        "number of aromatic rings": round(values["NumAromaticRings"]),
+        "number of rotatable bonds": round(values["NumRotatableBonds"]),
+        "number of hydrogen bond donors": rdMolDescriptors.CalcNumHBD(mol),
+        "number of hydrogen bond acceptors": rdMolDescriptors.CalcNumHBA(mol),
+        "polar surface area": round(values["TPSA"]),
         "formal charge": GetFormalCharge(mol),
         "number of stereocentres": len(
-            FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=True)
+            centers(mol, includeUnassigned=True, useLegacyImplementation=True)
         ),
-        "percentage of sp3 carbons": round(100 * d.CalcFractionCSP3(mol)),
+        "percentage of sp3 carbons": round(100 * values["FractionCSP3"]),
     }
-    sentences = [f" The molecular formula is {d.CalcMolFormula(mol)}."]
+    sentences = [f" The molecular formula is {rdMolDescriptors.CalcMolFormula(mol)}."]
     sentences += [f" The {name} is {value}." for name, value in numbers.items()]
-    groups = [name for function, name in _GROUPS.items() if getattr(Fragments, function)(mol)]
+    groups = [name for function, name in _GROUPS.items() if values[function]]
     if groups:
         sentences.append(f" The molecule contains {join_names(groups)}.")
     return sentences
+
+
+def divide(row: tuple[str, str]) -> dict[str, Any] | None:
+    """Return `smiles`, `source` and `held_out` of a molecule; None when RDKit cannot read it."""
+    from rdkit import RDLogger
+
+    RDLogger.DisableLog("rdApp.*")
+    smiles, source = row
+    try:
+        return {"smiles": smiles, "source": source, "held_out": is_held_out(molecule_key(smiles))}
+    except ValueError:
+        return None
+
+
+@cache
+def descriptors() -> dict[str, Callable[[Any], float]]:
+    """Return RDKit's 2D descriptors by name, less the labels that taglm's own tasks compute."""
+    from rdkit.Chem import Descriptors
+
+    return {name: f for name, f in Descriptors.descList if name not in LABELS_OF_TASKS}
+
+
+@cache
+def _fingerprints() -> Any:
+    from rdkit.Chem import rdFingerprintGenerator
+
+    return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=NUM_COUNTS)
 
 
 def describe(row: tuple[str, str]) -> dict[str, Any] | None:
@@ -123,24 +161,32 @@ def describe(row: tuple[str, str]) -> dict[str, Any] | None:
         row: SMILES and the name of its source.
 
     Returns:
-        `smiles`, `source`, `held_out`, `facts`, and `variants`: the input SMILES, then, for
-        training molecules, random ones. None when RDKit cannot read the SMILES.
+        `smiles`, `source` and `held_out`; of training molecules also `facts`, `descriptors`
+        (NaN where RDKit finds none), `counts` of folded Morgan environments, and `variants`:
+        random SMILES where there are stereo marks (`respell.py` spells the others anew each time).
+        None when RDKit cannot read the SMILES.
     """
-    from rdkit import Chem, RDLogger
+    from rdkit import Chem
 
-    RDLogger.DisableLog("rdApp.*")
+    found = divide(row)
+    if found is None:
+        return None
     smiles, source = row
     mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
-        return None
-    held_out = is_held_out(molecule_key(smiles))
-    variants = [smiles]
-    if not held_out:
-        variants += Chem.MolToRandomSmilesVect(mol, NUM_RANDOM, randomSeed=len(smiles) + 1)
-    return {
-        "smiles": smiles,
-        "source": source,
-        "held_out": held_out,
-        "variants": variants,
-        "facts": facts(mol),
-    }
+    # Only of the smaller, more varied file are there sentences, and held-out questions.
+    with_facts = source != MOSES
+    if found["held_out"] and not with_facts:
+        return found
+    values = {name: float(function(mol)) for name, function in descriptors().items()}
+    if with_facts:
+        found["facts"] = facts(mol, values)
+    found["descriptors"] = list(values.values())
+    counts = _fingerprints().GetCountFingerprintAsNumPy(mol)
+    found["counts"] = [(int(i), int(counts[i])) for i in counts.nonzero()[0]]
+    has_stereo = any(mark in smiles for mark in "@/\\")
+    found["variants"] = (
+        list(Chem.MolToRandomSmilesVect(mol, NUM_RANDOM, randomSeed=len(smiles) + 1))
+        if has_stereo
+        else []
+    )
+    return found

@@ -2,9 +2,10 @@
 
     TAGLM_DATA=<raw data> python prepare_translation.py --work <work folder>
 
-Writes `tokenizer/`, `arrays.npz`, `held_out.json` and `prepare.json` with counts. A minute.
+Writes `tokenizer/`, `arrays.npz.xz`, `held_out.json` and `prepare.json` with counts. A minute.
 """
 
+import argparse
 import json
 import random
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ import corpus
 import numpy as np
 from corpus import LANGUAGES, PAIRED_WITH_ENGLISH
 from make_tokenizer import build_tokenizer
-from prepare import Arrays, asked_folder
+from prepare import Arrays, asked_folder, save_arrays
 
 SOURCES = ("massive", "tatoeba_fr", "tatoeba_de", "tatoeba_el", "tatoeba_es")
 VOCAB_SIZE = 6144
@@ -45,7 +46,7 @@ def tokenizer_texts(sentences: dict[str, list[str]]) -> Iterable[str]:
 
 def main() -> None:
     """Prepare everything that the mix needs."""
-    work = asked_folder(__doc__)
+    work = asked_folder(argparse.ArgumentParser(description=__doc__)).work
     rng = random.Random(1)
 
     parallel = {name: corpus.read_parallel(name) for name in SOURCES}
@@ -72,7 +73,8 @@ def main() -> None:
             rows = [row for row in part.train if "en" in row and other in row]
             for code in ("en", other) if rows else ():
                 arrays.add_texts(f"pairs.{name}.{other}.{code}", [row[code] for row in rows])
-    np.savez(work / "arrays.npz", **arrays.saved)
+    arrays.saved["vocabulary"] = np.array(tokenizer.get_vocab_size())
+    save_arrays(work / "arrays.npz.xz", arrays.saved)
     held_out = rng.sample(parallel["massive"].held_out, 500)
     (work / "held_out.json").write_text(json.dumps(held_out, ensure_ascii=False))
     report = {

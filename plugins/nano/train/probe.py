@@ -2,6 +2,9 @@
 
     python probe.py --work <work folder> --model <model> --out <json>
 
+The model writes at temperature 1, the first symbol drawn as the training molecules begin; a sample
+is valid when RDKit reads it and it has ended by itself.
+
 An answer counts as right when the most likely token is the right one at every place of the answer,
 the full stop included (that is: greedy decoding would write exactly it). Beside it stands how often
 the answer that is most frequent in the training molecules would be right.
@@ -16,6 +19,9 @@ from typing import Any
 
 import torch
 from molecules import smiles_symbols
+from prepare import read_lines
+
+MOST_SYMBOLS = 150
 
 
 def question_and_answer(fact: str) -> tuple[str, str] | None:
@@ -57,25 +63,44 @@ def majority_right(train: list[dict], molecules: list[dict]) -> dict[str, float]
 
 
 @torch.no_grad()
-def written_molecules(lm: Any, tokenizer: Any, count: int, known: set[str]) -> dict[str, float]:
-    """Sample molecules that begin with C at temperature 1; say how many are valid and new."""
+def sample(lm: Any, firsts: torch.Tensor, most: int, end: int) -> torch.Tensor:
+    """Return rows that the model writes after first tokens; after the end comes only the end."""
+    rows, cache, last = [firsts], None, firsts
+    has_ended = torch.zeros(len(firsts), dtype=torch.bool)
+    for _ in range(most):
+        out = lm(last[:, None], past_key_values=cache, use_cache=True)
+        cache = out.past_key_values
+        last = torch.multinomial(out.logits[:, -1].float().softmax(-1), 1)[:, 0]
+        last = torch.where(has_ended, end, last)
+        rows.append(last)
+        has_ended |= last == end
+        if has_ended.all():
+            break
+    return torch.stack(rows, dim=1)
+
+
+def written_molecules(lm: Any, tokenizer: Any, count: int, known: list[str]) -> dict[str, float]:
+    """Sample molecules at temperature 1; say how many are valid, different and new."""
     from rdkit import Chem, RDLogger
 
     RDLogger.DisableLog("rdApp.*")
     torch.manual_seed(0)
-    start = torch.full((count, 1), tokenizer.convert_tokens_to_ids("C"))
-    rows = lm.generate(
-        start, attention_mask=torch.ones_like(start), do_sample=True, top_k=0, max_new_tokens=120
-    )
-    texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
-    # A record goes on with facts, a molecule written twice with a new line.
-    texts = [text.split("\n")[0].split(". ")[0].removesuffix(".") for text in texts]
-    mols = [Chem.MolFromSmiles(text) for text in texts]
+    beginnings = random.Random(0).choices([smiles_symbols(s[:3])[0] for s in known], k=count)
+    firsts = torch.tensor(tokenizer.convert_tokens_to_ids(beginnings))
+    end = tokenizer.eos_token_id
+    texts = []
+    for part in firsts.split(500):
+        for row in sample(lm, part, MOST_SYMBOLS, end).tolist():
+            is_whole = end in row
+            texts.append(tokenizer.decode(row[: row.index(end)]) if is_whole else "")
+    mols = [Chem.MolFromSmiles(text) if text else None for text in texts]
     valid = [Chem.MolToSmiles(mol) for mol in mols if mol is not None]
+    seen = set(known)
     return {
+        "count": count,
         "valid": len(valid) / count,
         "unique_of_valid": len(set(valid)) / max(1, len(valid)),
-        "new_of_valid": sum(s not in known for s in valid) / max(1, len(valid)),
+        "new_of_unique": sum(s not in seen for s in set(valid)) / max(1, len(set(valid))),
     }
 
 
@@ -85,16 +110,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that prepare.py filled")
     parser.add_argument("--model", type=Path, required=True, help="model in Hugging Face format")
     parser.add_argument("--out", type=Path, required=True, help="report to write, JSON")
-    parser.add_argument("--count", type=int, default=300, help="molecules asked and written")
+    parser.add_argument("--count", type=int, default=300, help="molecules asked")
+    parser.add_argument("--written", type=int, default=10_000, help="molecules written")
     args = parser.parse_args()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     lm = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).eval()
-    with (args.work / "molecules.jsonl").open(encoding="utf-8") as lines:
-        molecules = [json.loads(line) for line in lines]
-    train = [m for m in molecules if not m["held_out"]]
-    held_out = [m for m in molecules if m["held_out"]]
+    molecules = read_lines(args.work / "molecules.jsonl")
+    more = read_lines(args.work / "more_molecules.jsonl")
+    known = [m["smiles"] for m in molecules + more if not m["held_out"]]
+    train = [m for m in molecules if not m["held_out"] and "facts" in m]
+    held_out = [m for m in molecules if m["held_out"] and "facts" in m]
     held_out = random.Random(0).sample(held_out, args.count)
     majority = majority_right(train, held_out)
     right = answers_right(lm, tokenizer, held_out)
@@ -103,7 +130,7 @@ def main() -> None:
             question: {"nano": round(right[question], 3), "most_frequent": round(share, 3)}
             for question, share in majority.items()
         },
-        "written": written_molecules(lm, tokenizer, args.count, {m["smiles"] for m in train}),
+        "written": written_molecules(lm, tokenizer, args.written, known),
     }
     args.out.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
