@@ -35,7 +35,7 @@ def test_several_targets_are_lines_and_no_number_is_broken(narrow, capsys):
     values = found["tasks"]["Many"]["splits"]["test"]["metrics"]
     for value in values.values():
         assert len(re.findall(rf"(?<!\S){re.escape(f'{value:.4g}')}(?!\S)", out)) == 6
-    for target in [*targets, "mean of all"]:
+    for target in [*targets, "mean"]:
         assert target in out
 
 
