@@ -1,7 +1,7 @@
 """A run before it begins: its task, its settings and its rows from any form that a caller gives."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import attrs
 
 from taglm_core.data.atomic import jsonable
+from taglm_core.data.digests import path_digest
+from taglm_core.data.inputs import recorded
 from taglm_core.data.memory import as_table, is_path
 from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
@@ -21,8 +23,9 @@ from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig
+from taglm_core.training.paths import BACKBONE, backbone_digest, named_inputs
 from taglm_core.training.plan import Plan, make_plans
-from taglm_core.training.run import execute, fingerprint_files, resolved, train_only
+from taglm_core.training.run import execute, resolved, train_only
 from taglm_core.training.settings import read_run_file, run_config
 
 logger = logging.getLogger(__name__)
@@ -46,7 +49,9 @@ class PreparedRun:
         progress.say("reading data and backbone")
         if self.table is not None:
             self._write_table(self.table)
-        plans = make_plans(self.config, self.registry, self.store)
+        with recorded() as read:
+            plans = make_plans(self.config, self.registry, self.store)
+        self._remember(read)
         for plan in plans:
             _say_rows(plan, progress)
         return plans
@@ -64,7 +69,7 @@ class PreparedRun:
         folder = self.folder
         existed, num_failures = folder.path.exists(), len(self.registry.failures)
         metrics = None
-        folder.open(resolved(self.config, self._fingerprints()), RunConfig)
+        self._open()
         try:
             metrics = folder.metrics
             if metrics is None:
@@ -82,18 +87,27 @@ class PreparedRun:
 
     def train(self, progress: Progress) -> Predictor:
         """Train without evaluating; leave nothing but the tags in the store."""
-        self.folder.open(resolved(self.config, self._fingerprints()), RunConfig)
+        self._open()
         try:
             (artefact,) = train_only(self.plans(progress), self.folder, self.store, progress)
         finally:
             self.folder.close()
         return load_predictor(artefact, self.registry, device=self.config.device)
 
-    def _fingerprints(self) -> dict[str, str]:
-        found = fingerprint_files(self.config)
-        if self.table is not None:
-            found[_data_file(self.folder, self.table)] = _content(self.table)
-        return found
+    def _open(self) -> None:
+        found = named_inputs(self.config, self.registry)
+        self.folder.open(resolved(self.config, self.folder.path), RunConfig, found)
+
+    def _remember(self, read: Iterable[str]) -> None:
+        """Note what loaders have read beside the files that the settings name."""
+        if not self.folder.path.is_dir():  # nothing is kept, as with --dry-run
+            return
+        own = self.folder.path.resolve()
+        others = [name for name in read if own not in Path(name).resolve().parents]
+        known = self.folder.inputs
+        found = {name: path_digest(name) for name in others if name not in known}
+        found[BACKBONE] = backbone_digest(self.config.backbone, self.registry)
+        self.folder.add_inputs(found)
 
     def _write_table(self, table: Table) -> None:
         file = Path(_data_file(self.folder, table))

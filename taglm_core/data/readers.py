@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from taglm_core.data.characters import visible
+from taglm_core.data.inputs import note_read
 from taglm_core.data.records import LINE_ENDS, RECORDS
 from taglm_core.data.table import FileFormat, Table, file_format
 from taglm_core.data.textfiles import check_exists, open_text
@@ -68,6 +69,7 @@ def _numbered(path: Path, chunks: Iterator[dict[str, list[Any]]]) -> Iterator[Ta
 
 def _chunks(path: Path, found: FileFormat, chunk_rows: int) -> Iterator[dict[str, list[Any]]]:
     if found.name == "parquet":
+        note_read(path)
         yield from _parquet_chunks(path, chunk_rows)
         return
     with open_text(path, LINE_ENDS[found.name]) as file:

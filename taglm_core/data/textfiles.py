@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TextIO
 
+from taglm_core.data.inputs import note_read
 from taglm_core.errors import DataError, nearest
 
 LineEnds = Literal["any", "feed", "first", "kept"]
@@ -54,6 +55,7 @@ def open_text(path: str | Path, ends: LineEnds = "any") -> Iterator[TextIO]:
     """
     path = Path(path)
     check_exists(path)
+    note_read(path)
     try:
         raw = path.open("rb")
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from taglm_core.data.atomic import write_bytes
+from taglm_core.data.digests import path_digest
 from taglm_core.errors import DataError
 from taglm_core.inference.domains import TrainedDomain, corpus_of
 from taglm_core.inference.identify import (
@@ -80,8 +81,7 @@ def _key(trained: Sequence[TrainedDomain], files: Mapping[str, Path]) -> str:
     for item in trained:
         assert item.artefact is not None, "asked of trained tags"
         source = files.get(item.name) or Path(item.artefact.config.tags[item.name].corpus)
-        state = source.stat() if source.is_file() else None
-        rows = [str(source), state.st_size, state.st_mtime_ns] if state else [str(source)]
+        rows = [str(source), path_digest(source)] if source.is_file() else [str(source)]
         asked.append([item.name, _content(item), rows])
     return fingerprint_of(asked)
 

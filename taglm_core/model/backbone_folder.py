@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from taglm_core.data.digests import Digests, file_digest
 from taglm_core.errors import BackboneError
 
 _LFS = b"version https://git-lfs"
@@ -202,12 +202,10 @@ def content_of(path: str, revision: str | None = None) -> str:
     Returns:
         16 hexadecimal digits; "" when a Hub id is not in the cache.
     """
-    from taglm_core.data.home import home
-
     folder = _stored(path, revision)
     if folder is None:
         return ""
-    known = Digests(home() / "digests")
+    known = Digests()
     files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
     names = _weight_files(files)
     if any(name.endswith(".safetensors") for name in names):
@@ -217,10 +215,10 @@ def content_of(path: str, revision: str | None = None) -> str:
     parts = [json.dumps(facts, sort_keys=True)]
     for name in files:
         if name in _TOKENIZERS or name.endswith(".model"):
-            parts += known.of(files[name], _file_digest)
+            parts += known.of(files[name], file_digest)
     for name in names:
         file = files[name]
-        parts += known.of(file, _tensor_digests if name.endswith(".safetensors") else _file_digest)
+        parts += known.of(file, _tensor_digests if name.endswith(".safetensors") else file_digest)
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
@@ -259,15 +257,10 @@ def explain_failure(error: Exception, name: str, path: str, revision: str | None
     )
 
 
-def _file_digest(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        return [hashlib.file_digest(file, "sha256").hexdigest()]
-
-
 def _tensor_digests(path: Path) -> list[str]:
     found = _safetensors_header(path)
     if found is None:
-        return _file_digest(path)
+        return file_digest(path)
     header, begin = found
     made = []
     with path.open("rb") as file:
@@ -290,40 +283,3 @@ def _pieces(file: Any, count: int) -> Iterator[bytes]:
             return
         count -= len(piece)
         yield piece
-
-
-class Digests:
-    """Hashes of files, kept by path and state of the file, so that large ones are read once."""
-
-    def __init__(self, folder: Path) -> None:
-        """Keep them in a folder, which is made when the first one is kept."""
-        self.folder = folder
-
-    def of(self, path: Path, digest: Any) -> list[str]:
-        """Return what `digest(path)` gives, from the last time if the file is as it was."""
-        real = Path(os.path.realpath(path))
-        state = real.stat()
-        # the time of the last change of the inode cannot be set back, as that of the content can
-        facts = [str(real), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
-        if state.st_size < 1 << 20:
-            return list(digest(path))
-        name = hashlib.sha256(json.dumps([*facts, digest.__name__]).encode()).hexdigest()[:32]
-        kept = self.folder / f"{name}.json"
-        try:
-            held = json.loads(kept.read_text(encoding="utf-8"))
-            if isinstance(held, list):
-                return held
-        except (OSError, ValueError):
-            pass  # not kept yet, or not readable: it is made again
-        made: list[str] = list(digest(path))
-        self._keep(kept, made)
-        return made
-
-    def _keep(self, kept: Path, made: list[str]) -> None:
-        from taglm_core.data.atomic import write_json
-
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(kept, made)
-        except OSError:
-            return  # a store that cannot be written to costs time, nothing else

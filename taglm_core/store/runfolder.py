@@ -11,8 +11,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from taglm_core.data.atomic import write_json, write_text
+from taglm_core.data.digests import GONE, path_digest
 from taglm_core.errors import CheckpointError
 from taglm_core.store.fingerprint import filled
+
+_INPUTS = "inputs.json"
 
 
 class RunFolder:
@@ -26,16 +29,23 @@ class RunFolder:
         self._lock = FileLock(str(path / ".lock"))
         self._made: list[Path] = []
 
-    def open(self, config: Mapping[str, Any], kind: type | None = None) -> None:
+    def open(
+        self,
+        config: Mapping[str, Any],
+        kind: type | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> None:
         """Create the folder, or check that it belongs to this configuration.
 
         Args:
             config: Settings as plain data.
             kind: Their class: a setting that the run in the folder did not know yet has there its
                 default. None: every key counts.
+            inputs: Name -> hash of what the settings name, such as files and the backbone.
 
         Raises:
-            CheckpointError: when it belongs to another one, is no run folder, or is in use.
+            CheckpointError: when it belongs to another one, what it read has changed, it is no run
+                folder, or it is in use.
         """
         file = self.path / "run.yaml"
         if file.is_file():
@@ -47,6 +57,7 @@ class RunFolder:
                     f"{self.path} holds a run with other settings:\n{shown}\n"
                     "Give another folder with --out, or the settings of that run to go on."
                 )
+            self._check_inputs(inputs or {})
         elif self.path.is_dir() and any(p.name != ".lock" for p in self.path.iterdir()):
             raise CheckpointError(
                 f"{self.path} is not empty and holds no run. Give another folder with --out."
@@ -62,6 +73,35 @@ class RunFolder:
         if not file.is_file():
             text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False)
             write_text(file, text)
+        self.add_inputs(inputs or {})
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Name -> hash of everything that the run has read, empty when nothing is known."""
+        file = self.path / _INPUTS
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+    def add_inputs(self, found: Mapping[str, str]) -> None:
+        """Remember what the run reads; what is remembered already stays."""
+        held = {name: digest for name, digest in self.inputs.items() if digest}
+        if not set(found) <= set(held):
+            self.write_json(_INPUTS, {**found, **held})
+
+    def _check_inputs(self, now: Mapping[str, str]) -> None:
+        """Refuse a run whose files or backbone are not those that it was trained on."""
+        changed = []
+        for name, digest in self.inputs.items():
+            found = now.get(name, "") if name in now else path_digest(name)
+            if digest and found and found != digest:
+                state = "is gone" if found == GONE else "has changed"
+                changed.append(f"{name} {state} since")
+        if changed:
+            shown = "\n".join(f"  {line}" for line in changed[:8])
+            raise CheckpointError(
+                f"{self.path} holds a run on other data or weights:\n{shown}\n"
+                "Its results are not those of the present ones. Give another folder with --out, or "
+                f"delete {self.path} to run again; `taglm evaluate {self.path}` shows its results."
+            )
 
     def close(self, discard: bool = False) -> None:
         """Let other processes use the folder.
@@ -120,7 +160,7 @@ class RunFolder:
 _BEFORE_TRAINING = {
     "run.yaml",
     ".lock",
-    "inputs.json",
+    _INPUTS,
     "data_check.json",
     "split.csv",
     "rejected.csv",
@@ -135,6 +175,8 @@ def _is_untrained(path: Path) -> bool:
         if entry.name == "tasks" and entry.is_dir():
             if not all(_is_untrained(inner) for inner in entry.iterdir()):
                 return False
+        elif entry.name == "data" and entry.is_dir():
+            continue  # rows that were given in memory
         elif entry.name not in _BEFORE_TRAINING:
             return False
     return True

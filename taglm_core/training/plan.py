@@ -363,8 +363,10 @@ def _plan_domain(
         plan.tag = f"{domain.name}@{enriched_for}"
         return _enriched(plan, backbone, store)
     settings = config.stages.domain
+    alphabet = alphabet_of(encoder).fingerprint if encoder is not None else "text"
     if not config.stages.task.domain_tags:
-        plan.fingerprint = "untrained"
+        start = {"length": settings.tag_length, "init": settings.tag_init}
+        plan.fingerprint = fingerprint_of({"untrained": start, "alphabet": alphabet})
         return plan
     files = {name.rpartition("/")[2]: path for name, path in config.data.domain.items()}
     plan.corpus = read_corpus(
@@ -383,7 +385,6 @@ def _plan_domain(
             f"more, and useful tags need thousands. Give more rows with --domain-data "
             f"{domain.spec.tag}=FILE, or leave that option out."
         )
-    alphabet = alphabet_of(encoder).fingerprint if encoder is not None else "text"
     plan.fingerprint = fingerprint_of(
         {
             "backbone": backbone.key,

@@ -1,5 +1,6 @@
 """The stage scheduler: runs what the plans need in dependency order, evaluates and writes."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from taglm_core.training.datacheck import look_over
 from taglm_core.training.evaluation import evaluate_task
 from taglm_core.training.lineage import task_artefact
 from taglm_core.training.parts import assemble_parts
+from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
 from taglm_core.training.precision import autocast
 from taglm_core.training.stages import Member, run_domain_stage, run_task_stage
@@ -149,30 +151,14 @@ def _folder(plans: Sequence[Plan], plan: Plan, folder: RunFolder) -> RunFolder:
     return folder if len(plans) == 1 else folder.of_task(plan.task.name)
 
 
-def resolved(config: RunConfig, outside: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings as plain data for run.yaml, with fingerprints of the files they name."""
-    plain = attrs.asdict(config)
-    return {**plain, "files": dict(outside)}
+def resolved(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Return the settings as plain data for run.yaml.
 
-
-def fingerprint_files(config: RunConfig) -> dict[str, str]:
-    """Return a hash of each file that the settings name, so that changed data count as changed."""
-    import hashlib
-
-    names = [
-        name
-        for job in config.jobs()
-        for name in (
-            job.data.file,
-            job.data.test_file,
-            job.data.split.file,
-            *job.data.domain.values(),
-        )
-    ]
-    given = [job.data.options.get("files", []) for job in config.jobs()]
-    names += [name for held in given for name in ([held] if isinstance(held, str) else held)]
-    found = {}
-    for name in names:
-        if name is not None and Path(name).is_file():
-            found[name] = hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]
-    return found
+    Args:
+        config: The settings.
+        folder: Where run.yaml is written, to which its paths are relative; None: they stay.
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(attrs.asdict(config)))
+    if folder is not None:
+        portable(plain, folder)
+    return plain

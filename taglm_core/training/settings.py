@@ -17,6 +17,7 @@ from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Task
 from taglm_core.store.fingerprint import default_of, lean
 from taglm_core.training.config import PRESETS, RunConfig, TaskStageConfig
+from taglm_core.training.paths import anchored
 from taglm_core.training.runyaml import kind_at, load_yaml
 
 
@@ -33,25 +34,8 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         raise ConfigError(str(error)) from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: a run file is a mapping that begins with 'task:'.")
-    folder = Path(path).parent
-    jobs = loaded.get("tasks")
-    for holder in [loaded, *(jobs if isinstance(jobs, list) else [])]:
-        _anchor(holder.get("data") if isinstance(holder, dict) else None, folder)
+    anchored(loaded, Path(path).parent)
     return loaded
-
-
-def _anchor(data: Any, folder: Path) -> None:
-    """Make the file names in `data` relative to the working directory; wrong kinds are left."""
-    if not isinstance(data, dict):
-        return
-    domain, split, options = data.get("domain"), data.get("split"), data.get("options")
-    named = [(data, "file"), (data, "test_file"), (split, "file"), (options, "file")]
-    named += [(domain, tag) for tag in domain] if isinstance(domain, dict) else []
-    for held, key in named:
-        if isinstance(held, dict) and isinstance(held.get(key), str):
-            held[key] = str(folder / held[key])
-    if isinstance(options, dict) and isinstance(options.get("files"), list):
-        options["files"] = [str(folder / str(name)) for name in options["files"]]
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def main() -> None:
             base = {"backbone": BACKBONE, "stages": FAST, "precision": "fp32", "device": "cpu"}
             config = run_config(name, base, settings)
             folder = RunFolder(Path(name))
-            folder.open(resolved(config, {}))
+            folder.open(resolved(config))
             execute(make_plans(config, registry, TagStore()), folder, TagStore(), Silent())
             folder.close()
             shutil.copytree(Path(name) / "artefact", target / name)

@@ -49,7 +49,7 @@ def predictor(tmp_path, toy_backbone, toy_registry):
         },
     )
     folder, store = RunFolder(tmp_path / "run"), TagStore()
-    folder.open(resolved(config, {}))
+    folder.open(resolved(config))
     execute([make_plan(config, toy_registry, store)], folder, store, Silent())
     folder.close()
     return load_predictor(load_artefact(tmp_path / "run" / "artefact"), toy_registry, cache="1GB")

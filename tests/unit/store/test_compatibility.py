@@ -88,7 +88,7 @@ def test_a_new_setting_takes_what_is_stored_until_it_is_set(config, toy_registry
     """Tags and task of the older version are used; other values of the setting train anew."""
     store = TagStore()
     folder = RunFolder(tmp_path / "run")
-    folder.open(resolved(config, {}), RunConfig)
+    folder.open(resolved(config), RunConfig)
     execute(make_plans(config, toy_registry, store), folder, store, Silent())
     folder.close()
 
@@ -104,12 +104,12 @@ def test_a_new_setting_takes_what_is_stored_until_it_is_set(config, toy_registry
 
 def test_a_new_setting_does_not_refuse_an_old_run(config, tmp_path):
     """The folder's run has the default of a setting that it did not know."""
-    RunFolder(tmp_path / "run").open(resolved(config, {}), RunConfig)
+    RunFolder(tmp_path / "run").open(resolved(config), RunConfig)
     again = RunFolder(tmp_path / "run")
     again.path.joinpath(".lock").unlink()
     with pytest.raises(CheckpointError, match=r"momentum: 0\.9 there, 0\.5 now"):
-        again.open(resolved(later(config, momentum=0.5), {}), LaterRun)
-    again.open(resolved(later(config), {}), LaterRun)
+        again.open(resolved(later(config, momentum=0.5)), LaterRun)
+    again.open(resolved(later(config)), LaterRun)
     again.close()
 
 
@@ -130,26 +130,26 @@ def test_a_new_setting_of_one_of_several_tasks(tmp_path):
 
     jobs = tuple(JobConfig(task=TaskConfig(name=name)) for name in ("A", "B"))
     old = RunFolder(tmp_path / "run")
-    old.open(resolved(RunConfig(tasks=jobs), {}), RunConfig)
+    old.open(resolved(RunConfig(tasks=jobs)), RunConfig)
     old.close()
     noted = [LaterJob(task=LaterTaskConfig(name=name)) for name in ("A", "B")]
-    old.open(resolved(LaterJobs(tasks=tuple(noted)), {}), LaterJobs)
+    old.open(resolved(LaterJobs(tasks=tuple(noted))), LaterJobs)
     old.close()
     noted[1] = LaterJob(task=LaterTaskConfig(name="B", note="x"))
     with pytest.raises(CheckpointError, match=r"tasks\.1\.task\.note: 'none' there, 'x' now"):
-        old.open(resolved(LaterJobs(tasks=tuple(noted)), {}), LaterJobs)
+        old.open(resolved(LaterJobs(tasks=tuple(noted))), LaterJobs)
 
 
 def test_a_setting_that_an_old_run_had_and_this_version_lacks_is_a_difference(config, tmp_path):
     """What is not known any more is not taken for the same."""
     folder = RunFolder(tmp_path / "run")
-    folder.open(resolved(config, {}), RunConfig)
+    folder.open(resolved(config), RunConfig)
     folder.close()
     file = tmp_path / "run" / "run.yaml"
     held = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**held, "retired": 3}))
     with pytest.raises(CheckpointError, match="retired: 3 there, None now"):
-        folder.open(resolved(config, {}), RunConfig)
+        folder.open(resolved(config), RunConfig)
 
 
 def test_a_new_field_of_a_target_changes_no_fingerprint():

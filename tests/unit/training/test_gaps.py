@@ -57,7 +57,7 @@ def go(task, backbone, registry, folder, file, **stage):
     config = run_config("test", {**base, "data": data}, {})
     plans = make_plans(config, registry, TagStore())
     opened = RunFolder(folder)
-    opened.open(resolved(config, {}))
+    opened.open(resolved(config))
     try:
         metrics = execute(plans, opened, TagStore(), Silent())
     finally:

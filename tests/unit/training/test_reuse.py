@@ -81,7 +81,7 @@ def go(pairs, backbone, registry, folder, store, cache, attention="auto", **more
     )
     plan = make_plan(config, registry, store)
     opened = RunFolder(folder)
-    opened.open(resolved(config, {}))
+    opened.open(resolved(config))
     heard = Listening()
     try:
         return execute([plan], opened, store, heard), heard.said

@@ -49,7 +49,7 @@ def go(config, registry, folder, store):
     """Run and return plans and metrics."""
     plans = make_plans(config, registry, store)
     opened = RunFolder(folder)
-    opened.open(resolved(config, {}))
+    opened.open(resolved(config))
     try:
         return plans, execute(plans, opened, store, Silent())
     finally:

@@ -38,7 +38,7 @@ def go(config, registry, folder, store=None):
     store = store or TagStore()
     plans = make_plans(config, registry, store)
     opened = RunFolder(folder)
-    opened.open(resolved(config, {}))
+    opened.open(resolved(config))
     try:
         return plans[0], execute(plans, opened, store, Silent())
     finally:

@@ -91,7 +91,7 @@ def test_predictions_do_not_depend_on_the_order(pairs_csv, toy_registry, toy_bac
     store = TagStore()
     plan = make_plan(config, toy_registry, store)
     folder = RunFolder(tmp_path / "run")
-    folder.open(resolved(config, {}))
+    folder.open(resolved(config))
     execute([plan], folder, store, Silent())
     folder.close()
     predictor = load_predictor(load_artefact(tmp_path / "run" / "artefact"), toy_registry)
