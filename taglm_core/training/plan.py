@@ -13,7 +13,7 @@ from taglm_core.data.mapping import check_columns
 from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import CheckpointError, ConfigError, DataError, UnknownNameError
+from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.groups import signatures
 from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
 from taglm_core.model.heads import make_head
@@ -30,9 +30,6 @@ from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.labelcheck import LabelCheck, check_labels
 from taglm_core.training.precision import pick_precision
-
-_LEAST_CORPUS = 2
-"""Rows of a corpus: one to train on, one to judge by."""
 
 
 @attrs.define(kw_only=True)
@@ -378,13 +375,6 @@ def _plan_domain(
         config.data.on_error,
         config.data.mend,
     )
-    if len(plan.corpus) < _LEAST_CORPUS:
-        raise DataError(
-            f"{plan.corpus_source}: the corpus of {domain.name} has {len(plan.corpus)} rows outside"
-            f" the test bucket ({plan.num_bucket} inside it); stage 1 needs {_LEAST_CORPUS} or "
-            f"more, and useful tags need thousands. Give more rows with --domain-data "
-            f"{domain.spec.tag}=FILE, or leave that option out."
-        )
     plan.fingerprint = fingerprint_of(
         {
             "backbone": backbone.key,
