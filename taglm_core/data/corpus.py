@@ -105,8 +105,8 @@ class Corpus:
             raise DataError(
                 f"{table.source}: a corpus needs {_LEAST_ROWS} rows or more, one of them to score "
                 f"the tag on, but {len(outside)} of {table.num_rows} can be used "
-                f"({len(good) - len(outside)} belong to the test bucket). Give a file with more "
-                "rows."
+                f"({len(good) - len(outside)} belong to the test bucket); useful tags need "
+                f"thousands. Give more rows with --domain-data {spec.tag}=FILE."
             )
         return [rows[i] for i in outside], len(good) - len(outside)
 

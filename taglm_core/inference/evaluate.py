@@ -6,11 +6,8 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.data.mending import mend_fields
 from taglm_core.data.rows import (
-    canonical_fields,
     raise_rows,
-    read_fields,
 )
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
@@ -66,13 +63,9 @@ def evaluate_table(
         table = table.select(range(min(limit, table.num_rows)))
     if is_wide(table, task.wording):
         table = spread(table, task.wording, predictor.tag_columns())
-    remembered = {k: c for k, c in predictor.columns.items() if c in table.columns}
-    wanted = {**remembered, **mapping}
-    raw = read_fields(table, task, wanted)[0]
-    if fix:
-        raw = mend_fields(raw, task, table)[0]
-    fields, errors = canonical_fields(raw, task)
-    targets, _ = read_targets(table, task, fields, errors, wanted)
+    rows = predictor.read(table, mapping, fix)
+    fields, errors = rows.fields, rows.errors
+    targets, _ = read_targets(table, task, fields, errors, predictor.mapping(table, mapping))
     target = task.spec.target
     if isinstance(target, Classification) and not target.multi_label:
         known = [i for i, error in enumerate(errors) if error is None]
@@ -82,8 +75,8 @@ def evaluate_table(
         whole = np.zeros(table.num_rows, dtype=np.int64)
         whole[known] = made
         targets = whole
-    predicted = predictor.predict_table(table, wanted, on_progress, fix)
-    errors = [a or b for a, b in zip(errors, predicted.errors, strict=True)]
+    predicted = predictor.predict_rows(rows, on_progress)
+    errors = predicted.errors
     bad = [(row, error) for row, error in zip(table.rows, errors, strict=True) if error]
     if bad and (on_error == "raise" or len(bad) == table.num_rows):
         raise_rows(table.source, bad, table.num_rows, "Mend them, or use --on-error keep.")

@@ -42,6 +42,18 @@ class Predicted:
     """(row number, what was changed) of each row that was mended."""
 
 
+@attrs.frozen
+class ReadRows:
+    """Rows of a table, ready to be predicted."""
+
+    fields: dict[str, list[Any]]
+    """Field -> canonical values, blank where a row is bad."""
+    errors: list[str | None]
+    """One entry a row."""
+    mended: list[tuple[int, str]]
+    """(row number, what was changed) of each row that was mended."""
+
+
 @attrs.define(repr=False)
 class Predictor:
     """Predicts one task.
@@ -250,9 +262,11 @@ class Predictor:
         given = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
         if not given.table.num_rows:
             return np.zeros((0, self.task_model.width), dtype=np.float32)
-        fields, errors, _ = self._fields(given.table, columns or {}, fix)
+        rows = self.read(given.table, columns or {}, fix)
         bar.start("embedding", given.table.num_rows)
-        states, errors = self.task_model.embed_fields(fields, self.max_tokens, bar.advance, errors)
+        states, errors = self.task_model.embed_fields(
+            rows.fields, self.max_tokens, bar.advance, rows.errors
+        )
         bar.finish()
         _raise_invalid(given.table, errors, on_error)
         _warn_invalid(errors)
@@ -301,32 +315,36 @@ class Predictor:
         Raises:
             DataError: when a column is missing.
         """
+        return self.predict_rows(self.read(table, mapping or {}, fix), on_progress)
+
+    def read(self, table: Table, mapping: Mapping[str, str], fix: bool = False) -> ReadRows:
+        """Read the fields of a table and make them canonical; arguments as for `predict_table`."""
         task = self.task_model.task
-        fields, errors, mended = self._fields(table, mapping or {}, fix)
+        check_mapping(mapping, [task])
+        raw, _ = read_fields(table, task, self.mapping(table, mapping))
+        changed: list[tuple[int, str]] = []
+        if fix:
+            raw, changed = mend_fields(raw, task, table)
+        return ReadRows(*canonical_fields(raw, task), changed)
+
+    def predict_rows(
+        self, rows: ReadRows, on_progress: Callable[[int], None] | None = None
+    ) -> Predicted:
+        """Predict rows that have been read; those with an error are not run."""
+        task, errors = self.task_model.task, rows.errors
         values: Any = None
-        if table.num_rows:
+        if errors:
             values, errors = self.task_model.predict_fields(
-                fields, self.max_tokens, on_progress, errors
+                rows.fields, self.max_tokens, on_progress, errors
             )
         good = [i for i, error in enumerate(errors) if error is None]
-        columns: dict[str, list[Any]] = {name: [None] * table.num_rows for name in self.names}
+        columns: dict[str, list[Any]] = {name: [None] * len(errors) for name in self.names}
         if not good:
-            return Predicted(columns, errors, None, good, mended)
+            return Predicted(columns, errors, None, good, rows.mended)
         for name, filled in prediction_columns(task, self.task_model.classes, values).items():
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
-        return Predicted(columns, errors, values, good, mended)
-
-    def _fields(
-        self, table: Table, mapping: Mapping[str, str], fix: bool
-    ) -> tuple[dict[str, list[Any]], list[str | None], list[tuple[int, str]]]:
-        """Return canonical fields, an error or None a row, and what was standardized."""
-        check_mapping(mapping, [self.task_model.task])
-        raw, _ = read_fields(table, self.task_model.task, self._mapping(table, mapping))
-        changed: list[tuple[int, str]] = []
-        if fix:
-            raw, changed = mend_fields(raw, self.task_model.task, table)
-        return *canonical_fields(raw, self.task_model.task), changed
+        return Predicted(columns, errors, values, good, rows.mended)
 
     def _predict_memory(
         self,
@@ -357,7 +375,8 @@ class Predictor:
             values[found.good] = found.values
         return values[:, 0] if len(self.names) == 1 and isinstance(target, Regression) else values
 
-    def _mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
+    def mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the columns that the user names, and those that the run read and a table has."""
         remembered = {
             field: column
             for field, column in self.columns.items()
