@@ -13,8 +13,9 @@ from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.labels import label_classes
 from taglm_core.data.mending import mend_fields
 from taglm_core.data.missing import missing_reason
-from taglm_core.data.parting import LEFT_OUT, make_room, part_rows
+from taglm_core.data.parting import make_room, part_rows
 from taglm_core.data.readers import read_table
+from taglm_core.data.splitfile import LEFT_OUT
 from taglm_core.data.splits import check_parts
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
