@@ -16,6 +16,17 @@ from taglm_core import Checked
 from taglm_core.errors import DataError
 
 _PICTURE_SIZE = (320, 240)  # width and height in pixels
+MAX_CHARACTERS = 4000
+"""Longest SMILES that is read: chains of twice as many atoms end RDKit's process."""
+_DEAD = "\0"
+_DEATH = "RDKit's process dies on it"
+_NUMBERS = (
+    (re.compile(r"\[(\d+)"), 999, "the isotope"),
+    (re.compile(r"\[[^\]:]*[+-](\d+)"), 15, "the charge"),
+    (re.compile(r"\[[^\]]*H(\d+)"), 15, "the number of hydrogens"),
+    (re.compile(r"\[[^\]]*:(\d+)\]"), 999_999, "the atom map"),
+)
+"""Numbers in brackets, the largest value of each, and its name."""
 _LOG_LOCK = threading.Lock()
 
 
@@ -31,12 +42,41 @@ def canonical(rows: Sequence[str]) -> Checked:
     Returns:
         values and errors, `(rows,)` each.
     """
-    values = run_rows(canonical_or_none, rows)
-    errors: list[str | None] = [None] * len(values)
-    failed = [index for index, value in enumerate(values) if value is None]
-    for index, reason in zip(failed, explain([rows[i] for i in failed]), strict=True):
+    errors: list[str | None] = [refusal(row) for row in rows]
+    fine = [index for index, error in enumerate(errors) if error is None]
+    found = run_rows(canonical_or_none, [rows[i] for i in fine], if_dead=_DEAD)
+    values: list[str | None] = [None] * len(rows)
+    failed = []
+    for index, value in zip(fine, found, strict=True):
+        if value is None:
+            failed.append(index)
+        elif value == _DEAD:
+            errors[index] = _DEATH
+        else:
+            values[index] = value
+    reasons = run_rows(explain, [rows[i] for i in failed], workers=1, if_dead=_DEATH)
+    for index, reason in zip(failed, reasons, strict=True):
         errors[index] = reason
     return Checked(values=values, errors=errors)
+
+
+def refusal(row: object) -> str | None:
+    """Say why RDKit is not asked about a row, None when it may be.
+
+    Long molecules end its process, and numbers beyond what it holds come back as others.
+    """
+    if not isinstance(row, str):
+        return None
+    if len(row) > MAX_CHARACTERS:
+        return f"too long: {len(row):,} characters, but a SMILES may have {MAX_CHARACTERS:,}"
+    for pattern, most, what in _NUMBERS:
+        for match in pattern.finditer(row):
+            if len(match[1]) > 9 or int(match[1]) > most:
+                return (
+                    f"not a possible molecule: {what} {match[1][:12]} at position "
+                    f"{match.start(1) + 1} is above {most}"
+                )
+    return None
 
 
 def canonical_or_none(rows: Sequence[str]) -> list[str | None]:
@@ -94,8 +134,10 @@ def read(rows: Sequence[str]) -> list[Chem.Mol]:
     if None in mols:
         index = mols.index(None)
         (reason,) = explain([rows[index]])
+        shown = repr(rows[index])
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
         raise DataError(
-            f"row {index + 1}: {rows[index]!r}: {reason}. Give rows that "
+            f"row {index + 1}: {shown}: {reason}. Give rows that "
             "taglm_chem.molecules:canonical accepts."
         )
     return mols
@@ -112,8 +154,8 @@ def explain(rows: Sequence[str]) -> list[str]:
 
 
 def _parse(row: str) -> Chem.Mol | None:
-    """Read a SMILES; None for what is no text, empty, or followed by something."""
-    row = row.strip() if isinstance(row, str) else ""
+    """Read a SMILES; None for what is no text, empty, followed by something, or refused."""
+    row = row.strip() if isinstance(row, str) and refusal(row) is None else ""
     # RDKit would take what follows a blank for a name or an extension and drop it.
     return Chem.MolFromSmiles(row) if row and len(row.split(None, 1)) == 1 else None
 
@@ -122,6 +164,9 @@ def _reason(row: str, messages: list[str]) -> str:
     """Give the reason for one row; `messages` receives what RDKit logs meanwhile."""
     if not isinstance(row, str):
         return f"not a SMILES: not text but {row!r}"
+    refused = refusal(row)
+    if refused is not None:
+        return refused
     if not row.strip():
         return "not a SMILES: it is empty"
     smiles, *rest = row.strip().split(None, 1)

@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from taglm_core.errors import DataError
+
 logger = logging.getLogger(__name__)
 
 _Row = TypeVar("_Row")
@@ -26,8 +28,22 @@ _Results = TypeVar("_Results")
 MIN_ROWS = 5000
 """Below this number of rows a worker's start costs more than it saves."""
 
+_DIED_ON_WINDOWS = (0xC0000005, 0xC00000FD)  # access violation, stack overflow
 _NPY = b"\x93NUMPY"  # how the bytes of numpy.save begin
 _WORKER = "from taglm_chem.processes import serve; serve()"
+
+
+HEAVY = 500
+"""Characters of a row from which on it is run in a process of its own: RDKit goes through long
+molecules by recursion, and a thread's stack may end before they do."""
+
+_MOST_SECONDS = 300
+_IN_WORKER = "TAGLM_CHEM_WORKER"
+_RAISE = object()
+
+
+class ProcessDied(Exception):
+    """A worker was ended by a signal, or did not end by itself."""
 
 
 def run_rows(
@@ -35,32 +51,108 @@ def run_rows(
     rows: Sequence[_Row],
     *,
     workers: int | None = None,
+    if_dead: Any = _RAISE,
 ) -> _Results:
-    """Apply a batch function to rows, in worker processes when there are many rows.
+    """Apply a batch function to rows, in worker processes when there are many rows or long ones.
 
     Args:
         function: A module-level function that maps rows to as many results, each from its own
             row alone: a numpy array `(rows, ...)` or a list that JSON can carry.
-        rows: Rows that JSON can carry, `(rows,)`.
+        rows: Rows that JSON can carry, `(rows,)`: texts, or tuples that begin with one.
         workers: Number of processes; None: one for each usable core from `MIN_ROWS` rows on.
+        if_dead: Result of a row on which the process dies; not given: an error.
 
     Returns:
         What `function(rows)` returns; the result does not depend on the number of workers.
+
+    Raises:
+        DataError: naming a row on which the process dies.
     """
+    heavy = (
+        [] if os.environ.get(_IN_WORKER) else [i for i, row in enumerate(rows) if _is_heavy(row)]
+    )
+    if not heavy:
+        return _run(function, rows, workers, if_dead)
+    outside = set(heavy)
+    light = [i for i in range(len(rows)) if i not in outside]
+    try:
+        found = [(heavy, isolated(function, [rows[i] for i in heavy], if_dead))]
+    except DataError:
+        raise
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return _here(function, rows, error)
+    if light:
+        found.append((light, _run(function, [rows[i] for i in light], workers, if_dead)))
+    whole: Any = [None] * len(rows)
+    if isinstance(found[0][1], np.ndarray):
+        whole = np.empty((len(rows), *found[0][1].shape[1:]), found[0][1].dtype)
+    for places, results in found:
+        for place, result in zip(places, results, strict=True):
+            whole[place] = result
+    made: _Results = whole
+    return made
+
+
+def _run(
+    function: Callable[[Sequence[_Row]], _Results],
+    rows: Sequence[_Row],
+    workers: int | None,
+    if_dead: Any,
+) -> _Results:
     if workers is None:
         workers = _usable_cores() if len(rows) > MIN_ROWS else 1
     if workers < 2:
         return function(rows)
     # Every worker takes each n-th row, so that sorted rows do not leave one worker the long ones.
     parts = [list(rows[first::workers]) for first in range(workers)]
+    ask = functools.partial(isolated, function, if_dead=if_dead)
     try:
         with ThreadPoolExecutor(workers) as pool:
-            results = list(pool.map(functools.partial(_ask_worker, function), parts))
+            results = list(pool.map(ask, parts))
+    except DataError:
+        raise
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        logger.warning("taglm-plugin-chem: no worker processes (%s); using one core", error)
-        return function(rows)
+        return _here(function, rows, error)
     whole: _Results = _interleave(results, len(rows))
     return whole
+
+
+def _here(
+    function: Callable[[Sequence[_Row]], _Results], rows: Sequence[_Row], error: Exception
+) -> _Results:
+    """Do the work in this process, so that an error names its row as if there were no workers."""
+    logger.warning("taglm-plugin-chem: no worker processes (%s); using one core", error)
+    return function(rows)
+
+
+def isolated(function: Callable[[Sequence[Any]], Any], rows: list[Any], if_dead: Any) -> Any:
+    """Apply a batch function in one worker process; find the row on which it dies, if it does.
+
+    Raises:
+        DataError: naming that row, unless `if_dead` is its result.
+    """
+    try:
+        return _ask_worker(function, rows)
+    except ProcessDied as death:
+        if len(rows) > 1:
+            half = len(rows) // 2
+            parts = [isolated(function, part, if_dead) for part in (rows[:half], rows[half:])]
+            is_array = isinstance(parts[0], np.ndarray)
+            return np.concatenate(parts) if is_array else [*parts[0], *parts[1]]
+        if if_dead is not _RAISE:
+            return [if_dead]
+        text = repr(_text(rows[0]))
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        raise DataError(f"{shown}: the library's process dies on this row ({death})") from death
+
+
+def _text(row: Any) -> Any:
+    return row[0] if isinstance(row, tuple | list) and row else row
+
+
+def _is_heavy(row: Any) -> bool:
+    text = _text(row)
+    return isinstance(text, str) and len(text) > HEAVY
 
 
 def serve() -> None:
@@ -83,14 +175,20 @@ def _usable_cores() -> int:
 def _ask_worker(function: Callable[[Sequence[Any]], Any], rows: list[Any]) -> Any:
     """Start a worker, give it rows and return its results."""
     request = {"module": function.__module__, "function": function.__name__, "rows": rows}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", _WORKER],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        check=False,
-        env=environment,
-    )
+    paths = os.pathsep.join(filter(None, sys.path))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _WORKER],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": paths, _IN_WORKER: "1"},
+            timeout=_MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProcessDied(f"no result in {_MOST_SECONDS} s") from error
+    if done.returncode < 0 or done.returncode in _DIED_ON_WINDOWS:
+        raise ProcessDied(f"signal {-done.returncode}")
     if done.returncode:
         last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise subprocess.SubprocessError(f"exit status {done.returncode}: {last_line}")
