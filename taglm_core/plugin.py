@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from taglm_core.data.atomic import jsonable as to_json
     from taglm_core.data.columns import as_value as clean_cell
     from taglm_core.data.columns import find_column, parse_classes, parse_numbers
+    from taglm_core.data.formats import is_table_file
     from taglm_core.data.labels import parse_labels
     from taglm_core.data.masks import is_known, without_missing
+    from taglm_core.data.missing import content as cell_content
     from taglm_core.data.missing import is_missing
     from taglm_core.data.public import PublicSet, load_public
     from taglm_core.data.readers import iter_tables, read_table
+    from taglm_core.data.records import record_batches
     from taglm_core.data.rows import TaskRows
     from taglm_core.data.splits import assign_random, bucket
     from taglm_core.data.splits import parse_parts as parse_splits
     from taglm_core.data.splits import parts_by_groups as splits_by_groups
-    from taglm_core.data.table import Table, is_table_file
+    from taglm_core.data.table import Table
     from taglm_core.data.textfiles import open_text, read_lines, read_text
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.plugins import Registered, Registry, load_registry
@@ -48,6 +51,7 @@ __all__ = [
     "TaskRows",
     "assign_random",
     "bucket",
+    "cell_content",
     "check_writable",
     "clean_cell",
     "find_column",
@@ -74,6 +78,7 @@ __all__ = [
     "read_table",
     "read_task_rows",
     "read_text",
+    "record_batches",
     "splits_by_groups",
     "to_json",
     "without_missing",
@@ -91,6 +96,7 @@ _PLACES = {
     "TaskRows": "data.rows:TaskRows",
     "assign_random": "data.splits:assign_random",
     "bucket": "data.splits:bucket",
+    "cell_content": "data.missing:content",
     "check_writable": "data.atomic:check_writable",
     "clean_cell": "data.columns:as_value",
     "find_column": "data.columns:find_column",
@@ -98,7 +104,7 @@ _PLACES = {
     "import_object": "specs.reference:resolve",
     "is_known": "data.masks:is_known",
     "is_missing": "data.missing:is_missing",
-    "is_table_file": "data.table:is_table_file",
+    "is_table_file": "data.formats:is_table_file",
     "iter_tables": "data.readers:iter_tables",
     "load_public": "data.public:load_public",
     "load_registry": "plugins:load_registry",
@@ -117,6 +123,7 @@ _PLACES = {
     "read_table": "data.readers:read_table",
     "read_task_rows": "training.taskfile:read_task_rows",
     "read_text": "data.textfiles:read_text",
+    "record_batches": "data.records:record_batches",
     "splits_by_groups": "data.splits:parts_by_groups",
     "to_json": "data.atomic:jsonable",
     "without_missing": "data.masks:without_missing",

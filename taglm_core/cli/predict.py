@@ -59,7 +59,7 @@ def predict(
     """Predict every row of a file.
 
     The output holds all input columns, the predictions, and a column `error`.
-    Formats by extension: csv, tsv, parquet, jsonl, also with .gz; smi and fasta for input.
+    Formats by extension: csv, tsv, jsonl (also with .gz), parquet; for input those of plugins too.
     """
     from taglm_core.api.loading import load
     from taglm_core.cli.screen import BarProgress, errors, parse_pairs

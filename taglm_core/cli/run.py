@@ -16,7 +16,9 @@ def run(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Rows: csv, tsv, parquet, jsonl, smi or fasta."),
+        typer.Option(
+            metavar="FILE", help="Rows: csv, tsv, parquet, jsonl, or what a plugin reads."
+        ),
     ] = None,
     dataset: Annotated[
         str | None,

@@ -39,7 +39,7 @@ def find_column(
 
     Args:
         table_columns: The columns there are.
-        field: Name of the field, such as "smiles".
+        field: Name of the field, such as "text".
         aliases: Other names that a file may use for it.
         mapping: Field -> column, as the user gave with `--column`.
         source: The file, for messages.

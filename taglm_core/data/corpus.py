@@ -209,7 +209,7 @@ def _table(
     domain: Registered[Domain], registry: Registry, file: str | None, seed: int, size: int | None
 ) -> Table:
     if file is not None:
-        return read_table(Path(file))
+        return read_table(Path(file), registry=registry)
     if domain.spec.corpus is None:
         raise DataError(
             f"domain {domain.name} has no corpus of its own: give one with "

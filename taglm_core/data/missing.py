@@ -20,8 +20,7 @@ _LONGEST = max(map(len, MACHINE_WORDS))
 class Content(str):
     """Text that is content although it reads like a missing value.
 
-    Formats that cannot leave a cell out (FASTA, SMI) give it, so that the dipeptide `NA` can be
-    read from them.
+    Formats that cannot leave a cell out give it, so that `NA` can be content of them.
     """
 
     __slots__ = ()

@@ -1,12 +1,13 @@
-"""Writing parquet in chunks whose column types become known on the way."""
+"""Parquet: reading in batches, and writing in chunks whose types become known on the way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taglm_core.data.records import check_names
 from taglm_core.errors import DataError
 
 
@@ -106,3 +107,22 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
         else:
             columns.append(column.cast(field.type))
     return pa.table(columns, schema=schema)
+
+
+def parquet_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+    """Read a parquet file in batches.
+
+    Raises:
+        DataError: when it is damaged or is another format.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            check_names(path, file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=batch_rows):
+                yield batch.to_pydict()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{path}: not a readable parquet file ({reason}). Write or copy it again; if it is "
+            "another format, rename it to end in .csv or whatever it is."
+        ) from error

@@ -1,29 +1,36 @@
 """Reading tables from files, whole or in chunks; writing is in `writers.py`."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from taglm_core.data.characters import visible
+from taglm_core.data.formats import find_reader
 from taglm_core.data.inputs import note_read
-from taglm_core.data.records import LINE_ENDS, RECORDS
-from taglm_core.data.table import FileFormat, Table, file_format
-from taglm_core.data.textfiles import check_exists, open_text
-from taglm_core.errors import DataError
+from taglm_core.data.table import Table
+from taglm_core.data.textfiles import check_exists
+from taglm_core.errors import DataError, PluginError, TaglmError
+from taglm_core.plugins import Registered, Registry
+from taglm_core.specs import Reader
+from taglm_core.specs.isolation import reason_of, shown
+from taglm_core.specs.reference import resolve
+
+Batch = dict[str, list[Any]]
 
 
-def read_table(path: str | Path, format: str | None = None) -> Table:
+def read_table(
+    path: str | Path, format: str | None = None, registry: Registry | None = None
+) -> Table:
     """Read a whole file.
 
     Args:
-        path: A csv, tsv, jsonl, smi, fasta (each also .gz) or parquet file.
-        format: Such as "csv" or "csv.gz"; None: the extension decides.
+        path: A csv, tsv, jsonl (each also .gz) or parquet file, or of a format that a plugin reads.
+        format: Name of a reader, such as "csv"; None: the extension decides.
+        registry: Where readers of plugins are looked up; None: all installed plugins.
 
     Raises:
         DataError: naming file and row when it cannot be read, or has no rows.
     """
-    chunks = iter_tables(path, format=format)
+    chunks = iter_tables(path, format=format, registry=registry)
     table = next(chunks)
     for chunk in chunks:
         table.rows.extend(chunk.rows)
@@ -33,7 +40,10 @@ def read_table(path: str | Path, format: str | None = None) -> Table:
 
 
 def iter_tables(
-    path: str | Path, chunk_rows: int = 50_000, format: str | None = None
+    path: str | Path,
+    chunk_rows: int = 50_000,
+    format: str | None = None,
+    registry: Registry | None = None,
 ) -> Iterator[Table]:
     """Read a file in chunks, so that memory stays flat.
 
@@ -41,23 +51,64 @@ def iter_tables(
     on from chunk to chunk.
 
     Args:
-        path: A csv, tsv, jsonl, smi, fasta (each also .gz) or parquet file.
+        path: A csv, tsv, jsonl (each also .gz) or parquet file, or of a format that a plugin reads.
         chunk_rows: Rows of each chunk but the last.
-        format: Such as "csv" or "csv.gz"; None: the extension decides.
+        format: Name of a reader, such as "csv"; None: the extension decides.
+        registry: Where readers of plugins are looked up; None: all installed plugins.
 
     Raises:
         DataError: naming file and row when it cannot be read, or has no rows.
     """
     path = Path(path)
     check_exists(path)
-    found = file_format(path, format)
-    return _numbered(path, _chunks(path, found, chunk_rows))
+    reader = find_reader(path, format, registry)
+    note_read(path)
+    return _numbered(path, _batches(path, reader, chunk_rows))
 
 
-def _numbered(path: Path, chunks: Iterator[dict[str, list[Any]]]) -> Iterator[Table]:
+def _batches(path: Path, reader: Registered[Reader], batch_rows: int) -> Iterator[Batch]:
+    """Read batches by a plugin's reader; whatever it raises is charged to the plugin."""
+    read = resolve(reader.spec.read_batches, f"reader {reader.name}")
+    batches = iter(_charged(reader, path, lambda: iter(read(path, batch_rows))))
+    first: list[str] | None = None
+    while True:
+        batch = _charged(reader, path, lambda: next(batches, None))
+        if batch is None:
+            return
+        problem = _problem(batch, first)
+        if problem is not None:
+            raise PluginError(f"{reader.source}: the reader '{reader.name}', {path}: {problem}.")
+        first = list(batch)
+        yield batch
+
+
+def _problem(batch: Any, names: list[str] | None) -> str | None:
+    """Return what is wrong with the form of a batch; `names` are the columns of the one before."""
+    if not isinstance(batch, dict) or not all(isinstance(v, list) for v in batch.values()):
+        return f"it gave {shown(batch)}, expected a dictionary of column name -> list"
+    lengths = {str(name): len(values) for name, values in batch.items()}
+    if len(set(lengths.values())) > 1:
+        return f"the columns have different lengths: {lengths}"
+    if names is not None and list(batch) != names:
+        return f"a batch has the columns {list(batch)} after one with {names}"
+    return None
+
+
+def _charged(reader: Registered[Reader], path: Path, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except TaglmError:  # says what a user can fix
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{reader.source}: the reader '{reader.name}' failed on {path}: {reason_of(error)}"
+        ) from error
+
+
+def _numbered(path: Path, batches: Iterator[Batch]) -> Iterator[Table]:
     """Give tables with row numbers; demand at least one row."""
     done = 0
-    for columns in chunks:
+    for columns in batches:
         count = len(next(iter(columns.values()), []))
         if count:
             rows = list(range(done + 1, done + count + 1))
@@ -65,53 +116,3 @@ def _numbered(path: Path, chunks: Iterator[dict[str, list[Any]]]) -> Iterator[Ta
         done += count
     if not done:
         raise DataError(f"{path}: there is a header but no row below it (0 rows).")
-
-
-def _chunks(path: Path, found: FileFormat, chunk_rows: int) -> Iterator[dict[str, list[Any]]]:
-    if found.name == "parquet":
-        note_read(path)
-        yield from _parquet_chunks(path, chunk_rows)
-        return
-    with open_text(path, LINE_ENDS[found.name]) as file:
-        records = RECORDS[found.name](file, str(path))
-        names = next(records, None)
-        if not names:
-            raise DataError(f"{path}: the file is empty. It needs a header line and rows.")
-        names = [visible(name) for name in names]
-        _check_names(path, names)
-        while chunk := list(islice(records, chunk_rows)):
-            cells = zip(*chunk, strict=True)
-            yield {name: list(column) for name, column in zip(names, cells, strict=True)}
-
-
-def _check_names(path: Path, names: list[str]) -> None:
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if "" in map(str.strip, twice):
-        places = [str(i + 1) for i, name in enumerate(names) if not name.strip()]
-        raise DataError(
-            f"{path}: the columns {', '.join(places)} have no name. Give each a name in the first "
-            "line, or delete them."
-        )
-    if twice:
-        places = [str(i + 1) for i, name in enumerate(names) if name == twice[0]]
-        raise DataError(
-            f"{path}: the column name '{twice[0]}' stands {len(places)} times (columns "
-            f"{', '.join(places)}). Rename the columns so that each has its own name."
-        )
-
-
-def _parquet_chunks(path: Path, chunk_rows: int) -> Iterator[dict[str, list[Any]]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            _check_names(path, file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=chunk_rows):
-                yield batch.to_pydict()
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{path}: not a readable parquet file ({reason}). Write or copy it again; if it is "
-            "another format, rename it to end in .csv or whatever it is."
-        ) from error

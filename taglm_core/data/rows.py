@@ -117,7 +117,7 @@ def load_table(
                 f"data.options.{next(iter(given))} belongs to a dataset, but data.dataset is not "
                 "given. Name the dataset that is to read the file."
             )
-        return read_table(Path(file)), None
+        return read_table(Path(file), registry=registry), None
     name = dataset or task.spec.dataset
     if name is None:
         raise DataError(f"task {task.name} has no dataset of its own: give one with --data FILE.")
@@ -330,7 +330,9 @@ def load_task_rows(
     numbers, rejected, mended = main.numbers, list(main.rejected), list(main.mended)
     fields, targets = main.fields, main.targets
     if data.test_file is not None:
-        more = _check_table(read_table(Path(data.test_file)), task, data, need_targets)
+        more = _check_table(
+            read_table(Path(data.test_file), registry=registry), task, data, need_targets
+        )
         parts = [*parts, *["test"] * len(more.good)]
         rule += f", test file {data.test_file}"
         fields = {name: [*rows, *more.fields[name]] for name, rows in fields.items()}

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 from taglm_core.data.atomic import check_writable, jsonable, replace_file
-from taglm_core.data.table import FileFormat, file_format
+from taglm_core.data.formats import FileFormat, writable_format
 from taglm_core.errors import DataError, ShapeError
 
 Columns = Mapping[str, Sequence[Any]]
@@ -46,12 +46,12 @@ class TableWriter:
 
     Example:
         with TableWriter("out.csv") as writer:
-            writer.write({"smiles": ["CCO"], "QED": [0.41]})
+            writer.write({"text": ["one"], "length": [3]})
     """
 
     def __init__(self, path: str | Path, format: str | None = None) -> None:
         self.path = Path(path)
-        self._format = file_format(self.path, format)
+        self._format = writable_format(self.path, format)
         check_writable(self.path)
         self._stack = ExitStack()
         self._sink: Sink | None = None
@@ -89,7 +89,7 @@ class TableWriter:
             raise RuntimeError("TableWriter.write works inside its `with` block only")
         names = list(columns)
         if self._names is None:
-            _check_header(names, self._format, self.path)
+            _check_header(names, self.path)
             self._names = names
         if names != self._names:
             raise ShapeError(
@@ -119,16 +119,9 @@ def write_table(path: str | Path, columns: Columns, format: str | None = None) -
         writer.write(columns)
 
 
-def _check_header(names: list[str], found: FileFormat, path: Path) -> None:
+def _check_header(names: list[str], path: Path) -> None:
     if not names:
         raise DataError(f"{path}: a table needs at least one column.")
-    if found.name == "fasta":
-        raise DataError(f"{path}: a fasta file has no columns to write to. Write a .csv file.")
-    if found.name == "smi" and names not in (["smiles"], ["smiles", "name"]):
-        raise DataError(
-            f"{path}: a smi file holds the columns smiles and name only, not "
-            f"{', '.join(names)}. Write a .csv file."
-        )
 
 
 def _open_sink(temporary: Path, found: FileFormat, name: str) -> Sink:
@@ -225,18 +218,6 @@ def _first_bad(cells: list[str], names: list[str]) -> tuple[str, str]:
     return names[index], cells[index]
 
 
-def _smi_lines(file: TextIO, rows: Sequence[Sequence[Any]], names: list[str]) -> None:
-    for index, row in enumerate(rows):
-        smiles, name = [cell_text(value) for value in (*row, "")][:2]
-        if len(smiles.split()) != 1 or smiles != smiles.strip():
-            reason = f"a smi row needs SMILES without white space: {smiles[:60]!r}. "
-            raise _CellError(index, "smiles", reason + "Write a .csv file.")
-        if "\n" in name or "\r" in name or name != name.strip():
-            reason = f"a smi name is one line without white space around it: {name[:60]!r}. "
-            raise _CellError(index, "name", reason + "Write a .csv file.")
-        file.write(f"{smiles} {name}".rstrip() + "\n")
-
-
 def _jsonl_lines(file: TextIO, rows: Sequence[Sequence[Any]], names: list[str]) -> None:
     for row in rows:
         plain = jsonable(dict(zip(names, row, strict=True)))
@@ -246,6 +227,5 @@ def _jsonl_lines(file: TextIO, rows: Sequence[Sequence[Any]], names: list[str]) 
 _LINES: dict[str, Callable[[TextIO, Sequence[Sequence[Any]], list[str]], None]] = {
     "csv": _csv_lines,
     "tsv": _tsv_lines,
-    "smi": _smi_lines,
     "jsonl": _jsonl_lines,
 }

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from taglm_core.data.formats import writable_format
 from taglm_core.data.memory import as_table, is_path
 from taglm_core.data.readers import iter_tables
 from taglm_core.data.rows import raise_rows
-from taglm_core.data.table import Table, file_format
+from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
-from taglm_core.errors import ConfigError, DataError
+from taglm_core.errors import DataError
 from taglm_core.inference.columns import needed_columns
 from taglm_core.progress import Progress
 
@@ -45,11 +46,9 @@ def check_target_format(path: Path) -> None:
     """Demand a file format that can hold predictions.
 
     Raises:
-        ConfigError: for formats without columns.
-        DataError: for an unknown extension.
+        DataError: for an extension that tables are not written in.
     """
-    if (found := file_format(path).name) in ("smi", "fasta"):
-        raise ConfigError(f"{path}: a {found} file has no columns to write to; write a .csv.")
+    writable_format(path)
 
 
 def predict_file(

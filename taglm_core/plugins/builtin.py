@@ -1,7 +1,41 @@
 """The core's own registrations, through the same hooks as any plugin's."""
 
+from taglm_core.plugins.compatibility import core_version
+from taglm_core.plugins.discovery import PluginSource
 from taglm_core.plugins.hookspecs import hookimpl
-from taglm_core.specs import Head, Metric, Split
+from taglm_core.specs import Head, Metric, Reader, Split
+
+CORE = PluginSource(name="core", distribution="taglm", version=core_version())
+"""Who registers what is built in."""
+
+TABLE_READERS = (
+    Reader(
+        name="csv",
+        read_batches="taglm_core.data.textformats:csv_batches",
+        description="comma-separated text with a header line; quotes as in RFC 4180",
+        example='a,b\n1,"x, y"\n2,z\n',
+    ),
+    Reader(
+        name="tsv",
+        read_batches="taglm_core.data.textformats:tsv_batches",
+        extensions="tab",
+        description="tab-separated text with a header line, without quotes",
+        example="a\tb\n1\tx\n2\ty\n",
+    ),
+    Reader(
+        name="jsonl",
+        read_batches="taglm_core.data.textformats:jsonl_batches",
+        description="one JSON object a line; the columns are the keys of all lines",
+        example='{"a": 1, "b": "x"}\n{"a": 2}\n',
+    ),
+    Reader(
+        name="parquet",
+        read_batches="taglm_core.data.parquet:parquet_batches",
+        compressible=False,
+        description="Apache Parquet; numbers stay numbers",
+    ),
+)
+"""General table formats, which are read without a look at plugins."""
 
 
 @hookimpl
@@ -46,3 +80,9 @@ def register_metrics() -> list[Metric]:
     from taglm_core.specs.metrics import METRICS
 
     return list(METRICS)
+
+
+@hookimpl
+def register_readers() -> list[Reader]:
+    """The general table formats."""
+    return list(TABLE_READERS)

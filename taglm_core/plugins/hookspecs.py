@@ -13,6 +13,7 @@ from taglm_core.specs import (
     Evaluated,
     Head,
     Metric,
+    Reader,
     RowsLoaded,
     RunFinished,
     Split,
@@ -73,6 +74,11 @@ def register_commands() -> list[Command] | None:
 @hookspec
 def register_baselines() -> list[Baseline] | None:
     """Return the baselines that the plugin provides."""
+
+
+@hookspec
+def register_readers() -> list[Reader] | None:
+    """Return the file formats that the plugin reads as tables."""
 
 
 @hookspec

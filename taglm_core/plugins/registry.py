@@ -7,10 +7,11 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from taglm_core.errors import DuplicateNameError, PluginError, UnknownNameError, listed, nearest
-from taglm_core.plugins.compatibility import core_version, explain
+from taglm_core.plugins.compatibility import explain
 from taglm_core.plugins.discovery import LoadedPlugin, PluginFailure, PluginSource, discover
 from taglm_core.plugins.events import checked_result
 from taglm_core.plugins.implementations import add_hooks
+from taglm_core.plugins.providers import distribution_for
 from taglm_core.specs import (
     Backbone,
     Baseline,
@@ -19,6 +20,7 @@ from taglm_core.specs import (
     Domain,
     Head,
     Metric,
+    Reader,
     Split,
     Task,
     Template,
@@ -39,22 +41,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "register_backbones": ("backbone", Backbone),
     "register_commands": ("command", Command),
     "register_baselines": ("baseline", Baseline),
-}
-
-# Names known to be provided by a distribution, for the advice beside an unknown name.
-_PROVIDERS: dict[tuple[str, str], str] = {
-    ("domain", "SMILES"): "taglm-plugin-chem",
-    ("task", "QED"): "taglm-plugin-chem",
-    ("task", "LogP"): "taglm-plugin-chem",
-    ("task", "DC"): "taglm-plugin-chem",
-    ("task", "BA"): "taglm-plugin-dti",
-    ("domain", "Protein"): "taglm-plugin-protein",
-    ("split", "scaffold"): "taglm-plugin-chem",
-    ("backbone", "nano"): "taglm-backbone-nano",
-    ("task", "Translate"): "taglm-plugin-translation",
-    ("metric", "chrf"): "taglm-plugin-translation",
-    ("metric", "bleu"): "taglm-plugin-translation",
-    **{("baseline", name): "taglm-plugin-studies" for name in ("mean", "ridge", "boosting")},
+    "register_readers": ("reader", Reader),
 }
 
 
@@ -126,9 +113,9 @@ class Names(Generic[T]):
     def _advice(self, name: str) -> str:
         shorts = {item.short: item.name for item in self}
         text = nearest(name, [*shorts, *self._by_name])
-        for (kind, known), distribution in _PROVIDERS.items():
-            if kind == self.kind and known.lower() == name.lower() and known not in shorts:
-                text += f" `pip install {distribution}` provides '{known}'."
+        distribution = distribution_for(self.kind, name)
+        if distribution is not None and name.lower() not in map(str.lower, shorts):
+            text += f" `pip install {distribution}` provides '{name}'."
         text += f" Available: {listed(shorts) or 'none'}."
         return text + " `taglm plugins` lists what each plugin gives."
 
@@ -151,6 +138,7 @@ class Registry:
     backbones: Names[Backbone] = attrs.field(factory=lambda: Names("backbone"))
     commands: Names[Command] = attrs.field(factory=lambda: Names("command"))
     baselines: Names[Baseline] = attrs.field(factory=lambda: Names("baseline"))
+    readers: Names[Reader] = attrs.field(factory=lambda: Names("reader"))
 
     def of_kind(self, kind: str) -> Names[Any]:
         """Return the names of a kind, such as "domain"."""
@@ -214,12 +202,11 @@ def load_registry(
     if found.notes and os.environ.get("TAGLM_STRICT") == "1":
         raise UnknownNameError(found.notes[0])
     registry.notes.extend(found.notes)
-    own = PluginSource(name="core", distribution="taglm", version=core_version())
     added = [
         LoadedPlugin(PluginSource(name=name, distribution="extra", version="0"), plugin)
         for name, plugin in extra
     ]
-    for item in [LoadedPlugin(own, builtin), *found.loaded, *added]:
+    for item in [LoadedPlugin(builtin.CORE, builtin), *found.loaded, *added]:
         for hook, reason in add_hooks(item):
             registry.fail(item.source, hook, reason)
         if item.hooks:

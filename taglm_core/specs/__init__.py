@@ -5,6 +5,7 @@ from taglm_core.specs.decoding import Decoding
 from taglm_core.specs.domain import Domain
 from taglm_core.specs.encoding import Checked, Encoded, Encoder, Mended
 from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
+from taglm_core.specs.reader import Reader
 from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Split
 from taglm_core.specs.target import Classification, Regression, Target, Text
 from taglm_core.specs.task import Task, Template
@@ -25,6 +26,7 @@ __all__ = [
     "Head",
     "Mended",
     "Metric",
+    "Reader",
     "Regression",
     "RowsLoaded",
     "RunFinished",

@@ -7,6 +7,7 @@ import typer
 
 import taglm_core as taglm
 from contract_cases import Case, heavy, plugin, slow
+from taglm_core.plugin import open_text
 
 
 def empty_folder():
@@ -86,6 +87,52 @@ def whole_mapping(data):
     return {s: h.truth for s, h in data.splits.items()}
 
 
+def reader(check, match, function="good_batches", example="a\nb\n", **changes):
+    """Return a case of a reader whose function is named in this module."""
+    given = {"name": "own", "read_batches": f"{__name__}:{function}", "example": example}
+    made = taglm.Reader(**{**given, **changes})
+    return Case(kind="reader", check=check, match=match, plugin=plugin(readers=[made]))
+
+
+def lines_of(path):
+    """Return the lines of a text file."""
+    with open_text(path) as file:
+        return [line.rstrip("\n") for line in file]
+
+
+def good_batches(path, batch_rows):
+    """Give one row for each line."""
+    lines = lines_of(path)
+    for start in range(0, len(lines), batch_rows):
+        yield {"line": lines[start : start + batch_rows]}
+
+
+def all_at_once(path, batch_rows):
+    """Forget the size of a batch."""
+    yield {"line": lines_of(path)}
+
+
+def numbered_again(path, batch_rows):
+    """Count from the beginning in each batch."""
+    for batch in good_batches(path, batch_rows):
+        yield {**batch, "number": list(range(len(batch["line"])))}
+
+
+def without_names(path, batch_rows):
+    """Forget the name of the column."""
+    yield {"": lines_of(path)}
+
+
+def plain_only(path, batch_rows):
+    """Open the file without a look at its compression."""
+    yield {"line": path.read_bytes().split()}
+
+
+def ascii_only(path, batch_rows):
+    """Fail on any other character."""
+    yield {"line": [line.encode("ascii") for line in lines_of(path)]}
+
+
 def whole(match, made):
     """Return a case of a plugin that registers with failures."""
     return Case(kind="plugin", check="registers", match=match, plugin=made)
@@ -117,6 +164,13 @@ CASES = [
     ),
     baseline("repeatable", "draw random numbers from `data.seed`", "unseeded"),
     baseline("ignores_test", "predictions of test change with the truth of test", "cheats"),
+    reader("extensions_free", r"the core reads \['tab'\] itself", extensions="tab"),
+    reader("example_read", "holds 1 rows; give two or more", example="a\n"),
+    reader("example_read", "are not all named", "without_names"),
+    reader("batches_agree", "more rows than `batch_rows`", "all_at_once"),
+    reader("batches_agree", "other columns or cells", "numbered_again"),
+    reader("compressed_read", "the compressed example gives other cells", "plain_only"),
+    reader("odd_files", "failed on .*UnicodeEncodeError", "ascii_only"),
     whole("register_tusks: unknown hook", misspelt),
     whole("register_tasks: item 1: gave 'QED' of type str, expected Task", not_a_task),
     Case(

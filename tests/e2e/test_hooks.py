@@ -119,7 +119,7 @@ def test_a_task_is_run_with_its_computed_labels(listing, run):
 def test_a_wording_replaces_the_template(listing, artefact):
     """The predictor holds the wording that was asked for."""
     assert listing["templates"] == ["GC.short"]
-    assert artefact["task"]["template"] == "<DNA>{dna}<GC>"
+    assert artefact["task"]["spec"]["template"] == "<DNA>{dna}<GC>"
 
 
 @pytest.mark.hook("register_datasets")
@@ -189,6 +189,21 @@ def test_stages_are_announced_once_each(run):
     assert first == f"stage 1 <mydna/DNA> {10 * 32}"
     assert second.startswith("stage 2 <mydna/GC> for GC ")
     assert int(second.split()[-1]) == 10 * 32 + (32 * 32 + 32) + (32 + 1)
+
+
+@pytest.mark.hook("register_readers")
+def test_a_file_of_the_plugins_format_is_predicted(listing, run, installed, weights, tmp_path):
+    """The extension is known wherever a table is read."""
+    assert listing["readers"] == ["dna"]
+    (tmp_path / "in.dna").write_text("ACGTACGTAC\nGGGGGGGG\n")
+    call(
+        *("predict", run, "-i", tmp_path / "in.dna", "-o", tmp_path / "out.csv"),
+        folders=[installed],
+        MYDNA_WEIGHTS=weights,
+    )
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [row["dna"] for row in rows] == ["ACGTACGTAC", "GGGGGGGG"]
+    assert all(row["GC"] and not row["error"] for row in rows)
 
 
 @pytest.mark.hook("register_baselines")

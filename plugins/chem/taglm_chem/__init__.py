@@ -10,6 +10,26 @@ __version__ = "0.1.0"
 __all__: list[str] = []
 
 
+_SDF = """water
+  example
+
+  1  0  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 O   0  0
+M  END
+> <logS>
+1.5
+
+$$$$
+methane
+  example
+
+  1  0  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 C   0  0
+M  END
+$$$$
+"""
+
+
 @taglm.hookimpl
 def register_domains() -> list[taglm.Domain]:
     """Return the domain of molecules written as SMILES."""
@@ -210,6 +230,27 @@ def register_datasets() -> list[taglm.Dataset]:
                 "gives them; needs a local copy."
             ),
             licence="CC BY-NC-SA 4.0 as stated by the source; check before use",
+        ),
+    ]
+
+
+@taglm.hookimpl
+def register_readers() -> list[taglm.Reader]:
+    """Return the readers of SMI and SDF files."""
+    return [
+        taglm.Reader(
+            name="smi",
+            extensions="ism",
+            read_batches="taglm_chem.readers:smi_batches",
+            description="SMILES with an optional name behind white space; columns smiles, name",
+            example="CCO ethanol\nc1ccccc1\n",
+        ),
+        taglm.Reader(
+            name="sdf",
+            extensions="sd",
+            read_batches="taglm_chem.readers:sdf_batches",
+            description="MDL structure-data files; columns smiles, name and every data field",
+            example=_SDF,
         ),
     ]
 

@@ -68,6 +68,7 @@ def test_every_hook_answers_with_its_specs():
         "register_templates": ["paper", "paper", "structures"],
         "register_datasets": ["qed", "logp", "molecules", "drugs", "combinations", "drugcomb_css"],
         "register_splits": ["scaffold", "pair"],
+        "register_readers": ["smi", "sdf"],
     }
 
 

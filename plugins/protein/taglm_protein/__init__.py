@@ -146,6 +146,20 @@ def register_datasets() -> list[taglm.Dataset]:
 
 
 @taglm.hookimpl
+def register_readers() -> list[taglm.Reader]:
+    """Return the reader of FASTA files."""
+    return [
+        taglm.Reader(
+            name="fasta",
+            extensions=("fa", "faa", "fas", "fna"),
+            read_batches="taglm_protein.readers:fasta_batches",
+            description="FASTA; columns id, description, sequence",
+            example=">P1 first\nMKT\nAYI\n>P2\nMK\n",
+        )
+    ]
+
+
+@taglm.hookimpl
 def register_splits() -> list[taglm.Split]:
     """Return the split by sequence clusters."""
     return [

@@ -92,7 +92,7 @@ def test_predictions_for_fasta_are_a_table(finished, taglm, tmp_path):
     assert rows[1]["sequence"] == "MKTAYIAKQR*"
     refused = taglm("predict", finished, "-i", source, "-o", tmp_path / "out.fasta")
     assert refused.code == 1
-    assert "write a .csv" in refused.err
+    assert "Write a .csv" in refused.err
 
 
 def test_protparam_predicts_five_numbers_at_once(taglm, tiny, tmp_path):

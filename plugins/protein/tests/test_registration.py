@@ -68,6 +68,7 @@ def test_every_hook_answers_with_its_specs():
         "register_templates": ["paper"],
         "register_datasets": ["descriptor", "protparam", "sequences", "known"],
         "register_splits": ["cluster"],
+        "register_readers": ["fasta"],
     }
 
 

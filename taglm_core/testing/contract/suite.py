@@ -14,6 +14,7 @@ from taglm_core.testing.contract import (
     heads,
     imports,
     metrics,
+    readers,
     resources,
     specs,
     splits,
@@ -36,6 +37,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "backbone": (*specs.CHECKS, *resources.BACKBONES),
     "command": (*specs.CHECKS, *resources.COMMANDS),
     "baseline": (*specs.CHECKS, *baselines.CHECKS),
+    "reader": (*specs.CHECKS, *readers.CHECKS),
     "event": events.CHECKS,
 }
 """Kind of object -> its checks, in order."""

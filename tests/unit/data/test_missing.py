@@ -11,7 +11,6 @@ import pytest
 from taglm_core.data.classnames import class_key
 from taglm_core.data.columns import as_value, parse_classes, parse_numbers
 from taglm_core.data.missing import is_missing
-from taglm_core.data.readers import read_table
 from taglm_core.data.targets import encode_classes
 from taglm_core.errors import DataError
 from taglm_core.specs import Classification
@@ -80,15 +79,6 @@ def test_a_class_may_be_called_none_where_the_task_lists_it():
     assert names == [None, "mild", None]
     assert "'none' stands for a missing value; list it in target.classes" in errors[0]
     assert parse_classes(cells, *place, classes=("none", "mild"))[0] == ["none", "mild", None]
-
-
-def test_a_peptide_may_be_called_na_in_fasta(tmp_path):
-    """FASTA and SMI cannot leave a cell out, so that the letters mean residues there."""
-    (tmp_path / "a.fasta").write_text(">x\nNA\n>y\nNAN\n>z\n\n")
-    (tmp_path / "a.csv").write_text("sequence\nNA\nNAN\n")
-    read = [as_value(v) for v in read_table(tmp_path / "a.fasta").columns["sequence"]]
-    assert read == ["NA", "NAN", ""]
-    assert [as_value(v) for v in read_table(tmp_path / "a.csv").columns["sequence"]] == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -60,47 +60,6 @@ def test_tsv_has_no_quoting(tmp_path):
     assert table.columns == {"en": ['"Hi" he said', "u\u2028v"], "fr": ['"', "w\x85"]}
 
 
-@pytest.mark.parametrize("header", ["", "smiles name\n", "SMILES\n"])
-def test_smi_takes_an_optional_name_and_header(tmp_path, header):
-    """The name may hold spaces; a line without one has an empty name."""
-    path = write(tmp_path / "a.smi", header + "CCO\tethyl alcohol\nC\n\nCC  x \n")
-    table = read_table(path)
-    assert table.columns == {"smiles": ["CCO", "C", "CC"], "name": ["ethyl alcohol", "", "x"]}
-
-
-FASTA = ">P1 first one\nMKT\nAYI\n\n>P2\n;a comment\nMK*\n>\n>P4 no sequence\n"
-
-
-@pytest.mark.parametrize("name", ["a.fasta", "a.fa", "a.faa", "a.FASTA.gz", "a.fas", "a.fna.gz"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_fasta_gives_id_description_and_sequence(tmp_path, name, end):
-    """Row n is record n, wrapped lines are joined, and nothing inside a sequence is changed."""
-    path = write(tmp_path / name, "\ufeff" + FASTA.replace("\n", end), name.endswith("gz"))
-    table = read_table(path)
-    assert table.columns == {
-        "id": ["P1", "P2", "", "P4"],
-        "description": ["first one", "", "", "no sequence"],
-        "sequence": ["MKTAYI", "MK*", "", ""],
-    }
-    assert table.rows == [1, 2, 3, 4]
-    assert [t.rows for t in iter_tables(path, chunk_rows=3)] == [[1, 2, 3], [4]]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("\nMKT\n>P1\n", "a.fasta, line 2: a FASTA record begins with .>. and a name.*.MKT."),
-        ("@read1\nACGT\n+\n!!!!\n", "a.fasta, line 1: .*FASTQ"),
-        ("", "the file is empty"),
-        (";only a comment\n", "the file is empty"),
-    ],
-)
-def test_faults_of_fasta_name_file_and_line(tmp_path, text, message):
-    """A file that is something else is not read as one long sequence."""
-    with pytest.raises(DataError, match=message):
-        read_table(write(tmp_path / "a.fasta", text))
-
-
 def test_jsonl_keeps_native_values_and_fills_missing_keys(tmp_path):
     """The columns are the keys of all lines."""
     path = write(tmp_path / "a.jsonl", '{"a": 1}\n\n{"b": [1.5, null], "a": null}\n')
@@ -212,7 +171,7 @@ def test_unknown_extension_lists_the_known(tmp_path, name):
     path = write(tmp_path / name, "a\n1\n")
     with pytest.raises(
         DataError,
-        match=r"\.csv, \.tsv, \.jsonl, \.smi, \.fasta, \.parquet.*(Rename the file|as csv\.)",
+        match=r"Known: \.csv, \.tsv, \.jsonl, \.parquet.*(Rename the file|as csv\.)",
     ):
         iter_tables(path)
 
