@@ -1,13 +1,20 @@
-"""What scripts and notebooks call, as `taglm.NAME`; the commands of the program call it too."""
+"""What scripts and notebooks call, as `taglm.NAME`; the commands of the program call it too.
 
-from taglm_core.api import tags
-from taglm_core.api.evaluation import Evaluation, evaluate
-from taglm_core.api.identification import Identification, identify
-from taglm_core.api.listing import plugins
-from taglm_core.api.loading import load
-from taglm_core.api.runs import Run, run, train
-from taglm_core.api.sampling import Sample, sample
-from taglm_core.inference.predictor import Predictor
+Names are imported on first use, so that a command that lists plugins does not load torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taglm_core.api import tags
+    from taglm_core.api.evaluation import Evaluation, evaluate
+    from taglm_core.api.identification import Identification, identify
+    from taglm_core.api.listing import plugins
+    from taglm_core.api.loading import load
+    from taglm_core.api.runs import Run, run, train
+    from taglm_core.api.sampling import Sample, sample
+    from taglm_core.inference.predictor import Predictor
 
 __all__ = [
     "Evaluation",
@@ -24,3 +31,27 @@ __all__ = [
     "tags",
     "train",
 ]
+
+_PLACES = {
+    "Evaluation": "api.evaluation",
+    "Identification": "api.identification",
+    "Predictor": "inference.predictor",
+    "Run": "api.runs",
+    "Sample": "api.sampling",
+    "evaluate": "api.evaluation",
+    "identify": "api.identification",
+    "load": "api.loading",
+    "plugins": "api.listing",
+    "run": "api.runs",
+    "sample": "api.sampling",
+    "train": "api.runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for."""
+    if name == "tags":
+        return importlib.import_module("taglm_core.api.tags")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"taglm_core.{_PLACES[name]}"), name)
