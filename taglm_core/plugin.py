@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taglm_core.cli.screen import (
+        BarProgress,
         parse_pairs,
         print_json,
         print_line,
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.plugins import Registered, Registry, load_registry
     from taglm_core.plugins.resolved import ResolvedTask
+    from taglm_core.progress import Progress
     from taglm_core.specs.reference import resolve as import_object
     from taglm_core.store.artefact import read_artefact
     from taglm_core.training.taskfile import find_task, read_task_rows
 
 __all__ = [
+    "BarProgress",
+    "Progress",
     "PublicSet",
     "Registered",
     "Registry",
@@ -87,6 +91,8 @@ __all__ = [
 ]
 
 _PLACES = {
+    "BarProgress": "cli.screen:BarProgress",
+    "Progress": "progress:Progress",
     "PublicSet": "data.public:PublicSet",
     "Registered": "plugins:Registered",
     "Registry": "plugins:Registry",

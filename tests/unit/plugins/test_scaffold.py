@@ -41,6 +41,15 @@ def test_a_name_that_cannot_be_used_is_refused(name, tag, message):
         plugin_names(name, tag)
 
 
+def test_every_hook_is_named():
+    """A beginner learns what a plugin may register; a new hook has to be told too."""
+    from taglm_core.plugins.implementations import SPECIFIED
+
+    text = "".join(plugin_files(plugin_names("demo")).values())
+    missing = [hook for hook in SPECIFIED if hook.startswith("register_") and hook not in text]
+    assert missing == []
+
+
 def test_every_place_is_filled_and_the_package_is_complete():
     """Nothing of the templates' own language is left; the project file is what pip needs."""
     files = plugin_files(plugin_names("demo"))
