@@ -119,7 +119,7 @@ def test_a_task_is_run_with_its_computed_labels(listing, run):
 def test_a_wording_replaces_the_template(listing, artefact):
     """The predictor holds the wording that was asked for."""
     assert listing["templates"] == ["GC.short"]
-    assert artefact["task"]["spec"]["template"] == "<DNA>{dna}<GC>"
+    assert artefact["task"]["spec"]["prompt"] == "<DNA>{dna}<GC>"
 
 
 @pytest.mark.hook("register_datasets")
