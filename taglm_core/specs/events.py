@@ -18,7 +18,7 @@ class StageStarted:
     """A stage is about to train; sent once for each stage that is not skipped."""
 
     stage: str
-    """Name of the stage, such as "domain SMILES" or "task QED"."""
+    """Name of the stage, such as "stage 1 <chem/SMILES>" or "stage 2 <chem/QED> for QED"."""
     trained: Mapping[str, int]
     """Trained tag, head or table -> number of parameters."""
     folder: Path

@@ -208,11 +208,12 @@ def _train_task(
             member.parts["train"],
             member.parts["valid"],
             settings.batch_tokens,
-            settings.fit_rows if settings.head_init == "fit" else 0,
-            plan.config.seed,
-            settings.enrich,
-            settings.huber,
-            settings.fit_epochs,
+            fit_rows=settings.fit_rows if settings.head_init == "fit" else 0,
+            seed=plan.config.seed,
+            # every step runs whole rows where the domain tag moves, so like lengths save padding
+            sorts_batches=settings.enrich,
+            delta=settings.huber,
+            fit_epochs=settings.fit_epochs,
             selects_by_loss=member.plan.selects_by_loss,
         )
         for member in members

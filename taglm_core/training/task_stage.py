@@ -44,6 +44,7 @@ class TaskObjective:
         train: PartData,
         valid: PartData,
         max_tokens: int,
+        *,
         fit_rows: int = 0,
         seed: int = 0,
         sorts_batches: bool = False,

@@ -1,6 +1,7 @@
 """Every hook does what its page says: the page's own plugin, installed and used in a real run."""
 
 import csv
+import inspect
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from broken_plugins import Package, call, write_distribution
 
 from taglm_core.plugins.implementations import SPECIFIED
+from taglm_core.specs import StageStarted
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.S)
@@ -189,6 +191,10 @@ def test_stages_are_announced_once_each(run):
     assert first == f"stage 1 <mydna/DNA> {10 * 32}"
     assert second.startswith("stage 2 <mydna/GC> for GC ")
     assert int(second.split()[-1]) == 10 * 32 + (32 * 32 + 32) + (32 + 1)
+    said = [line.rpartition(" ")[0] for line in (first, second)]
+    wanted = [said[0].replace("mydna/DNA", "chem/SMILES"), said[1].replace("mydna/GC", "chem/QED")]
+    examples = re.findall(r'"(stage [^"]+)"', inspect.getsource(StageStarted))
+    assert examples == [wanted[0], wanted[1].replace("for GC", "for QED")]
 
 
 @pytest.mark.hook("register_readers")

@@ -1,0 +1,59 @@
+"""Scoring a labelled table: each row is read once, and every error of it is told."""
+
+from pathlib import Path
+
+import pytest
+import toy_plugin
+
+from taglm_core.data.table import Table
+from taglm_core.errors import RowError
+from taglm_core.inference.evaluate import evaluate_table
+from taglm_core.inference.loading import load_predictor
+from taglm_core.store.artefact import load_artefact
+
+GOLDEN = Path(__file__).parents[2] / "data" / "artefacts" / "v1"
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Record the rows that are made canonical."""
+    made = []
+    canonical = toy_plugin.canonical
+
+    def count(rows):
+        made.append(list(rows))
+        return canonical(rows)
+
+    monkeypatch.setattr(toy_plugin, "canonical", count)
+    return made
+
+
+def predictor_of(kind, registry, backbone):
+    """Load a golden predictor on the toy backbone."""
+    artefact = load_artefact(GOLDEN / kind)
+    return load_predictor(artefact, registry, str(backbone), device="cpu")
+
+
+def test_rows_are_made_canonical_once(toy_registry, toy_backbone, calls):
+    """Predicting and scoring share what was read; errors of field, target and class are told."""
+    predictor = predictor_of("classes", toy_registry, toy_backbone)
+    letters = ["abca", "BBBB", "azz", "cac", "ba"]
+    columns = {"letters": letters, "first": ["a", "b", "a", "x", ""]}
+    table = Table(columns=columns, rows=[1, 2, 3, 4, 5], source="rows")
+    scored = evaluate_table(predictor, table, {}, "skip")
+    assert calls == [letters]
+    assert scored.metrics["tasks"]["First"]["splits"]["input"]["rows"] == 2
+    reasons = dict(scored.left_out)
+    assert sorted(reasons) == [3, 4, 5]
+    assert "a z is not allowed" in reasons[3]
+    assert "'x'" in reasons[4]
+    assert scored.columns["First"] == ["a", "b"]
+
+
+def test_the_first_row_that_is_wrong_stops_it_where_asked(toy_registry, toy_backbone):
+    """Rows with an error are named, none is scored."""
+    predictor = predictor_of("classes", toy_registry, toy_backbone)
+    columns = {"letters": ["abca", "azz"], "first": ["a", "b"]}
+    table = Table(columns=columns, rows=[1, 2], source="rows")
+    with pytest.raises(RowError, match="row 2: .*a z is not allowed"):
+        evaluate_table(predictor, table, {}, "raise")
