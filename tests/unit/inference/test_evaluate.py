@@ -43,7 +43,7 @@ def test_rows_are_made_canonical_once(toy_registry, toy_backbone, calls):
     scored = evaluate_table(predictor, table, {}, "skip")
     assert calls == [letters]
     assert scored.metrics["tasks"]["First"]["splits"]["input"]["rows"] == 2
-    reasons = dict(scored.left_out)
+    reasons = dict(scored.skipped)
     assert sorted(reasons) == [3, 4, 5]
     assert "a z is not allowed" in reasons[3]
     assert "'x'" in reasons[4]
