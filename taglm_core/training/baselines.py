@@ -89,8 +89,9 @@ def fit_baselines(
     for item in chosen:
         reason = item.spec.why_not(data)
         if reason is None:
-            before, in_features = time.perf_counter(), _seconds(clocks)
             try:
+                resolve(item.spec.function, f"baseline {item.name}")  # an import is no fit
+                before, in_features = time.perf_counter(), _seconds(clocks)
                 result = _fit_groups(item, data, groups)
             except PluginError as error:
                 registry.fail(item.source, "register_baselines", str(error))

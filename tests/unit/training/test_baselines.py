@@ -215,3 +215,19 @@ def test_words_of_the_option_are_no_names():
             taglm.Baseline(name=name, function="m:f")
     with pytest.raises(ConfigError, match="kinds must be among"):
         taglm.Baseline(name="x", function="m:f", kinds="text")
+
+
+def test_importing_a_baseline_is_no_part_of_its_fit(tmp_path, monkeypatch):
+    """The first baseline would otherwise take seconds for the libraries of all."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import time, taglm_core\ntime.sleep(0.3)\n\n\n"
+        "def mean(data):\n"
+        "    middle = data.splits['train'].truth.mean(axis=0)\n"
+        "    return taglm_core.BaselineResult(\n"
+        "        {s: 0 * h.truth + middle for s, h in data.splits.items()}\n"
+        "    )\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    slow = {"name": "slow", "function": "slow_to_import:mean"}
+    found = fit_baselines(("all",), registry_of(slow), data(), score)
+    assert found.facts["slow"]["fit_seconds"] < 0.2
