@@ -1,7 +1,6 @@
 """What the program says of an exception: one message, and whose fault it is."""
 
 import errno
-from typing import Any
 
 from taglm_core.errors import TaglmError
 
@@ -53,5 +52,5 @@ def _is_memory(error: BaseException) -> bool:
     )
 
 
-def _short(text: Any) -> str:
+def _short(text: str) -> str:
     return text if len(text) <= 300 else text[:297] + "..."

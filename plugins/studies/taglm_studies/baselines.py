@@ -25,7 +25,6 @@ from taglm_studies.one_hot_id import (
     recurring_ids,
 )
 from taglm_studies.orders import both_orders, mean_of_orders
-from taglm_studies.outcome import Outcome
 from taglm_studies.ridge import ridge
 
 _log = logging.getLogger(__name__)
@@ -86,7 +85,7 @@ def _prepare(data: TaskData) -> _Prepared | None:
     return prepared
 
 
-def _result(outcome: Outcome | None, data: TaskData) -> BaselineResult | None:
+def _result(outcome: BaselineResult | None, data: TaskData) -> BaselineResult | None:
     """Return the mean over the orders of each row."""
     if outcome is None:
         return None
@@ -104,7 +103,7 @@ def mean(data: TaskData) -> BaselineResult | None:
         return None
     prior = prepared.targets["train"].mean(axis=0)  # (outputs,)
     constant = {s: np.tile(prior, (len(t), 1)) for s, t in prepared.targets.items()}
-    return _result(Outcome(constant), data)
+    return _result(BaselineResult(constant), data)
 
 
 def one_hot_id(data: TaskData) -> BaselineResult | None:
@@ -170,7 +169,7 @@ def _warn_constant(prepared: _Prepared) -> bool:
     return prepared.is_constant
 
 
-def _on_ids(ids: OneHotRows | None, prepared: _Prepared) -> Outcome | None:
+def _on_ids(ids: OneHotRows | None, prepared: _Prepared) -> BaselineResult | None:
     if ids is None:
         return None
     targets, fold = prepared.targets, prepared.fold
@@ -191,7 +190,7 @@ def _one_hot_label(
     num_classes: int,
     fold: Fold,
     seed: int,
-) -> Outcome:
+) -> BaselineResult:
     return one_hot_classes(ids, truth, num_classes, fold)
 
 
@@ -209,12 +208,12 @@ def _as_outputs(data: TaskData) -> dict[str, np.ndarray]:
 
 
 def _each_label(
-    fit: Callable[..., Outcome],
+    fit: Callable[..., BaselineResult],
     features: Features | None,
     targets: dict[str, np.ndarray],
     fold: Fold,
     seed: int,
-) -> Outcome:
+) -> BaselineResult:
     """Fit one label after the other; a label that never varies in train keeps its value."""
     predictions = {part: np.empty(values.shape) for part, values in targets.items()}
     limits: dict[str, float] = {}
@@ -228,4 +227,4 @@ def _each_label(
         for part, made in predictions.items():
             made[:, label] = outcome.predictions[part][:, 1]
         limits |= outcome.limits
-    return Outcome(predictions, limits)
+    return BaselineResult(predictions, limits)

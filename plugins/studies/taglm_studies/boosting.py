@@ -16,8 +16,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
+from taglm_core import BaselineResult
 from taglm_studies.features import BLOCK_ROWS, Features, Fold, sample_rows
-from taglm_studies.outcome import Outcome
 
 FREE_CELLS = 4_000_000
 """Rows times columns up to which no column is left out."""
@@ -37,7 +37,7 @@ _PATIENCE = 20
 
 def boost_numbers(
     features: Features, truth: dict[str, np.ndarray], fold: Fold, seed: int
-) -> Outcome:
+) -> BaselineResult:
     """Fit boosted trees for each target.
 
     Args:
@@ -64,7 +64,7 @@ def boost_numbers(
             found = _predict(model.predict, features, part, work)
             predictions[part][:, target] = found * scale + center
         limits |= work.limits
-    return Outcome(predictions, limits)
+    return BaselineResult(predictions, limits)
 
 
 def _unit(values: np.ndarray) -> tuple[float, float]:
@@ -80,7 +80,7 @@ def boost_classes(
     fold: Fold,
     seed: int,
     num_fits: int = 1,
-) -> Outcome:
+) -> BaselineResult:
     """Fit boosted trees for classes.
 
     Args:
@@ -108,7 +108,7 @@ def boost_classes(
         made = np.zeros((len(values), num_classes))
         made[:, model.classes_] = _predict(model.predict_proba, features, part, work)
         predictions[part] = made
-    return Outcome(predictions, work.limits)
+    return BaselineResult(predictions, work.limits)
 
 
 @attrs.frozen

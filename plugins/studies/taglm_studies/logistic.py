@@ -7,8 +7,8 @@ import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from taglm_core import BaselineResult
 from taglm_studies.features import Features, Fold, sample_rows
-from taglm_studies.outcome import Outcome
 
 MOST_TRAIN_ROWS = 50_000
 # scikit-learn's C, the inverse of the penalty, for features of variance 1
@@ -19,7 +19,7 @@ _SPARSE_BELOW = 0.1
 
 def logistic_ridge(
     features: Features, truth: dict[str, np.ndarray], num_classes: int, fold: Fold, seed: int
-) -> Outcome:
+) -> BaselineResult:
     """Fit class probabilities; the smallest log loss on the judging rows chooses the strength.
 
     Args:
@@ -59,7 +59,7 @@ def logistic_ridge(
             made[chosen] = _probabilities(best, block / scale, num_classes)
         predictions[part] = made
     limits = {} if len(kept) == len(fold.fit) else {"train_rows": len(kept)}
-    return Outcome(predictions, limits)
+    return BaselineResult(predictions, limits)
 
 
 def _probabilities(model: LogisticRegression, rows: np.ndarray, num_classes: int) -> np.ndarray:

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from taglm_core import BaselineResult
 from taglm_studies.features import Features, sample_rows
-from taglm_studies.outcome import Outcome
 
 MOST_TRAIN_ROWS = 20_000
 _BLOCK_ROWS = 512
 _TINY = np.finfo(np.float32).tiny
 
 
-def nearest_rows(features: Features, values: np.ndarray, seed: int) -> Outcome:
+def nearest_rows(features: Features, values: np.ndarray, seed: int) -> BaselineResult:
     """Predict each valid and test row by the most similar training row, the first of equals.
 
     Similarity is the mean over fields of Tanimoto, `ab / (aa + bb - ab)`, where no feature is
@@ -37,7 +37,7 @@ def nearest_rows(features: Features, values: np.ndarray, seed: int) -> Outcome:
             best[rows] = total.argmax(axis=1)
         predictions[part] = values[kept[best]]
     limits = {} if len(kept) == len(values) else {"train_rows": len(kept)}
-    return Outcome(predictions, limits)
+    return BaselineResult(predictions, limits)
 
 
 class _Field:

@@ -15,9 +15,8 @@ import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from taglm_core import TaskData
+from taglm_core import BaselineResult, TaskData
 from taglm_studies.features import Fold
-from taglm_studies.outcome import Outcome
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Penalties of the squares; 1 weighs as much as one row of an ID."""
@@ -119,7 +118,7 @@ def _one_hot(values: Sequence[object], places: Mapping[object, int]) -> "scipy.s
     return scipy.sparse.coo_array((ones, (rows, columns)), shape=(len(values), len(places)))
 
 
-def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -> Outcome:
+def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -> BaselineResult:
     """Add up an effect of each ID; the judging rows choose the penalty.
 
     Args:
@@ -138,7 +137,7 @@ def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -
         cost = float(np.square((found - wanted) / spread).mean())
         if best is None or cost < least:
             best, least = model, cost
-    return Outcome(
+    return BaselineResult(
         {
             part: best.predict(ids.matrices[part]).reshape(values.shape)
             for part, values in truth.items()
@@ -148,7 +147,7 @@ def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -
 
 def one_hot_classes(
     ids: OneHotRows, truth: dict[str, np.ndarray], num_classes: int, fold: Fold
-) -> Outcome:
+) -> BaselineResult:
     """Add up log odds of each ID; the judging rows choose the penalty.
 
     Args:
@@ -169,7 +168,9 @@ def one_hot_classes(
         cost = float(-np.log(np.maximum(found, 1e-12)).mean())
         if best is None or cost < least:
             best, least = model, cost
-    return Outcome({part: _probabilities(best, ids.matrices[part], num_classes) for part in truth})
+    return BaselineResult(
+        {part: _probabilities(best, ids.matrices[part], num_classes) for part in truth}
+    )
 
 
 def _probabilities(

@@ -6,15 +6,15 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from taglm_core import BaselineResult
 from taglm_studies.features import BLOCK_ROWS, Features, Fold
-from taglm_studies.outcome import Outcome
 
 # Relative to the mean of the matrix' diagonal. Products are summed in float32 within a block, so
 # that weaker penalties would drown in rounding.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
-def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Outcome:
+def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> BaselineResult:
     """Fit a linear map with a squared penalty on all training rows.
 
     Raw features and features of variance 1 are tried at several strengths; the smallest error on
@@ -50,7 +50,7 @@ def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Outco
         for rows, block in features.blocks(part):
             made[rows] = (block - mean) @ best + target_mean
         predictions[part] = made
-    return Outcome(predictions)
+    return BaselineResult(predictions)
 
 
 def _sums(
