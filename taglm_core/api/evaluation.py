@@ -50,6 +50,7 @@ def evaluate(
     fix: bool = False,
     on_error: str = "raise",
     limit: int | None = None,
+    labels: str = "auto",
     progress: Progress | bool | None = None,
     **options: Any,
 ) -> Evaluation:
@@ -66,6 +67,8 @@ def evaluate(
         on_error: How to handle invalid rows: "raise" stops at the first, "skip" skips and lists
             them.
         limit: Most rows, the first ones; None: all.
+        labels: Of a task that computes its target: "computed", or "measured" in a column; "auto":
+            computed, and an error if the data have a column of that name.
         progress: True or False: with or without a bar; None: a bar in notebooks and terminals.
         **options: Further arguments of `taglm.load`.
 
@@ -81,7 +84,9 @@ def evaluate(
     bar = chosen_progress(progress)
     bar.start("predicting", None)
     try:
-        scored = evaluate_table(predictor, table, columns or {}, on_error, fix, limit, bar.advance)
+        scored = evaluate_table(
+            predictor, table, columns or {}, on_error, fix, limit, bar.advance, labels
+        )
     finally:
         bar.finish()
     return Evaluation(scored.metrics, scored.skipped, scored.columns)

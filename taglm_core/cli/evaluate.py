@@ -41,6 +41,13 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(help="Most rows of the file, its first ones.", min=1)
     ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|computed|measured",
+            help="Target of a task that computes it: computed, or measured in a column.",
+        ),
+    ] = "auto",
     tag: Tags = None,
     decode: How = None,
     beams: Beams = None,
@@ -71,6 +78,7 @@ def evaluate(
         fix=mend,
         on_error=error_handling(on_error),
         limit=limit,
+        labels=labels,
         progress=BarProgress(),
         task=task,
         backbone=backbone,

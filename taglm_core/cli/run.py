@@ -62,6 +62,9 @@ def run(
             show_default="all",
         ),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1 or auto.", show_default="auto")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/TASK")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     setting: Annotated[
@@ -87,6 +90,7 @@ def run(
     flags: dict[str, Any] = {
         "backbone": backbone,
         "seed": seed,
+        "device": device,
         "preset": preset,
         "baselines": baselines,
         "data": _given(

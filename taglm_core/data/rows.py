@@ -11,6 +11,7 @@ import numpy as np
 from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.labels import label_classes
+from taglm_core.data.measured import refuse_measured
 from taglm_core.data.mending import mend_fields
 from taglm_core.data.missing import missing_reason
 from taglm_core.data.parting import make_room, part_rows
@@ -324,6 +325,9 @@ def load_task_rows(
         size=data.size,
         options=data.options,
     )
+    if dataset is None and need_targets:
+        ways = [f"--set data.labels={way}" for way in ("measured", "computed")]
+        refuse_measured(table, task, data.labels, ways)
     main = _check_table(table, task, data, need_targets)
     parts, rule = part_rows(table, main.good, main.fields, task, dataset, registry, data, seed)
     parts = make_room(parts, data, table.source)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.errors import ConfigError
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 
@@ -19,6 +20,45 @@ def prediction_names(task: ResolvedTask, classes: Sequence[str]) -> list[str]:
     if isinstance(target, Classification):
         return [task.name, *(f"{task.name}.{name}" for name in classes)]
     return [task.name]
+
+
+_OWN = ("row", "error", "measured")
+"""Columns that taglm adds to predictions."""
+
+
+def check_names(task: ResolvedTask) -> None:
+    """Refuse a task or target that is named like a field, whose column predictions would take.
+
+    Case does not count, since columns are found without regard to it.
+
+    Raises:
+        ConfigError: naming both, before anything is trained.
+    """
+    target = task.spec.target
+    made = prediction_names(task, getattr(target, "classes", None) or ())
+    names = list(made)
+    if isinstance(target, Regression | Classification):
+        made += [f"{name}.measured" for name in target.names]
+    taken = {}
+    for field in task.fields:
+        for column in [field, *field_columns(task, field, [])]:
+            taken[column.lower()] = column
+    for name in made:
+        if name.lower() in taken:
+            raise ConfigError(
+                f"task {task.name}: its predictions would fill the column '{name}', but the field "
+                f"'{taken[name.lower()]}' has that name. Give the task another name, for example "
+                f"task.name={task.name}_predicted."
+            )
+    reserved = [name for name in [*names, *taken.values()] if name.lower() in _OWN]
+    if reserved:
+        raise ConfigError(
+            f"task {task.name}: the name '{reserved[0]}' is taken by a column that taglm adds to "
+            f"predictions ({', '.join(_OWN)}). Choose another name."
+        )
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise ConfigError(f"task {task.name}: two predictions are named '{twice[0]}'.")
 
 
 def prediction_columns(

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.measured import refuse_measured, with_labels
 from taglm_core.data.rows import (
     raise_rows,
 )
@@ -39,6 +40,7 @@ def evaluate_table(
     fix: bool = False,
     limit: int | None = None,
     on_progress: Callable[[int], None] | None = None,
+    labels: str = "auto",
 ) -> Scored:
     """Predict labelled rows and score them.
 
@@ -53,12 +55,15 @@ def evaluate_table(
         fix: True: rows are first standardized by the rules of their domains.
         limit: Most rows of the table, its first ones; None: all.
         on_progress: Called with the number of rows predicted.
+        labels: Of a task that computes its target: "computed", or "measured" in a column; "auto":
+            computed, and an error if the table has a column of that name.
 
     Raises:
         RowError: naming bad rows when `on_error` is raise.
     """
     check_on_error(on_error)
-    task = predictor.task_model.task
+    task = with_labels(predictor.task_model.task, labels)
+    refuse_measured(table, task, labels, ("--labels measured", "--labels computed"))
     if limit is not None:
         table = table.select(range(min(limit, table.num_rows)))
     if is_wide(table, task.wording):

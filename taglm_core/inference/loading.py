@@ -1,9 +1,9 @@
 """From an artefact to a predictor: the backbone, its tags, symbol tables, head and scaling."""
 
 from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import CheckpointError
+from taglm_core.errors import BackboneError, CheckpointError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
-from taglm_core.model.backbone import load_backbone
+from taglm_core.model.backbone import Backbone, load_backbone
 from taglm_core.model.cachebudget import cache_setting, cache_tiers
 from taglm_core.model.heads import make_head
 from taglm_core.model.reuse import find_reuse
@@ -39,7 +39,8 @@ def load_predictor(
     """
     record = artefact.task
     name = backbone or artefact.backbone
-    loaded = load_backbone(name, registry, device)
+    _check_plugins(artefact, registry)
+    loaded = _loaded(artefact, backbone, registry, device)
     check_backbone(artefact, loaded.fingerprint(), name)
     model = TaggedModel(loaded)
     encoders = _encoders(artefact, registry)
@@ -75,6 +76,44 @@ def load_predictor(
         task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
     combinations = frozenset(record.trained_combinations)
     return Predictor(task_model, record.columns, combinations=combinations, artefact=artefact)
+
+
+def _loaded(artefact: Artefact, given: str | None, registry: Registry, device: str) -> Backbone:
+    """Load the backbone; where the artefact's own is gone, say how to name another copy."""
+    if given is not None:
+        return load_backbone(given, registry, device)
+    try:
+        return load_backbone(artefact.backbone, registry, device)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{artefact.folder}: was trained on the backbone '{artefact.backbone}', which is not "
+            f"there. Name its folder or another copy of it: --backbone FOLDER. ({error})"
+        ) from error
+    except BackboneError as error:
+        if str(error).startswith("device "):
+            raise
+        raise BackboneError(
+            f"{error} {artefact.folder} was trained on it; another copy is named by --backbone "
+            "FOLDER."
+        ) from error
+
+
+def _check_plugins(artefact: Artefact, registry: Registry) -> None:
+    """Demand the plugins that wrote the artefact's task and domains.
+
+    Raises:
+        CheckpointError: naming the distribution to install.
+    """
+    there = {loaded.source.name for loaded in registry.plugins}
+    missing = {name: held for name, held in artefact.config.plugins.items() if name not in there}
+    if missing:
+        name, distribution = next(iter(missing.items()))
+        package = distribution.split(" ")[0]
+        raise CheckpointError(
+            f"{artefact.folder}: needs the plugin '{name}' of {distribution}, which is not "
+            f"installed or failed to load (`taglm plugins` shows why). Install it: pip install "
+            f"{package}"
+        )
 
 
 def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:

@@ -381,8 +381,8 @@ def pick_device(device: str) -> torch.device:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:
         raise BackboneError(
-            f"device '{device}' cannot be used ({str(error).splitlines()[0]}). Use --set "
-            "device=cpu, or install a torch build for it."
+            f"device '{device}' cannot be used ({str(error).splitlines()[0]}). Use --device cpu, "
+            "or install a torch build for it; `taglm doctor` lists the devices that torch sees."
         ) from error
     return found
 

@@ -115,6 +115,9 @@ class DataConfig:
     """Rows that a generated dataset makes; None: its own default."""
     columns: dict[str, str] = attrs.field(factory=dict)
     """Field -> column of the file."""
+    labels: str = attrs.field(default="auto", validator=one_of("auto", "computed", "measured"))
+    """Target of a task that computes it: computed, or measured, read from a column of its name;
+    auto: computed, and an error if the file has such a column."""
     split: SplitConfig = attrs.field(factory=SplitConfig)
     """How rows come into parts."""
     domain: dict[str, str] = attrs.field(factory=dict)

@@ -10,10 +10,12 @@ import torch
 
 from taglm_core.data.corpus import Corpus, read_corpus
 from taglm_core.data.mapping import check_columns
+from taglm_core.data.measured import with_labels
 from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
+from taglm_core.inference.columns import check_names
 from taglm_core.inference.groups import signatures
 from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
 from taglm_core.model.heads import make_head
@@ -241,7 +243,8 @@ def make_plan(
         TaglmError: naming what is wrong and how to mend it.
     """
     assert config.task is not None, "several tasks have a plan each"
-    task = configured_task(config.task, registry)
+    task = with_labels(configured_task(config.task, registry), config.data.labels)
+    check_names(task)
     signatures(task)  # a metric that lacks something says so before anything is trained
     settings = config.stages
     if settings.task.enrich and task.is_cross_domain:

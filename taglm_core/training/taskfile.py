@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from taglm_core.data.measured import with_labels
 from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.errors import ConfigError
 from taglm_core.plugins import Registry
@@ -32,7 +33,9 @@ def find_task(name: str, registry: Registry) -> tuple[ResolvedTask, dict[str, st
     config = run_config(name, read_run_file(name))
     if config.task is None:
         raise ConfigError(f"{name}: several tasks; give a run file with one, or a task's name.")
-    return configured_task(config.task, registry), config.data.columns
+    return with_labels(
+        configured_task(config.task, registry), config.data.labels
+    ), config.data.columns
 
 
 def read_task_rows(
