@@ -365,8 +365,9 @@ class Moments:
         covariance.diagonal().add_(strength * size)
         factor: Tensor
         for _ in range(_MOST_RETRIES):
-            factor, failed = torch.linalg.cholesky_ex(covariance)
-            if not int(failed):
+            solved = torch.linalg.cholesky_ex(covariance)
+            if not int(solved.info):
+                factor: Tensor = solved.L
                 return factor
             covariance.diagonal().add_(size)
             size *= 10.0

@@ -1,7 +1,9 @@
 """No exception shows a traceback; a failing run says what to do and leaves nothing behind."""
 
+import csv
 import errno
 import os
+import re
 import subprocess
 import sys
 
@@ -36,8 +38,6 @@ def failing(error):
 )
 def test_every_exception_is_one_message(error, wanted, taglm, run_file, monkeypatch, tmp_path):
     """Whatever breaks, there is no traceback and the exit code is 1."""
-    import re
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("taglm_core.training.plan.load_task_rows", failing(error))
     done = taglm("run", run_file)
@@ -85,3 +85,44 @@ def test_a_reader_that_leaves_is_no_traceback(tmp_path):
     process.wait()
     assert "Traceback" not in err
     assert "Error" not in err
+
+
+def test_a_molecule_of_20_000_atoms_is_a_row_error(taglm, run_file, tmp_path):
+    """It would end the process in a segmentation fault and leave a temporary file."""
+    assert taglm("run", run_file, "--out", tmp_path / "run").code == 0
+    folder = tmp_path / "out"
+    folder.mkdir()
+    source = tmp_path / "long.csv"
+    source.write_text("smiles\nCCO\n" + "C" * 20_000 + "\nc1ccccc1\n")
+    done = taglm("predict", tmp_path / "run", "-i", source, "-o", folder / "out.csv")
+    assert done.code == 0, done.err
+    assert [path.name for path in folder.iterdir()] == ["out.csv"]
+    rows = list(csv.DictReader((folder / "out.csv").open()))
+    assert [bool(row["Sol"]) for row in rows] == [True, False, True]
+    assert "too long: 20,000 characters" in rows[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [("1e39", "beyond|too large"), ("-1e400", "infinite|beyond")],
+)
+def test_a_number_that_nothing_can_be_computed_with(target, wanted, taglm, run_file, molecules_csv):
+    """The row and the value are named, before anything is trained."""
+    molecules_csv.write_text(molecules_csv.read_text().replace("CCO,0.3", f"CCO,{target}"))
+    done = taglm("run", run_file, "--out", molecules_csv.parent / "run")
+    assert done.code == 1
+    assert re.search(f"row 1: .*({wanted})", done.err), done.err
+
+
+def test_one_training_row_is_too_few(taglm, run_file, tmp_path):
+    """The closed form of one row would be no number."""
+    (tmp_path / "molecules.csv").write_text("Drug,Y,split\nCCO,1,train\nCCN,2,valid\nCCC,3,test\n")
+    words = ["--set", "data.split={name: null, column: split}", "--out", tmp_path / "run"]
+    done = taglm("run", run_file, *words)
+    assert done.code == 1
+    assert "too few rows: the split 'column split' leaves 1 row in the train split" in done.err
+    (tmp_path / "molecules.csv").write_text(
+        "Drug,Y,split\nCCO,1,train\nCCO,1,train\nCCN,1,valid\nCCC,1,test\n"
+    )
+    equal = taglm("run", run_file, *words)
+    assert equal.code == 0, equal.err

