@@ -71,10 +71,12 @@ def find_column(
         if alike:
             return alike[0]
     also = f" (nor {', '.join(aliases)})" if aliases else ""
+    hint = _column_hint((field, *aliases), columns)
+    # where the file itself is to be corrected, naming a column helps nothing
+    todo = "" if hint else f" {advice.format(field=field)}"
     raise DataError(
         f"{source}: no column for the field '{field}'{also}."
-        f"{_column_hint((field, *aliases), columns) or nearest(field, columns)} {there} "
-        f"{advice.format(field=field)}"
+        f"{hint or nearest(field, columns)} {there}{todo}"
     )
 
 

@@ -100,11 +100,11 @@ def _check_header(header: list[str], first: list[str], source: str, separator: s
             )
         raise DataError(
             f"{source}: cells seem to be separated by {shown}, where {SEPARATORS[separator]} is "
-            f"expected. {_other_separator(other, line)}"
+            f"expected. {_other_separator(other, separator, line)}"
         )
 
 
-def _other_separator(other: str, line: str) -> str:
+def _other_separator(other: str, separator: str, line: str) -> str:
     """Say how a table with another separator can be read."""
     if other == "\t":
         return "Rename the file to end in .tsv."
@@ -113,9 +113,10 @@ def _other_separator(other: str, line: str) -> str:
     commas = ""
     if re.search(rf"(^|{re.escape(other)})[+-]?\d+,\d+", line):
         commas = " Write numbers with a decimal point: 1.5 and not 1,5."
+    name = "" if separator == "," else "name it .csv and "
     return (
-        "Save the table as csv with commas, or name it .csv and put the line "
-        f"sep={other} before the header.{commas}"
+        f"Save the table as csv with commas, or {name}put the line sep={other} before the "
+        f"header.{commas}"
     )
 
 

@@ -393,7 +393,9 @@ def settle(table: Table, errors: Sequence[str | None], on_error: str) -> str | N
     if not bad:
         return None
     if on_error == "raise" or len(bad) == table.num_rows:
-        mend = "Mend the rows, or leave them out with --on-error keep."
+        mend = "Correct the rows, or leave them out with --on-error keep."
+        if len(bad) == table.num_rows:
+            mend = "Correct the rows; to leave them out would leave none."
         raise_rows(table.source, bad, table.num_rows, mend)
     said = (
         f"{table.source}: {len(bad)} of {table.num_rows} rows left out, the first is row "

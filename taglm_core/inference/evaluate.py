@@ -84,7 +84,10 @@ def evaluate_table(
     errors = predicted.errors
     bad = [(row, error) for row, error in zip(table.rows, errors, strict=True) if error]
     if bad and (on_error == "raise" or len(bad) == table.num_rows):
-        raise_rows(table.source, bad, table.num_rows, "Mend them, or use --on-error keep.")
+        advice = "Correct the rows, or leave them out with --on-error keep."
+        if len(bad) == table.num_rows:
+            advice = "Correct the rows; to leave them out would leave none."
+        raise_rows(table.source, bad, table.num_rows, advice)
     place_of = {row: place for place, row in enumerate(predicted.good)}
     fine = [i for i, error in enumerate(errors) if error is None]
     chosen = [place_of[i] for i in fine]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from taglm_core.data.corpus import read_corpus
 from taglm_core.data.mending import mend_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.rows import canonical_fields, read_fields
@@ -84,3 +85,30 @@ def test_a_file_without_header_is_named(tmp_path):
     task = task_of("SMILES")
     with pytest.raises(DataError, match=r"If the first line is a row and no header \('CCO'"):
         read_fields(table, task, {})
+
+
+def corpus_of(path, text):
+    """Read a corpus of molecules from a file and return its rows."""
+    path.write_text(text)
+    registry = load_registry()
+    domain = registry.domains.get("SMILES")
+    return read_corpus(domain, registry, str(path), 0, None, "raise").rows
+
+
+def test_a_corpus_of_one_row_is_refused(tmp_path):
+    """One row is held out for scoring, and then none is left."""
+    with pytest.raises(DataError, match="a corpus needs 2 rows or more.* 1 of 1 can be used"):
+        corpus_of(tmp_path / "a.csv", "smiles\nCCO\n")
+
+
+def test_a_corpus_with_another_column_says_what_helps(tmp_path):
+    """The option --column speaks of the rows of the task, not of this file."""
+    with pytest.raises(DataError, match="Rename the column in this file to 'smiles'") as raised:
+        corpus_of(tmp_path / "a.csv", "Smiles_Std\nCCO\nCCN\n")
+    assert "--column smiles=NAME" not in str(raised.value)
+
+
+def test_a_corpus_has_the_same_missing_values(tmp_path):
+    """Stage 1 trains on no word that stands for a missing row."""
+    with pytest.raises(DataError, match="row 2: smiles: 'NA' stands for a missing value"):
+        corpus_of(tmp_path / "a.csv", "smiles\nCCO\nNA\nCCN\n")
