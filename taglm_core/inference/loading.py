@@ -23,6 +23,7 @@ def load_predictor(
     backbone: str | None = None,
     device: str = "auto",
     cache: str = "auto",
+    on_doubt: str = "raise",
 ) -> Predictor:
     """Put a task artefact onto its backbone.
 
@@ -33,6 +34,8 @@ def load_predictor(
         device: Where to run.
         cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
             adds a file.
+        on_doubt: "raise" refuses data most of whose rows look like another kind of data, "warn"
+            only warns.
 
     Raises:
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
@@ -75,7 +78,18 @@ def load_predictor(
         tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
         task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
     combinations = frozenset(record.trained_combinations)
-    return Predictor(task_model, record.columns, combinations=combinations, artefact=artefact)
+    domains = {
+        written: registry.domains.get(name, where=str(artefact.folder))
+        for written, name in record.domain_of.items()
+    }
+    return Predictor(
+        task_model,
+        record.columns,
+        combinations=combinations,
+        artefact=artefact,
+        domains=domains,
+        on_doubt=on_doubt,
+    )
 
 
 def _loaded(artefact: Artefact, given: str | None, registry: Registry, device: str) -> Backbone:
