@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 _SELFIES_TOKEN = r"\[[^\[\]]+\]"
-_SELFIES = re.compile(rf"(?:{_SELFIES_TOKEN}){{3,}}")
+_SELFIES = re.compile(rf"(?:{_SELFIES_TOKEN}){{2,}}")
 _SELFIES_WORD = re.compile(r"\[[=#/\\]?(?:Branch|Ring|Expl)\d?\w*\]|\[[=#][A-Z][a-z]?\d*\]")
 _INCHI_KEY = re.compile(r"[A-Z]{14}-[A-Z]{10}-[A-Z]")
 _CAS = re.compile(r"\d{2,7}-\d\d-\d")
@@ -29,7 +29,7 @@ def doubt(rows: Sequence[str]) -> list[str | None]:
 
 def _is_bare(row: str) -> bool:
     """Say whether all atoms stand in brackets without hydrogens, charges, isotopes or bonds."""
-    return bool(_SELFIES.fullmatch(row)) and bool(re.fullmatch(r"(?:\[[A-Z][a-z]?\])+", row))
+    return bool(re.fullmatch(r"(?:\[[A-Z][a-z]?\]){3,}", row))
 
 
 def kind_of(text: str) -> str | None:

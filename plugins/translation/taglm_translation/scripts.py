@@ -20,6 +20,7 @@ WITHOUT_BLANKS = (
 )
 """First words of the Unicode names of letters of scripts that put no blanks between words."""
 
+_NAMES = {"CJK": "Chinese"}
 _LEAST_LETTERS = 4
 _LEAST_SHARE = 0.5
 
@@ -60,7 +61,7 @@ def _doubt(script: str, name: str, rows: Sequence[str]) -> list[str | None]:
             answers.append(None)
             continue
         other = max(held, key=lambda word: held[word])
-        answers.append(f"text in another script than {name} ({other.title()} letters)")
+        answers.append(f"text in another script than {name} ({_NAMES.get(other, other.title())} letters)")
     return answers
 
 
