@@ -61,7 +61,9 @@ def _doubt(script: str, name: str, rows: Sequence[str]) -> list[str | None]:
             answers.append(None)
             continue
         other = max(held, key=lambda word: held[word])
-        answers.append(f"text in another script than {name} ({_NAMES.get(other, other.title())} letters)")
+        answers.append(
+            f"text in another script than {name} ({_NAMES.get(other, other.title())} letters)"
+        )
     return answers
 
 
