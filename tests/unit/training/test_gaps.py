@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from taglm_core.training.progress import Silent
+from taglm_core.progress import Silent
 
 from taglm_core.inference.scores import known_rows, score
 from taglm_core.model.taskmodel import Scaling
