@@ -20,10 +20,10 @@ import setting
 import torch
 
 from taglm_core.plugins import load_registry
+from taglm_core.progress import Silent
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plan
-from taglm_core.progress import Silent
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 

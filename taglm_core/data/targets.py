@@ -212,3 +212,8 @@ def encode_classes(
         else:
             made[row] = found
     return made, names, errors
+
+
+def class_words(indices: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """Turn class indices `(rows,)` back into words."""
+    return [classes[int(k)] for k in indices]

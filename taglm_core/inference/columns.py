@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.targets import class_words
 from taglm_core.errors import ConfigError
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
@@ -77,7 +78,7 @@ def prediction_columns(
     if isinstance(prediction, list):
         return {names[0]: prediction}
     if isinstance(target, Classification) and not target.multi_label:
-        best = [classes[k] for k in prediction.argmax(axis=1)]
+        best = class_words(prediction.argmax(axis=1), classes)
         return {names[0]: best} | {
             name: prediction[:, k].tolist() for k, name in enumerate(names[1:])
         }

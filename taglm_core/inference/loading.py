@@ -8,7 +8,8 @@ from taglm_core.model.cachebudget import cache_setting, cache_tiers
 from taglm_core.model.heads import make_head
 from taglm_core.model.reuse import find_reuse
 from taglm_core.model.tagged import TaggedModel
-from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler, num_outputs
+from taglm_core.model.targets import Scaling, num_outputs
+from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.specs import Encoder
@@ -57,7 +58,7 @@ def load_predictor(
     if record.head is not None:
         spec = registry.heads.get(record.head.name, task.plugin)
         num_read = len(artefact.tag(task.function_tag)) if record.head.pooling == "all" else 1
-        outputs = num_outputs(task, getattr(record.spec.target, "classes", None) or ())
+        outputs = num_outputs(task.spec.target, getattr(record.spec.target, "classes", None) or ())
         head = make_head(spec, num_read * loaded.hidden_size, outputs, record.head.options)
         head.to(loaded.device)
     task_model = TaskModel(

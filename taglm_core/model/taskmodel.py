@@ -1,6 +1,5 @@
 """A task on a tagged model: assembler, head and target scaling, from fields to predictions."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,80 +14,12 @@ from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
 from taglm_core.model.generation import write
-from taglm_core.model.heads import mean_above
 from taglm_core.model.reuse import Reuse, screening_batches
 from taglm_core.model.tagged import TaggedModel, pick
+from taglm_core.model.targets import Scaling, predictions
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Decoding, Encoder, Regression, Text
+from taglm_core.specs import Decoding, Encoder, Text
 from taglm_core.specs.encoding import first_errors
-
-
-def _double(value: Tensor) -> Tensor:
-    return value.double()
-
-
-def _single(value: Tensor) -> Tensor:
-    return value.float()
-
-
-def _single_or_none(value: Tensor | None) -> Tensor | None:
-    return None if value is None else value.float()
-
-
-@attrs.define(kw_only=True)
-class Scaling:
-    """From head outputs to the user's units: `(output + offset) * std + mean`.
-
-    Of a censored target the output is the mean of a normal variable of which only what lies above
-    the floor is seen (Tobin 1958), and the prediction the mean of what is seen.
-    """
-
-    mean: Tensor = attrs.field(converter=_double)
-    """float64 `(num_outputs,)`: means of the training targets; 0 for classes."""
-    std: Tensor = attrs.field(converter=_double)
-    """float64 `(num_outputs,)`: standard deviations of the training targets; 1 for classes."""
-    offset: Tensor = attrs.field(converter=_single)
-    """`(num_outputs,)`: constant term of the closed-form head, in standardised units."""
-    floor: Tensor | None = attrs.field(default=None, converter=_single_or_none)
-    """`(num_outputs,)`: where the target is cut off, in standardised units; None: nowhere."""
-    sigma: Tensor | None = attrs.field(default=None, converter=_single_or_none)
-    """`(num_outputs,)`: standard deviation about the output, in standardised units; None without
-    a floor."""
-
-    @staticmethod
-    def of_targets(targets: np.ndarray, floor: float | None = None) -> "Scaling":
-        """Return the scaling of regression targets `(rows, targets)`, cut off at `floor`.
-
-        Each target is scaled by the rows in which it is known; NaN stands for a missing one.
-        """
-        mean = torch.from_numpy(np.nanmean(targets, axis=0))
-        # by the largest value first, so that no square under- or overflows at the user's scale
-        size = np.nanmax(np.abs(targets - mean.numpy()), axis=0)
-        size = np.where(size > 0, size, 1.0)
-        std = torch.from_numpy(np.nanstd(targets / size, axis=0) * size)
-        # a constant target keeps its unit: nothing is to be learned but the mean
-        is_constant = torch.from_numpy(np.nanmin(targets, axis=0) == np.nanmax(targets, axis=0))
-        std = torch.where(is_constant, torch.ones_like(std), std)
-        scaling = Scaling(mean=mean, std=std, offset=torch.zeros(len(mean)))
-        if floor is not None:
-            scaling.floor = ((floor - mean) / std).float()
-            scaling.sigma = torch.ones(len(mean))
-        return scaling
-
-    @staticmethod
-    def plain(num_outputs: int) -> "Scaling":
-        """Return the scaling that changes nothing."""
-        zero = torch.zeros(num_outputs, dtype=torch.float64)
-        return Scaling(mean=zero, std=torch.ones_like(zero), offset=torch.zeros(num_outputs))
-
-    def standardized(self, targets: np.ndarray) -> Tensor:
-        """Return targets `(rows, targets)` in standardised units, fp32, NaN where missing."""
-        exact = torch.as_tensor(targets, dtype=torch.float64)
-        return ((exact - self.mean) / self.std).float()
-
-    def copy(self) -> "Scaling":
-        """Return a scaling with the same numbers, held apart."""
-        return copy.deepcopy(self)
 
 
 @attrs.define(kw_only=True)
@@ -128,21 +59,8 @@ class TaskModel:
         return raw + self.scaling.offset.to(raw.device)
 
     def finish(self, outputs: Tensor) -> np.ndarray:
-        """Turn outputs into predictions.
-
-        Returns:
-            Regression: float64 `(rows, targets)` in the user's units. Classes: float64
-            `(rows, classes)` probabilities; multi-label: `(rows, labels)` probabilities.
-        """
-        values = outputs.detach().double().cpu()
-        target = self.task.spec.target
-        if isinstance(target, Classification):
-            done = values.sigmoid() if target.multi_label else values.softmax(dim=1)
-            return done.numpy()
-        scaling = self.scaling
-        if scaling.floor is not None and scaling.sigma is not None:
-            values = mean_above(values, scaling.floor.double(), scaling.sigma.double())
-        return (values * scaling.std.double() + scaling.mean.double()).numpy()
+        """Return the predictions that outputs mean, as `taglm_core.model.targets.predictions`."""
+        return predictions(self.task.spec.target, self.scaling, outputs)
 
     @torch.no_grad()
     def predict(
@@ -291,16 +209,6 @@ class TaskModel:
         lead = self.assembler.lead
         written = write(self.model, rows, self.decoding, limit, lead, max_tokens, on_progress)
         return [self.assembler.text.decode(ids) for ids in written]
-
-
-def num_outputs(task: ResolvedTask, classes: Sequence[str]) -> int:
-    """Return how many outputs a task's head has."""
-    target = task.spec.target
-    if isinstance(target, Regression):
-        return len(target.names)
-    if isinstance(target, Classification):
-        return len(target.names) if target.multi_label else len(classes)
-    return 0
 
 
 def build_assembler(

@@ -19,7 +19,7 @@ from torch import Tensor
 from taglm_core.encoders import Alphabet
 from taglm_core.errors import CheckpointError, ConfigError, nearest
 from taglm_core.model.backbone import Fingerprint
-from taglm_core.model.taskmodel import Scaling
+from taglm_core.model.targets import Scaling
 from taglm_core.specs import Decoding, Regression, Target, Task
 from taglm_core.specs.target import TARGETS
 

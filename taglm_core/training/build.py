@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from taglm_core.errors import ConfigError
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
-from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
+from taglm_core.model.targets import Scaling
+from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.specs import Regression
 from taglm_core.store.artefact import Artefact
 from taglm_core.store.install import install_table, install_tag

@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 
 from taglm_core.data.masks import without_missing
+from taglm_core.data.targets import class_words
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.groups import grouped, signatures
@@ -178,7 +179,7 @@ def _write_predictions(
             f"{name}.measured": without_missing(truth[:, k]) for k, name in enumerate(target.names)
         }
     elif isinstance(target, Classification):
-        columns["measured"] = [rows.classes[k] for k in truth]
+        columns["measured"] = class_words(truth, rows.classes)
     else:
         columns["measured"] = truth
     columns |= prediction_columns(plan.task, rows.classes, prediction)

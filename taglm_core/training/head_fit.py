@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.model.heads import LinearHead, impute, solve_censored, solve_ridge
+from taglm_core.model.targets import ridge_targets
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
 
@@ -66,7 +67,8 @@ def resolve_head(objective: "TaskObjective") -> dict[str, float]:
     valid_states = objective.valid_states()
     if not isinstance(head, LinearHead):
         return fit_in_passes(objective, states, _labels(objective, sample), valid_states)
-    targets = _one_hot(objective, sample)
+    target, classes = task_model.task.spec.target, len(task_model.classes)
+    targets = ridge_targets(target, _labels(objective, sample), classes)
     is_new = bool((head.weight == 0).all())
     scaling = task_model.scaling
     held = (head.weight.detach().clone(), scaling.offset.clone(), _copy(scaling.sigma))
@@ -202,14 +204,4 @@ def _labels(objective: "TaskObjective", sample: np.ndarray) -> Tensor:
         else objective.train.targets[sample]
     )
     assert wanted is not None, "a text task has no head"
-    return wanted
-
-
-def _one_hot(objective: "TaskObjective", sample: np.ndarray) -> Tensor:
-    wanted = _labels(objective, sample)
-    if wanted.dtype == torch.int64:
-        classes = len(objective.task_model.classes)
-        return torch.nn.functional.one_hot(wanted, classes).float() - 1.0 / classes
-    if isinstance(objective.task_model.task.spec.target, Classification):
-        return wanted - 0.5
     return wanted

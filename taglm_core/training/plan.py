@@ -19,7 +19,8 @@ from taglm_core.inference.columns import check_names
 from taglm_core.inference.groups import signatures
 from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
 from taglm_core.model.heads import make_head
-from taglm_core.model.taskmodel import num_outputs, written_tags
+from taglm_core.model.targets import num_outputs
+from taglm_core.model.taskmodel import written_tags
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
 from taglm_core.specs import Domain, Encoder
@@ -79,7 +80,7 @@ class Plan:
     @property
     def num_outputs(self) -> int:
         """Outputs of the head, 0 for text."""
-        return num_outputs(self.task, self.rows.classes)
+        return num_outputs(self.task.spec.target, self.rows.classes)
 
     @property
     def num_read(self) -> int:

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taglm_core.data.masks import is_known, known_targets, same_rows
+from taglm_core.data.masks import is_known, same_rows
 from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import IGNORED, collate
 from taglm_core.model.heads import LinearHead, Moments, huber_weights, impute
 from taglm_core.model.tagged import pick
+from taglm_core.model.targets import loss_targets
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
 from taglm_core.training.head_fit import resolve_head, set_head
@@ -185,12 +186,7 @@ class TaskObjective:
         """
         if self.is_text:
             return None
-        target = self.task_model.task.spec.target
-        if isinstance(target, Regression):
-            return self.task_model.scaling.standardized(targets)
-        if isinstance(target, Classification) and target.multi_label:
-            return torch.tensor(known_targets(targets), dtype=torch.float32)
-        return torch.tensor(targets, dtype=torch.int64)
+        return loss_targets(self.task_model.task.spec.target, self.task_model.scaling, targets)
 
     def _wanted_of(self, indices: np.ndarray) -> Tensor:
         assert self._wanted is not None, "text has no labels"

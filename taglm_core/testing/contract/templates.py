@@ -117,7 +117,8 @@ def _task_model(subject: Subject, task: ResolvedTask, fields: dict[str, list[Any
     from taglm_core.model.symbols import symbol_rows
     from taglm_core.model.tagged import TaggedModel
     from taglm_core.model.tags import initial_tag
-    from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler, written_tags
+    from taglm_core.model.targets import Scaling
+    from taglm_core.model.taskmodel import TaskModel, build_assembler, written_tags
     from taglm_core.testing.tiny import tiny_backbone
 
     backbone = tiny_backbone()

@@ -4,6 +4,7 @@ import pytest
 
 import taglm_core as taglm
 from taglm_core.data.rows import load_task_rows
+from taglm_core.data.targets import class_words, encode_classes
 from taglm_core.errors import ConfigError, RowError
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.training.config import DataConfig, SplitConfig
@@ -67,3 +68,12 @@ def test_computed_classes(toy_registry, tmp_path):
     target = taglm.Classification(names=("y",), compute=f"{__name__}:first_letter")
     with pytest.raises(RowError, match=r"row 4: y cannot be computed"):
         rows_of(target, toy_registry, tmp_path, ["", "", "", ""])
+
+
+def test_words_and_indices_of_classes_are_inverses():
+    """What `encode_classes` gives is turned back by `class_words`."""
+    target = taglm.Classification(names="kind")
+    words = ["b", "a", "c", "a"]
+    indices, classes, unknown = encode_classes(words, target, range(4))
+    assert not unknown
+    assert class_words(indices, classes) == words

@@ -13,7 +13,8 @@ from taglm_core.model.sampling import RowDraws, row_seed
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
-from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
+from taglm_core.model.targets import Scaling
+from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.specs import Decoding, Task, Text
 from taglm_core.testing import tiny_backbone

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from taglm_core.inference.scores import known_rows, score
-from taglm_core.model.taskmodel import Scaling
+from taglm_core.model.targets import Scaling
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.progress import Silent
 from taglm_core.specs import Classification, Regression, Task

@@ -10,7 +10,8 @@ from taglm_core.model.prefix import PrefixStore
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
-from taglm_core.model.taskmodel import Scaling, TaskModel, build_assembler
+from taglm_core.model.targets import Scaling
+from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.progress import Silent
 from taglm_core.specs import Classification, Regression, Task, Text
