@@ -1,4 +1,4 @@
-"""Write the reference pages that are made from the code: commands and settings.
+"""Write the reference pages that are made from the code: commands, settings, contract and API.
 
 Run `python docs/generate.py`; a test fails when the pages differ from the code.
 """
@@ -6,8 +6,11 @@ Run `python docs/generate.py`; a test fails when the pages differ from the code.
 import ast
 import inspect
 import itertools
+import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -120,7 +123,134 @@ its domain, else from a dataset of the plugin that holds its field, else from ra
 of optional parts, such as `draw`, are made where the part is there. One check alone:
 `pytest -k "encoder and round_trip"`. Made from the code."""
 
+API_INTRO = """\
+Everything that `import taglm` gives. Importing it takes well under a second and loads neither torch
+nor a plugin; names are imported on first use. The commands of `taglm` call the same functions. Made
+from the docstrings."""
+
+API = {
+    "Train and load": ["run", "train", "load", "Run", "Predictor", "Written"],
+    "Evaluate": ["evaluate", "Evaluation"],
+    "Domain tags": ["sample", "Sample", "identify", "Identification"],
+    "tags": ["tags.list", "tags.show", "tags.get"],
+    "Plugins": ["plugins"],
+    "scikit-learn": ["TagRegressor", "TagClassifier"],
+}
+
+
+def api_page() -> str:
+    """Return the page of the Python API, from its docstrings."""
+    import taglm
+    from taglm_core.inference.files import Written
+
+    lines = ["# Python API", "", API_INTRO, ""]
+    for title, names in API.items():
+        lines += [f"## {title}", ""]
+        for name in names:
+            shown = Written if name == "Written" else _public(taglm, name)
+            lines += _documented(shown, f"taglm.{name}" if name != "Written" else name, "###")
+            if inspect.isclass(shown):
+                for method, value in _members(shown):
+                    lines += _documented(value, f"{name}.{method}", "####")
+    specs = ", ".join(f"`taglm.{name}`" for name in sorted(taglm_core_names()))
+    return "\n".join([*lines, "## For plugins", "", specs, "", "See [hooks](hooks.md).", ""])
+
+
+def taglm_core_names() -> list[str]:
+    """Return what plugins declare."""
+    import taglm_core
+
+    return list(taglm_core.__all__)
+
+
+def _public(module: object, name: str) -> object:
+    for part in name.split("."):
+        module = getattr(module, part)
+    return module
+
+
+_OF_CORE = dict.fromkeys(["predict_table", "tag_columns"])
+"""Methods that the core calls; a caller has no table of its kind."""
+
+
+def _members(cls: type) -> list[tuple[str, object]]:
+    """Return public attributes, properties and methods of a class in the order of its source."""
+    fields = attrs.fields_dict(cls) if attrs.has(cls) else {}
+    found: list[tuple[str, object]] = []
+    for base in (cls, *(b for b in cls.__mro__[1:] if b.__module__ == cls.__module__)):
+        for name, value in vars(base).items():
+            is_public = not name.startswith("_") and name not in fields | _OF_CORE
+            if is_public and (inspect.isfunction(value) or isinstance(value, property)):
+                found.append((name, value))
+    return list(dict(found).items())
+
+
+def _documented(shown: object, name: str, level: str) -> list[str]:
+    """Return heading, signature and docstring of a function, a class or a property."""
+    lines = [f"{level} {name}", ""]
+    if inspect.isclass(shown) and attrs.has(shown):
+        notes = _notes(shown)
+        held = [f.name for f in attrs.fields(shown) if f.name in notes]
+        fields = [f"- `{field}`: {notes[field]}" for field in held]
+        return [*lines, *_sections(inspect.getdoc(shown) or ""), "", *fields, ""]
+    if callable(shown):  # a property is not
+        lines += ["```python", _signature(shown, name), "```", ""]
+    return [*lines, *_sections(inspect.getdoc(shown) or ""), ""]
+
+
+def _signature(shown: Callable[..., Any], name: str) -> str:
+    """Return a signature, without self and modules; a long one with one parameter a line."""
+    signature = inspect.signature(shown)
+    given = [p for p in signature.parameters.values() if p.name != "self"]
+    words = [_parameter(p) for p in given]
+    named = [i for i, p in enumerate(given) if p.kind is p.KEYWORD_ONLY]
+    if named:
+        words.insert(named[0], "*")
+    result = signature.return_annotation
+    end = ")" if result is inspect.Signature.empty else f") -> {_annotation(result)}"
+    short = f"{name}({', '.join(words)}{end}"
+    if len(short) <= 90:
+        return short
+    return "\n    ".join([f"{name}(", *[f"{word}," for word in words]]) + f"\n{end}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    text = f"{stars}{parameter.name}"
+    if parameter.annotation is not parameter.empty:
+        text += f": {_annotation(parameter.annotation)}"
+    return text if parameter.default is parameter.empty else f"{text} = {parameter.default!r}"
+
+
+def _annotation(kind: Any) -> str:
+    text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", text)
+
+
+def _sections(doc: str) -> list[str]:
+    """Return a Google docstring as Markdown."""
+    lines: list[str] = []
+    section = ""
+    for line in doc.splitlines():
+        head = re.fullmatch(r"(Args|Returns|Raises|Example|Attributes):", line)
+        if head is not None:
+            lines += ["```"] if section == "Example" else []
+            section = head.group(1)
+            lines += [f"**{section}**", ""] + (["```python"] if section == "Example" else [])
+        elif not section:
+            lines.append(line)
+        elif section == "Example":
+            lines.append(line.removeprefix("    "))
+        elif section != "Returns" and (item := re.fullmatch(r"    (\*{0,2}\w+): (.*)", line)):
+            lines.append(f"- `{item.group(1)}`: {item.group(2)}")
+        else:
+            indent = "" if section == "Returns" or not line.strip() else "  "
+            lines.append(indent + line.strip())
+    return [*lines, "```"] if section == "Example" else lines
+
+
 PAGES = {"settings.md": settings_page, "commands.md": commands_page, "contract.md": contract_page}
+PAGES["api.md"] = api_page
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """A run before it begins: its task, its settings and its rows from any form that a caller gives."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from taglm_core.data.inputs import recorded
 from taglm_core.data.memory import as_table, is_path
 from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, TaglmError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
 from taglm_core.plugins import Registry, load_registry
@@ -49,7 +51,7 @@ class PreparedRun:
         progress.say("reading data and backbone")
         if self.table is not None:
             self._write_table(self.table)
-        with recorded() as read:
+        with recorded() as read, self._named():
             plans = make_plans(self.config, self.registry, self.store)
         self._remember(read)
         for plan in plans:
@@ -80,7 +82,10 @@ class PreparedRun:
             else:
                 progress.say(f"{folder.path} holds the finished run of these settings")
         finally:
-            folder.close(discard=metrics is None and not existed)
+            is_new = metrics is None and not existed
+            if is_new:
+                self._drop_table()
+            folder.close(discard=is_new)
         for failure in self.registry.failures[num_failures:]:  # of event hooks during the run
             logger.warning("warning: %s", failure)
         return metrics
@@ -108,6 +113,22 @@ class PreparedRun:
         found = {name: path_digest(name) for name in others if name not in known}
         found[BACKBONE] = backbone_digest(self.config.backbone, self.registry)
         self.folder.add_inputs(found)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name rows that were given in memory as such, not by the file that holds them."""
+        try:
+            yield
+        except TaglmError as error:
+            if self.table is None:
+                raise
+            file = _data_file(self.folder, self.table)
+            raise type(error)(str(error).replace(file, self.table.source)) from error
+
+    def _drop_table(self) -> None:
+        """Remove rows that were given in memory when nothing else has been written."""
+        if {path.name for path in self.folder.path.iterdir()} <= {"run.yaml", ".lock", "data"}:
+            shutil.rmtree(self.folder.path / "data", ignore_errors=True)
 
     def _write_table(self, table: Table) -> None:
         file = Path(_data_file(self.folder, table))

@@ -10,7 +10,6 @@ from taglm_core.cli.decode import (
     DecodeSeed,
     How,
     MaxNewTokens,
-    OnDoubt,
     Tags,
     Temperature,
     TopP,
@@ -49,7 +48,6 @@ def predict(
         bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
     ] = False,
     chunk_rows: Annotated[int, typer.Option(help="Rows held in memory at a time.", min=1)] = 20_000,
-    on_doubt: OnDoubt = "raise",
     tag: Tags = None,
     decode: How = None,
     beams: Beams = None,
@@ -71,16 +69,7 @@ def predict(
     check_target_format(output_file)
     columns = parse_pairs(column or [], "--column")
     decoding = given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens)
-    predictor = load(
-        run,
-        backbone,
-        device,
-        task=task,
-        cache=cache,
-        tags=tag or (),
-        decode=decoding,
-        on_doubt=on_doubt,
-    )
+    predictor = load(run, backbone, device, task=task, cache=cache, tags=tag or (), decode=decoding)
     progress = BarProgress()
     if predictor.task_model.reuse is not None:
         predictor.task_model.reuse.on_plan = progress.say

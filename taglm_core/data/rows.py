@@ -1,7 +1,8 @@
 """The rows of a task: read, checked, made canonical, split; bad ones named with file and row."""
 
+import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 
 from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
-from taglm_core.data.doubt import check_fields
 from taglm_core.data.labels import label_classes
 from taglm_core.data.measured import refuse_measured
 from taglm_core.data.mending import mend_fields
@@ -69,6 +69,14 @@ class TaskRows:
         return np.flatnonzero(np.array(self.parts) == part)
 
 
+def _made(load: Callable[..., Any], **arguments: Any) -> Any:
+    return load(**arguments)
+
+
+_generated = functools.lru_cache(maxsize=4)(_made)
+"""Rows are the same for the same seed; folds of a cross-validation share those of their corpus."""
+
+
 def load_dataset(
     dataset: Registered[Dataset], seed: int, size: int | None, **options: Any
 ) -> Table:
@@ -87,7 +95,8 @@ def load_dataset(
     load = resolve(dataset.spec.load, f"dataset {dataset.name}")
     check_options(f"dataset {dataset.name}", load, options, ("seed", "size"))
     try:
-        made = load(seed=seed, size=size, **options)
+        is_kept = dataset.spec.generated and not options
+        made = (_generated if is_kept else _made)(load, seed=seed, size=size, **options)
     except TaglmError:  # says what a user can mend, such as where to put a local copy
         raise
     except Exception as error:  # charged to the plugin
@@ -268,13 +277,7 @@ class _Checked:
         return [self.table.rows[i] for i in self.good]
 
 
-def _check_table(
-    table: Table,
-    task: ResolvedTask,
-    data: Any,
-    need_targets: bool,
-    domains: Mapping[str, Registered[Domain]],
-) -> _Checked:
+def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool) -> _Checked:
     if not table.num_rows:
         raise DataError(f"{table.source}: no rows.")
     raw, columns = read_fields(table, task, data.columns)
@@ -282,7 +285,6 @@ def _check_table(
     if data.mend:
         raw, mended = mend_fields(raw, task, table)
     fields, errors = canonical_fields(raw, task)
-    check_fields(fields, errors, task, domains, table.source, data.on_doubt)
     targets: Any = np.zeros((table.num_rows, 0))
     if need_targets:
         targets, target_map = read_targets(table, task, fields, errors, data.columns)
@@ -336,17 +338,15 @@ def load_task_rows(
     if dataset is None and need_targets:
         ways = [f"--set data.labels={way}" for way in ("measured", "computed")]
         refuse_measured(table, task, data.labels, ways)
-    domains = {item.short: item for item in registry.domains} | {
-        item.name: item for item in registry.domains
-    }
-    main = _check_table(table, task, data, need_targets, domains)
+    main = _check_table(table, task, data, need_targets)
     parts, rule = part_rows(table, main.good, main.fields, task, dataset, registry, data, seed)
     parts = make_room(parts, data, table.source)
     numbers, rejected, mended = main.numbers, list(main.rejected), list(main.mended)
     fields, targets = main.fields, main.targets
     if data.test_file is not None:
-        held_out = read_table(Path(data.test_file), registry=registry)
-        more = _check_table(held_out, task, data, need_targets, domains)
+        more = _check_table(
+            read_table(Path(data.test_file), registry=registry), task, data, need_targets
+        )
         parts = [*parts, *["test"] * len(more.good)]
         rule += f", test file {data.test_file}"
         fields = {name: [*rows, *more.fields[name]] for name, rows in fields.items()}

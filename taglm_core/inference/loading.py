@@ -24,7 +24,6 @@ def load_predictor(
     backbone: str | None = None,
     device: str = "auto",
     cache: str = "auto",
-    on_doubt: str = "raise",
 ) -> Predictor:
     """Put a task artefact onto its backbone.
 
@@ -35,8 +34,6 @@ def load_predictor(
         device: Where to run.
         cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
             adds a file.
-        on_doubt: "raise" refuses data most of whose rows look like another kind of data, "warn"
-            only warns.
 
     Raises:
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
@@ -79,18 +76,7 @@ def load_predictor(
         tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
         task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
     combinations = frozenset(record.trained_combinations)
-    domains = {
-        written: registry.domains.get(name, where=str(artefact.folder))
-        for written, name in record.domain_of.items()
-    }
-    return Predictor(
-        task_model,
-        record.columns,
-        combinations=combinations,
-        artefact=artefact,
-        domains=domains,
-        on_doubt=on_doubt,
-    )
+    return Predictor(task_model, record.columns, combinations=combinations, artefact=artefact)
 
 
 def _loaded(artefact: Artefact, given: str | None, registry: Registry, device: str) -> Backbone:

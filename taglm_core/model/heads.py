@@ -363,11 +363,12 @@ class Moments:
         # equal rows have no covariance but what rounding leaves of their squares
         size = max(float(covariance.diagonal().mean()), _LEAST_SPREAD * square, 1e-12)
         covariance.diagonal().add_(strength * size)
+        factor: Tensor
         for _ in range(_MOST_RETRIES):
             solved = torch.linalg.cholesky_ex(covariance)
             if not int(solved.info):
-                found: Tensor = solved.L
-                return found
+                factor: Tensor = solved.L
+                return factor
             covariance.diagonal().add_(size)
             size *= 10.0
         raise DataError("the head cannot be fitted: what it reads is not a regular matrix.")

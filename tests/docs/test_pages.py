@@ -28,7 +28,7 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("page", ["settings.md", "commands.md", "contract.md"])
+@pytest.mark.parametrize("page", ["settings.md", "commands.md", "contract.md", "api.md"])
 def test_generated_pages_are_up_to_date(page, monkeypatch):
     """Run `python docs/generate.py` when this fails."""
     monkeypatch.setenv("TAGLM_PLUGINS", "")

@@ -416,3 +416,15 @@ def test_results_can_be_pickled(run):
     """A Run is its folder, without the predictor that it has loaded."""
     assert run.predictor
     assert pickle.loads(pickle.dumps(run)).metrics == run.metrics
+
+
+def test_bad_rows_in_memory_leave_no_folder(home, frame, tmp_path):
+    """The message names the DataFrame and the row; mended rows can take the same folder."""
+    rows = frame.copy()
+    rows.iloc[3, 0] = "bad_one"
+    options = {"backbone": str(home / "tiny"), "out": tmp_path / "run", **SMALL}
+    with pytest.raises(RowError, match=r"^the DataFrame: 1 of 40 rows.*\n.*row 4: ") as error:
+        taglm.run(SOL, rows, **options)
+    assert ".parquet" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+    assert taglm.run(SOL, rows, **options, data__on_error="keep").folder.is_dir()

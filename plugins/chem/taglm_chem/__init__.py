@@ -55,7 +55,6 @@ def register_domains() -> list[taglm.Domain]:
             split="chem/scaffold",
             features="taglm_chem.features:morgan",
             canonical="taglm_chem.molecules:canonical",
-            doubt="taglm_chem.doubt:doubt",
             augment="taglm_chem.molecules:augment",
             draw="taglm_chem.molecules:draw",
         )
