@@ -363,7 +363,6 @@ class Moments:
         # equal rows have no covariance but what rounding leaves of their squares
         size = max(float(covariance.diagonal().mean()), _LEAST_SPREAD * square, 1e-12)
         covariance.diagonal().add_(strength * size)
-        factor: Tensor
         for _ in range(_MOST_RETRIES):
             solved = torch.linalg.cholesky_ex(covariance)
             if not int(solved.info):
