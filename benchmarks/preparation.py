@@ -29,7 +29,7 @@ def encoding(scale: Scale, domain: str, most: int = 20_000) -> dict[str, Any]:
     """
     encoder, strings, source = _strings(domain, most)
     encoder.encode_batch(strings[:2])  # reads its tables
-    text = TextEncoder(setting.backbone(scale.backbone).tokenizer)
+    text = TextEncoder(setting.backbone_of(scale).tokenizer)
     some = strings[: max(1, len(strings) // 20)]
     sides = {
         "ours": lambda _: encoder.encode_batch(strings),
@@ -146,7 +146,7 @@ def critical_path(scale: Scale) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     pairs = setting.load_pairs("davis")
     sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch])
-    task_model = setting.task_model(setting.backbone(scale.backbone), setting.AFFINITY)
+    task_model = setting.task_model(setting.backbone_of(scale), setting.AFFINITY)
     rows = task_model.assemble(sample.fields)
     ours = Ours(task_model, rows, np.zeros((len(rows), 1)), scale)
     chosen = np.arange(len(rows))

@@ -46,7 +46,7 @@ def one_vs_many(scale: Scale, molecules: int, looped: int = 48) -> Any:
 
 
 def _versus_loop(fields: dict[str, list[str]], scale: Scale, looped: int) -> dict[str, Any]:
-    backbone = setting.backbone(scale.backbone)
+    backbone = setting.backbone_of(scale)
     task_model = setting.task_model(backbone, setting.AFFINITY)
     rows = task_model.assemble(fields)
     rng = np.random.default_rng(1)

@@ -14,7 +14,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-import torch
 
 import taglm_core as taglm
 from taglm_chem.encoder import SmilesEncoder
@@ -146,9 +145,14 @@ def _lengths(
     return np.clip(np.exp(rng.normal(mean, spread, size=count)), 8, most).astype(int)
 
 
-def backbone(name: str = "nano", dtype: torch.dtype = torch.float32) -> Backbone:
+def backbone(name: str = "nano", precision: str = "fp32") -> Backbone:
     """Load the backbone."""
-    return load_backbone(name, load_registry(), "cpu", dtype)
+    return load_backbone(name, load_registry(), "cpu", precision)
+
+
+def backbone_of(scale: Any) -> Backbone:
+    """Load the backbone that a scale names, in its precision."""
+    return backbone(scale.backbone, scale.precision)
 
 
 def task_model(held: Backbone, template: str, tag_length: int = TAG_LENGTH) -> TaskModel:

@@ -81,7 +81,7 @@ def versus_peft(
         lengths_of_all: Rows of the whole set, and the work of its distinct blocks; None: those
             of the sample.
     """
-    backbone = setting.backbone(scale.backbone)
+    backbone = setting.backbone_of(scale)
     task_model = setting.task_model(backbone, template)
     rows = task_model.assemble(fields)
     ours = Ours(task_model, rows, targets, scale)
@@ -89,7 +89,7 @@ def versus_peft(
     wanted = torch.tensor(targets[:, 0], dtype=torch.float32)
     sides: dict[str, Any] = {"ours": lambda k: ours.step(_batch(k, rows, scale))}
     for how in ("prompt", "lora"):
-        rival = PeftRival(setting.backbone(scale.backbone), how, streams, setting.TAG_LENGTH)
+        rival = PeftRival(setting.backbone_of(scale), how, streams, setting.TAG_LENGTH)
 
         def run(k: int, rival: PeftRival = rival) -> None:
             chosen = _batch(k, rows, scale)
@@ -159,7 +159,7 @@ def stage3(name: str, scale: Scale, most_pairs: int | None = None) -> dict[str, 
     if most_pairs is not None:
         pairs = pairs.take(rng.permutation(len(pairs.values))[:most_pairs])
     sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch * scale.rounds])
-    backbone = setting.backbone(scale.backbone)
+    backbone = setting.backbone_of(scale)
     blocks = _all_blocks(setting.task_model(backbone, setting.AFFINITY), pairs)
     whole = (len(pairs.values), float(block_work(blocks, WorkOfRows.of(backbone)).sum()))
     targets = sample.values[:, None] - pairs.values.mean()
@@ -200,7 +200,7 @@ def stage2_qed(scale: Scale, num_rows: int = 20_000) -> dict[str, Any]:
 
 def stage1_floor(scale: Scale) -> dict[str, Any]:
     """Measure a step of stage 1 against the bare backbone on as many tokens."""
-    backbone = setting.backbone(scale.backbone)
+    backbone = setting.backbone_of(scale)
     task_model = setting.task_model(backbone, setting.QED)
     rng = np.random.default_rng(0)
     molecules, source = setting.load_molecules(scale.batch, rng)
@@ -232,7 +232,7 @@ def cached_floor(scale: Scale, stage: int) -> dict[str, Any]:
     own cache, which is copied in every layer and gets gradients.
     """
     rng = np.random.default_rng(0)
-    backbone = setting.backbone(scale.backbone)
+    backbone = setting.backbone_of(scale)
     if stage == 2:
         molecules, source = setting.load_molecules(scale.batch, rng)
         fields, template = {"smiles": molecules}, setting.QED
@@ -283,14 +283,14 @@ def stage3_memory(scale: Scale) -> dict[str, Any]:
     pairs = setting.load_pairs("davis")
     sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch])
     whole = attrs.evolve(scale, tokens=10**9)
-    task_model = setting.task_model(setting.backbone(scale.backbone), setting.AFFINITY)
+    task_model = setting.task_model(setting.backbone_of(scale), setting.AFFINITY)
     rows = task_model.assemble(sample.fields)
     ours = Ours(task_model, rows, np.zeros((len(rows), 1)), attrs.evolve(scale, tokens=8192))
     chosen = np.arange(len(rows))
     ours.step(chosen)
     mine = peak_megabytes(lambda: ours.step(chosen))
     streams = without_tags(rows, task_model.model)
-    rival = PeftRival(setting.backbone(scale.backbone), "prompt", streams, setting.TAG_LENGTH)
+    rival = PeftRival(setting.backbone_of(scale), "prompt", streams, setting.TAG_LENGTH)
     wanted = torch.zeros(len(rows))
     theirs = peak_megabytes(lambda: rival.step(task_model.model, chosen, wanted, whole.tokens))
     work = WorkOfRows.of(task_model.model.backbone)

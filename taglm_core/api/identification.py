@@ -13,7 +13,12 @@ from taglm_core.data.columns import as_value
 from taglm_core.data.memory import as_frame, as_table
 from taglm_core.errors import ConfigError, UnknownNameError, listed
 from taglm_core.inference.calibrated import calibrated
-from taglm_core.inference.domains import TrainedDomain, load_domain, trained_domains
+from taglm_core.inference.domains import (
+    TrainedDomain,
+    compute_as_trained,
+    load_domain,
+    trained_domains,
+)
 from taglm_core.inference.identify import (
     NONE,
     UNSURE,
@@ -98,6 +103,7 @@ def identify(
     bar = chosen_progress(progress)
     chosen = _chosen(domains, loaded, registry, store, bar)
     trained = [load_domain(name, loaded, registry, store, model=model) for name in chosen]
+    compute_as_trained(trained)
     names = [item.name for item in trained]
     files = {name: Path(file) for name, file in (calibrate or {}).items()}
     calibration = _calibration(trained, registry, store, files, bar)

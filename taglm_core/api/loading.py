@@ -23,6 +23,7 @@ def load(
     backbone: str | None = None,
     device: str = "auto",
     *,
+    precision: str | None = None,
     task: str | None = None,
     cache: str = "auto",
     tags: Sequence[str] = (),
@@ -34,6 +35,8 @@ def load(
         run_or_artefact: Folder of a run or of an artefact, or a `Run`.
         backbone: Another name, folder or Hub id of the same backbone; None: the artefact's own.
         device: "cpu", "cuda", "cuda:1" or "auto", which takes a GPU when there is one.
+        precision: Arithmetic of the backbone, "fp32" or "bf16"; None: the one in which it was
+            trained. In the other one predictions differ a little.
         task: Which task of a run with several.
         cache: Memory limit for cached prompt segments: "auto", "off" or a size such as "2GB"; with
             "+disk" behind it they spill to disk.
@@ -44,7 +47,7 @@ def load(
 
     Raises:
         CheckpointError: when there is no artefact, or it belongs to another backbone.
-        ConfigError: for an unknown or wrong key of `decode`.
+        ConfigError: for an unknown or wrong key of `decode`, or another precision.
 
     Example:
         predictor = taglm.load("runs/QED")
@@ -54,7 +57,7 @@ def load(
     task = task or getattr(run_or_artefact, "task", None)
     artefact = load_artefact(find_artefact(folder, task))
     registry = load_registry()
-    predictor = load_predictor(artefact, registry, backbone, device, cache)
+    predictor = load_predictor(artefact, registry, backbone, device, cache, precision)
     predictor.metrics = _metrics(artefact.folder, predictor.task.name)
     add_tags(predictor, tags, registry, TagStore())
     _set_decoding(predictor, decode or {})

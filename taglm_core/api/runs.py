@@ -176,7 +176,9 @@ def run(
     prepared = prepare_run(task, data, out=out, settings=_layers(backbone, settings))
     for failure in prepared.registry.failures:
         logger.warning("warning: %s", failure)
-    prepared.execute(chosen_progress(progress))
+    metrics = prepared.execute(chosen_progress(progress))
+    for warning in metrics.get("warnings", []):
+        logger.warning("warning: %s", warning)
     return Run(prepared.folder.path)
 
 

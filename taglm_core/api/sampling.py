@@ -9,7 +9,7 @@ import attrs
 
 from taglm_core.data.memory import as_frame
 from taglm_core.errors import DataError
-from taglm_core.inference.domains import TrainedDomain, corpus_of, load_domain
+from taglm_core.inference.domains import TrainedDomain, compute_as_trained, corpus_of, load_domain
 from taglm_core.inference.report import html_report, html_table
 from taglm_core.inference.sample import check, draw, properties, summary
 from taglm_core.model.backbone import load_backbone
@@ -89,6 +89,7 @@ def sample(
     loaded = load_backbone(backbone, registry, device)
     folder = Path(run) if run is not None else None
     trained = load_domain(domain, loaded, registry, TagStore(), folder, with_tag)
+    compute_as_trained([trained])
     known = _known(trained, registry, Path(corpus) if corpus is not None else None)
     bar = chosen_progress(progress)
     bar.start("drawing", count)

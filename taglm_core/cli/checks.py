@@ -125,11 +125,18 @@ def _threads(looked: Looked) -> Lines:
 
 def _precision(looked: Looked) -> Lines:
     """Which arithmetic a run would choose here."""
-    from taglm_core.model.backbone import pick_device
-    from taglm_core.training.precision import pick_precision
+    from taglm_core.inference.precision import VARIABLE, kept_or_measured
+    from taglm_core.model.backbone import load_backbone
 
-    device = pick_device("auto")
-    yield Line("ok", "precision", f"{pick_precision('auto', device)} is taken on {device.type}")
+    forced = os.environ.get(VARIABLE)
+    if forced:
+        yield Line("ok", "precision", f"{VARIABLE}={forced} decides where precision is auto")
+    try:
+        loaded = load_backbone(looked.backbone, looked.registry)
+    except TaglmError:
+        return  # the check of the backbone tells
+    found = kept_or_measured(loaded, afresh=True)
+    yield Line("ok", "precision", f"on {loaded.device.type}, {found.line()}")
 
 
 def _plugins(looked: Looked) -> Lines:

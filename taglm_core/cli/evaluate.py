@@ -31,6 +31,10 @@ def evaluate(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="fp32|bf16", help="Arithmetic of the backbone; default: as trained."),
+    ] = None,
     on_error: Annotated[
         str, typer.Option(metavar="raise|keep", help="A bad row ends the command, or is left out.")
     ] = "raise",
@@ -83,6 +87,7 @@ def evaluate(
         task=task,
         backbone=backbone,
         device=device,
+        precision=precision,
         tags=tag or (),
         decode=given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens),
     )

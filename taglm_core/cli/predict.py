@@ -29,6 +29,10 @@ def predict(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="fp32|bf16", help="Arithmetic of the backbone; default: as trained."),
+    ] = None,
     cache: Annotated[
         str,
         typer.Option(
@@ -69,7 +73,16 @@ def predict(
     check_target_format(output_file)
     columns = parse_pairs(column or [], "--column")
     decoding = given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens)
-    predictor = load(run, backbone, device, task=task, cache=cache, tags=tag or (), decode=decoding)
+    predictor = load(
+        run,
+        backbone,
+        device,
+        precision=precision,
+        task=task,
+        cache=cache,
+        tags=tag or (),
+        decode=decoding,
+    )
     progress = BarProgress()
     if predictor.task_model.reuse is not None:
         predictor.task_model.reuse.on_plan = progress.say

@@ -137,15 +137,18 @@ def _show_stages(plans: Any, progress: Any) -> None:
     lora = plans[0].lora_parameters()
     beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
     progress.say(f"{trained:,} parameters are trained{beside}")
+    progress.say(f"precision {plans[0].measured.line()}")
 
 
 def _print(metrics: Any, folder: Path, as_json: bool) -> None:
     from taglm_core.cli.groups import print_groups
-    from taglm_core.cli.screen import print_json, print_metrics, results
+    from taglm_core.cli.screen import errors, print_json, print_metrics, results
 
     if as_json:
         print_json(metrics)
-        return
-    print_metrics(metrics)
-    print_groups(metrics)
-    results.print(f"\nrun: {folder}", markup=False)
+    else:
+        print_metrics(metrics)
+        print_groups(metrics)
+        results.print(f"\nrun: {folder}", markup=False)
+    for warning in metrics.get("warnings", []):  # last, so that nobody overlooks them
+        errors.print(f"WARNING: {warning}", markup=False, style="bold red")

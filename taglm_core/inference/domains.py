@@ -12,6 +12,7 @@ from taglm_core.encoders import TextEncoder, encode_checked, load_encoder
 from taglm_core.errors import DataError, UnknownNameError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.likelihood import DomainSoftmax
+from taglm_core.model.precision import BF16
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain, Encoded, Encoder
@@ -132,6 +133,16 @@ def _tag_of(
             "holds it by its folder."
         )
     return load_artefact(entry.folder)
+
+
+def compute_as_trained(trained: Sequence[TrainedDomain]) -> None:
+    """Put the backbone of some domains, loaded in fp32, into the precision of all their tags.
+
+    Where they differ, or without a tag, it stays in fp32.
+    """
+    found = {item.artefact.precision for item in trained if item.artefact is not None}
+    if found == {BF16}:
+        trained[0].model.backbone.use_bf16()
 
 
 def trained_domains(

@@ -1,11 +1,15 @@
 """From an artefact to a predictor: the backbone, its tags, symbol tables, head and scaling."""
 
+import logging
+
 from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import BackboneError, CheckpointError, UnknownNameError
+from taglm_core.errors import BackboneError, CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.backbone import Backbone, load_backbone
 from taglm_core.model.cachebudget import cache_setting, cache_tiers
 from taglm_core.model.heads import make_head
+from taglm_core.model.precision import BF16, FP32
+from taglm_core.model.precisionprobe import slowdown
 from taglm_core.model.reuse import find_reuse
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.targets import Scaling, num_outputs
@@ -17,6 +21,11 @@ from taglm_core.store.artefact import Artefact, check_backbone
 from taglm_core.store.install import install_table, install_tag, install_task
 from taglm_core.store.tagstore import TagStore
 
+logger = logging.getLogger(__name__)
+
+_SLOW = 2.0
+"""Times as long as in fp32 from which on a machine is told to be slow in bf16."""
+
 
 def load_predictor(
     artefact: Artefact,
@@ -24,6 +33,7 @@ def load_predictor(
     backbone: str | None = None,
     device: str = "auto",
     cache: str = "auto",
+    precision: str | None = None,
 ) -> Predictor:
     """Put a task artefact onto its backbone.
 
@@ -34,14 +44,16 @@ def load_predictor(
         device: Where to run.
         cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
             adds a file.
+        precision: fp32 or bf16; None: the one in which it was trained.
 
     Raises:
+        ConfigError: when the precision is neither.
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
     """
     record = artefact.task
     name = backbone or artefact.backbone
     _check_plugins(artefact, registry)
-    loaded = _loaded(artefact, backbone, registry, device)
+    loaded = _in_precision(artefact, backbone, registry, device, precision)
     check_backbone(artefact, loaded.fingerprint(), name)
     model = TaggedModel(loaded)
     encoders = _encoders(artefact, registry)
@@ -79,12 +91,31 @@ def load_predictor(
     return Predictor(task_model, record.columns, combinations=combinations, artefact=artefact)
 
 
-def _loaded(artefact: Artefact, given: str | None, registry: Registry, device: str) -> Backbone:
+def _in_precision(
+    artefact: Artefact, given: str | None, registry: Registry, device: str, precision: str | None
+) -> Backbone:
+    """Load the backbone in a precision, by default the artefact's; say if that is slow here."""
+    if precision not in (None, FP32, BF16):
+        raise ConfigError(f"precision {precision}: write fp32 or bf16.")
+    loaded = _loaded(artefact, given, registry, device, precision or artefact.precision)
+    factor = slowdown(loaded) if precision is None else 1.0
+    if factor > _SLOW:
+        logger.info(
+            "predicting in bf16, as trained, which takes %.1f times as long as fp32 on this "
+            "machine; precision fp32 (--precision fp32) is quicker and differs a little",
+            factor,
+        )
+    return loaded
+
+
+def _loaded(
+    artefact: Artefact, given: str | None, registry: Registry, device: str, precision: str
+) -> Backbone:
     """Load the backbone; where the artefact's own is gone, say how to name another copy."""
     if given is not None:
-        return load_backbone(given, registry, device)
+        return load_backbone(given, registry, device, precision)
     try:
-        return load_backbone(artefact.backbone, registry, device)
+        return load_backbone(artefact.backbone, registry, device, precision)
     except UnknownNameError as error:
         raise UnknownNameError(
             f"{artefact.folder}: was trained on the backbone '{artefact.backbone}', which is not "

@@ -23,6 +23,7 @@ from taglm_core.errors import BackboneError, UnknownNameError
 from taglm_core.model.backbone_checks import check_backbone_model
 from taglm_core.model.backbone_folder import check_folder, content_of, explain_failure
 from taglm_core.model.checkpointing import Checkpoints
+from taglm_core.model.precision import BF16, FP32, in_fp32, put_layers, rounded_layers
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
 
@@ -130,6 +131,8 @@ class Backbone:
         self.vocab_size = int(embedding.weight.shape[0])
         self.device = embedding.weight.device
         self.dtype = embedding.weight.dtype
+        self.precision = FP32
+        """Arithmetic of the linear layers: "fp32" or "bf16"; `use_bf16` changes it."""
         self.checkpoints = Checkpoints(self.model, name)
         self.content: str | None = None
         """Hash of what is stored of it; None: made in memory, its tensors are hashed if asked."""
@@ -175,6 +178,33 @@ class Backbone:
             f"backbone '{self.name}': its tokenizer names no end-of-text token; set eos_token in "
             "tokenizer_config.json."
         )
+
+    def use_bf16(self) -> None:
+        """Round the weights of the linear layers to bf16 and multiply in it from now on.
+
+        Raises:
+            BackboneError: when it has no plain linear layers, as a quantized model.
+        """
+        layers = rounded_layers(self.base)
+        if not layers:
+            raise BackboneError(
+                f"backbone '{self.name}': none of its layers is a plain linear layer (quantized "
+                "models have an arithmetic of their own). Set precision=fp32."
+            )
+        if self.content is None:
+            self.content = self.checksum()[:16]  # of the weights before they are rounded
+        put_layers(self.base, layers)
+        rounded = {id(weight) for layer in layers.values() for weight in layer.parameters()}
+        for held in (*self.model.parameters(), *self.model.buffers()):
+            if id(held) not in rounded and held.is_floating_point():
+                held.data = held.data.float()
+        self.dtype = torch.float32
+        self.precision = BF16
+
+    def move_to(self, device: torch.device) -> None:
+        """Move the weights to a device."""
+        self.model.to(device)
+        self.device = device
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """Return what the embedding module gives (Gemma scales inside it).
@@ -224,7 +254,7 @@ class Backbone:
                 run again in the backward pass; False: it is run once and as it is.
 
         Returns:
-            Last hidden states after the final norm, `(batch, seq, hidden)`.
+            Last hidden states after the final norm, fp32 `(batch, seq, hidden)`.
         """
         is_whole = cache is None and may_run_again
         if is_whole and self.checkpoints.are_wanted(inputs_embeds, self._run_short):
@@ -249,7 +279,7 @@ class Backbone:
             use_cache=cache is not None,
         )
         states: Tensor = output.last_hidden_state
-        return states
+        return states.float()
 
     def _run_short(self, embedded: Tensor) -> Tensor:
         """Run a row without a mask, to see what it keeps."""
@@ -299,11 +329,9 @@ class Backbone:
         # ids that need no tokenizer, so that the outputs say something of the weights alone
         probe = (torch.arange(_PROBE_TOKENS) * 37 + 11) % self.vocab_size
         probe = probe.unsqueeze(0).to(self.device)
-        states = self.hidden_states(
-            self.embed(probe),
-            torch.ones_like(probe),
-            torch.arange(_PROBE_TOKENS, device=self.device).unsqueeze(0),
-        )
+        positions = torch.arange(_PROBE_TOKENS, device=self.device).unsqueeze(0)
+        with in_fp32(self.base):  # in either precision it is the same backbone
+            states = self.hidden_states(self.embed(probe), torch.ones_like(probe), positions)
         values = states[0, -4:, :].float().flatten()[:64].cpu()
         unit = values / values.norm().clamp_min(1e-12)
         if self.content is None:
@@ -323,7 +351,7 @@ class Backbone:
 
 
 def load_backbone(
-    name: str, registry: Registry, device: str = "auto", dtype: torch.dtype | None = None
+    name: str, registry: Registry, device: str = "auto", precision: str = FP32
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -331,7 +359,7 @@ def load_backbone(
         name: Registered name, folder or Hub id.
         registry: Where registered names are looked up.
         device: "cpu", "cuda", "cuda:1"; "auto": a GPU when there is one.
-        dtype: Type of the weights; None: fp32 on a CPU, bf16 on a GPU.
+        precision: "fp32", or "bf16" for the products of the linear layers.
 
     Raises:
         BackboneError: when it cannot be loaded or can take no embeddings.
@@ -340,7 +368,7 @@ def load_backbone(
 
     place = locate(name, registry)
     where = pick_device(device)
-    wanted = dtype or (torch.bfloat16 if where.type == "cuda" else torch.float32)
+    dtype = "auto" if precision == BF16 else torch.float32  # auto: as the file has them
     transformers.utils.logging.disable_progress_bar()
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()  # its report of keys comes as our own message
@@ -353,7 +381,7 @@ def load_backbone(
             model, info = transformers.AutoModelForCausalLM.from_pretrained(
                 place.path,
                 revision=place.revision,
-                dtype=wanted,
+                dtype=dtype,
                 attn_implementation="sdpa",
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused by `check_backbone_model`, with names
@@ -362,9 +390,13 @@ def load_backbone(
         raise BackboneError(explain_failure(error, name, place.path, place.revision)) from error
     finally:
         transformers.utils.logging.set_verbosity(verbosity)
-    backbone = Backbone(model.to(where), tokenizer, name)
-    check_backbone_model(backbone, info)
+    backbone = Backbone(model, tokenizer, name)
     backbone.content = content_of(place.path, place.revision)
+    if precision == BF16:
+        backbone.use_bf16()  # before the move: a device never has to hold them in fp32
+    backbone.move_to(where)
+    with in_fp32(backbone.base):
+        check_backbone_model(backbone, info)
     return backbone
 
 

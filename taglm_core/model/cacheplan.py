@@ -123,7 +123,6 @@ def plan_reuse(
     rooms: Sequence[tuple[str, int]],
     passes: float = 1.0,
     trains: bool = False,
-    itemsize: int | None = None,
 ) -> ReusePlan:
     """Count what reuse would save.
 
@@ -135,10 +134,9 @@ def plan_reuse(
         passes: How often each row is run.
         trains: Whether a pass has a backward, which costs twice the forward and never reaches
             kept blocks.
-        itemsize: Bytes of a number in the cache; None: as the backbone's weights.
     """
     work = WorkOfRows.of(backbone)
-    token_bytes = bytes_per_token(backbone, itemsize or backbone.dtype.itemsize)
+    token_bytes = bytes_per_token(backbone, backbone.dtype.itemsize)
     factor = (3.0 if trains else 1.0) * passes
     whole = reused = 0.0
     distinct = tokens = rows = row_tokens = 0

@@ -149,10 +149,9 @@ def _layer_attention(
     if columns.captures:
         columns.captured.append(torch.stack([key, value]).detach())
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    with torch.autocast(query.device.type, enabled=False):
-        attended: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
-            query, key, value, columns.columns, module.layer_idx, scale
-        )
+    attended: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
+        query, key, value, columns.columns, module.layer_idx, scale
+    )
     return attended.transpose(1, 2), None  # (batch, seq, heads, head_dim)
 
 

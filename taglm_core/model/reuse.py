@@ -15,6 +15,7 @@ from taglm_core.model.blocks import BlockCache
 from taglm_core.model.cachebudget import shown
 from taglm_core.model.cacheplan import ReusePlan, plan_reuse
 from taglm_core.model.collate import Batch, collate
+from taglm_core.model.precision import in_fp32
 from taglm_core.model.rotary import Rotation, find_rotation
 from taglm_core.model.spans import SpanStore
 from taglm_core.model.tagged import TaggedModel
@@ -165,7 +166,7 @@ def _probe(model: TaggedModel, rotation: Rotation | None) -> str | None:
     backbone = model.backbone
     rows = _probe_rows(backbone.vocab_size)
     try:
-        with torch.no_grad(), torch.autocast(backbone.device.type, enabled=False):
+        with torch.no_grad(), in_fp32(backbone.base):  # rounding would hide a wrong place
             whole = model.read(collate(rows, range(len(rows)), True, backbone.device)).float()
             store = SpanStore(model, rows, True, rotation, BlockCache(10**12))
             store.fill()

@@ -159,10 +159,6 @@ class SpanStore:
             layered = self._run_alone(column, rows, begins, ends)
         else:
             layered = self._run_text(column, rows, begins, ends)
-        kind = self.model.backbone.device.type
-        if torch.is_autocast_enabled(kind):
-            # attention would round them so at each use
-            layered = layered.to(torch.get_autocast_dtype(kind))
         return {
             number: layered[place, :, :, :, : int(end - begin)]
             for place, (number, begin, end) in enumerate(zip(numbers, begins, ends, strict=True))

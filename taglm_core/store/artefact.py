@@ -55,6 +55,11 @@ class Artefact:
         return self.config.backbone.name
 
     @property
+    def precision(self) -> str:
+        """Arithmetic in which it was trained: fp32 or bf16."""
+        return self.config.backbone.precision
+
+    @property
     def task(self) -> TaskRecord:
         """The trained task.
 

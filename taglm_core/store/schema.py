@@ -35,6 +35,8 @@ class BackboneRecord:
     name: str
     """Name, folder or Hub id under which it was loaded."""
     fingerprint: Fingerprint
+    precision: str = "fp32"
+    """Arithmetic in which it was trained, and in which predictions are computed: fp32 or bf16."""
 
 
 @attrs.frozen(kw_only=True)

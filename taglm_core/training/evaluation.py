@@ -16,6 +16,7 @@ from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression, SplitData, TaskData
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.baselines import fit_baselines
+from taglm_core.training.constant import worse_than_constant
 from taglm_core.training.datacheck import feature_functions
 from taglm_core.training.plan import Plan, combinations
 
@@ -65,6 +66,11 @@ def evaluate_task(
         if part != "train":
             _write_predictions(plan, folder, part, scored[fine], truth, prediction)
         data[part] = _split_data(plan, scored[fine], truth, prediction)
+    warnings = [
+        said
+        for part in ("valid", "test")
+        if (said := _worse_than_constant(plan, part, data[part])) is not None
+    ]
     baselines: dict[str, Any] = {}
     if task.is_numeric:
         baselines = _add_baselines(plan, folder, splits, {**data, "train": _whole_train(plan)})
@@ -79,7 +85,15 @@ def evaluate_task(
         "splits": splits,
         **baselines,
         **({"signatures": signed} if signed else {}),
+        **({"warnings": warnings} if warnings else {}),
     }
+
+
+def _worse_than_constant(plan: Plan, part: str, data: SplitData) -> str | None:
+    if not plan.task.is_numeric or data.prediction is None:
+        return None
+    train = plan.rows.targets[plan.rows.of_part("train")]
+    return worse_than_constant(plan.task, part, train, data.truth, data.prediction)
 
 
 def _sampled(indices: np.ndarray, seed: int, most: int) -> np.ndarray:

@@ -38,7 +38,9 @@ def _record(plan: Plan, kind: str, **more: Any) -> ArtefactRecord:
             for loaded in plan.registry.plugins
             if loaded.source.name in used
         },
-        backbone=BackboneRecord(name=plan.config.backbone, fingerprint=plan.fingerprint),
+        backbone=BackboneRecord(
+            name=plan.config.backbone, fingerprint=plan.fingerprint, precision=plan.precision
+        ),
         **more,
     )
 

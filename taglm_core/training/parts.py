@@ -179,10 +179,7 @@ def keep_prefixes(
         for part in ("valid", "train")
     }
     counted = [(store.blocks, parts[part].rows.lengths) for part, store in stores.items()]
-    itemsize = 2 if plan.precision == "bf16" else None
-    reckoned = plan_reuse(
-        counted, plan.backbone, reuse.cache.rooms, settings.epochs, trains=True, itemsize=itemsize
-    )
+    reckoned = plan_reuse(counted, plan.backbone, reuse.cache.rooms, settings.epochs, trains=True)
     progress.say(reckoned.line())
     if not reckoned.is_worth:
         return

@@ -17,8 +17,10 @@ from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.columns import check_names
 from taglm_core.inference.groups import signatures
-from taglm_core.model.backbone import Backbone, Fingerprint, load_backbone
+from taglm_core.inference.precision import open_backbone
+from taglm_core.model.backbone import Backbone, Fingerprint
 from taglm_core.model.heads import make_head
+from taglm_core.model.precisionprobe import Measured
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
 from taglm_core.plugins import Registered, Registry
@@ -32,7 +34,6 @@ from taglm_core.training.baselines import choose_baselines
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.labelcheck import LabelCheck, check_labels
-from taglm_core.training.precision import pick_precision
 
 
 @attrs.define(kw_only=True)
@@ -60,7 +61,8 @@ class Plan:
     task: ResolvedTask
     backbone: Backbone
     fingerprint: Fingerprint
-    precision: str
+    measured: Measured
+    """Why the backbone has the precision that it has."""
     rows: TaskRows
     labels: LabelCheck
     """What was found in the targets of the splits."""
@@ -76,6 +78,11 @@ class Plan:
     def selects_by_loss(self) -> bool:
         """Whether the first metric is undefined on the validation split, so the loss decides."""
         return self.labels.selects_by_loss
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the backbone: fp32 or bf16."""
+        return self.backbone.precision
 
     @property
     def num_outputs(self) -> int:
@@ -261,20 +268,21 @@ def make_plan(
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
     if beside is None:
-        backbone = load_backbone(config.backbone, registry, config.device)
+        backbone, measured = open_backbone(
+            config.backbone, registry, config.device, config.precision
+        )
         backbone.checkpoints.set(config.checkpointing)
         if config.compile == "on":
             backbone.compile()
         fingerprint = backbone.fingerprint()
-        precision = pick_precision(config.precision, backbone.device)
     else:
-        backbone, fingerprint, precision = beside.backbone, beside.fingerprint, beside.precision
+        backbone, fingerprint, measured = beside.backbone, beside.fingerprint, beside.measured
     given = function_tag_of(settings.task.function_tag_from, fingerprint)
     if config.attention == "isolated" and not task.is_numeric:
         raise ConfigError("attention: isolated spans are for numeric heads; text needs causal.")
     is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
     domains = {
-        tag: _plan_domain(tag, task, config, registry, fingerprint, store)
+        tag: _plan_domain(tag, task, config, registry, fingerprint, backbone.precision, store)
         for tag in dict.fromkeys([*written_tags(task, rows.fields), *_further_tags(config, task)])
     }
     content: dict[str, Any] = {
@@ -284,6 +292,7 @@ def make_plan(
         "tags": {tag: item.fingerprint for tag, item in domains.items()},
         "metric": task.metrics[0].name,
         "backbone": fingerprint.key,
+        "precision": backbone.precision,
         "isolated": is_isolated,
         "seed": config.seed,
     }
@@ -297,7 +306,7 @@ def make_plan(
         task=task,
         backbone=backbone,
         fingerprint=fingerprint,
-        precision=precision,
+        measured=measured,
         rows=rows,
         labels=labels,
         domains=domains,
@@ -354,6 +363,7 @@ def _plan_domain(
     config: RunConfig,
     registry: Registry,
     backbone: Fingerprint,
+    precision: str,
     store: TagStore,
 ) -> DomainPlan:
     domain = task.domains.get(tag) or registry.domains.get(domain_name(tag), task.plugin)
@@ -382,6 +392,7 @@ def _plan_domain(
     plan.fingerprint = fingerprint_of(
         {
             "backbone": backbone.key,
+            "precision": precision,
             "domain": domain.name,
             "alphabet": alphabet,
             "corpus": known_of(plan.corpus, store.corpora).fingerprint,

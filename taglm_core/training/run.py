@@ -25,7 +25,6 @@ from taglm_core.training.lineage import task_artefact
 from taglm_core.training.parts import assemble_parts
 from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
-from taglm_core.training.precision import autocast
 from taglm_core.training.stages import Member, run_domain_stage, run_task_stage
 
 
@@ -46,9 +45,8 @@ def execute(
             if reports:
                 _folder(plans, each, folder).write_json("data_check.json", jsonable(reports))
     members = _members(plans)
-    with autocast(plan.precision, plan.backbone.device):
-        stages, lineages = _run_stages(plans, members, folder, store, progress)
-        metrics = _evaluate(members, stages, folder, progress)
+    stages, lineages = _run_stages(plans, members, folder, store, progress)
+    metrics = _evaluate(members, stages, folder, progress)
     metrics["seconds"] = round(time.monotonic() - began, 1)
     for member in members.values():
         lineage = lineages[member.plan.task.name]
@@ -70,8 +68,7 @@ def train_only(
     plan = plans[0]
     torch.manual_seed(plan.config.seed)
     members = _members(plans)
-    with autocast(plan.precision, plan.backbone.device):
-        _, lineages = _run_stages(plans, members, folder, store, progress)
+    _, lineages = _run_stages(plans, members, folder, store, progress)
     return [
         task_artefact(member.plan, member.task_model, {}, lineages[name])[0]
         for name, member in members.items()
@@ -131,10 +128,12 @@ def _evaluate(
 ) -> dict[str, Any]:
     plans = [member.plan for member in members.values()]
     tasks: dict[str, Any] = {}
+    warnings: list[str] = []
     for name, member in members.items():
         progress.say("evaluating" if len(members) == 1 else f"evaluating {name}")
         own = _folder(plans, member.plan, folder)
         facts = evaluate_task(member.plan, member.task_model, own)
+        warnings += facts.pop("warnings", [])
         tasks[name] = {**facts, "stages": stages[name]}
     plan = plans[0]
     return {
@@ -142,6 +141,7 @@ def _evaluate(
         "backbone": {"name": plan.backbone.name, "fingerprint": plan.fingerprint.key},
         "precision": plan.precision,
         "seed": plan.config.seed,
+        "warnings": warnings,
         "tasks": tasks,
     }
 

@@ -89,7 +89,7 @@ def _train_domain(
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
     steps = _steps(len(chosen), settings.epochs, settings.batch_rows, settings.max_steps)
-    checkpoint = folder.path / "checkpoints" / f"domain-{item.tag.replace('/', '-')}"
+    checkpoint = _checkpoint(folder, plan, f"domain-{item.tag.replace('/', '-')}")
     result = _fit(
         objective,
         groups,
@@ -119,6 +119,11 @@ def _train_domain(
     )
     folder.log(to_plain(lineage))
     return lineage
+
+
+def _checkpoint(folder: RunFolder, plan: Plan, name: str) -> Path:
+    """Return where a stage's checkpoint is; the other precision does not go on from it."""
+    return folder.path / "checkpoints" / f"{name}-{plan.precision}"
 
 
 def _steps(rows: int, epochs: float, batch_rows: int, most: int | None) -> int:
@@ -237,7 +242,7 @@ def _train_task(
         next(iter(objectives.values())) if len(members) == 1 else JointObjective(objectives),
         groups,
         _fit_settings(settings, steps, plan.config),
-        folder.path / "checkpoints" / f"task-{'+'.join(names)}",
+        _checkpoint(folder, plan, f"task-{'+'.join(names)}"),
         progress,
         name,
         model,

@@ -64,8 +64,18 @@ def pairs(tmp_path):
     return path
 
 
+TOLERANCE = {"fp32": 2e-4, "bf16": 2e-2}
+"""Of results with and without a cache, in units of the target, whose spread is about 6."""
+
+
+@pytest.fixture(params=["fp32", "bf16"])
+def precision(request):
+    """Return each precision in turn."""
+    return request.param
+
+
 def go(pairs, backbone, registry, folder, store, cache, attention="auto", **more):
-    """Run the pair task and return metrics and what was said."""
+    """Run the pair task, in fp32 unless told, and return metrics and what was said."""
     stages = {**STAGES, "task": {**STAGES["task"], "cache": cache}}
     config = run_config(
         "test",
@@ -76,7 +86,7 @@ def go(pairs, backbone, registry, folder, store, cache, attention="auto", **more
             "stages": stages,
             "attention": attention,
             "checkpoint_seconds": 0,
-            **more,
+            **{"precision": "fp32", **more},
         },
     )
     plan = make_plan(config, registry, store)
@@ -95,16 +105,18 @@ def curve(metrics):
 
 
 def test_validation_curves_are_equal_with_the_cache_on_and_off(
-    pairs, toy_backbone, toy_registry, tmp_path
+    pairs, toy_backbone, toy_registry, tmp_path, precision
 ):
     """Reuse saves time and changes nothing else, whatever part of the blocks fits."""
     found = {}
     for cache in ("auto", "off", "20kb"):
         store = TagStore(tmp_path / f"store-{cache}")
-        found[cache] = go(pairs, toy_backbone, toy_registry, tmp_path / cache, store, cache)
+        out, more = tmp_path / cache, {"precision": precision}
+        found[cache] = go(pairs, toy_backbone, toy_registry, out, store, cache, **more)
     assert len(set(curve(found["off"][0]))) > 2
     for cache in ("auto", "20kb"):
-        np.testing.assert_allclose(curve(found[cache][0]), curve(found["off"][0]), atol=2e-4)
+        expected, tolerance = curve(found["off"][0]), TOLERANCE[precision]
+        np.testing.assert_allclose(curve(found[cache][0]), expected, atol=tolerance)
     stage = {c: m["tasks"]["Pair"]["stages"][-1] for c, (m, _) in found.items()}
     assert stage["auto"]["prefix_rows_kept"] == stage["auto"]["rows"]
     assert 0 < stage["20kb"]["prefix_bytes"] <= 20_000
@@ -115,7 +127,7 @@ def test_validation_curves_are_equal_with_the_cache_on_and_off(
 
 
 def test_curves_are_equal_where_the_cache_decides_how_a_step_is_cut(
-    pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
+    pairs, toy_backbone, toy_registry, tmp_path, monkeypatch, precision
 ):
     """A head that is solved at every step is solved on all its rows, in one part or in ten."""
     monkeypatch.setitem(STAGES, "task", {**STAGES["task"], "head_init": "fit"})
@@ -123,11 +135,13 @@ def test_curves_are_equal_where_the_cache_decides_how_a_step_is_cut(
     found = {}
     for cache in ("auto", "off"):
         store = TagStore(tmp_path / f"store-{cache}")
-        found[cache] = curve(
-            go(pairs, toy_backbone, toy_registry, tmp_path / cache, store, cache)[0]
-        )
+        out, more = tmp_path / cache, {"precision": precision}
+        found[cache] = curve(go(pairs, toy_backbone, toy_registry, out, store, cache, **more)[0])
     assert len(set(found["off"])) > 2
-    np.testing.assert_allclose(found["auto"], found["off"], rtol=1e-2)
+    # a head that is solved on fewer rows than it has weights follows the rounding of bf16, so that
+    # only the start is compared there
+    known = {"fp32": slice(None), "bf16": slice(1)}[precision]
+    np.testing.assert_allclose(found["auto"][known], found["off"][known], rtol=1e-2)
 
 
 def test_curves_and_predictions_are_equal_from_every_place(
@@ -222,18 +236,19 @@ def test_a_killed_stage_three_ends_with_the_same_numbers(
 
 
 def test_predictions_are_equal_with_the_cache_on_and_off(
-    pairs, toy_backbone, toy_registry, tmp_path
+    pairs, toy_backbone, toy_registry, tmp_path, precision
 ):
     """Screening a grid on kept spans writes what whole rows give."""
-    go(pairs, toy_backbone, toy_registry, tmp_path / "run", TagStore(), "auto")
-    artefact = load_artefact(tmp_path / "run" / "artefact")
+    out, more = tmp_path / "run", {"precision": precision}
+    go(pairs, toy_backbone, toy_registry, out, TagStore(), "auto", **more)
+    artefact = load_artefact(out / "artefact")
     values, said = {}, []
     for cache in ("auto", "off"):
         predictor = load_predictor(artefact, toy_registry, cache=cache)
         if predictor.task_model.reuse is not None:
             predictor.task_model.reuse.on_plan = said.append
         values[cache] = predictor.predict_table(read_table(pairs)).columns["Pair"]
-    np.testing.assert_allclose(values["auto"], values["off"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(values["auto"], values["off"], rtol=1e-4, atol=TOLERANCE[precision])
     assert len(set(values["off"])) > 10
     assert len(said) == 1
     assert "times less work" in said[0]

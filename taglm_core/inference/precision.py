@@ -1,0 +1,109 @@
+"""Which precision a backbone is opened in: the one asked for, or the one that was measured."""
+
+import json
+import logging
+import os
+import platform
+
+import attrs
+import torch
+
+from taglm_core.data.atomic import write_json
+from taglm_core.data.home import home
+from taglm_core.errors import ConfigError
+from taglm_core.model.backbone import Backbone, load_backbone, pick_device
+from taglm_core.model.precision import BF16, FP32
+from taglm_core.model.precisionprobe import Measured, measure_precision
+from taglm_core.plugins import Registry
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+VARIABLE = "TAGLM_PRECISION"
+"""Environment variable that says what `auto` is: auto, fp32 or bf16."""
+_FILE = "precision.json"
+
+
+def open_backbone(
+    name: str, registry: Registry, device: str = "auto", precision: str = AUTO
+) -> tuple[Backbone, Measured]:
+    """Load a backbone in a precision.
+
+    Args:
+        name: Registered name, folder or Hub id.
+        registry: Where registered names are looked up.
+        device: Where to run.
+        precision: fp32, bf16, or auto: `TAGLM_PRECISION`, else what is faster here and close
+            enough. What was measured is kept, so that later runs take the same.
+
+    Raises:
+        ConfigError: when the variable is none of them.
+        BackboneError: when the backbone cannot be loaded, or not in bf16.
+    """
+    wanted, reason = precision, "as set"
+    if precision == AUTO:
+        wanted, reason = os.environ.get(VARIABLE) or AUTO, f"by {VARIABLE}"
+        if wanted not in (AUTO, FP32, BF16):
+            raise ConfigError(f"{VARIABLE}={wanted}: write auto, fp32 or bf16.")
+    if wanted != AUTO:
+        backbone = load_backbone(name, registry, device, wanted)
+        return backbone, Measured(precision=wanted, reason=reason, seconds={})
+    where = pick_device(device)
+    backbone = load_backbone(name, registry, "cpu", FP32)
+    if where.type == "cuda" and not _fits(backbone, where):
+        backbone.use_bf16()
+        backbone.move_to(where)
+        reason = f"in fp32 its weights would fill more than half of the memory of {where}"
+        return backbone, Measured(precision=BF16, reason=reason, seconds={})
+    backbone.move_to(where)
+    found = kept_or_measured(backbone)
+    if found.precision == BF16:
+        backbone.use_bf16()
+    return backbone, found
+
+
+def _fits(backbone: Backbone, device: torch.device) -> bool:
+    """Whether the weights in fp32, and their rounded copies beside them, leave half of a GPU."""
+    size = sum(p.numel() for p in backbone.model.parameters())
+    return bool(6 * size < torch.cuda.mem_get_info(device)[0] / 2)
+
+
+def kept_or_measured(backbone: Backbone, afresh: bool = False) -> Measured:
+    """Return what was measured of a backbone on this machine, now or at an earlier time.
+
+    Args:
+        backbone: In fp32.
+        afresh: Whether to measure again, its error too.
+    """
+    path = home() / _FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        kept = {}
+    if not isinstance(kept, dict):
+        kept = {}
+    key = f"{backbone.fingerprint().key} {_machine(backbone.device)}"
+    if not afresh and key in kept:
+        try:
+            return Measured(**kept[key])
+        except TypeError:  # written by another version
+            logger.debug("%s: cannot be read; measuring again", path)
+    found = measure_precision(backbone, looks_always=afresh)
+    logger.debug("precision of %s: %s", backbone.name, found.line())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {**kept, key: attrs.asdict(found)})
+    except OSError as error:
+        logger.debug("%s: not written (%s)", path, error)
+    return found
+
+
+def _machine(device: torch.device) -> str:
+    """Return what decides how fast a pass is: the device, its instructions and the torch build."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} torch {torch.__version__}"
+    capability = torch.backends.cpu.get_cpu_capability()
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    has_bf16 = any(getattr(torch.cpu, name, bool)() for name in names)
+    words = (device.type, platform.machine(), capability, f"bf16 {has_bf16}")
+    return f"{' '.join(words)} torch {torch.__version__}"
