@@ -17,6 +17,7 @@ from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
 from taglm_core.inference.files import predict_file
+from taglm_core.inference.predicted import Predicted, ReadRows
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, chosen_progress
@@ -24,34 +25,6 @@ from taglm_core.specs import Classification, Regression, Task, Text
 from taglm_core.store.artefact import Artefact, save_artefact
 
 logger = logging.getLogger(__name__)
-
-
-@attrs.frozen
-class Predicted:
-    """Predictions for a table, row by row."""
-
-    columns: dict[str, list[Any]]
-    """Prediction column -> values; None where a row has an error."""
-    errors: list[str | None]
-    """One entry a row."""
-    values: Any
-    """Predictions of the good rows in order, an array or texts; None when no row is good."""
-    good: list[int]
-    """Indices of the rows without error."""
-    mended: list[tuple[int, str]] = attrs.field(factory=list)
-    """(row number, what was changed) of each row that was mended."""
-
-
-@attrs.frozen
-class ReadRows:
-    """Rows of a table, ready to be predicted."""
-
-    fields: dict[str, list[Any]]
-    """Field -> canonical values, blank where a row is bad."""
-    errors: list[str | None]
-    """One entry a row."""
-    mended: list[tuple[int, str]]
-    """(row number, what was changed) of each row that was mended."""
 
 
 @attrs.define(repr=False)

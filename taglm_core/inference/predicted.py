@@ -1,0 +1,33 @@
+"""Rows on their way through a predictor: read, then predicted."""
+
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Predicted:
+    """Predictions for a table, row by row."""
+
+    columns: dict[str, list[Any]]
+    """Prediction column -> values; None where a row has an error."""
+    errors: list[str | None]
+    """One entry a row."""
+    values: Any
+    """Predictions of the good rows in order, an array or texts; None when no row is good."""
+    good: list[int]
+    """Indices of the rows without error."""
+    mended: list[tuple[int, str]] = attrs.field(factory=list)
+    """(row number, what was changed) of each row that was mended."""
+
+
+@attrs.frozen
+class ReadRows:
+    """Rows of a table, ready to be predicted."""
+
+    fields: dict[str, list[Any]]
+    """Field -> canonical values, blank where a row is bad."""
+    errors: list[str | None]
+    """One entry a row."""
+    mended: list[tuple[int, str]]
+    """(row number, what was changed) of each row that was mended."""
