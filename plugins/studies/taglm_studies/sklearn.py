@@ -402,12 +402,12 @@ def _columns(X: Any) -> tuple[list[str], dict[str, list[Any]]]:
         made = {f"{i}": X.iloc[:, i].tolist() for i in range(len(names))}
     else:
         cells = np.asarray(_dense(X))
-        if cells.dtype.kind in "fciu":  # numbers become text, and have two dimensions
-            cells = check_array(cells, dtype=None)
         if cells.ndim not in (1, 2):
             raise ValueError(
                 f"Expected 2D array or a list of texts, got an array of {cells.ndim} dimensions."
             )
+        if cells.dtype.kind in "fciu":  # numbers become text, and have two dimensions
+            cells = check_array(cells, dtype=None)
         table = cells.reshape(len(cells), -1)
         names = (
             ["input"] if table.shape[1] == 1 else [f"input {i + 1}" for i in range(table.shape[1])]
