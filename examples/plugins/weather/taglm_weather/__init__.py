@@ -1,6 +1,6 @@
 """Weather records for taglm; importing this module declares things and imports no library."""
 
-import taglm_core as taglm
+import taglm
 
 __version__ = "0.1.0"
 
