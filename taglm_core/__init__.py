@@ -1,6 +1,7 @@
 """taglm: a frozen causal language model, made useful in a domain by small input tags.
 
-`import taglm` gives all of this to plugins, scripts and notebooks. It imports neither torch nor a plugin.
+`import taglm` gives all of this to plugins, scripts and notebooks; it imports neither torch nor a
+plugin.
 """
 
 from taglm_core.plugins.hookspecs import hookimpl
