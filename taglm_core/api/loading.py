@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from taglm_core.data.doubt import check_on_doubt
 from taglm_core.errors import ConfigError, nearest
 from taglm_core.inference.further import add_tags
 from taglm_core.inference.loading import load_predictor
@@ -28,6 +29,7 @@ def load(
     cache: str = "auto",
     tags: Sequence[str] = (),
     decode: Mapping[str, Any] | None = None,
+    on_doubt: str = "raise",
 ) -> Predictor:
     """Load the predictor of a finished run or of an artefact.
 
@@ -44,20 +46,24 @@ def load(
             store, or `NAME=FOLDER`.
         decode: How a text task writes: keys of the settings `decode`, such as
             `{"how": "beam", "beams": 4}`; None: as the run did.
+        on_doubt: How to handle data that look like another kind of data, such as DNA for a
+            protein: "raise" stops where most values do, "warn" only says so.
 
     Raises:
         CheckpointError: when there is no artefact, or it belongs to another backbone.
-        ConfigError: for an unknown or wrong key of `decode`, or another precision.
+        ConfigError: for an unknown or wrong key of `decode`, another precision, or another word for
+            `on_doubt`.
 
     Example:
         predictor = taglm.load("runs/QED")
         predictor.predict(["CCO", "c1ccccc1"])
     """
+    check_on_doubt(on_doubt)
     folder = Path(getattr(run_or_artefact, "folder", run_or_artefact))
     task = task or getattr(run_or_artefact, "task", None)
     artefact = load_artefact(find_artefact(folder, task))
     registry = load_registry()
-    predictor = load_predictor(artefact, registry, backbone, device, cache, precision)
+    predictor = load_predictor(artefact, registry, backbone, device, cache, precision, on_doubt)
     predictor.metrics = _metrics(artefact.folder, predictor.task.name)
     add_tags(predictor, tags, registry, TagStore())
     _set_decoding(predictor, decode or {})

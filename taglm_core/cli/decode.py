@@ -17,6 +17,15 @@ DecodeSeed = Annotated[int | None, typer.Option("--decode-seed", help="Seed of s
 MaxNewTokens = Annotated[
     int | None, typer.Option("--max-new-tokens", help="Longest text in tokens.")
 ]
+OnDoubt = Annotated[
+    str,
+    typer.Option(
+        "--on-doubt",
+        metavar="raise|warn",
+        help="How to handle a file that looks like another kind of data, such as DNA for a "
+        "protein: raise stops, warn predicts it.",
+    ),
+]
 Tags = Annotated[
     list[str] | None,
     typer.Option(

@@ -10,6 +10,7 @@ from taglm_core.cli.decode import (
     DecodeSeed,
     How,
     MaxNewTokens,
+    OnDoubt,
     Tags,
     Temperature,
     TopP,
@@ -52,6 +53,7 @@ def evaluate(
             help="Target of a task that computes it: computed, or measured in a column.",
         ),
     ] = "auto",
+    on_doubt: OnDoubt = "raise",
     tag: Tags = None,
     decode: How = None,
     beams: Beams = None,
@@ -90,6 +92,7 @@ def evaluate(
         precision=precision,
         tags=tag or (),
         decode=given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens),
+        on_doubt=on_doubt,
     )
     if writer is not None:
         with writer:

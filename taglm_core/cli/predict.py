@@ -10,6 +10,7 @@ from taglm_core.cli.decode import (
     DecodeSeed,
     How,
     MaxNewTokens,
+    OnDoubt,
     Tags,
     Temperature,
     TopP,
@@ -52,6 +53,7 @@ def predict(
         bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
     ] = False,
     chunk_rows: Annotated[int, typer.Option(help="Rows held in memory at a time.", min=1)] = 20_000,
+    on_doubt: OnDoubt = "raise",
     tag: Tags = None,
     decode: How = None,
     beams: Beams = None,
@@ -82,6 +84,7 @@ def predict(
         cache=cache,
         tags=tag or (),
         decode=decoding,
+        on_doubt=on_doubt,
     )
     progress = BarProgress()
     if predictor.task_model.reuse is not None:

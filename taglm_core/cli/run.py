@@ -46,6 +46,15 @@ def run(
     on_long: Annotated[
         str | None, typer.Option(metavar="error|keep", help="What a row too long does.")
     ] = None,
+    on_doubt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="raise|warn",
+            help="How to handle a file that looks like another kind of data, such as DNA for a "
+            "protein: raise stops, warn trains on it.",
+            show_default="raise",
+        ),
+    ] = None,
     cache: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +109,7 @@ def run(
             split={"name": split, "column": None, "file": None} if split else None,
             on_error=on_error,
             on_long=on_long,
+            on_doubt=on_doubt,
             mend=mend,
         )
         or None,

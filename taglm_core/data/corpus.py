@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from taglm_core.data.columns import as_value, find_column
+from taglm_core.data.doubt import check_rows
 from taglm_core.data.mending import mend_rows, report_mended
 from taglm_core.data.readers import read_table
 from taglm_core.data.rows import (
@@ -45,6 +46,8 @@ class Corpus:
     """What a bad row does, "raise" or "keep"."""
     mend: bool
     """Whether rows are first mended by the domain's rules."""
+    on_doubt: str = "warn"
+    """"raise" refuses rows that look like another kind of data, "warn" only says so."""
     remarks: list[str] = attrs.field(factory=list)
     """What the log says of rows that were mended or left out."""
 
@@ -100,6 +103,8 @@ class Corpus:
             rows = [value or "" for value in checked.values]
         self._remark(settle(table, errors, self.on_error))
         good = [i for i, error in enumerate(errors) if error is None]
+        own = [rows[i] for i in good]
+        check_rows(self.domain, spec.field, own, table.source, self.on_doubt)
         outside = self._outside_bucket(rows, good)
         if len(outside) < _LEAST_ROWS:
             raise DataError(
@@ -160,6 +165,7 @@ def read_corpus(
     size: int | None,
     on_error: str,
     mend: bool = False,
+    on_doubt: str = "warn",
 ) -> Corpus:
     """Read a domain's corpus for stage 1.
 
@@ -171,12 +177,20 @@ def read_corpus(
         size: Rows that a generated dataset makes.
         on_error: What a bad row does, "raise" or "keep".
         mend: Whether rows are first mended by the domain's rules.
+        on_doubt: "raise" refuses rows that look like another kind of data, "warn" only says so.
 
     Raises:
         DataError: when the domain has no corpus and no file was given.
     """
     table = _table(domain, registry, file, seed, size)
-    corpus = Corpus(domain=domain, registry=registry, table=table, on_error=on_error, mend=mend)
+    corpus = Corpus(
+        domain=domain,
+        registry=registry,
+        table=table,
+        on_error=on_error,
+        mend=mend,
+        on_doubt=on_doubt,
+    )
     corpus._columns()  # a missing column is said at once
     return corpus
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
+from taglm_core.data.doubt import check_fields
 from taglm_core.data.labels import label_classes
 from taglm_core.data.measured import refuse_measured
 from taglm_core.data.mending import mend_fields
@@ -277,7 +278,13 @@ class _Checked:
         return [self.table.rows[i] for i in self.good]
 
 
-def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool) -> _Checked:
+def _check_table(
+    table: Table,
+    task: ResolvedTask,
+    data: Any,
+    need_targets: bool,
+    domains: Mapping[str, Registered[Domain]],
+) -> _Checked:
     if not table.num_rows:
         raise DataError(f"{table.source}: no rows.")
     raw, columns = read_fields(table, task, data.columns)
@@ -285,6 +292,7 @@ def _check_table(table: Table, task: ResolvedTask, data: Any, need_targets: bool
     if data.mend:
         raw, mended = mend_fields(raw, task, table)
     fields, errors = canonical_fields(raw, task)
+    check_fields(fields, errors, task, domains, table.source, data.on_doubt)
     targets: Any = np.zeros((table.num_rows, 0))
     if need_targets:
         targets, target_map = read_targets(table, task, fields, errors, data.columns)
@@ -338,15 +346,17 @@ def load_task_rows(
     if dataset is None and need_targets:
         ways = [f"--set data.labels={way}" for way in ("measured", "computed")]
         refuse_measured(table, task, data.labels, ways)
-    main = _check_table(table, task, data, need_targets)
+    domains = {item.short: item for item in registry.domains} | {
+        item.name: item for item in registry.domains
+    }
+    main = _check_table(table, task, data, need_targets, domains)
     parts, rule = part_rows(table, main.good, main.fields, task, dataset, registry, data, seed)
     parts = make_room(parts, data, table.source)
     numbers, rejected, mended = main.numbers, list(main.rejected), list(main.mended)
     fields, targets = main.fields, main.targets
     if data.test_file is not None:
-        more = _check_table(
-            read_table(Path(data.test_file), registry=registry), task, data, need_targets
-        )
+        held_out = read_table(Path(data.test_file), registry=registry)
+        more = _check_table(held_out, task, data, need_targets, domains)
         parts = [*parts, *["test"] * len(more.good)]
         rule += f", test file {data.test_file}"
         fields = {name: [*rows, *more.fields[name]] for name, rows in fields.items()}

@@ -49,7 +49,7 @@ def check_names(task: ResolvedTask) -> None:
             raise ConfigError(
                 f"task {task.name}: its predictions would fill the column '{name}', but the field "
                 f"'{taken[name.lower()]}' has that name. Give the task another name, for example "
-                f"task.name={task.name}_predicted."
+                f"--set task.name={task.name}_predicted."
             )
     reserved = [name for name in [*names, *taken.values()] if name.lower() in _OWN]
     if reserved:

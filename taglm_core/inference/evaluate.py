@@ -1,5 +1,6 @@
 """Scoring a predictor on labelled rows."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,9 +16,11 @@ from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.predictor import Predictor, check_on_error
-from taglm_core.inference.scores import known_rows, plain, score
+from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
+
+logger = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -97,6 +100,9 @@ def evaluate_table(
     else:
         prediction, truth = predicted.values[chosen], targets[fine]
     metrics = plain(score(task, truth, prediction))
+    remarks = metric_doubts(task, truth)
+    for remark in remarks:
+        logger.warning("warning: %s", remark)
     held = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
     picked = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
     held |= grouped(task, picked, truth, prediction, predictor.combinations)
@@ -106,6 +112,7 @@ def evaluate_table(
         "source": table.source,
         "split": "none",
         "splits": {"input": held},
+        **({"remarks": remarks} if remarks else {}),
         **_signed(task),
     }
     scored = table.select(fine)

@@ -34,6 +34,7 @@ def load_predictor(
     device: str = "auto",
     cache: str = "auto",
     precision: str | None = None,
+    on_doubt: str = "raise",
 ) -> Predictor:
     """Put a task artefact onto its backbone.
 
@@ -45,6 +46,8 @@ def load_predictor(
         cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
             adds a file.
         precision: fp32 or bf16; None: the one in which it was trained.
+        on_doubt: "raise" refuses data most of whose rows look like another kind of data, "warn"
+            only warns.
 
     Raises:
         ConfigError: when the precision is neither.
@@ -88,7 +91,18 @@ def load_predictor(
         tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
         task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
     combinations = frozenset(record.trained_combinations)
-    return Predictor(task_model, record.columns, combinations=combinations, artefact=artefact)
+    domains = {
+        written: registry.domains.get(name, where=str(artefact.folder))
+        for written, name in record.domain_of.items()
+    }
+    return Predictor(
+        task_model,
+        record.columns,
+        combinations=combinations,
+        artefact=artefact,
+        domains=domains,
+        on_doubt=on_doubt,
+    )
 
 
 def _in_precision(

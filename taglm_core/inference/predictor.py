@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.doubt import check_fields
 from taglm_core.data.mapping import check_mapping
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
 from taglm_core.data.mending import mend_fields
@@ -20,8 +21,9 @@ from taglm_core.inference.files import predict_file
 from taglm_core.inference.predicted import Predicted, ReadRows
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.model.taskmodel import TaskModel
+from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress
-from taglm_core.specs import Classification, Regression, Task, Text
+from taglm_core.specs import Classification, Domain, Regression, Task, Text
 from taglm_core.store.artefact import Artefact, save_artefact
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,10 @@ class Predictor:
     """Tags that columns named together in training rows, in the order of `wording.tag_columns`."""
     artefact: Artefact | None = None
     """What it was loaded from."""
+    domains: Mapping[str, Registered[Domain]] = attrs.field(factory=dict)
+    """Tag as a column may name it -> domain."""
+    on_doubt: str = "raise"
+    """How to handle data most of whose rows look like another kind of data: raise or warn."""
     metrics: dict[str, Any] | None = None
     """What metrics.json of the run says of this task; None: it was loaded without its run."""
 
@@ -298,7 +304,9 @@ class Predictor:
         changed: list[tuple[int, str]] = []
         if fix:
             raw, changed = mend_fields(raw, task, table)
-        return ReadRows(*canonical_fields(raw, task), changed)
+        fields, errors = canonical_fields(raw, task)
+        check_fields(fields, errors, task, self.domains, table.source, self.on_doubt)
+        return ReadRows(fields, errors, changed)
 
     def predict_rows(
         self, rows: ReadRows, on_progress: Callable[[int], None] | None = None

@@ -55,6 +55,31 @@ def _pairs(task: ResolvedTask, truth: Any, prediction: Any) -> list[tuple[str, A
     ]
 
 
+def metric_doubts(task: ResolvedTask, truth: Any) -> list[str]:
+    """Return why metrics of the task would mislead on these rows, a sentence each.
+
+    Args:
+        task: Names the metrics.
+        truth: As `score` takes it.
+    """
+    found = []
+    for metric in task.metrics:
+        if metric.doubt is None:
+            continue
+        ask: Callable[[Any], str | None] = resolve(metric.doubt, f"metric {metric.name}, doubt")
+        for name, own, _ in _pairs(task, truth, _nothing(task, truth)):
+            why = ask(own) if len(own) else None
+            if why is not None:
+                target = "" if name == task.name else f" of target '{name}'"
+                found.append(f"{metric.name}{target}: {why}")
+    return found
+
+
+def _nothing(task: ResolvedTask, truth: Any) -> Any:
+    """Return a prediction of the shape of the truth."""
+    return truth if isinstance(truth, list) else np.zeros(np.asarray(truth).shape)
+
+
 def known_rows(task: ResolvedTask, truth: Any) -> dict[str, dict[str, int]]:
     """Return `target_rows`: the rows in which each target is known; {} where none is missing."""
     target = task.spec.target

@@ -366,8 +366,8 @@ class Moments:
         for _ in range(_MOST_RETRIES):
             solved = torch.linalg.cholesky_ex(covariance)
             if not int(solved.info):
-                factor: Tensor = solved.L
-                return factor
+                found: Tensor = solved.L
+                return found
             covariance.diagonal().add_(size)
             size *= 10.0
         raise DataError("the head cannot be fitted: what it reads is not a regular matrix.")

@@ -38,6 +38,10 @@ class Domain:
     mend: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> Mended`: rows with common faults put right, run before `canonical` where the user
     asked for it (`--mend`); None: nothing can be mended."""
+    doubt: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows) -> list[str | None]`: for each canonical row None, or what it rather looks like, such
+    as "a nucleotide sequence". A few such rows are a warning, a file of them is refused; None:
+    every row is taken for what it is."""
     augment: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows, rng: numpy.random.Generator) -> list[str]`: other spellings of the same things."""
     draw: str | None = attrs.field(default=None, validator=optional_reference)

@@ -76,6 +76,10 @@ class Metric:
     """Direction, for early stopping and tables."""
     description: str = ""
     """One sentence with the formula or its source."""
+    doubt: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(truth) -> str | None`: why the metric would mislead on these rows (a sentence), such as
+    words counted in a language without blanks; None: it says what it is meant to say. Asked before
+    training, and when a file is scored."""
     signature: str | None = attrs.field(default=None, validator=optional_reference)
     """`() -> str`: everything that makes two values comparable (versions, tokenization), written
     beside the results; None: the name says it all."""

@@ -127,6 +127,9 @@ class DataConfig:
     `data_check.json` of the run."""
     on_error: str = attrs.field(default="raise", validator=one_of("raise", "keep"))
     """What a bad row does: raise ends the run, keep leaves it out and reports it."""
+    on_doubt: str = attrs.field(default="raise", validator=one_of("raise", "warn"))
+    """How to handle a file whose rows look like another kind of data, such as DNA for a protein:
+    raise stops where most values do, warn only says so. A few such rows are always a warning."""
     mend: bool = False
     """True: rows with faults that their domain can put right are mended, and listed in
     mended.csv; the other bad rows follow `on_error`."""

@@ -79,7 +79,7 @@ def evaluate_task(
         "target": _target_facts(plan),
         "source": rows.source,
         "split": rows.rule,
-        **({"target_remarks": plan.labels.remarks} if plan.labels.remarks else {}),
+        **({"remarks": list(plan.labels.remarks)} if plan.labels.remarks else {}),
         "rows_left_out": len(rows.rejected),
         "rows_mended": len(rows.mended),
         "splits": splits,

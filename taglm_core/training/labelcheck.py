@@ -9,6 +9,7 @@ import numpy as np
 from taglm_core.data.masks import is_known
 from taglm_core.data.rows import TaskRows
 from taglm_core.errors import DataError
+from taglm_core.inference.scores import metric_doubts
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 from taglm_core.specs.reference import resolve
@@ -50,16 +51,17 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
     """Look at the targets of each split.
 
     Args:
-        task: The task; text is not looked at.
+        task: The task; of text the metrics are looked at.
         rows: Its rows, split.
 
     Raises:
         DataError: when there is nothing to learn: a target without a training value, one class or
             one number in all training rows.
     """
-    if not isinstance(task.spec.target, Regression | Classification):
-        return LabelCheck()
     parts = np.array(rows.parts)
+    misleading = _misleading(task, rows, parts)
+    if not isinstance(task.spec.target, Regression | Classification):
+        return LabelCheck(misleading)
     columns = _columns(task, rows)
     remarks = list(_missing(columns, parts))
     remarks += _untrainable(columns, parts, rows)
@@ -75,7 +77,15 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
             "valid split selects instead. Put rows of every class or value into it to select by "
             f"{first}."
         )
-    return LabelCheck(tuple(remarks), selects_by_loss)
+    return LabelCheck((*remarks, *misleading), selects_by_loss)
+
+
+def _misleading(task: ResolvedTask, rows: TaskRows, parts: np.ndarray) -> tuple[str, ...]:
+    """Say which metrics mislead on the rows of the test and valid splits."""
+    chosen = np.flatnonzero(parts != "train").tolist()
+    if isinstance(rows.targets, np.ndarray):
+        return tuple(metric_doubts(task, rows.targets[chosen]))
+    return tuple(metric_doubts(task, [rows.targets[i] for i in chosen]))
 
 
 def _columns(task: ResolvedTask, rows: TaskRows) -> list[_Column]:

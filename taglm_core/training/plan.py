@@ -388,6 +388,7 @@ def _plan_domain(
         settings.size,
         config.data.on_error,
         config.data.mend,
+        config.data.on_doubt,
     )
     plan.fingerprint = fingerprint_of(
         {

@@ -27,6 +27,26 @@ def plain_list(rows):
     return list(rows)
 
 
+def numbered(rows):
+    """Doubt by the row's place in the batch."""
+    return [f"row {i} of {len(rows)}" if i % 2 else None for i, _ in enumerate(rows)]
+
+
+def saying_no(rows):
+    """Answer with truth values."""
+    return [False for _ in rows]
+
+
+def one_answer(rows):
+    """Answer once for all."""
+    return [None]
+
+
+def everywhere(rows):
+    """Doubt every row."""
+    return ["something else"] * len(rows)
+
+
 def flat(rows):
     """Give one number a row, without a second axis."""
     return np.array([len(row) for row in rows], dtype=np.float32)
@@ -122,6 +142,10 @@ CASES = [
     ),
     case("augment_keeps", "other rows for the same generator", own_random, "augment"),
     case("augment_keeps", "which the encoder refuses: unknown symbol", capitals, "augment"),
+    case("doubt_answers", "depends on the rows beside it", numbered, "doubt"),
+    case("doubt_answers", "with False; give None, or what the row looks", saying_no, "doubt"),
+    case("doubt_answers", "gives 1 answers for", one_answer, "doubt"),
+    case("doubt_rare", "rows of the corpus for something else", everywhere, "doubt"),
     case("draw_svg", "without an XML declaration", with_declaration, "draw"),
     case("draw_svg", "no well-formed SVG: mismatched tag", unclosed, "draw"),
     case("corpus_readable", "corpus rows cannot be encoded, the first is 'abx'", corpus="half"),

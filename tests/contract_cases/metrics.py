@@ -53,11 +53,23 @@ def an_array(truth, prediction):
     return np.abs(prediction - truth)
 
 
-def case(check, match, function, kind="regression", greater=False):
+def exact(truth, prediction):
+    """Give the mean absolute error, NaN where a value is not finite or there is no row."""
+    error = np.abs(prediction - truth)
+    return float(error.mean()) if len(error) and np.isfinite(error).all() else float("nan")
+
+
+def always(truth):
+    """Doubt all rows."""
+    return "never trust it"
+
+
+def case(check, match, function, kind="regression", greater=False, doubt=None):
     """Return a case of a metric in this module."""
     metric = taglm.Metric(
         name="own",
         function=f"{__name__}:{function.__name__}",
+        doubt=f"{__name__}:{doubt.__name__}" if doubt is not None else None,
         kind=kind,
         greater_is_better=greater,
     )
@@ -83,5 +95,6 @@ CASES = [
     case("row_order", "in another order .* instead of", weighted),
     case("direction", r"a wrong prediction \(texts\)", blind, "text", greater=True),
     case("no_rows", "raised|no rows", blind, "text", greater=True),
+    case("doubt_answers", "ordinary rows .* with 'never trust it'", exact, doubt=always),
     case("not_a_number", "classes", blind, "classification", greater=True),
 ]

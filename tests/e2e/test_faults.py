@@ -122,7 +122,7 @@ def test_one_training_row_is_too_few(taglm, run_file, tmp_path):
     assert done.code == 1
     assert "too few rows: the split 'column split' leaves 1 row in the train split" in done.err
     (tmp_path / "molecules.csv").write_text(
-        "Drug,Y,split\nCCO,1,train\nCCO,1,train\nCCN,1,valid\nCCC,1,test\n"
+        "Drug,Y,split\nCCO,1,train\nCCO,2,train\nCCN,1,valid\nCCC,1,test\n"
     )
     equal = taglm("run", run_file, *words)
     assert equal.code == 0, equal.err

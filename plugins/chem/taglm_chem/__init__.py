@@ -55,6 +55,7 @@ def register_domains() -> list[taglm.Domain]:
             split="chem/scaffold",
             features="taglm_chem.features:morgan",
             canonical="taglm_chem.molecules:canonical",
+            doubt="taglm_chem.doubt:doubt",
             augment="taglm_chem.molecules:augment",
             draw="taglm_chem.molecules:draw",
         )

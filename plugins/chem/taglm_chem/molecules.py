@@ -11,6 +11,7 @@ import numpy as np
 from rdkit import Chem, RDLogger, rdBase
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from taglm_chem.doubt import kind_of
 from taglm_chem.processes import run_rows
 from taglm_core import Checked
 from taglm_core.errors import DataError
@@ -149,7 +150,8 @@ def explain(rows: Sequence[str]) -> list[str]:
         reasons = []
         for row in rows:
             messages.clear()
-            reasons.append(_reason(row, messages))
+            kind = kind_of(row.strip()) if isinstance(row, str) else None
+            reasons.append(_reason(row, messages) + (f"; it looks like {kind}" if kind else ""))
     return reasons
 
 

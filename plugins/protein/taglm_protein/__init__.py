@@ -37,6 +37,7 @@ def register_domains() -> list[taglm.Domain]:
             split="protein/cluster",
             features="taglm_protein.features:composition_and_kmers",
             canonical="taglm_protein.residues:canonical",
+            doubt="taglm_protein.doubt:doubt",
             mend="taglm_protein.residues:mend",
             draw="taglm_protein.picture:draw",
         )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from taglm_core import Checked, Mended
 from taglm_core.errors import DataError
+from taglm_protein.doubt import kind_of
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 residues of the genetic code."""
@@ -114,6 +115,9 @@ def is_standard(row: str) -> bool:
 
 def _hint(row: str, letter: str) -> str:
     """Say what kind of character it is, and that it can be mended when it can."""
+    other = kind_of(row)
+    if other is not None:
+        return f"; it looks like {other}"
     mended, _ = _mended(row)
     is_mendable = bool(mended) and not set(mended) - _LETTERS
     kind = ""

@@ -144,11 +144,24 @@ def _check_fields(
                 [None if any(row) else "the cell is empty" for row in raw], table.rows
             ),
             "invalid": findings.marked(errors, table.rows),
+            "doubtful": findings.marked(_doubts(domain, values), table.rows),
         }
         canonical.append(values)
     is_empty = [not any(row) for row in zip(*exact, strict=True)]
     valid = {field.name: rows for field, rows in zip(fields, canonical, strict=True)}
     return _keys(exact), _keys(canonical), is_empty, valid
+
+
+def _doubts(domain: Registered[Domain] | None, values: Sequence[Any]) -> list[str | None]:
+    """Return for each row None or what its valid value rather looks like."""
+    if domain is None or domain.spec.doubt is None:
+        return [None] * len(values)
+    good = [i for i, value in enumerate(values) if value is not None]
+    found: list[str | None] = [None] * len(values)
+    ask = import_object(domain.spec.doubt, f"domain {domain.name}, doubt")
+    for i, why in zip(good, ask([values[i] for i in good]), strict=True):
+        found[i] = None if why is None else f"looks like {why}"
+    return found
 
 
 def _canonical(

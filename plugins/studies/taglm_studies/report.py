@@ -16,6 +16,8 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"field {name} (column {field['column']}{domain})"
         yield from _found(field["empty"]["count"], "empty cells", _rows(field["empty"]))
         yield from _found(field["invalid"]["count"], "invalid cells", _rows(field["invalid"]))
+        what = "cells that look like another kind of data"
+        yield from _found(field["doubtful"]["count"], what, _rows(field["doubtful"]))
     yield "rows"
     yield from _found(report["empty_rows"]["count"], "empty rows", _rows(report["empty_rows"]))
     for kind, found in report["duplicates"].items():

@@ -23,6 +23,7 @@ def _domain(language: Language) -> taglm.Domain:
         else ("text", "sentence"),
         description=f"Text in {language.name or language.tag}, read by the LM's own tokenizer.",
         encoder="text",
+        doubt=f"taglm_translation.scripts:doubt_{language.column}" if language.script else None,
         corpus=f"translation/text-{language.column}" if is_built_in else None,
         split="translation/text",
     )
@@ -150,6 +151,7 @@ def register_metrics() -> list[taglm.Metric]:
             name=name,
             function=f"taglm_translation.metrics:{name}",
             signature=f"taglm_translation.metrics:{name}_signature",
+            doubt="taglm_translation.metrics:bleu_doubt" if name == "bleu" else None,
             kind="text",
             description=text,
         )

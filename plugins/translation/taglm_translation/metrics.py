@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from taglm_core.errors import ConfigError, UnavailableError
+from taglm_translation.scripts import share_without_blanks
 
 SPM_VARIABLE = "TAGLM_FLORES_SPM"
 """Environment variable with the path of a FLORES sentencepiece model, for spBLEU."""
 
 SPM_URL = "https://tinyurl.com/flores200sacrebleuspm"
+
+_LEAST_WITHOUT_BLANKS = 0.1
+"""Share of letters of languages without blanks from which BLEU over words misleads."""
 
 NAMES = ("chrf", "bleu", "spbleu")
 
@@ -113,6 +117,23 @@ def bleu(truth: Sequence[str], prediction: Sequence[str]) -> float:
 def spbleu(truth: Sequence[str], prediction: Sequence[str]) -> float:
     """Return BLEU over FLORES sentencepiece pieces (Goyal et al. 2022), 0 to 100."""
     return corpus_score("spbleu", truth, prediction)
+
+
+def bleu_doubt(truth: Sequence[str]) -> str | None:
+    """Say that BLEU counts whole sentences as words where a language writes no blanks.
+
+    Args:
+        truth: References.
+    """
+    share = share_without_blanks(truth)
+    if share < _LEAST_WITHOUT_BLANKS:
+        return None
+    return (
+        f"its tokenizer (13a) splits words at blanks, but {share:.0%} of the letters of the "
+        "references belong to languages that write none (Chinese, Japanese, Thai, ...), so that "
+        "whole phrases count as words. Judge by chrf, or by spbleu, which has a tokenizer for "
+        "them: metrics: [chrf, spbleu]"
+    )
 
 
 def chrf_signature() -> str:

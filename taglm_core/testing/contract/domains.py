@@ -13,6 +13,9 @@ from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
 from taglm_core.testing.contract.encoders import ODD, _short
 from taglm_core.testing.contract.report import Rule, demand
 
+_MOST_DOUBTS = 0.02
+"""Share of a domain's own corpus that `doubt` may take for something else."""
+
 
 def canonical_answers(subject: Subject) -> None:
     """`canonical` gives each row a value or an error, odd rows and no rows included."""
@@ -114,6 +117,43 @@ def augment_keeps(subject: Subject) -> None:
         )
 
 
+def doubt_answers(subject: Subject) -> None:
+    """`doubt` gives each row None or a text, alone as in a batch, odd rows and no rows included."""
+    doubt = _call(subject, "doubt")
+    width = len(subject.spec.columns)
+    odd: list[Any] = [(text,) * width for text in ODD] if width else list(ODD)
+    rows = [*subject.context.rows(subject.item)[:20], *odd]
+    for batch in (rows, []):
+        answers = list(doubt(list(batch)))
+        demand(
+            len(answers) == len(batch),
+            f"`doubt` gives {len(answers)} answers for {len(batch)} rows; give one for each.",
+        )
+    for row, answer in zip(rows, doubt(list(rows)), strict=True):
+        demand(
+            answer is None or (isinstance(answer, str) and bool(answer.strip())),
+            f"`doubt` answers {_short(row)} with {answer!r}; give None, or what the row looks "
+            'like, such as "a nucleotide sequence".',
+        )
+        demand(
+            list(doubt([row])) == [answer],
+            f"`doubt` of {_short(row)} depends on the rows beside it. Judge each row alone; how "
+            "many are doubtful is counted for you.",
+        )
+
+
+def doubt_rare(subject: Subject) -> None:
+    """`doubt` takes nearly every row of the domain's own corpus for what it is."""
+    rows = list(subject.context.rows(subject.item))
+    odd = [(r, why) for r, why in zip(rows, _call(subject, "doubt")(rows), strict=True) if why]
+    demand(
+        len(odd) <= _MOST_DOUBTS * len(rows),
+        f"`doubt` takes {len(odd)} of {len(rows)} rows of the corpus for something else, such as "
+        f"{_short(odd[0][0]) if odd else ''} for {odd[0][1] if odd else ''}. Users would be "
+        "stopped with good data: ask for more evidence.",
+    )
+
+
 def draw_svg(subject: Subject) -> None:
     """`draw` gives one SVG element as text."""
     for row in subject.context.rows(subject.item)[:3]:
@@ -171,6 +211,8 @@ CHECKS = (
     Rule(features_finite, _has("features")),
     Rule(features_batch, _has("features")),
     Rule(augment_keeps, _has("augment")),
+    Rule(doubt_answers, _has("doubt")),
+    Rule(doubt_rare, lambda subject: None not in (subject.spec.doubt, subject.spec.corpus)),
     Rule(draw_svg, _has("draw")),
     Rule(corpus_readable, _has("corpus")),
     Rule(split_found, _has("split")),

@@ -114,6 +114,19 @@ def row_order(subject: Subject) -> None:
         )
 
 
+def doubt_answers(subject: Subject) -> None:
+    """`doubt` gives None for ordinary rows and for no rows."""
+    ask = resolve(subject.spec.doubt, f"metric {subject.item.name}, doubt")
+    for case, truth, _, _ in _cases(subject.spec.kind):
+        for rows in (truth, truth[:1], truth[:0]):
+            answer = ask(rows)
+            demand(
+                answer is None,
+                f"`doubt` answers {len(rows)} ordinary rows ({case}) with {answer!r}. Give None, "
+                "and a sentence only for rows on which the metric misleads.",
+            )
+
+
 CHECKS = (
     Rule(perfect_is_best),
     Rule(direction),
@@ -122,6 +135,7 @@ CHECKS = (
     Rule(single_row),
     Rule(no_rows),
     Rule(row_order),
+    Rule(doubt_answers, lambda subject: subject.spec.doubt is not None),
 )
 
 Case = tuple[str, Any, Any, dict[str, Any]]

@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from taglm_core.training.progress import Silent
 
 from taglm_core.inference.scores import known_rows, score
 from taglm_core.model.targets import Scaling
 from taglm_core.plugins.resolved import resolve_task
+from taglm_core.progress import Silent
 from taglm_core.specs import Classification, Regression, Task
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
