@@ -70,12 +70,14 @@ class Corpus:
         """Return what decides the canonical rows, as plain data: cells, rules and their code."""
         spec = self.domain.spec
         split = self._split()
-        references = [spec.canonical, spec.mend if self.mend else None, split and split.groups]
+        rules = [spec.canonical, spec.mend if self.mend else None, spec.doubt]
+        references = [*rules, split and split.groups]
         cells = {name: self.table.columns[name] for name in self._columns()}
         key = self._deciding_column(split)
         if key is not None:
             cells[key] = self.table.columns[key]
-        names = [self.domain.name, self.table.source, self.on_error, self.mend, NUM_BUCKETS]
+        policies = [self.on_error, self.on_doubt, self.mend]
+        names = [self.domain.name, self.table.source, policies, NUM_BUCKETS]
         code = [[reference, code_stamp(reference)] for reference in references if reference]
         return [names, code, code_stamp(f"{__package__}:"), self.table.rows, cells]
 
@@ -104,7 +106,7 @@ class Corpus:
         self._remark(settle(table, errors, self.on_error))
         good = [i for i, error in enumerate(errors) if error is None]
         own = [rows[i] for i in good]
-        check_rows(self.domain, spec.field, own, table.source, self.on_doubt)
+        self._remark(check_rows(self.domain, spec.field, own, table.source, self.on_doubt))
         outside = self._outside_bucket(rows, good)
         if len(outside) < _LEAST_ROWS:
             raise DataError(

@@ -72,7 +72,7 @@ def doubts_of(domain: Registered[Domain], rows: Sequence[Any]) -> list[str | Non
 
 def check_rows(
     domain: Registered[Domain], field: str, rows: Sequence[Any], source: str, on_doubt: str
-) -> None:
+) -> str | None:
     """Warn of doubtful rows of a field, or refuse them when most are.
 
     Args:
@@ -82,16 +82,19 @@ def check_rows(
         source: The file, for messages.
         on_doubt: "raise" refuses where most values are doubtful; "warn" warns only.
 
+    Returns:
+        What was logged, None when no row is doubtful.
+
     Raises:
         DataError: saying how many, what they look like, and how to take them all the same.
     """
     if domain.spec.doubt is None:
-        return
+        return None
     distinct = list(dict.fromkeys(rows))
     pairs = [(row, why) for row, why in zip(distinct, doubts_of(domain, distinct), strict=True)]
     odd = [(row, why) for row, why in pairs if why is not None]
     if not odd:
-        return
+        return None
     kinds = Counter(why for _, why in odd)
     likeliest = kinds.most_common(1)[0][0]
     example = next(row for row, why in odd if why == likeliest)
@@ -105,7 +108,9 @@ def check_rows(
             f"{said}. Give the data that <{domain.spec.tag}> stands for, or use the values as they "
             "are with --on-doubt warn."
         )
-    logger.warning("warning: %s. They are used as they are.", said)
+    remark = f"warning: {said}. They are used as they are."
+    logger.warning("%s", remark)
+    return remark
 
 
 def check_fields(

@@ -5,7 +5,7 @@ import pytest
 import toy_plugin
 
 from taglm_core.data.corpus import read_corpus
-from taglm_core.errors import RowError
+from taglm_core.errors import DataError, RowError
 from taglm_core.specs import codestamp, encoding
 from taglm_core.store.corpora import known_of
 from taglm_core.store.fingerprint import fingerprint_of
@@ -74,6 +74,27 @@ def test_bad_rows_are_said_every_time(toy_registry, tmp_path, counted, caplog):
     assert counted == [7]
     with pytest.raises(RowError, match="a z is not allowed"):
         known_of(corpus_of(toy_registry, tmp_path, rows, on_error="raise"), kept)
+
+
+def test_doubtful_rows_are_said_every_time_and_refused_where_asked(
+    toy_registry, tmp_path, monkeypatch, caplog
+):
+    """What is kept of a run that only warned does not let another one pass."""
+    monkeypatch.setattr(
+        toy_plugin, "doubt", lambda rows: ["another kind"] * len(rows), raising=False
+    )
+    rows = [f"{'abc'[i % 3]}{'ab' * (1 + i // 3)}" for i in range(60)]
+
+    def known(on_doubt):
+        corpus = corpus_of(toy_registry, tmp_path, rows, doubt="toy_plugin:doubt")
+        return known_of(attrs.evolve(corpus, on_doubt=on_doubt), tmp_path / "kept")
+
+    for count in (1, 2):
+        known("warn")
+        said = [r.getMessage() for r in caplog.records if "another kind" in r.getMessage()]
+        assert len(said) == count
+    with pytest.raises(DataError, match="look like another kind"):
+        known("raise")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"fingerprint": "x"}'])
