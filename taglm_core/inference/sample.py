@@ -216,14 +216,14 @@ def _histograms(drawn: np.ndarray, corpus: np.ndarray, unit: str) -> dict[str, A
     both = np.concatenate([drawn, corpus])
     both = both[np.isfinite(both)]
     edges = np.histogram_bin_edges(both, bins=_BINS) if len(both) else np.zeros(0)
-    record: dict[str, Any] = {"unit": unit, "edges": [round(float(e), 4) for e in edges]}
+    record: dict[str, Any] = {"unit": unit, "edges": edges.tolist()}
     for name, values in (("drawn", drawn), ("corpus", corpus)):
         fine = values[np.isfinite(values)]
         if len(fine):
             record[name] = {
                 "rows": len(fine),
-                "mean": round(float(fine.mean()), 4),
-                "std": round(float(fine.std()), 4),
+                "mean": float(fine.mean()),
+                "std": float(fine.std()),
                 "counts": np.histogram(fine, bins=edges)[0].tolist(),
             }
     return record

@@ -25,8 +25,8 @@ class LabelCheck:
     remarks: tuple[str, ...] = ()
     """What a user should know before training."""
     selects_by_loss: bool = False
-    """Whether the first metric is undefined on the validation split, so that early stopping and
-    the choice of a head go by the loss."""
+    """Whether the first metric is undefined on the validation split of a regression, so that early
+    stopping and the choice of a head go by the squared error."""
 
 
 @attrs.frozen
@@ -55,8 +55,8 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
         rows: Its rows, split.
 
     Raises:
-        DataError: when there is nothing to learn: a target without a training value, one class or
-            one number in all training rows.
+        DataError: when there is nothing to learn (a target without a training value, one class or
+            one number in all training rows), or no class to select by in the validation split.
     """
     parts = np.array(rows.parts)
     misleading = _misleading(task, rows, parts)
@@ -70,11 +70,19 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
     first = task.metrics[0].name
     lacking = {c.name for m, part, c in undefined if part == "valid" and m == first}
     selects_by_loss = len(lacking) == len(columns)
+    if selects_by_loss and columns[0].classes:
+        # the log loss of one class is least for a predictor that always says this class
+        held = "; ".join(f"{c.name}: {_counts(c, c.of(parts, 'valid'))}" for c in columns)
+        raise DataError(
+            f"{rows.source}: {first} selects the best step and the head, but is undefined on the "
+            f"valid split, which holds one class only ({held}); nothing else can select either. "
+            "Choose another split or seed, or put rows of every class into the valid split (now: "
+            f"{rows.rule})."
+        )
     if selects_by_loss:
-        loss = "log loss" if columns[0].classes else "squared error in standardized units"
         remarks.append(
-            f"{first} selects the best step but is undefined on the valid split: the {loss} of the "
-            "valid split selects instead. Put rows of every class or value into it to select by "
+            f"{first} selects the best step but is undefined on the valid split: the squared error "
+            "in standardized units selects instead. Put rows of other values into it to select by "
             f"{first}."
         )
     return LabelCheck((*remarks, *misleading), selects_by_loss)

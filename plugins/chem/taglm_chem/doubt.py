@@ -24,7 +24,7 @@ def doubt(rows: Sequence[str]) -> list[str | None]:
 
     SELFIES of plain atoms, such as `[C][C][O]`, are SMILES of atoms without hydrogen.
     """
-    return ["SELFIES; convert them first" if _is_bare(row) else None for row in rows]
+    return ["SELFIES" if _is_bare(row) else None for row in rows]
 
 
 def _is_bare(row: str) -> bool:

@@ -39,5 +39,5 @@ def test_selfies_of_plain_atoms_are_doubtful():
     checked = canonical(rows)
     assert checked.errors == [None] * 5
     answers = doubt(checked.values)
-    assert answers[0] == "SELFIES; convert them first"
+    assert answers[0] == "SELFIES"
     assert answers[1:] == [None] * 4

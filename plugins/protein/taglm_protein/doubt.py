@@ -35,9 +35,9 @@ def doubt(rows: Sequence[str]) -> list[str | None]:
 def _look(row: str) -> str | None:
     if _is_nucleotides(row):
         kind = "RNA" if "U" in row and "T" not in row else "DNA"
-        return f"a nucleotide sequence ({kind} letters only); translate it first"
+        return f"a nucleotide sequence ({kind} letters only)"
     if _THREE_LETTERS.fullmatch(row):
-        return "residues in three-letter codes; write one letter for each"
+        return "residues in three-letter codes"
     return None
 
 

@@ -125,7 +125,7 @@ def _tested(
             "score": round(float(score), 3),
             "low": round(max(0.0, float(mean - half)), 3),
             "high": round(float(mean + half), 3),
-            **({"p": round(float(p), 5)} if p is not None else {}),
+            **({"p": float(p)} if p is not None else {}),
         }
         for name, (score, mean, half, p) in results.items()
     }

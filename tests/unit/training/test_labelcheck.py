@@ -45,13 +45,26 @@ def test_good_labels_are_passed_over(toy_registry, tmp_path):
     assert not found.selects_by_loss
 
 
-def test_one_class_in_the_valid_split_selects_by_the_log_loss(toy_registry, tmp_path):
-    """AUROC of one class is undefined: every step would look the same."""
-    found = check(toy_registry, tmp_path, CLASSES, {"Y": list("yynnnnnyny")}, ("auroc", "accuracy"))
-    assert found.selects_by_loss
-    assert found.remarks[0] == "auroc of target 'Y' is undefined on the valid split"
-    assert "the log loss of the valid split selects instead" in found.remarks[-1]
-    assert "accuracy" not in "".join(found.remarks)
+def test_one_class_in_the_valid_split_is_an_error(toy_registry, tmp_path):
+    """AUROC of one class is undefined, and its log loss selects what always says this class."""
+    cells = {"Y": list("yynnnnnyny")}
+    with pytest.raises(
+        DataError,
+        match=r"auroc selects the best step and the head, but is undefined on the valid split, "
+        r"which holds one class only \(Y: 'n' in 3 rows\)",
+    ):
+        check(toy_registry, tmp_path, CLASSES, cells, ("auroc", "accuracy"))
+    found = check(toy_registry, tmp_path, CLASSES, cells, ("accuracy", "auroc"))
+    assert found.remarks == ("auroc of target 'Y' is undefined on the valid split",)
+
+
+def test_labels_that_vary_in_the_valid_split_select(toy_registry, tmp_path):
+    """One label of one class there is said; the mean over the others selects."""
+    columns = {"t1": [0, 1] * 5, "t2": [0, 1, 0, 1, 0, 0, 0, 1, 0, 1]}
+    found = check(toy_registry, tmp_path, LABELS, columns, ("auroc",))
+    assert found.remarks == ("auroc of target 't2' is undefined on the valid split",)
+    with pytest.raises(DataError, match="t1: '0' in 3 rows; t2: '0' in 3 rows"):
+        check(toy_registry, tmp_path, LABELS, {**columns, "t1": columns["t2"]}, ("auroc",))
 
 
 def test_one_class_in_the_test_split_is_said(toy_registry, tmp_path):
@@ -97,7 +110,7 @@ def test_a_constant_number_in_the_valid_split_selects_by_the_loss(toy_registry, 
     cells = {"Y": [1, 2, 3, 4, 7, 7, 7, 5, 6, 8]}
     found = check(toy_registry, tmp_path, NUMBER, cells, ("pearson", "rmse"))
     assert found.selects_by_loss
-    assert "the squared error in standardized units of the valid split" in found.remarks[-1]
+    assert "the squared error in standardized units selects instead" in found.remarks[-1]
     assert not check(toy_registry, tmp_path, NUMBER, cells, ("rmse", "pearson")).selects_by_loss
 
 
