@@ -382,7 +382,14 @@ def load_task_rows(
         targets, classes, unknown = encode_classes(targets, target, train)
         if unknown:
             bad = [(numbers[i], reason) for i, reason in unknown.items()]
-            raise_rows(table.source, bad, len(parts), "Add the class to the target's classes.")
+            advice = "List the class in the target's classes, or skip these rows."
+            if target.classes is None:
+                held = " and ".join(map(repr, classes))
+                advice = (
+                    f"The train split has no row of it ({len(train):,} rows of {held}; split: "
+                    f"{rule}): nothing can be learned of such a class. Choose another split."
+                )
+            raise_rows(table.source, bad, len(parts), advice)
     return TaskRows(
         fields=fields,
         targets=targets,

@@ -94,9 +94,13 @@ def test_a_class_without_training_rows_is_said(toy_registry, tmp_path):
 
 
 def test_a_class_that_only_the_valid_split_has_is_an_error(toy_registry, tmp_path):
-    """No class is made up silently."""
-    with pytest.raises(RowError, match="unknown class 'rare'; known: n, y"):
+    """No class is made up silently, and the advice names the split, not the classes."""
+    with pytest.raises(RowError, match=r"unknown class 'rare'; known: n, y") as caught:
         check(toy_registry, tmp_path, CLASSES, {"Y": [*"ynynyn", "rare", *"yny"]})
+    said = "The train split has no row of it (4 rows of 'n' and 'y'; split: column part)"
+    assert said in str(caught.value)
+    with pytest.raises(RowError, match=r"\(4 rows of 'n'; split: column part\)"):
+        check(toy_registry, tmp_path, CLASSES, {"Y": list("nnnnyynyyy")})
 
 
 def test_a_constant_number_in_the_train_split_is_an_error(toy_registry, tmp_path):
