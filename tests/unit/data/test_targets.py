@@ -65,8 +65,8 @@ def test_a_threshold_that_makes_no_sense_is_refused(options, words):
 
 def test_computed_classes(toy_registry, tmp_path):
     """A function of the fields gives the class; None is a bad row."""
-    target = taglm.Classification(names=("y",), compute=f"{__name__}:first_letter")
-    with pytest.raises(RowError, match=r"row 4: y cannot be computed"):
+    target = taglm.Classification(names=("first",), compute=f"{__name__}:first_letter")
+    with pytest.raises(RowError, match=r"row 4: first cannot be computed"):
         rows_of(target, toy_registry, tmp_path, ["", "", "", ""])
 
 
