@@ -398,8 +398,8 @@ class TagClassifier(ClassifierMixin, _TagEstimator):
 def _columns(X: Any) -> tuple[list[str], dict[str, list[Any]]]:
     """Return the columns of inputs: their names, and position -> cells."""
     if hasattr(X, "columns") and hasattr(X, "iloc"):
-        names = [str(name) for name in X.columns]
-        made = {f"{i}": X.iloc[:, i].tolist() for i in range(len(names))}
+        named = list(X.columns)
+        made = {f"{i}": X.iloc[:, i].tolist() for i in range(len(named))}
     else:
         cells = np.asarray(_dense(X))
         if cells.ndim not in (1, 2):
@@ -409,10 +409,11 @@ def _columns(X: Any) -> tuple[list[str], dict[str, list[Any]]]:
         if cells.dtype.kind in "fciu":  # numbers become text, and have two dimensions
             cells = check_array(cells, dtype=None)
         table = cells.reshape(len(cells), -1)
-        names = (
-            ["input"] if table.shape[1] == 1 else [f"input {i + 1}" for i in range(table.shape[1])]
-        )
+        named = [None] * table.shape[1]
         made = {f"{i}": table[:, i].tolist() for i in range(table.shape[1])}
+    plain = ["input"] if len(made) == 1 else [f"input {i + 1}" for i in range(len(made))]
+    # numbers that pandas gives to columns without names say nothing in a prompt
+    names = [n if isinstance(n, str) else p for n, p in zip(named, plain, strict=True)]
     count = len(next(iter(made.values()), []))
     if not made:
         raise ValueError(

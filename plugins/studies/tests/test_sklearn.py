@@ -60,7 +60,8 @@ def test_every_form_of_text_gives_the_same_predictions(regressor):
     assert wanted.shape == (40,)
     assert np.corrcoef(wanted, LENGTHS)[0, 1] > 0.5
     array = np.array(SMILES, dtype=object)
-    for data in (tuple(SMILES), array, np.array(SMILES), array[:, None], pd.Series(SMILES)):
+    forms = [tuple(SMILES), array, np.array(SMILES), array[:, None]]
+    for data in (*forms, pd.Series(SMILES), pd.DataFrame(array[:, None])):
         np.testing.assert_allclose(regressor.predict(data), wanted, atol=1e-6)
         again = clone(regressor).fit(data, list(LENGTHS)).predict(data)
         np.testing.assert_allclose(again, wanted, atol=1e-6)
