@@ -66,15 +66,15 @@ def measure(folder: Path, train: int, valid: int, steps: int) -> dict[str, Any]:
 
 
 def write_rows(path: Path, train: int, valid: int) -> str:
-    """Write pairs with their parts; returns where they are from."""
+    """Write pairs with their splits; returns where they are from."""
     pairs = setting.load_pairs("davis")
     chosen = np.random.default_rng(0).permutation(len(pairs.values))[: train + valid + 4]
-    parts = ["train"] * train + ["valid"] * valid + ["test"] * 4
+    splits = ["train"] * train + ["valid"] * valid + ["test"] * 4
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["smiles", "target", "y", "part"])
-        for part, i in zip(parts, chosen, strict=True):
-            writer.writerow([pairs.drugs[i], pairs.targets[i], pairs.values[i], part])
+        writer.writerow(["smiles", "target", "y", "split"])
+        for split, i in zip(splits, chosen, strict=True):
+            writer.writerow([pairs.drugs[i], pairs.targets[i], pairs.values[i], split])
     return pairs.source
 
 
@@ -89,7 +89,7 @@ def curve(folder: Path, cache: str, steps: int) -> list[float]:
             "precision": "fp32",
             "data": {
                 "file": str(folder / "pairs.csv"),
-                "split": {"column": "part"},
+                "split": {"column": "split"},
                 "check": False,
             },
             "stages": {
@@ -97,7 +97,7 @@ def curve(folder: Path, cache: str, steps: int) -> list[float]:
                     "domain_tags": False,
                     "cache": cache,
                     "max_steps": steps,
-                    "evals": 4,
+                    "num_evaluations": 4,
                     "epochs": 6.0,
                 }
             },

@@ -111,13 +111,13 @@ def padding(scale: Scale, most: int = 20_000) -> dict[str, Any]:
 def _padded(lengths: np.ndarray, rows: int, sorts: bool, tokens: int) -> float:
     settings = FitSettings(
         steps=1,
-        batch_rows=rows,
+        batch_size=rows,
         batch_tokens=tokens,
         schedule="constant",
         warmup_ratio=0.0,
         weight_decay=0.0,
-        clip=1.0,
-        evals=1,
+        max_grad_norm=1.0,
+        num_evaluations=1,
         patience=1,
         seed=0,
     )

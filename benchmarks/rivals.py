@@ -61,10 +61,10 @@ class PeftRival:
         """Take an optimizer step over some rows, in length-sorted batches of so many tokens."""
         self.optimizer.zero_grad(set_to_none=True)
         lengths = np.array([len(self.streams[i]) + self.virtual for i in indices])
-        for part in batches_by_tokens(lengths, tokens):
-            chosen = [self.streams[i] for i in indices[part]]
+        for split in batches_by_tokens(lengths, tokens):
+            chosen = [self.streams[i] for i in indices[split]]
             found = self.head(self._read(embed, chosen))
-            (found[:, 0] - wanted[torch.from_numpy(part)]).square().sum().div(
+            (found[:, 0] - wanted[torch.from_numpy(split)]).square().sum().div(
                 len(indices)
             ).backward()
         self.optimizer.step()
@@ -86,10 +86,10 @@ def plain_loop(model: TaggedModel, rows: Rows, indices: np.ndarray, tokens: int)
     """Run whole rows in length-sorted batches, as a Hugging Face loop would: `(rows, hidden)`."""
     found = torch.zeros(len(indices), model.backbone.hidden_size)
     with torch.inference_mode():
-        for part in batches_by_tokens(rows.lengths[indices], tokens):
+        for split in batches_by_tokens(rows.lengths[indices], tokens):
             # causal without a mask is the quickest path of the library
-            batch = collate(rows, indices[part], False)
-            found[torch.from_numpy(part)] = model.read(batch)
+            batch = collate(rows, indices[split], False)
+            found[torch.from_numpy(split)] = model.read(batch)
     return found
 
 

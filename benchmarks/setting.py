@@ -169,7 +169,7 @@ def task_model(held: Backbone, template: str, tag_length: int = TAG_LENGTH) -> T
     task = resolve_task(spec, "bench", registry)
     model = TaggedModel(held)
     encoders: dict[str, Any] = {"chem/SMILES": SmilesEncoder(), "bench/Residues": ResidueEncoder()}
-    domain_of = {tag.name: task.domains[tag.name].name for tag in task.wording.domain_tags}
+    domain_of = {tag.name: task.domains[tag.name].name for tag in task.prompt.domain_tags}
     for domain in domain_of.values():
         model.add_table(domain, symbol_rows(held, tuple(encoders[domain].spellings)))
         model.add_tag(domain, initial_tag(held, domain, tag_length, "vocabulary", 0))

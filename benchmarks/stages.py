@@ -17,7 +17,7 @@ from taglm_core.model.rotary import Rotation, find_rotation
 from taglm_core.model.spans import SpanStore
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.training.domain_stage import DomainObjective
-from taglm_core.training.parts import PartData
+from taglm_core.training.splits import SplitData
 from taglm_core.training.task_stage import TaskObjective
 
 _PASS = 3.0  # forward, and a backward of the activations that costs twice as much
@@ -50,8 +50,8 @@ class Ours:
         cache = BlockCache(10**11)
         self.store = SpanStore(task_model.model, rows, True, rotation, cache, scale.tokens)
         self.fill_seconds = scale.clock.seconds(self.store.fill)
-        part = PartData(rows, targets, self.store)
-        self.objective = TaskObjective(task_model, part, part, scale.tokens)
+        split = SplitData(rows, targets, self.store)
+        self.objective = TaskObjective(task_model, split, split, scale.tokens)
         tag = task_model.model.tags[task_model.task.function_tag]
         assert task_model.head is not None
         self.optimizer = torch.optim.AdamW([tag, *task_model.head.parameters()], lr=1e-4)

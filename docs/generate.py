@@ -118,7 +118,7 @@ What every object that a plugin registers must keep, checked by `taglm check-plu
 the fixture `plugin_check` of the pytest plugin that comes with taglm
 ([first plugin](../tutorial/first-plugin.md)). From Python, `taglm_core.testing.check_plugin(name)`
 returns one outcome for each check: `kind`, `object`, `check`, `outcome` (passed, failed or
-skipped) and `reason`, which says what to mend. Rows to try an object with come from the corpus of
+skipped) and `reason`, which says what to fix. Rows to try an object with come from the corpus of
 its domain, else from a dataset of the plugin that holds its field, else from random symbols. Checks
 of optional parts, such as `draw`, are made where the part is there. One check alone:
 `pytest -k "encoder and round_trip"`. Made from the code."""

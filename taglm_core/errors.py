@@ -1,11 +1,11 @@
-"""Errors that taglm raises on purpose: each message says what, where and how to mend it."""
+"""Errors that taglm raises on purpose: each message says what, where and how to fix it."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class TaglmError(Exception):
-    """Base of every error that a user can mend; the CLI prints it as one message."""
+    """Base of every error that a user can fix; the CLI prints it as one message."""
 
 
 class ConfigError(TaglmError, ValueError):

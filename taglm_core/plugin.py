@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from taglm_core.data.records import record_batches
     from taglm_core.data.rows import TaskRows
     from taglm_core.data.splits import assign_random, bucket
-    from taglm_core.data.splits import parse_parts as parse_splits
-    from taglm_core.data.splits import parts_by_groups as splits_by_groups
+    from taglm_core.data.splits import parse_splits as parse_splits
+    from taglm_core.data.splits import splits_by_groups as splits_by_groups
     from taglm_core.data.table import Table
     from taglm_core.data.textfiles import open_text, read_lines, read_text
     from taglm_core.data.writers import TableWriter, write_table
@@ -119,7 +119,7 @@ _PLACES = {
     "parse_labels": "data.labels:parse_labels",
     "parse_numbers": "data.columns:parse_numbers",
     "parse_pairs": "cli.screen:parse_pairs",
-    "parse_splits": "data.splits:parse_parts",
+    "parse_splits": "data.splits:parse_splits",
     "print_json": "cli.screen:print_json",
     "print_line": "cli.screen:print_line",
     "print_note": "cli.screen:print_note",
@@ -130,7 +130,7 @@ _PLACES = {
     "read_task_rows": "training.taskfile:read_task_rows",
     "read_text": "data.textfiles:read_text",
     "record_batches": "data.records:record_batches",
-    "splits_by_groups": "data.splits:parts_by_groups",
+    "splits_by_groups": "data.splits:splits_by_groups",
     "to_json": "data.atomic:jsonable",
     "without_missing": "data.masks:without_missing",
     "write_json": "data.atomic:write_json",

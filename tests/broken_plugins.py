@@ -131,11 +131,11 @@ KINDS = (
         kind="newer-hooks",
         source=IMPORT
         + hook("register_optimizers", "return []")
-        + hook("register_splits", "return []", "context"),
+        + hook("register_splitters", "return []", "context"),
         requires=("taglm>=99",),
         reports=(
             ("register_optimizers", "needs a newer taglm: taglm>=99 is asked for"),
-            ("register_splits", "unknown argument 'context'"),
+            ("register_splitters", "unknown argument 'context'"),
         ),
     ),
     Package(
@@ -223,7 +223,7 @@ def call(*words, folders=(), code=0, python=sys.executable, **variables):
 
 SMALL = (
     "data.size=300",
-    "data.split.name=random",
+    "data.split.method=random",
     "stages.domain.size=200",
     "stages.domain.max_steps=3",
     "stages.task.max_steps=3",

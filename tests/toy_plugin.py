@@ -115,9 +115,9 @@ def register_domains():
 
 
 @taglm.hookimpl
-def register_splits():
+def register_splitters():
     """Register the split by leading letters."""
-    return [taglm.Split(name="prefix", groups="toy_plugin:groups")]
+    return [taglm.Splitter(name="prefix", groups="toy_plugin:groups")]
 
 
 @taglm.hookimpl
@@ -168,5 +168,5 @@ def register_tasks():
 
 @taglm.hookimpl
 def register_templates():
-    """Register another wording."""
+    """Register another prompt."""
     return [taglm.Template(name="short", task="ShareA", text="<Letters>{letters}<ShareA>")]

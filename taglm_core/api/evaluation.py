@@ -23,7 +23,7 @@ class Evaluation:
     """Results of a predictor."""
 
     metrics: dict[str, Any]
-    """As in metrics.json; rows that were given are its part `input`."""
+    """As in metrics.json; rows that were given are its split `input`."""
     skipped: list[tuple[int, str]] = attrs.field(factory=list)
     """Row number, from 1, and reason of each row that was skipped."""
     columns: dict[str, list[Any]] = attrs.field(factory=dict)

@@ -10,7 +10,7 @@ import attrs
 
 from taglm_core.data.doubt import check_on_doubt
 from taglm_core.errors import ConfigError, nearest
-from taglm_core.inference.further import add_tags
+from taglm_core.inference.additional import add_tags
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
 from taglm_core.plugins import load_registry

@@ -216,8 +216,8 @@ def _base(task: Any) -> dict[str, Any]:
 
 
 def _say_rows(plan: Plan, progress: Progress) -> None:
-    counts = {part: plan.rows.parts.count(part) for part in ("train", "valid", "test")}
-    shown = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+    counts = {split: plan.rows.splits.count(split) for split in ("train", "valid", "test")}
+    shown = ", ".join(f"{split} {count:,}" for split, count in counts.items())
     left_out = f", {len(plan.rows.rejected)} left out" if plan.rows.rejected else ""
     progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{left_out}")
     for remark in plan.labels.remarks:

@@ -83,7 +83,7 @@ class Run:
 
     @property
     def predictions(self) -> Any:
-        """Predictions of the validation and test part: a DataFrame with the column `part`.
+        """Predictions of the validation and test split: a DataFrame with the column `split`.
 
         Raises:
             ConfigError: when the run has several tasks: `run.of_task(name).predictions`.
@@ -94,11 +94,11 @@ class Run:
         inside = self.folder / "tasks" / name
         folder = (inside if inside.is_dir() else self.folder) / "predictions"
         frames = []
-        for part in ("valid", "test"):
+        for split in ("valid", "test"):
             frame = pandas.read_csv(
-                folder / f"{part}.csv", keep_default_na=False, na_values=[""], dtype=str
+                folder / f"{split}.csv", keep_default_na=False, na_values=[""], dtype=str
             )
-            frame.insert(0, "part", part)
+            frame.insert(0, "split", split)
             frames.append(frame)
         return _with_numbers(pandas.concat(frames, ignore_index=True), name)
 
@@ -193,7 +193,7 @@ def train(
     """Train what a task needs and return its predictor, without evaluation or run folder.
 
     Domain tags come from the tag store, or are trained once and stored there. The data need the
-    three parts all the same; test rows are not predicted.
+    three splits all the same; test rows are not predicted.
 
     Args:
         task: As for `run`, one task.

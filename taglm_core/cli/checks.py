@@ -69,7 +69,7 @@ def run_checks(looked: Looked) -> list[Line]:
         try:
             found += check(looked)
         except TaglmError as error:
-            found.append(Line("fail", name, " ".join(str(error).split()), "Mend what is named."))
+            found.append(Line("fail", name, " ".join(str(error).split()), "Fix what is named."))
         except Exception as error:  # one broken library must not hide the other lines
             advice = "Install it again; --debug of other commands shows the traceback."
             found.append(Line("fail", name, reason_of(error), advice))
@@ -180,7 +180,7 @@ def _references_of(spec: Any) -> list[tuple[str, str]]:
 
 
 def _extras(looked: Looked) -> Lines:
-    """Optional parts that are there, and how to get those that are not."""
+    """Optional splits that are there, and how to get those that are not."""
     from packaging.requirements import Requirement
 
     for name in sorted({"taglm", *(p.source.distribution for p in looked.registry.plugins)}):

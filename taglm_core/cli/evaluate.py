@@ -61,8 +61,8 @@ def evaluate(
     top_p: TopP = None,
     decode_seed: DecodeSeed = None,
     max_new_tokens: MaxNewTokens = None,
-    mend: Annotated[
-        bool, typer.Option("--mend", help="Mend bad rows by the domains' rules before scoring.")
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Fix bad rows by the domains' rules before scoring.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -81,7 +81,7 @@ def evaluate(
         run,
         input_file,
         columns=parse_pairs(column or [], "--column"),
-        fix=mend,
+        fix=fix,
         on_error=error_handling(on_error),
         limit=limit,
         labels=labels,

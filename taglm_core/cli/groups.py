@@ -8,7 +8,7 @@ ZERO_SHOT = "*"
 
 
 def print_groups(metrics: Mapping[str, Any]) -> None:
-    """Print each part's results by combination of tags, if the task has any.
+    """Print each split's results by combination of tags, if the task has any.
 
     Two tag columns make a matrix of the first metric, first column down; others make a list.
     """
@@ -17,13 +17,13 @@ def print_groups(metrics: Mapping[str, Any]) -> None:
     for name, task in metrics["tasks"].items():
         for metric, signature in task.get("signatures", {}).items():
             results.print(f"{metric}: {signature}")
-        for part, held in task["splits"].items():
-            if part == "train" or not held.get("groups"):
+        for split, held in task["splits"].items():
+            if split == "train" or not held.get("groups"):
                 continue
             groups = held["groups"]
             metric = next(iter(groups[0]["metrics"]))
             columns, rows = _table(groups, metric)
-            title = f"\n{name}, {part}: {metric}; {ZERO_SHOT} never seen together in training"
+            title = f"\n{name}, {split}: {metric}; {ZERO_SHOT} never seen together in training"
             print_table(columns, rows, title)
             for kind in ("trained", "zero_shot"):
                 if kind in held:

@@ -46,8 +46,8 @@ def predict(
             metavar="raise|keep", help="A bad row ends the command, or is kept with its error."
         ),
     ] = "keep",
-    mend: Annotated[
-        bool, typer.Option("--mend", help="Mend bad rows by the domains' rules before predicting.")
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Fix bad rows by the domains' rules before predicting.")
     ] = False,
     overwrite_column: Annotated[
         bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
@@ -93,7 +93,7 @@ def predict(
         input_file,
         output_file,
         columns=columns,
-        fix=mend,
+        fix=fix,
         on_error=handling,
         overwrite=overwrite_column,
         chunk_rows=chunk_rows,

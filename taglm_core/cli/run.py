@@ -39,9 +39,9 @@ def run(
     on_error: Annotated[
         str | None, typer.Option(metavar="raise|keep", help="What a bad row does.")
     ] = None,
-    mend: Annotated[
+    fix: Annotated[
         bool | None,
-        typer.Option("--mend", help="Mend bad rows by the domains' rules; each one is reported."),
+        typer.Option("--fix", help="Fix bad rows by the domains' rules; each one is reported."),
     ] = None,
     on_long: Annotated[
         str | None, typer.Option(metavar="error|keep", help="What a row too long does.")
@@ -110,7 +110,7 @@ def run(
             on_error=on_error,
             on_long=on_long,
             on_doubt=on_doubt,
-            mend=mend,
+            fix=fix,
         )
         or None,
         "stages": {"task": {"cache": cache}} if cache is not None else None,

@@ -173,12 +173,12 @@ def parse_pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """Print the results of a run as a table: one row for each part and predictor."""
+    """Print the results of a run as a table: one row for each split and predictor."""
     from taglm_core.inference.report import metric_rows, task_title
 
     for name, task in metrics["tasks"].items():
         print_table(*metric_rows(task), task_title(name, task))
-        for part, held in task["splits"].items():
+        for split, held in task["splits"].items():
             if "target_rows" in held:
                 counts = ", ".join(f"{n} {count:,}" for n, count in held["target_rows"].items())
-                results.print(f"{part}, rows with a value: {counts}", markup=False)
+                results.print(f"{split}, rows with a value: {counts}", markup=False)

@@ -243,7 +243,7 @@ def _raise_any(errors: Sequence[str | None], rows: Sequence[int], source: str, w
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     raise RowError(
         f"{source}: {len(bad)} of {len(rows)} rows have no usable {wanted}:\n{shown}{more}\n"
-        "Mend the cells, or leave these rows out with --on-error keep."
+        "Fix the cells, or leave these rows out with --on-error keep."
     )
 
 

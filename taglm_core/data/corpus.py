@@ -9,7 +9,7 @@ import attrs
 
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.doubt import check_rows
-from taglm_core.data.mending import mend_rows, report_mended
+from taglm_core.data.fixing import fix_rows, report_fixed
 from taglm_core.data.readers import read_table
 from taglm_core.data.rows import (
     empty_reason,
@@ -19,11 +19,11 @@ from taglm_core.data.rows import (
     settle,
     with_place,
 )
-from taglm_core.data.splits import NUM_BUCKETS, parts_by_groups
+from taglm_core.data.splits import NUM_BUCKETS, splits_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
-from taglm_core.specs import Domain, Split
+from taglm_core.specs import Domain, Splitter
 from taglm_core.specs.codestamp import code_stamp
 from taglm_core.specs.encoding import first_errors
 from taglm_core.specs.reference import resolve
@@ -44,12 +44,12 @@ class Corpus:
     table: Table
     on_error: str
     """What a bad row does, "raise" or "keep"."""
-    mend: bool
-    """Whether rows are first mended by the domain's rules."""
+    fix: bool
+    """Whether rows are first fixed by the domain's rules."""
     on_doubt: str = "warn"
     """"raise" refuses rows that look like another kind of data, "warn" only says so."""
     remarks: list[str] = attrs.field(factory=list)
-    """What the log says of rows that were mended or left out."""
+    """What the log says of rows that were fixed or left out."""
 
     @property
     def source(self) -> str:
@@ -70,13 +70,13 @@ class Corpus:
         """Return what decides the canonical rows, as plain data: cells, rules and their code."""
         spec = self.domain.spec
         split = self._split()
-        rules = [spec.canonical, spec.mend if self.mend else None, spec.doubt]
+        rules = [spec.canonical, spec.fix if self.fix else None, spec.doubt]
         references = [*rules, split and split.groups]
         cells = {name: self.table.columns[name] for name in self._columns()}
         key = self._deciding_column(split)
         if key is not None:
             cells[key] = self.table.columns[key]
-        policies = [self.on_error, self.on_doubt, self.mend]
+        policies = [self.on_error, self.on_doubt, self.fix]
         names = [self.domain.name, self.table.source, policies, NUM_BUCKETS]
         code = [[reference, code_stamp(reference)] for reference in references if reference]
         return [names, code, code_stamp(f"{__package__}:"), self.table.rows, cells]
@@ -87,11 +87,11 @@ class Corpus:
         taken = [table.columns[column] for column in self._columns()]
         read = [v if spec.columns else v[0] for v in zip(*taken, strict=True)]
         rows = read
-        if self.mend:
-            rows, changes = mend_rows(rows, self.domain)
+        if self.fix:
+            rows, changes = fix_rows(rows, self.domain)
             pairs = zip(table.rows, changes, strict=True)
             self._remark(
-                report_mended(table, [(row, change) for row, change in pairs if change is not None])
+                report_fixed(table, [(row, change) for row, change in pairs if change is not None])
             )
         rows = [as_value(row, reads_text(self.domain)) for row in rows]
         errors: list[str | None] = [
@@ -129,16 +129,16 @@ class Corpus:
             find_column(table.columns, name, aliases, {}, table.source, _ADVICE) for name in names
         ]
 
-    def _split(self) -> Split | None:
+    def _split(self) -> Splitter | None:
         """Return the rule of the test bucket, None when it takes no row."""
         spec = self.domain.spec
         if spec.split is None:
             return None
         where = f"domain {self.domain.name}"
-        found = self.registry.splits.get(spec.split, self.domain.source.name, where).spec
+        found = self.registry.splitters.get(spec.split, self.domain.source.name, where).spec
         return found if found.groups is not None else None
 
-    def _deciding_column(self, split: Split | None) -> str | None:
+    def _deciding_column(self, split: Splitter | None) -> str | None:
         """Return the column by which the split groups rows; None: the rows themselves."""
         keys = split.keys if split is not None else ()
         return next((name for name in keys if name in self.table.columns), None)
@@ -156,7 +156,7 @@ class Corpus:
             deciding = [key or row for key, row in zip(held, rows, strict=True)]
         groups = resolve(split.groups or "", f"split {self.domain.spec.split}")
         keys = groups([deciding[i] for i in good])
-        return [i for i, part in zip(good, parts_by_groups(keys), strict=True) if part != "test"]
+        return [i for i, split in zip(good, splits_by_groups(keys), strict=True) if split != "test"]
 
 
 def read_corpus(
@@ -166,7 +166,7 @@ def read_corpus(
     seed: int,
     size: int | None,
     on_error: str,
-    mend: bool = False,
+    fix: bool = False,
     on_doubt: str = "warn",
 ) -> Corpus:
     """Read a domain's corpus for stage 1.
@@ -178,7 +178,7 @@ def read_corpus(
         seed: Seed of the run.
         size: Rows that a generated dataset makes.
         on_error: What a bad row does, "raise" or "keep".
-        mend: Whether rows are first mended by the domain's rules.
+        fix: Whether rows are first fixed by the domain's rules.
         on_doubt: "raise" refuses rows that look like another kind of data, "warn" only says so.
 
     Raises:
@@ -190,7 +190,7 @@ def read_corpus(
         registry=registry,
         table=table,
         on_error=on_error,
-        mend=mend,
+        fix=fix,
         on_doubt=on_doubt,
     )
     corpus._columns()  # a missing column is said at once
@@ -204,7 +204,7 @@ def corpus_rows(
     seed: int,
     size: int | None,
     on_error: str,
-    mend: bool = False,
+    fix: bool = False,
 ) -> tuple[list[Any], str, int]:
     """Read a domain's corpus for stage 1, less everything in the test bucket.
 
@@ -217,7 +217,7 @@ def corpus_rows(
         DataError: when the domain has no corpus and no file was given.
         RowError: naming bad rows, unless `on_error` is keep.
     """
-    corpus = read_corpus(domain, registry, file, seed, size, on_error, mend)
+    corpus = read_corpus(domain, registry, file, seed, size, on_error, fix)
     return corpus.rows, corpus.source, corpus.num_bucket
 
 

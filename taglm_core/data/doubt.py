@@ -134,18 +134,18 @@ def check_fields(
     Raises:
         DataError: when most values of a field are doubtful and `on_doubt` is "raise".
     """
-    for part in task.wording.spans:
-        rows = fields[part.field]
+    for part in task.prompt.spans:
+        rows = fields[split.field]
         good = [i for i, error in enumerate(errors) if error is None and rows[i]]
-        if not part.tag.is_column:
-            held = task.domains[part.tag.name]
-            check_rows(held, part.field, [rows[i] for i in good], source, on_doubt)
+        if not split.tag.is_column:
+            held = task.domains[split.tag.name]
+            check_rows(held, split.field, [rows[i] for i in good], source, on_doubt)
             continue
-        tags = fields[part.tag.name]
+        tags = fields[split.tag.name]
         for tag in dict.fromkeys(tags[i] for i in good):
             if tag in domains:
                 own = [rows[i] for i in good if tags[i] == tag]
-                check_rows(domains[tag], f"{part.field} ({tag})", own, source, on_doubt)
+                check_rows(domains[tag], f"{split.field} ({tag})", own, source, on_doubt)
 
 
 def _short(row: Any) -> str:

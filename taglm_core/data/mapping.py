@@ -17,8 +17,8 @@ def column_names(task: ResolvedTask) -> list[str]:
         if domain is not None and field == domain.spec.field:
             names |= dict.fromkeys(domain.spec.columns)
     names |= dict.fromkeys(target_columns(task)) | dict.fromkeys(target_columns(task).values())
-    if task.wording.output is not None:
-        names[task.wording.output.field] = None
+    if task.prompt.output is not None:
+        names[task.prompt.output.field] = None
     return list(names)
 
 
@@ -28,7 +28,7 @@ def check_columns(jobs: Iterable[Any], tasks: Iterable[ResolvedTask], registry: 
     Raises:
         ConfigError: as `check_mapping`.
     """
-    others = [name for split in registry.splits for name in split.spec.columns]
+    others = [name for split in registry.splitters for name in split.spec.columns]
     tasks = list(tasks)
     for job in jobs:
         check_mapping(job.data.columns, tasks, others)

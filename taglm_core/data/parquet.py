@@ -109,7 +109,7 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def parquet_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+def parquet_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a parquet file in batches.
 
     Raises:
@@ -118,7 +118,7 @@ def parquet_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]
     try:
         with pq.ParquetFile(path) as file:
             check_names(path, file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=batch_rows):
+            for batch in file.iter_batches(batch_size=batch_size):
                 yield batch.to_pydict()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -66,10 +66,10 @@ def iter_tables(
     return _numbered(path, _batches(path, reader, chunk_rows))
 
 
-def _batches(path: Path, reader: Registered[Reader], batch_rows: int) -> Iterator[Batch]:
+def _batches(path: Path, reader: Registered[Reader], batch_size: int) -> Iterator[Batch]:
     """Read batches by a plugin's reader; whatever it raises is charged to the plugin."""
     read = resolve(reader.spec.read_batches, f"reader {reader.name}")
-    batches = iter(_charged(reader, path, lambda: iter(read(path, batch_rows))))
+    batches = iter(_charged(reader, path, lambda: iter(read(path, batch_size))))
     first: list[str] | None = None
     while True:
         batch = _charged(reader, path, lambda: next(batches, None))

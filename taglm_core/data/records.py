@@ -14,7 +14,7 @@ Records = Callable[[TextIO, str], Iterator[Sequence[Any]]]
 
 
 def record_batches(
-    path: Path, read_records: Records, batch_rows: int, ends: LineEnds = "any"
+    path: Path, read_records: Records, batch_size: int, ends: LineEnds = "any"
 ) -> Iterator[dict[str, list[Any]]]:
     """Read a text file in batches of columns.
 
@@ -22,7 +22,7 @@ def record_batches(
         path: The file, compressed by gzip or not.
         read_records: `(file, source) -> Iterator`: gives the names of the columns first, then one
             list of cells for each row; nothing at all for an empty file.
-        batch_rows: Most rows of a batch.
+        batch_size: Most rows of a batch.
         ends: What ends a line, see `open_text`.
 
     Raises:
@@ -35,7 +35,7 @@ def record_batches(
             raise DataError(f"{path}: the file is empty. It needs a header line and rows.")
         names = [visible(name) for name in names]
         check_names(path, names)
-        while chunk := list(islice(records, batch_rows)):
+        while chunk := list(islice(records, batch_size)):
             cells = zip(*chunk, strict=True)
             yield {name: list(column) for name, column in zip(names, cells, strict=True)}
 

@@ -9,17 +9,17 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.assignment import assign_splits, make_room
 from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.doubt import check_fields
+from taglm_core.data.fixing import fix_fields
 from taglm_core.data.labels import label_classes
 from taglm_core.data.measured import refuse_measured
-from taglm_core.data.mending import mend_fields
 from taglm_core.data.missing import missing_reason
-from taglm_core.data.parting import make_room, part_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.splitfile import LEFT_OUT
-from taglm_core.data.splits import check_parts
+from taglm_core.data.splits import check_splits
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError
@@ -45,7 +45,7 @@ class TaskRows:
     `(rows, labels)`, -1 where one is missing; texts."""
     classes: tuple[str, ...]
     """Class names, empty unless classification."""
-    parts: list[str]
+    splits: list[str]
     """train, valid or test."""
     numbers: list[int]
     """Row number of each row in its source."""
@@ -56,18 +56,18 @@ class TaskRows:
     rejected: list[tuple[int, str]]
     """(row number, reason) of each row that was left out."""
     rule: str
-    """What decided the parts."""
-    mended: list[tuple[int, str]] = attrs.field(factory=list)
-    """(row number, what was changed) of each row that was mended."""
+    """What decided the splits."""
+    fixed: list[tuple[int, str]] = attrs.field(factory=list)
+    """(row number, what was changed) of each row that was fixed."""
     test_source: str | None = None
-    """File of the test part when it is another one; its rows are numbered by themselves."""
+    """File of the test split when it is another one; its rows are numbered by themselves."""
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def of_part(self, part: str) -> np.ndarray:
-        """Return the indices of the rows of a part."""
-        return np.flatnonzero(np.array(self.parts) == part)
+    def of_split(self, split: str) -> np.ndarray:
+        """Return the indices of the rows of a split."""
+        return np.flatnonzero(np.array(self.splits) == split)
 
 
 def _made(load: Callable[..., Any], **arguments: Any) -> Any:
@@ -98,7 +98,7 @@ def load_dataset(
     try:
         is_kept = dataset.spec.generated and not options
         made = (_generated if is_kept else _made)(load, seed=seed, size=size, **options)
-    except TaglmError:  # says what a user can mend, such as where to put a local copy
+    except TaglmError:  # says what a user can fix, such as where to put a local copy
         raise
     except Exception as error:  # charged to the plugin
         raise PluginError(
@@ -156,9 +156,11 @@ def read_fields(
         domain = task.domain_of_field(field)
         spec = domain.spec if domain is not None else None
         if spec is not None and spec.columns and field == spec.field:
-            parts = [find_column(table.columns, c, (), mapping, table.source) for c in spec.columns]
-            values[field] = list(zip(*(table.columns[part] for part in parts), strict=True))
-            columns |= dict(zip(spec.columns, parts, strict=True))
+            splits = [
+                find_column(table.columns, c, (), mapping, table.source) for c in spec.columns
+            ]
+            values[field] = list(zip(*(table.columns[split] for split in splits), strict=True))
+            columns |= dict(zip(spec.columns, splits, strict=True))
             continue
         aliases = task.spec.aliases.get(field, ())
         aliases += spec.aliases if spec is not None and field == spec.field else ()
@@ -253,11 +255,11 @@ def _blank(row: Any) -> Any:
     return ("",) * len(row) if isinstance(row, tuple) else ""
 
 
-def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, mend: str) -> None:
+def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, fix: str) -> None:
     """Raise one error that names the first bad rows and counts them all."""
     shown = "\n".join(f"  row {row}: {reason}" for row, reason in bad[:_SHOWN])
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    raise RowError(f"{source}: {len(bad)} of {total} rows cannot be used:\n{shown}{more}\n{mend}")
+    raise RowError(f"{source}: {len(bad)} of {total} rows cannot be used:\n{shown}{more}\n{fix}")
 
 
 @attrs.frozen
@@ -270,7 +272,7 @@ class _Checked:
     targets: Any
     columns: dict[str, str]
     rejected: list[tuple[int, str]]
-    mended: list[tuple[int, str]]
+    fixed: list[tuple[int, str]]
 
     @property
     def numbers(self) -> list[int]:
@@ -288,9 +290,9 @@ def _check_table(
     if not table.num_rows:
         raise DataError(f"{table.source}: no rows.")
     raw, columns = read_fields(table, task, data.columns)
-    mended: list[tuple[int, str]] = []
-    if data.mend:
-        raw, mended = mend_fields(raw, task, table)
+    fixed: list[tuple[int, str]] = []
+    if data.fix:
+        raw, fixed = fix_fields(raw, task, table)
     fields, errors = canonical_fields(raw, task)
     check_fields(fields, errors, task, domains, table.source, data.on_doubt)
     targets: Any = np.zeros((table.num_rows, 0))
@@ -301,7 +303,7 @@ def _check_table(
     good = [i for i, error in enumerate(errors) if error is None]
     kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
-    return _Checked(table, good, kept, _picked(targets, good), columns, rejected, mended)
+    return _Checked(table, good, kept, _picked(targets, good), columns, rejected, fixed)
 
 
 def _picked(targets: Any, rows: Sequence[int]) -> Any:
@@ -332,7 +334,7 @@ def load_task_rows(
 
     Raises:
         RowError: naming bad rows, unless `data.on_error` is keep.
-        DataError: for a missing file or column, or a split with an empty part.
+        DataError: for a missing file or column, or a split with an empty split.
     """
     table, dataset = load_table(
         data.file,
@@ -350,35 +352,35 @@ def load_task_rows(
         item.name: item for item in registry.domains
     }
     main = _check_table(table, task, data, need_targets, domains)
-    parts, rule = part_rows(table, main.good, main.fields, task, dataset, registry, data, seed)
-    parts = make_room(parts, data, table.source)
-    numbers, rejected, mended = main.numbers, list(main.rejected), list(main.mended)
+    splits, rule = assign_splits(table, main.good, main.fields, task, dataset, registry, data, seed)
+    splits = make_room(splits, data, table.source)
+    numbers, rejected, fixed = main.numbers, list(main.rejected), list(main.fixed)
     fields, targets = main.fields, main.targets
     if data.test_file is not None:
         held_out = read_table(Path(data.test_file), registry=registry)
         more = _check_table(held_out, task, data, need_targets, domains)
-        parts = [*parts, *["test"] * len(more.good)]
+        splits = [*splits, *["test"] * len(more.good)]
         rule += f", test file {data.test_file}"
         fields = {name: [*rows, *more.fields[name]] for name, rows in fields.items()}
         targets = _both(targets, more.targets)
         numbers = [*numbers, *more.numbers]
         rejected += [(row, f"{more.table.source}: {reason}") for row, reason in more.rejected]
-        mended += [(row, f"{more.table.source}: {change}") for row, change in more.mended]
-    outside = [i for i, part in enumerate(parts) if part == LEFT_OUT]
+        fixed += [(row, f"{more.table.source}: {change}") for row, change in more.fixed]
+    outside = [i for i, split in enumerate(splits) if split == LEFT_OUT]
     if outside:
         logger.info("%s: the split '%s' leaves %d rows out", table.source, rule, len(outside))
         rejected += [(numbers[i], f"left out by the split '{rule}'") for i in outside]
-        inside = [i for i, part in enumerate(parts) if part != LEFT_OUT]
+        inside = [i for i, split in enumerate(splits) if split != LEFT_OUT]
         fields = {name: [rows[i] for i in inside] for name, rows in fields.items()}
         targets, numbers = _picked(targets, inside), [numbers[i] for i in inside]
-        parts = [parts[i] for i in inside]
-    check_parts(parts, rule)
+        splits = [splits[i] for i in inside]
+    check_splits(splits, rule)
     classes: tuple[str, ...] = ()
     target = task.spec.target
     if isinstance(target, Classification) and target.multi_label:
         classes = label_classes(target.classes)
     elif need_targets and isinstance(target, Classification):
-        train = [i for i, part in enumerate(parts) if part == "train"]
+        train = [i for i, split in enumerate(splits) if split == "train"]
         targets, classes, unknown = encode_classes(targets, target, train)
         if unknown:
             bad = [(numbers[i], reason) for i, reason in unknown.items()]
@@ -389,18 +391,18 @@ def load_task_rows(
                     f"The train split has no row of it ({len(train):,} rows of {held}; split: "
                     f"{rule}): nothing can be learned of such a class. Choose another split."
                 )
-            raise_rows(table.source, bad, len(parts), advice)
+            raise_rows(table.source, bad, len(splits), advice)
     return TaskRows(
         fields=fields,
         targets=targets,
         classes=classes,
-        parts=parts,
+        splits=splits,
         numbers=numbers,
         source=table.source,
         columns=main.columns,
         rejected=rejected,
         rule=rule,
-        mended=mended,
+        fixed=fixed,
         test_source=data.test_file,
     )
 
@@ -420,10 +422,10 @@ def settle(table: Table, errors: Sequence[str | None], on_error: str) -> str | N
     if not bad:
         return None
     if on_error == "raise" or len(bad) == table.num_rows:
-        mend = "Correct the rows, or leave them out with --on-error keep."
+        fix = "Correct the rows, or leave them out with --on-error keep."
         if len(bad) == table.num_rows:
-            mend = "Correct the rows; to leave them out would leave none."
-        raise_rows(table.source, bad, table.num_rows, mend)
+            fix = "Correct the rows; to leave them out would leave none."
+        raise_rows(table.source, bad, table.num_rows, fix)
     said = (
         f"{table.source}: {len(bad)} of {table.num_rows} rows left out, the first is row "
         f"{bad[0][0]}: {bad[0][1]}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from taglm_core.data.columns import find_column
 from taglm_core.data.readers import read_table
-from taglm_core.data.splits import parse_parts
+from taglm_core.data.splits import parse_splits
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 
@@ -20,7 +20,7 @@ LEFT_OUT = ""
 _WHOLE = re.compile(r"\+?(\d{1,18})(?:\.0*)?")
 _FIX = "A split file names each row of the data once, by its number from 1 on, and its split."
 
-_ADVICE = "A split file has the columns row (from 1) and part (train, valid or test)."
+_ADVICE = "A split file has the columns row (from 1) and split (train, valid or test)."
 
 
 def parts_from_file(
@@ -29,7 +29,7 @@ def parts_from_file(
     """Return the split of some rows, `LEFT_OUT` for those whose cell is empty.
 
     Args:
-        path: The split file, with the columns `row` and `part`.
+        path: The split file, with the columns `row` and `split`.
         numbers: Numbers of the rows that are asked for.
         table_rows: Numbers of all rows of the data.
         test_file: Another file that is the test split; rows that the column `file` gives to it
@@ -41,7 +41,7 @@ def parts_from_file(
     """
     table = read_table(path)
     row_column = find_column(table.columns, "row", (), {}, table.source, _ADVICE)
-    part_column = find_column(table.columns, "part", ("split",), {}, table.source, _ADVICE)
+    split_column = find_column(table.columns, "split", ("split",), {}, table.source, _ADVICE)
     table = _own_rows(table, test_file)
     named = _row_numbers(table, row_column)
     _check_known(table, named, row_column, table_rows)
@@ -52,18 +52,18 @@ def parts_from_file(
             f"{path}: names no split for row {missing[0]} of the data ({len(missing)} rows are "
             f"missing). {_FIX}"
         )
-    cells = [table.columns[part_column][by_row[n]] for n in numbers]
+    cells = [table.columns[split_column][by_row[n]] for n in numbers]
     places = [i for i, cell in enumerate(cells) if str(cell or "").strip()]
-    found = parse_parts(
+    found = parse_splits(
         [cells[i] for i in places],
         [table.rows[by_row[numbers[i]]] for i in places],
         table.source,
-        part_column,
+        split_column,
     )
-    parts = [LEFT_OUT] * len(cells)
-    for i, part in zip(places, found, strict=True):
-        parts[i] = part
-    return parts
+    splits = [LEFT_OUT] * len(cells)
+    for i, split in zip(places, found, strict=True):
+        splits[i] = split
+    return splits
 
 
 def _own_rows(table: Table, test_file: str | None) -> Table:

@@ -1,4 +1,4 @@
-"""Splits: the fixed test bucket, parts by groups, and the random split."""
+"""Splits: the fixed test bucket, splits by groups, and the random split."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from taglm_core.errors import DataError
 
-PARTS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 NUM_BUCKETS = 10
 TEST_BUCKET = 0
 _VALID_BUCKET = 1
@@ -23,8 +23,8 @@ def bucket(key: str) -> int:
     return int.from_bytes(digest, "big") % NUM_BUCKETS
 
 
-def parts_by_groups(keys: Sequence[str]) -> list[str]:
-    """Put groups into parts by their bucket: 0 is test, 1 valid, the others train."""
+def splits_by_groups(keys: Sequence[str]) -> list[str]:
+    """Put groups into splits by their bucket: 0 is test, 1 valid, the others train."""
     names = {TEST_BUCKET: "test", _VALID_BUCKET: "valid"}
     known: dict[str, str] = {}
     for key in keys:
@@ -65,10 +65,10 @@ def assign_random(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
     distinct = list(dict.fromkeys(rows))
     order = np.random.default_rng(seed).permutation(len(distinct))
     tenth = max(1, round(len(distinct) / 10)) if len(distinct) >= 3 else 0
-    part_of = {distinct[i]: "train" for i in order}
-    part_of |= {distinct[i]: "test" for i in order[:tenth]}
-    part_of |= {distinct[i]: "valid" for i in order[tenth : 2 * tenth]}
-    return [part_of[row] for row in rows]
+    split_of = {distinct[i]: "train" for i in order}
+    split_of |= {distinct[i]: "test" for i in order[:tenth]}
+    split_of |= {distinct[i]: "valid" for i in order[tenth : 2 * tenth]}
+    return [split_of[row] for row in rows]
 
 
 _SPELLINGS = {
@@ -83,44 +83,44 @@ _SPELLINGS = {
 }
 
 
-def parse_parts(values: Sequence[Any], rows: Sequence[int], source: str, column: str) -> list[str]:
-    """Read a column that names each row's part.
+def parse_splits(values: Sequence[Any], rows: Sequence[int], source: str, column: str) -> list[str]:
+    """Read a column that names each row's split.
 
     Raises:
         DataError: naming file, row and value when it is none of train, valid, test.
     """
-    parts = []
+    splits = []
     for value, row in zip(values, rows, strict=True):
-        part = _SPELLINGS.get(str(value).strip().lower())
-        if part is None:
+        split = _SPELLINGS.get(str(value).strip().lower())
+        if split is None:
             raise DataError(
                 f"{source}, row {row}: column '{column}' holds {value!r}; a split column holds "
                 "train, valid or test."
             )
-        parts.append(part)
-    return parts
+        splits.append(split)
+    return splits
 
 
 LEAST_TRAIN = 2
 """Training rows without which nothing can be fitted."""
 
 
-def check_parts(parts: Sequence[str], rule: str) -> None:
-    """Demand rows in every part, and two or more in train.
+def check_splits(splits: Sequence[str], rule: str) -> None:
+    """Demand rows in every split, and two or more in train.
 
     Raises:
-        DataError: naming the part with too few rows and the split that made it.
+        DataError: naming the split with too few rows and the split that made it.
     """
-    for part in PARTS:
-        if part not in parts:
-            counts = ", ".join(f"{p} {parts.count(p)}" for p in PARTS)
+    for split in SPLITS:
+        if split not in splits:
+            counts = ", ".join(f"{p} {splits.count(p)}" for p in SPLITS)
             raise DataError(
-                f"the split '{rule}' leaves no rows in the {part} part ({counts}). Give more rows, "
-                "another split (--set data.split.name=random) or a split column "
+                f"the split '{rule}' leaves no rows in the {split} split ({counts}). Give more rows, "
+                "another split (--set data.split.method=random) or a split column "
                 "(--set data.split.column=NAME)."
             )
-    if parts.count("train") < LEAST_TRAIN:
-        counts = ", ".join(f"{p} {parts.count(p)}" for p in PARTS)
+    if splits.count("train") < LEAST_TRAIN:
+        counts = ", ".join(f"{p} {splits.count(p)}" for p in SPLITS)
         raise DataError(
             f"too few rows: the split '{rule}' leaves 1 row in the train split ({counts}); "
             f"{LEAST_TRAIN} or more are needed, and useful results need hundreds."

@@ -51,7 +51,7 @@ def read_targets(
         return words[0], {}
     if isinstance(target, Regression | Classification):
         return _measured(target, table, task, errors, mapping)
-    output = task.wording.output
+    output = task.prompt.output
     assert output is not None, "a text task has an output field"
     column = find_column(table.columns, output.field, (), mapping, table.source)
     texts = [as_value(value, is_text=True) for value in table.columns[column]]

@@ -63,19 +63,19 @@ def jsonl_records(file: TextIO, source: str) -> Iterator[list[Any]]:
             yield [row.get(name) for name in names]
 
 
-def csv_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+def csv_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a csv file in batches; its reader finds line ends itself, quoted ones too."""
-    return record_batches(path, csv_records, batch_rows, ends="kept")
+    return record_batches(path, csv_records, batch_size, ends="kept")
 
 
-def tsv_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+def tsv_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a tsv file in batches."""
-    return record_batches(path, tsv_records, batch_rows, ends="first")
+    return record_batches(path, tsv_records, batch_size, ends="first")
 
 
-def jsonl_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+def jsonl_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a jsonl file in batches."""
-    return record_batches(path, jsonl_records, batch_rows)
+    return record_batches(path, jsonl_records, batch_size)
 
 
 def _chomped(line: str) -> str:

@@ -6,17 +6,17 @@ from itertools import permutations
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
-from taglm_core.specs.wording import Wording
+from taglm_core.specs.prompt import Prompt
 
 
-def is_wide(table: Table, wording: Wording) -> bool:
+def is_wide(table: Table, prompt: Prompt) -> bool:
     """Say whether a table lacks every column that names a tag of the template."""
     columns = {name.strip().lower() for name in table.columns}
-    needed = wording.tag_columns
+    needed = prompt.tag_columns
     return bool(needed) and not any(name.lower() in columns for name in needed)
 
 
-def spread(table: Table, wording: Wording, tag_of: Mapping[str, str]) -> Table:
+def spread(table: Table, prompt: Prompt, tag_of: Mapping[str, str]) -> Table:
     """Turn a wide table into one row for each ordered choice of its tag columns.
 
     With the template `<{from}>{source} <{to}><T>{target}` and a file with the columns en and fr,
@@ -24,18 +24,18 @@ def spread(table: Table, wording: Wording, tag_of: Mapping[str, str]) -> Table:
 
     Args:
         table: The columns that are named by a tag are spread, the others repeated.
-        wording: Names the tag columns and the field that goes with each.
+        prompt: Names the tag columns and the field that goes with each.
         tag_of: Column name in lower case -> tag.
 
     Raises:
         DataError: when too few columns are tags, or a tag column of the template has no field.
     """
-    slots = _slots(wording)
+    slots = _slots(prompt)
     found = {c: tag_of[c.strip().lower()] for c in table.columns if c.strip().lower() in tag_of}
     if len(found) < len(slots):
         raise DataError(
             f"{table.source}: neither the column{'s' if len(slots) > 1 else ''} "
-            f"{', '.join(wording.tag_columns)} nor {len(slots)} columns named by a known tag. "
+            f"{', '.join(prompt.tag_columns)} nor {len(slots)} columns named by a known tag. "
             f"Columns: {', '.join(table.columns)}. Known tags: "
             f"{', '.join(dict.fromkeys(tag_of.values()))}."
         )
@@ -59,19 +59,19 @@ def spread(table: Table, wording: Wording, tag_of: Mapping[str, str]) -> Table:
     return Table(columns=made, rows=rows, source=table.source)
 
 
-def _slots(wording: Wording) -> list[tuple[str, str]]:
+def _slots(prompt: Prompt) -> list[tuple[str, str]]:
     """Return (tag column, field) for each column that names a tag.
 
     Raises:
         DataError: when a tag column goes with no field or with two.
     """
-    pairs = [(part.tag, part.field) for part in wording.spans]
-    output = wording.output
+    pairs = [(part.tag, part.field) for part in prompt.spans]
+    output = prompt.output
     if output is not None and output.domain is not None:
         pairs.append((output.domain, output.field))
     slots = list(dict.fromkeys((tag.name, field) for tag, field in pairs if tag.is_column))
     names = [name for name, _ in slots]
-    for name in wording.tag_columns:
+    for name in prompt.tag_columns:
         if names.count(name) != 1:
             raise DataError(
                 f"the template uses the tag column '{name}' with {names.count(name)} fields, so a "

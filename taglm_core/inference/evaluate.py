@@ -28,7 +28,7 @@ class Scored:
     """What scoring rows gave."""
 
     metrics: dict[str, Any]
-    """A record of the shape of metrics.json with the single part `input`."""
+    """A record of the shape of metrics.json with the single split `input`."""
     skipped: list[tuple[int, str]]
     """Row number and reason of each row that could not be used."""
     columns: dict[str, list[Any]]
@@ -69,8 +69,8 @@ def evaluate_table(
     refuse_measured(table, task, labels, ("--labels measured", "--labels computed"))
     if limit is not None:
         table = table.select(range(min(limit, table.num_rows)))
-    if is_wide(table, task.wording):
-        table = spread(table, task.wording, predictor.tag_columns())
+    if is_wide(table, task.prompt):
+        table = spread(table, task.prompt, predictor.tag_columns())
     rows = predictor.read(table, mapping, fix)
     fields, errors = rows.fields, rows.errors
     targets, _ = read_targets(table, task, fields, errors, predictor.mapping(table, mapping))
@@ -104,7 +104,7 @@ def evaluate_table(
     for remark in remarks:
         logger.warning("warning: %s", remark)
     held = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
-    picked = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
+    picked = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
     held |= grouped(task, picked, truth, prediction, predictor.combinations)
     unit = getattr(target, "unit", "")
     facts = {

@@ -30,7 +30,7 @@ def grouped(
         with tags, trained, rows and metrics; `trained` and `zero_shot`, the same over all rows
         of either kind.
     """
-    columns = task.wording.tag_columns
+    columns = task.prompt.tag_columns
     if not columns:
         return {}
     keys = list(zip(*(map(str, fields[name]) for name in columns), strict=True))

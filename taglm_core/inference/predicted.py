@@ -17,8 +17,8 @@ class Predicted:
     """Predictions of the good rows in order, an array or texts; None when no row is good."""
     good: list[int]
     """Indices of the rows without error."""
-    mended: list[tuple[int, str]] = attrs.field(factory=list)
-    """(row number, what was changed) of each row that was mended."""
+    fixed: list[tuple[int, str]] = attrs.field(factory=list)
+    """(row number, what was changed) of each row that was fixed."""
 
 
 @attrs.frozen
@@ -29,5 +29,5 @@ class ReadRows:
     """Field -> canonical values, blank where a row is bad."""
     errors: list[str | None]
     """One entry a row."""
-    mended: list[tuple[int, str]]
-    """(row number, what was changed) of each row that was mended."""
+    fixed: list[tuple[int, str]]
+    """(row number, what was changed) of each row that was fixed."""

@@ -10,9 +10,9 @@ import attrs
 import numpy as np
 
 from taglm_core.data.doubt import check_fields
+from taglm_core.data.fixing import fix_fields
 from taglm_core.data.mapping import check_mapping
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
-from taglm_core.data.mending import mend_fields
 from taglm_core.data.rows import canonical_fields, raise_rows, read_fields
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
@@ -43,7 +43,7 @@ class Predictor:
     """Field -> column that the run read; tried first when a table has it."""
     max_tokens: int = 8192
     combinations: frozenset[tuple[str, ...]] = frozenset()
-    """Tags that columns named together in training rows, in the order of `wording.tag_columns`."""
+    """Tags that columns named together in training rows, in the order of `prompt.tag_columns`."""
     artefact: Artefact | None = None
     """What it was loaded from."""
     domains: Mapping[str, Registered[Domain]] = attrs.field(factory=dict)
@@ -228,7 +228,7 @@ class Predictor:
 
         Returns:
             float32 `(rows, width)`, width = hidden size of the backbone, times `tag_length` with
-            `stages.task.read` = "all". Of a symmetric task the mean over both orders. Invalid rows
+            `stages.task.pooling` = "all". Of a symmetric task the mean over both orders. Invalid rows
             are NaN, and a warning counts them.
 
         Raises:
@@ -303,7 +303,7 @@ class Predictor:
         raw, _ = read_fields(table, task, self.mapping(table, mapping))
         changed: list[tuple[int, str]] = []
         if fix:
-            raw, changed = mend_fields(raw, task, table)
+            raw, changed = fix_fields(raw, task, table)
         fields, errors = canonical_fields(raw, task)
         check_fields(fields, errors, task, self.domains, table.source, self.on_doubt)
         return ReadRows(fields, errors, changed)
@@ -321,11 +321,11 @@ class Predictor:
         good = [i for i, error in enumerate(errors) if error is None]
         columns: dict[str, list[Any]] = {name: [None] * len(errors) for name in self.names}
         if not good:
-            return Predicted(columns, errors, None, good, rows.mended)
+            return Predicted(columns, errors, None, good, rows.fixed)
         for name, filled in prediction_columns(task, self.task_model.classes, values).items():
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
-        return Predicted(columns, errors, values, good, rows.mended)
+        return Predicted(columns, errors, values, good, rows.fixed)
 
     def _predict_memory(
         self,

@@ -36,7 +36,7 @@ def draw(
     top_p: float = 1.0,
     max_length: int = 256,
     seed: int = 0,
-    batch_rows: int = 128,
+    batch_size: int = 128,
     on_progress: Callable[[int], None] | None = None,
 ) -> Drawn:
     """Draw rows symbol by symbol from the domain's softmax.
@@ -50,14 +50,14 @@ def draw(
         top_p: Share of probability that is kept, the most probable symbols first.
         max_length: Most symbols of a row.
         seed: Seed of the draws.
-        batch_rows: Rows that are drawn at a time.
+        batch_size: Rows that are drawn at a time.
         on_progress: Called with the number of rows done.
     """
     pieces: list[list[int]] = []
     finished: list[bool] = []
     limit = min(max_length, trained.model.backbone.max_positions - len(trained.before()))
-    for first in range(0, count, batch_rows):
-        numbers = range(first, min(first + batch_rows, count))
+    for first in range(0, count, batch_size):
+        numbers = range(first, min(first + batch_size, count))
         seeds = [row_seed(seed, str(number).encode()) for number in numbers]
         ids, ended = _batch(trained, RowDraws(seeds, temperature, top_p), limit)
         pieces += ids

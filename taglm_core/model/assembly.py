@@ -15,13 +15,13 @@ import numpy as np
 from taglm_core.encoders import TextEncoder, encode_checked
 from taglm_core.errors import DataError
 from taglm_core.specs import Encoded, Encoder
-from taglm_core.specs.wording import (
+from taglm_core.specs.prompt import (
     FieldPart,
     FunctionPart,
+    Prompt,
     SpanPart,
     TagPart,
     TextPart,
-    Wording,
 )
 
 
@@ -129,7 +129,7 @@ class Assembler:
     """Turns rows of fields into id streams, for one template."""
 
     layout: Layout
-    wording: Wording
+    prompt: Prompt
     text: TextEncoder
     encoders: Mapping[str, Encoder]
     """Domain -> symbol encoder; a domain that is missing here is encoded by the LM's tokenizer."""
@@ -153,7 +153,7 @@ class Assembler:
         Tags that a column names may differ from row to row; the fewest of their lengths count.
         """
         count, words = len(self.bos_ids), ""
-        for part in self.wording.parts:
+        for part in self.prompt.parts:
             if isinstance(part, TextPart):
                 words += part.text
                 continue
@@ -198,9 +198,9 @@ class Assembler:
         return Rows(ids, spans, suffix, read, errors)
 
     def _check_fields(self, fields: Mapping[str, Sequence[str]], with_output: bool) -> int:
-        needed = {part.field for part in self.wording.spans} | set(self.wording.text_fields)
-        needed |= set(self.wording.tag_columns)
-        output = self.wording.output
+        needed = {part.field for part in self.prompt.spans} | set(self.prompt.text_fields)
+        needed |= set(self.prompt.tag_columns)
+        output = self.prompt.output
         if with_output and output is not None:
             needed.add(output.field)
         missing = sorted(needed - set(fields))
@@ -214,7 +214,7 @@ class Assembler:
         """Encode every span field, grouped by domain, since a column may name the tag."""
         errors: list[str | None] = [None] * count
         encoded: list[dict[str, Any]] = []
-        for part in self.wording.spans:
+        for part in self.prompt.spans:
             values = fields[part.field]
             if not part.tag.is_column:
                 tags = [part.tag.name] * count
@@ -264,7 +264,7 @@ class Assembler:
                 numbers.append(0)
             words = ""
 
-        for part in self.wording.parts:
+        for part in self.prompt.parts:
             if isinstance(part, TextPart):
                 words += part.text
             elif isinstance(part, FieldPart):
@@ -291,7 +291,7 @@ class Assembler:
                 pieces.append(self.layout.tag_ids(self.function_tag))
                 numbers.append(0)
         read = sum(map(len, pieces)) - 1  # nothing but an output comes after
-        output = self.wording.output
+        output = self.prompt.output
         if output is not None and with_output:
             pieces.append(self.text.encode(str(fields[output.field][row])))
             pieces.append(np.array([self.end_id], dtype=np.int32))

@@ -113,7 +113,7 @@ class MLPHead(nn.Module):
         self.scale.copy_(states.std(dim=0, correction=0).clamp_min(1e-6))
 
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Penalties of the closed form that are tried."""
 _REWEIGHTINGS = 4
 _LEAST_SPREAD = 1e-8
@@ -126,7 +126,7 @@ _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 def solve_ridge(
     states: Tensor,
     targets: Tensor,
-    strengths: tuple[float, ...] = STRENGTHS,
+    alphas: tuple[float, ...] = ALPHAS,
     delta: float | None = None,
 ) -> list[tuple[float, Tensor, Tensor]]:
     """Solve the linear head in closed form.
@@ -135,47 +135,47 @@ def solve_ridge(
         states: `(rows, hidden)`.
         targets: `(rows, num_targets)`, standardised; NaN where one is missing, which leaves the row
             out of this target's solution alone.
-        strengths: Penalties, relative to the mean eigenvalue of the states' covariance.
+        alphas: Penalties, relative to the mean eigenvalue of the states' covariance.
         delta: Error from which a row counts by its size and not by its square (Huber), found by
             weighting rows anew a few times; None: squares throughout.
 
     Returns:
-        For each strength: itself, weights `(num_targets, hidden)` and offsets `(num_targets,)`
+        For each alpha: itself, weights `(num_targets, hidden)` and offsets `(num_targets,)`
         such that the prediction is `states @ weights.T + offsets`; fp32 on the CPU.
     """
     states, targets = states.float().cpu(), targets.float().cpu()
     groups = same_rows(~targets.isnan().numpy())
     if len(groups) > 1 and delta is None:
-        return _solve_groups(states, targets, groups, strengths)
-    moments = Moments(states.shape[1], targets.shape[1], groups)
-    moments.add(states, targets)
+        return _solve_groups(states, targets, groups, alphas)
+    statistics = SufficientStatistics(states.shape[1], targets.shape[1], groups)
+    statistics.add(states, targets)
     if delta is None:
-        return [(strength, *moments.solve(strength)) for strength in strengths]
+        return [(alpha, *statistics.solve(alpha)) for alpha in alphas]
     found = []
-    for strength in strengths:
-        weights, offsets = moments.solve(strength)
+    for alpha in alphas:
+        weights, offsets = statistics.solve(alpha)
         for _ in range(_REWEIGHTINGS):
-            again = Moments(states.shape[1], targets.shape[1], groups)
+            again = SufficientStatistics(states.shape[1], targets.shape[1], groups)
             errors = states @ weights.T + offsets - targets
             again.add(states, targets, weights=huber_weights(errors, delta))
-            weights, offsets = again.solve(strength)
-        found.append((strength, weights, offsets))
+            weights, offsets = again.solve(alpha)
+        found.append((alpha, weights, offsets))
     return found
 
 
 def _solve_groups(
-    states: Tensor, targets: Tensor, groups: Sequence[np.ndarray], strengths: Sequence[float]
+    states: Tensor, targets: Tensor, groups: Sequence[np.ndarray], alphas: Sequence[float]
 ) -> list[tuple[float, Tensor, Tensor]]:
     """Solve targets that lack different rows, one group after the other to bound the memory."""
     found = [
-        (strength, torch.zeros(targets.shape[1], states.shape[1]), torch.zeros(targets.shape[1]))
-        for strength in strengths
+        (alpha, torch.zeros(targets.shape[1], states.shape[1]), torch.zeros(targets.shape[1]))
+        for alpha in alphas
     ]
     for group in groups:
         own = targets[:, torch.from_numpy(group)]
         rows = ~own[:, 0].isnan()
         for (_, weights, offsets), solved in zip(
-            found, solve_ridge(states[rows], own[rows], tuple(strengths)), strict=True
+            found, solve_ridge(states[rows], own[rows], tuple(alphas)), strict=True
         ):
             weights[torch.from_numpy(group)], offsets[torch.from_numpy(group)] = solved[1:]
     return found
@@ -184,61 +184,67 @@ def _solve_groups(
 def solve_censored(
     states: Tensor,
     targets: Tensor,
-    floor: Tensor,
-    strengths: tuple[float, ...] = STRENGTHS,
+    censored_below: Tensor,
+    alphas: tuple[float, ...] = ALPHAS,
 ) -> list[tuple[float, Tensor, Tensor, Tensor]]:
-    """Solve the linear head of targets of which only what lies above a floor is seen.
+    """Solve the linear head of targets of which only what lies above a limit is seen.
 
-    The Tobit model (Tobin 1958) by expectation and maximisation: a target at the floor is replaced
+    The Tobit model (Tobin 1958) by expectation and maximisation: a target at the limit is replaced
     by its mean under the present head, then the head is solved, and so on.
 
     Args:
         states: `(rows, hidden)`.
         targets: `(rows, num_targets)`, standardised.
-        floor: `(num_targets,)`, in the same units.
-        strengths: Penalties, relative to the mean eigenvalue of the states' covariance.
+        censored_below: `(num_targets,)`, in the same units.
+        alphas: Penalties, relative to the mean eigenvalue of the states' covariance.
 
     Returns:
-        For each strength: itself, weights `(num_targets, hidden)`, offsets `(num_targets,)` and
+        For each alpha: itself, weights `(num_targets, hidden)`, offsets `(num_targets,)` and
         standard deviations `(num_targets,)`.
     """
-    states, targets, floor = states.float().cpu(), targets.float().cpu(), floor.float().cpu()
-    moments = Moments(states.shape[1], targets.shape[1])
-    moments.add(states, targets)
+    states, targets, censored_below = (
+        states.float().cpu(),
+        targets.float().cpu(),
+        censored_below.float().cpu(),
+    )
+    statistics = SufficientStatistics(states.shape[1], targets.shape[1])
+    statistics.add(states, targets)
     mean = states.mean(dim=0)
     found = []
-    for strength in strengths:
-        weights, offsets = moments.solve(strength)
+    for alpha in alphas:
+        weights, offsets = statistics.solve(alpha)
         sigma = (states @ weights.T + offsets - targets).square().mean(dim=0).sqrt()
-        factor = moments.factor(strength)
+        factor = statistics.factor(alpha)
         for _ in range(_IMPUTATIONS):
             outputs = states @ weights.T + offsets
-            filled, spread = impute(outputs, targets, floor, sigma)
+            filled, spread = impute(outputs, targets, censored_below, sigma)
             centre = filled.mean(dim=0)
             cross = states.T @ (filled - centre) / len(states)  # (hidden, num_targets)
             weights = torch.cholesky_solve(cross.double(), factor).T.float()
             offsets = centre - weights @ mean
             errors = (states @ weights.T + offsets - filled).square()
             sigma = (errors + spread).mean(dim=0).sqrt()
-        found.append((strength, weights, offsets, sigma))
+        found.append((alpha, weights, offsets, sigma))
     return found
 
 
-def impute(outputs: Tensor, targets: Tensor, floor: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """Replace targets at the floor by their mean, given that they lie below it.
+def impute(
+    outputs: Tensor, targets: Tensor, censored_below: Tensor, sigma: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Replace targets at the limit by their mean, given that they lie below it.
 
     Args:
         outputs: `(rows, num_targets)`, means before the cut.
         targets: `(rows, num_targets)`.
-        floor: `(num_targets,)`.
+        censored_below: `(num_targets,)`.
         sigma: `(num_targets,)`, standard deviations about the outputs.
 
     Returns:
-        Targets `(rows, num_targets)`, and the variance of each: that below the floor for those at
+        Targets `(rows, num_targets)`, and the variance of each: that below the limit for those at
         it, 0 for the others.
     """
-    is_cut = targets <= floor + 1e-6
-    z = (floor - outputs) / sigma
+    is_cut = targets <= censored_below + 1e-6
+    z = (censored_below - outputs) / sigma
     hazard = torch.exp(-0.5 * z.square() - _LOG_SQRT_2PI - torch.special.log_ndtr(z))
     variance = (sigma.square() * (1 - z * hazard - hazard.square())).clamp_min(0.0)
     return torch.where(is_cut, outputs - sigma * hazard, targets), torch.where(
@@ -246,18 +252,18 @@ def impute(outputs: Tensor, targets: Tensor, floor: Tensor, sigma: Tensor) -> tu
     )
 
 
-def mean_above(outputs: Tensor, floor: Tensor, sigma: Tensor) -> Tensor:
-    """Return the mean of what is seen: a normal variable, or the floor where it lies below.
+def mean_above(outputs: Tensor, censored_below: Tensor, sigma: Tensor) -> Tensor:
+    """Return the mean of what is seen: a normal variable, or the limit where it lies below.
 
     Args:
         outputs: `(rows, num_targets)`, means before the cut.
-        floor: `(num_targets,)`.
+        censored_below: `(num_targets,)`.
         sigma: `(num_targets,)`.
     """
-    z = (outputs - floor) / sigma
+    z = (outputs - censored_below) / sigma
     density = torch.exp(-0.5 * z.square() - _LOG_SQRT_2PI)
-    # far below the floor the two terms cancel, and rounding must not lead under it
-    above: Tensor = floor + sigma * (z * torch.special.ndtr(z) + density).clamp_min(0.0)
+    # far below the limit the two terms cancel, and rounding must not lead under it
+    above: Tensor = censored_below + sigma * (z * torch.special.ndtr(z) + density).clamp_min(0.0)
     return above
 
 
@@ -275,7 +281,7 @@ def huber_weights(errors: Tensor, delta: float) -> Tensor:
     return delta / size.clamp_min(delta)
 
 
-class Moments:
+class SufficientStatistics:
     """Sums over rows that decide the closed-form head; earlier rows may fade.
 
     While a tag is trained its states move, so the head that fits them best is that of the recent
@@ -340,11 +346,11 @@ class Moments:
         self.cross.zero_()
 
     @torch.no_grad()
-    def factor(self, strength: float, group: int = 0) -> Tensor:
+    def factor(self, alpha: float, group: int = 0) -> Tensor:
         """Return the Cholesky factor `(hidden, hidden)` of the penalised covariance.
 
         Args:
-            strength: Penalty, relative to the mean eigenvalue of the states' covariance.
+            alpha: Penalty, relative to the mean eigenvalue of the states' covariance.
             group: Whose rows.
 
         Raises:
@@ -362,7 +368,7 @@ class Moments:
             )
         # equal rows have no covariance but what rounding leaves of their squares
         size = max(float(covariance.diagonal().mean()), _LEAST_SPREAD * square, 1e-12)
-        covariance.diagonal().add_(strength * size)
+        covariance.diagonal().add_(alpha * size)
         for _ in range(_MOST_RETRIES):
             solved = torch.linalg.cholesky_ex(covariance)
             if not int(solved.info):
@@ -373,13 +379,13 @@ class Moments:
         raise DataError("the head cannot be fitted: what it reads is not a regular matrix.")
 
     @torch.no_grad()
-    def solve(self, strength: float) -> tuple[Tensor, Tensor]:
+    def solve(self, alpha: float) -> tuple[Tensor, Tensor]:
         """Return weights `(num_targets, hidden)` and offsets `(num_targets,)`, fp32 on the CPU.
 
         A target without any row has weights and offset 0, its mean in standardised units.
 
         Args:
-            strength: Penalty, relative to the mean eigenvalue of the states' covariance.
+            alpha: Penalty, relative to the mean eigenvalue of the states' covariance.
         """
         all_weights = torch.zeros(self.cross.shape[1], len(self.cross) - 1, dtype=torch.float64)
         all_offsets = torch.zeros(self.cross.shape[1], dtype=torch.float64)
@@ -389,6 +395,6 @@ class Moments:
             x_mean, y_mean = sums[-1, :-1] / count, self.cross[-1, columns] / count
             # (hidden, targets of the group)
             cross = self.cross[:-1, columns] / count - torch.outer(x_mean, y_mean)
-            weights = torch.cholesky_solve(cross, self.factor(strength, place)).T
+            weights = torch.cholesky_solve(cross, self.factor(alpha, place)).T
             all_weights[columns], all_offsets[columns] = weights, y_mean - weights @ x_mean
         return all_weights.float(), all_offsets.float()

@@ -34,7 +34,7 @@ class Scaling:
     """From head outputs to the user's units: `(output + offset) * std + mean`.
 
     Of a censored target the output is the mean of a normal variable of which only what lies above
-    the floor is seen (Tobin 1958), and the prediction the mean of what is seen.
+    the limit is seen (Tobin 1958), and the prediction the mean of what is seen.
     """
 
     mean: Tensor = attrs.field(converter=_double)
@@ -43,15 +43,15 @@ class Scaling:
     """float64 `(num_outputs,)`: standard deviations of the training targets; 1 for classes."""
     offset: Tensor = attrs.field(converter=_single)
     """`(num_outputs,)`: constant term of the closed-form head, in standardised units."""
-    floor: Tensor | None = attrs.field(default=None, converter=_single_or_none)
+    censored_below: Tensor | None = attrs.field(default=None, converter=_single_or_none)
     """`(num_outputs,)`: where the target is cut off, in standardised units; None: nowhere."""
     sigma: Tensor | None = attrs.field(default=None, converter=_single_or_none)
     """`(num_outputs,)`: standard deviation about the output, in standardised units; None without
-    a floor."""
+    a limit."""
 
     @staticmethod
-    def of_targets(targets: np.ndarray, floor: float | None = None) -> "Scaling":
-        """Return the scaling of regression targets `(rows, targets)`, cut off at `floor`.
+    def of_targets(targets: np.ndarray, censored_below: float | None = None) -> "Scaling":
+        """Return the scaling of regression targets `(rows, targets)`, cut off at `censored_below`.
 
         Each target is scaled by the rows in which it is known; NaN stands for a missing one.
         """
@@ -64,8 +64,8 @@ class Scaling:
         is_constant = torch.from_numpy(np.nanmin(targets, axis=0) == np.nanmax(targets, axis=0))
         std = torch.where(is_constant, torch.ones_like(std), std)
         scaling = Scaling(mean=mean, std=std, offset=torch.zeros(len(mean)))
-        if floor is not None:
-            scaling.floor = ((floor - mean) / std).float()
+        if censored_below is not None:
+            scaling.censored_below = ((censored_below - mean) / std).float()
             scaling.sigma = torch.ones(len(mean))
         return scaling
 
@@ -146,6 +146,6 @@ def predictions(target: Target, scaling: Scaling, outputs: Tensor) -> np.ndarray
     values = outputs.detach().double().cpu()
     if isinstance(target, Classification):
         return (values.sigmoid() if target.multi_label else values.softmax(dim=1)).numpy()
-    if scaling.floor is not None and scaling.sigma is not None:
-        values = mean_above(values, scaling.floor.double(), scaling.sigma.double())
+    if scaling.censored_below is not None and scaling.sigma is not None:
+        values = mean_above(values, scaling.censored_below.double(), scaling.sigma.double())
     return (values * scaling.std + scaling.mean).numpy()

@@ -232,7 +232,7 @@ def build_assembler(
     backbone: Any = model.backbone
     return Assembler(
         layout=model.layout,
-        wording=task.wording,
+        prompt=task.prompt,
         text=TextEncoder(backbone.tokenizer),
         encoders=encoders,
         domain_of=domain_of,
@@ -240,13 +240,13 @@ def build_assembler(
         function_tag=task.function_tag,
         bos_ids=backbone.bos_ids,
         is_isolated=is_isolated,
-        end_id=backbone.end_id if task.wording.output is not None else 0,
+        end_id=backbone.end_id if task.prompt.output is not None else 0,
     )
 
 
 def written_tags(task: ResolvedTask, columns: Mapping[str, Sequence[Any]]) -> list[str]:
     """Return the distinct domain tags of a task as written, those in columns included."""
     names: list[str] = []
-    for tag in task.wording.domain_tags:
+    for tag in task.prompt.domain_tags:
         names += list(map(str, columns[tag.name])) if tag.is_column else [tag.name]
     return list(dict.fromkeys(names))

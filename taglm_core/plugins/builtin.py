@@ -3,7 +3,7 @@
 from taglm_core.plugins.compatibility import core_version
 from taglm_core.plugins.discovery import PluginSource
 from taglm_core.plugins.hookspecs import hookimpl
-from taglm_core.specs import Head, Metric, Reader, Split
+from taglm_core.specs import Head, Metric, Reader, Splitter
 
 CORE = PluginSource(name="core", distribution="taglm", version=core_version())
 """Who registers what is built in."""
@@ -39,15 +39,15 @@ TABLE_READERS = (
 
 
 @hookimpl
-def register_splits() -> list[Split]:
+def register_splitters() -> list[Splitter]:
     """The random split, which keeps nothing apart but equal rows."""
     return [
-        Split(
+        Splitter(
             name="random",
             assign="taglm_core.data.splits:assign_random",
             description="80/10/10 by seed; equal rows stay together, nothing else is kept apart",
         ),
-        Split(
+        Splitter(
             name="row",
             assign="taglm_core.data.splits:assign_random",
             whole_rows=True,

@@ -14,7 +14,7 @@ def checked_result(hook: str, value: Any) -> tuple[Any, list[str]]:
         value: What it returned.
 
     Returns:
-        The usable part, None when there is none; and a reason for everything that was left out.
+        The usable split, None when there is none; and a reason for everything that was left out.
     """
     if value is None:
         return None, []

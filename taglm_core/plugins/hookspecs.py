@@ -16,7 +16,7 @@ from taglm_core.specs import (
     Reader,
     RowsLoaded,
     RunFinished,
-    Split,
+    Splitter,
     StageStarted,
     Task,
     Template,
@@ -38,7 +38,7 @@ def register_tasks() -> list[Task] | None:
 
 @hookspec
 def register_templates() -> list[Template] | None:
-    """Return further wordings of tasks, the plugin's own or another's."""
+    """Return further prompts of tasks, the plugin's own or another's."""
 
 
 @hookspec
@@ -57,7 +57,7 @@ def register_heads() -> list[Head] | None:
 
 
 @hookspec
-def register_splits() -> list[Split] | None:
+def register_splitters() -> list[Splitter] | None:
     """Return the splits that the plugin provides."""
 
 

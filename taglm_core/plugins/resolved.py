@@ -7,8 +7,8 @@ import attrs
 
 from taglm_core.errors import ConfigError, UnknownNameError
 from taglm_core.plugins.registry import Registered, Registry
-from taglm_core.specs import Classification, Domain, Metric, Split, Task, Text
-from taglm_core.specs.wording import Wording, parse_template
+from taglm_core.specs import Classification, Domain, Metric, Splitter, Task, Text
+from taglm_core.specs.prompt import Prompt, parse_template
 
 T = TypeVar("T")
 
@@ -28,16 +28,16 @@ class ResolvedTask:
     """Name in metrics.json and prediction columns."""
     plugin: str
     """Plugin in which its short names are looked up first."""
-    wording: Wording
+    prompt: Prompt
     function_tag: str
     """Key of the function tag, `plugin/tag`."""
     domains: dict[str, Registered[Domain]]
     """Domain tag as the template writes it -> domain; without those named by a column."""
     metrics: tuple[Metric, ...]
-    split: Registered[Split] | None
+    split: Registered[Splitter] | None
     """The task's own split, else that of its only domain, else None (random)."""
     symmetric: tuple[tuple[str, ...], ...] = ()
-    """Pairs of fields of the wording that change places without changing the answer."""
+    """Pairs of fields of the prompt that change places without changing the answer."""
 
     @property
     def is_numeric(self) -> bool:
@@ -47,12 +47,12 @@ class ResolvedTask:
     @property
     def is_cross_domain(self) -> bool:
         """Whether the template names several distinct domain tags (stage 3)."""
-        names = {tag.name for tag in self.wording.domain_tags}
-        return len(names) > 1 or bool(self.wording.tag_columns)
+        names = {tag.name for tag in self.prompt.domain_tags}
+        return len(names) > 1 or bool(self.prompt.tag_columns)
 
     def domain_of_field(self, field: str) -> Registered[Domain] | None:
         """Return the domain of a span field, None when a column names its tag."""
-        for part in self.wording.spans:
+        for part in self.prompt.spans:
             if part.field == field and not part.tag.is_column:
                 return self.domains[part.tag.name]
         return None
@@ -60,17 +60,17 @@ class ResolvedTask:
     @property
     def span_fields(self) -> tuple[str, ...]:
         """Distinct fields of domain spans, in order."""
-        return tuple(dict.fromkeys(part.field for part in self.wording.spans))
+        return tuple(dict.fromkeys(part.field for part in self.prompt.spans))
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Every input field: of spans, in the LM's words, and columns that name a tag."""
-        wording = self.wording
-        return tuple(dict.fromkeys([*self.span_fields, *wording.text_fields, *wording.tag_columns]))
+        prompt = self.prompt
+        return tuple(dict.fromkeys([*self.span_fields, *prompt.text_fields, *prompt.tag_columns]))
 
     def field_of_tag(self, tag: str) -> str | None:
         """Return the field that a domain tag, by its short name, announces first."""
-        for part in self.wording.spans:
+        for part in self.prompt.spans:
             if not part.tag.is_column and self.domains[part.tag.name].spec.tag == tag:
                 return part.field
         return None
@@ -90,7 +90,7 @@ def domain_name(tag: str) -> str:
 
 
 def resolve_task(
-    task: Task, plugin: str, registry: Registry, wording: str | None = None
+    task: Task, plugin: str, registry: Registry, prompt: str | None = None
 ) -> ResolvedTask:
     """Look up everything that a task names.
 
@@ -98,15 +98,15 @@ def resolve_task(
         task: The task.
         plugin: Who declares it; "local" for a run file.
         registry: Where names are looked up.
-        wording: Name of a further wording, such as "paper"; None: the task's own template.
+        prompt: Name of a further prompt, such as "paper"; None: the task's own template.
 
     Raises:
         TaglmError: when a name is unknown or the template malformed.
     """
     text = task.template
     where = f"task {task.name}"
-    if wording is not None:
-        found = registry.templates.get(f"{task.name}.{wording}", plugin, where)
+    if prompt is not None:
+        found = registry.templates.get(f"{task.name}.{prompt}", plugin, where)
         text = found.spec.text
     read = parse_template(text, task.function_tag, isinstance(task.target, Text))
     domains = {
@@ -121,7 +121,7 @@ def resolve_task(
         spec=task,
         name=task.name,
         plugin=plugin,
-        wording=read,
+        prompt=read,
         function_tag=function_tag,
         domains=domains,
         metrics=_metrics(task, plugin, registry),
@@ -130,10 +130,10 @@ def resolve_task(
     )
 
 
-def _symmetric(task: Task, wording: Wording) -> tuple[tuple[str, ...], ...]:
-    """Return the pairs that the wording holds; each must stand in it whole, in like places."""
-    kinds: dict[str, str] = {part.field: f"<{part.tag}>" for part in wording.spans}
-    kinds |= dict.fromkeys([*wording.text_fields, *wording.tag_columns], "words")
+def _symmetric(task: Task, prompt: Prompt) -> tuple[tuple[str, ...], ...]:
+    """Return the pairs that the prompt holds; each must stand in it whole, in like places."""
+    kinds: dict[str, str] = {part.field: f"<{part.tag}>" for part in prompt.spans}
+    kinds |= dict.fromkeys([*prompt.text_fields, *prompt.tag_columns], "words")
     for pair in task.symmetric:
         held = [kinds.get(field) for field in pair]
         if held[0] != held[1]:
@@ -161,12 +161,12 @@ def _metrics(task: Task, plugin: str, registry: Registry) -> tuple[Metric, ...]:
 
 def _split(
     task: Task, plugin: str, domains: dict[str, Registered[Domain]], registry: Registry
-) -> Registered[Split] | None:
+) -> Registered[Splitter] | None:
     if task.split is not None:
-        return registry.splits.get(task.split, plugin, f"task {task.name}")
+        return registry.splitters.get(task.split, plugin, f"task {task.name}")
     distinct = {item.name: item for item in domains.values()}
     if len(distinct) == 1:
         only = next(iter(distinct.values()))
         if only.spec.split is not None:
-            return registry.splits.get(only.spec.split, only.source.name, f"domain {only.name}")
+            return registry.splitters.get(only.spec.split, only.source.name, f"domain {only.name}")
     return None

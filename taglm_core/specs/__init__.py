@@ -3,10 +3,10 @@
 from taglm_core.specs.baselines import Baseline, BaselineResult, SplitData, TaskData
 from taglm_core.specs.decoding import Decoding
 from taglm_core.specs.domain import Domain
-from taglm_core.specs.encoding import Checked, Encoded, Encoder, Mended
+from taglm_core.specs.encoding import Checked, Encoded, Encoder, Fixed
 from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
 from taglm_core.specs.reader import Reader
-from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Split
+from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Splitter
 from taglm_core.specs.target import Classification, Regression, Target, Text
 from taglm_core.specs.task import Task, Template
 
@@ -23,15 +23,15 @@ __all__ = [
     "Encoded",
     "Encoder",
     "Evaluated",
+    "Fixed",
     "Head",
-    "Mended",
     "Metric",
     "Reader",
     "Regression",
     "RowsLoaded",
     "RunFinished",
-    "Split",
     "SplitData",
+    "Splitter",
     "StageStarted",
     "Target",
     "Task",

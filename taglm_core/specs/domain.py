@@ -35,9 +35,9 @@ class Domain:
     """`(rows) -> float32 (rows, features)`, for baselines; None: none."""
     canonical: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> Checked`: one spelling for each thing, errors for impossible rows."""
-    mend: str | None = attrs.field(default=None, validator=optional_reference)
-    """`(rows) -> Mended`: rows with common faults put right, run before `canonical` where the user
-    asked for it (`--mend`); None: nothing can be mended."""
+    fix: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows) -> Fixed`: rows with common faults put right, run before `canonical` where the user
+    asked for it (`--fix`); None: nothing can be fixed."""
     doubt: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> list[str | None]`: for each canonical row None, or what it rather looks like, such
     as "a nucleotide sequence". A few such rows are a warning, a file of them is refused; None:

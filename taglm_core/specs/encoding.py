@@ -27,11 +27,11 @@ class Checked(NamedTuple):
     """One entry a row: None, or what is wrong with it, in the domain's own words."""
 
 
-class Mended(NamedTuple):
+class Fixed(NamedTuple):
     """Rows after common faults were put right, when the user asked for it."""
 
     values: list[str]
-    """The rows, mended or as they were."""
+    """The rows, fixed or as they were."""
     changes: list[str | None]
     """One entry a row: None, or what was changed, in the domain's own words."""
 

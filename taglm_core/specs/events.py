@@ -37,7 +37,7 @@ class RowsLoaded:
     """File or dataset."""
     numbers: Sequence[int]
     """Row number of each row in its file."""
-    parts: Sequence[str]
+    splits: Sequence[str]
     """train, valid or test for each row."""
     fields: Mapping[str, Sequence[str]]
     """Domain field -> canonical rows."""

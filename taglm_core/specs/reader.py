@@ -33,8 +33,8 @@ class Reader:
     name: str = attrs.field(validator=_word)
     """Word of `--format`, and an extension of its files, such as "sam"."""
     read_batches: str = attrs.field(validator=optional_reference)
-    """`(path: Path, batch_rows: int) -> Iterator[dict[column, list]]`: batches of at most
-    `batch_rows` rows, each with the same columns in the same order. A text format opens its file by
+    """`(path: Path, batch_size: int) -> Iterator[dict[column, list]]`: batches of at most
+    `batch_size` rows, each with the same columns in the same order. A text format opens its file by
     `taglm_core.plugin.open_text`; `taglm_core.plugin.record_batches` makes batches of records."""
     extensions: tuple[str, ...] = attrs.field(default=(), converter=_as_words, validator=_word)
     """Further extensions of such files, without the dot."""

@@ -27,13 +27,13 @@ class Dataset:
 
 
 @attrs.frozen(kw_only=True)
-class Split:
+class Splitter:
     """A rule that puts rows into train, valid and test.
 
     Either `groups` gives a key a row (rows with equal keys stay together; the core puts a fixed
-    tenth of all keys into the test part and another into the validation part), or `assign` names
+    tenth of all keys into the test split and another into the validation split), or `assign` names
     the part of each row outright. A rule that must see all rows at once gives both: `assign` then
-    decides the parts, and `groups` what stage 1 leaves out as the test bucket.
+    decides the splits, and `groups` what stage 1 leaves out as the test bucket.
     """
 
     name: str = attrs.field(validator=identifier)
@@ -44,7 +44,7 @@ class Split:
     """`(rows: list[str]) -> list[str]`: the key of each row."""
     assign: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, list], seed: int) -> list of "train" | "valid" | "test"`; "" leaves
-    a row out of every part, which is reported. The columns are the fields of the task's domain
+    a row out of every split, which is reported. The columns are the fields of the task's domain
     spans; where the task is symmetric, the smaller of two fields that change places comes first."""
     tags: tuple[str, ...] = attrs.field(default=(), converter=as_names)
     """Short domain tags: `groups` gets the field that the first one announces, `assign` these

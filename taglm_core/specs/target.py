@@ -25,15 +25,15 @@ class Regression:
     """Unit for reports, such as "pKd" or "kcal/mol"; "1" for a pure number."""
     compute: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, rows]) -> float (rows, targets)`; NaN: cannot be computed."""
-    floor: float | None = None
+    censored_below: float | None = None
     """A value at or below it says only "no more than this" (left-censored), such as the pKd of 5
     that stands for no binding seen; predictions stay above it. None: every value is exact."""
 
     def __attrs_post_init__(self) -> None:
         _check_lengths(self.names, self.columns)
-        if self.floor is not None and len(self.names) > 1:
+        if self.censored_below is not None and len(self.names) > 1:
             raise ConfigError(
-                f"a floor belongs to one target, not to {len(self.names)} "
+                f"a limit belongs to one target, not to {len(self.names)} "
                 f"({', '.join(self.names)}). Make a task of each."
             )
 
@@ -48,7 +48,7 @@ class Classification:
     columns: tuple[str, ...] | None = attrs.field(default=None, converter=_optional_names)
     """Columns that hold them, in the order of `names`; None: the names themselves."""
     classes: tuple[str, ...] | None = attrs.field(default=None, converter=_optional_names)
-    """Class names in order; None: the values of the training part, sorted."""
+    """Class names in order; None: the values of the training split, sorted."""
     multi_label: bool = False
     """True: every name is a label of its own with the values 0 and 1."""
     threshold: float | None = None

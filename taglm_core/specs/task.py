@@ -1,4 +1,4 @@
-"""A task: what one runs, and a named wording of it."""
+"""A task: what one runs, and a named prompt of it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -71,10 +71,10 @@ class Task:
 
 @attrs.frozen(kw_only=True)
 class Template:
-    """A further wording of a task, chosen with `--set task.wording=NAME`."""
+    """A further prompt of a task, chosen with `--set task.prompt=NAME`."""
 
     name: str = attrs.field(validator=identifier)
-    """Name of the wording, such as "paper"."""
+    """Name of the prompt, such as "paper"."""
     task: str
     """Name of the task that it words."""
     text: str

@@ -164,7 +164,7 @@ _BEFORE_TRAINING = {
     "data_check.json",
     "split.csv",
     "rejected.csv",
-    "mended.csv",
+    "fixed.csv",
 }
 """Files that a run writes before anything is trained, or again from the rows alone."""
 

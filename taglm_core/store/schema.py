@@ -183,8 +183,8 @@ class ArtefactRecord:
 
 _RENAMED: dict[type, dict[str, str]] = {
     Task: {"template": "prompt"},
-    Regression: {"floor": "censored_below"},
-    Scaling: {"floor": "censored_below"},
+    Regression: {"censored_below": "censored_below"},
+    Scaling: {"censored_below": "censored_below"},
 }
 """Class -> its attributes that have another name in config.json."""
 
@@ -262,8 +262,8 @@ def _from_1(old: dict[str, Any]) -> dict[str, Any]:
     target = dict(task["target"])
     scaling = target.pop("scaling", None)
     for mapping in (target, scaling or {}):
-        if "floor" in mapping:
-            mapping["censored_below"] = mapping.pop("floor")
+        if "censored_below" in mapping:
+            mapping["censored_below"] = mapping.pop("censored_below")
     is_text = target["kind"] == "text"
     head = {
         "name": task["head"],

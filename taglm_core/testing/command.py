@@ -14,7 +14,7 @@ def check_plugin(
 ) -> None:
     """Check every object that a plugin registers.
 
-    Exit code 1 when a check fails; each failure says what to mend.
+    Exit code 1 when a check fails; each failure says what to fix.
     """
     import attrs
 

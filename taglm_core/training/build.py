@@ -45,17 +45,17 @@ def take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
     install_tag(model, stored, item.tag)
 
 
-def _check_floor(plan: Plan) -> None:
+def _check_censoring(plan: Plan) -> None:
     """Refuse what the fit of a censored target does not cover."""
     settings = plan.config.stages.task
     if settings.head_init != "fit":
         raise ConfigError(
-            f"task {plan.task.name}: a target with a floor needs a head that is fitted to it "
-            "(stages.task.head_init=fit). Leave out the floor, or the other start."
+            f"task {plan.task.name}: a target with a limit needs a head that is fitted to it "
+            "(stages.task.head_init=fit). Leave out the limit, or the other start."
         )
     if settings.huber is not None:
         raise ConfigError(
-            f"task {plan.task.name}: stages.task.huber and a floor are not used together. Leave "
+            f"task {plan.task.name}: stages.task.huber and a limit are not used together. Leave "
             "one out."
         )
 
@@ -90,10 +90,10 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
         model.heads[task.name] = head
     scaling = Scaling.plain(plan.num_outputs)
     if isinstance(target, Regression):
-        targets = plan.rows.targets[plan.rows.of_part("train")]
-        scaling = Scaling.of_targets(targets, target.floor)
-        if target.floor is not None:
-            _check_floor(plan)
+        targets = plan.rows.targets[plan.rows.of_split("train")]
+        scaling = Scaling.of_targets(targets, target.censored_below)
+        if target.censored_below is not None:
+            _check_censoring(plan)
     return TaskModel(
         task=task,
         model=model,

@@ -51,11 +51,11 @@ class TaskConfig:
     """Function tag of a task declared here; None: the name."""
     template: str | None = None
     """Template of a task declared here; None: a registered task of this name."""
-    wording: str | None = None
-    """Named wording of a registered task, such as "paper"; None: its own template."""
+    prompt: str | None = None
+    """Named prompt of a registered task, such as "paper"; None: its own template."""
     target: TargetConfig | None = None
     """Target of a task declared here."""
-    floor: float | None = None
+    censored_below: float | None = None
     """Regression: a value at or below it says only "no more than this", as a pKd of 5 where no
     binding was seen; None: that of the task's own target."""
     metrics: tuple[str, ...] | None = None
@@ -79,11 +79,11 @@ class SplitConfig:
     column: str | None = None
     """A column with train, valid, test."""
     file: str | None = None
-    """A table with the columns row (1-based) and part."""
+    """A table with the columns row (1-based) and split."""
     valid: tuple[str, ...] | None = None
-    """Values of `column` that mean the validation part, such as a fold's number."""
+    """Values of `column` that mean the validation split, such as a fold's number."""
     test: tuple[str, ...] | None = None
-    """Values of `column` that mean the test part. With `valid` or `test`, all others train."""
+    """Values of `column` that mean the test split. With `valid` or `test`, all others train."""
 
     def __attrs_post_init__(self) -> None:
         rules = {"name": self.name, "column": self.column, "file": self.file}
@@ -104,7 +104,7 @@ class DataConfig:
     file: str | None = None
     """Table of rows; None: the task's dataset."""
     test_file: str | None = None
-    """Table whose rows are the test part; the split then divides the other rows into train and
+    """Table whose rows are the test split; the split then divides the other rows into train and
     valid. None: the split decides."""
     dataset: str | None = None
     """A registered dataset instead of the task's own; with `file` the one that reads the file.
@@ -119,7 +119,7 @@ class DataConfig:
     """Target of a task that computes it: computed, or measured, read from a column of its name;
     auto: computed, and an error if the file has such a column."""
     split: SplitConfig = attrs.field(factory=SplitConfig)
-    """How rows come into parts."""
+    """How rows come into splits."""
     domain: dict[str, str] = attrs.field(factory=dict)
     """Domain tag -> file of unlabelled rows for stage 1."""
     check: bool = True
@@ -130,9 +130,9 @@ class DataConfig:
     on_doubt: str = attrs.field(default="raise", validator=one_of("raise", "warn"))
     """How to handle a file whose rows look like another kind of data, such as DNA for a protein:
     raise stops where most values do, warn only says so. A few such rows are always a warning."""
-    mend: bool = False
-    """True: rows with faults that their domain can put right are mended, and listed in
-    mended.csv; the other bad rows follow `on_error`."""
+    fix: bool = False
+    """True: rows with faults that their domain can put right are fixed, and listed in
+    fixed.csv; the other bad rows follow `on_error`."""
     on_long: str = attrs.field(default="error", validator=one_of("error", "keep"))
     """What a row too long for the backbone does: error, as any bad row; keep: left out."""
 
@@ -159,7 +159,7 @@ class DomainStageConfig:
     """Most corpus rows, drawn by the seed; None: all."""
     size: int | None = attrs.field(default=None, validator=_positive)
     """Rows that a generated corpus makes; None: its own default."""
-    batch_rows: int = attrs.field(default=32, validator=_positive)
+    batch_size: int = attrs.field(default=32, validator=_positive)
     """Rows of an optimizer step."""
     batch_tokens: int = attrs.field(default=8192, validator=_positive)
     """Most tokens of a forward batch, padding included; steps are accumulated over batches."""
@@ -182,9 +182,9 @@ class DomainStageConfig:
     """Learning rate over the steps, after the warm-up."""
     warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
     """Share of the steps in which the rate rises."""
-    clip: float = attrs.field(default=1.0, validator=_positive)
+    max_grad_norm: float = attrs.field(default=1.0, validator=_positive)
     """Largest gradient norm."""
-    evals: int = attrs.field(default=5, validator=_positive)
+    num_evaluations: int = attrs.field(default=5, validator=_positive)
     """Evaluations on held-out rows over the stage."""
     patience: int = attrs.field(default=3, validator=_positive)
     """Evaluations without gain after which the stage stops."""
@@ -197,7 +197,7 @@ class TaskStageConfig:
     """Stages 2 and 3: a function tag and a head learn a task."""
 
     epochs: float = attrs.field(default=3.0, validator=_positive)
-    """Passes over the training part."""
+    """Passes over the training split."""
     max_steps: int | None = attrs.field(default=None, validator=_positive)
     """Most optimizer steps; None: what the epochs need."""
     rows: int | None = attrs.field(default=20_000, validator=_positive)
@@ -212,7 +212,7 @@ class TaskStageConfig:
     the function tag is trained."""
     domain_tags: bool = True
     """False: untrained domain tags are used and stage 1 is left out, for comparisons."""
-    batch_rows: int = attrs.field(default=64, validator=_positive)
+    batch_size: int = attrs.field(default=64, validator=_positive)
     """Rows of an optimizer step."""
     batch_tokens: int = attrs.field(default=8192, validator=_positive)
     """Most tokens of a forward batch, padding included."""
@@ -230,7 +230,7 @@ class TaskStageConfig:
     things at once, such as a molecule at a protein."""
     head_options: dict[str, Any] = attrs.field(factory=dict)
     """Further settings of the head; mlp has units, layers and dropout."""
-    read: str = attrs.field(default="last", validator=one_of("last", "all"))
+    pooling: str = attrs.field(default="last", validator=one_of("last", "all"))
     """What the head reads: last, the state of the function tag's last row (paper); all, those of
     all its rows one after the other, which says more of a pair and overfits sooner."""
     head_lr: float = attrs.field(default=1e-4, validator=_positive)
@@ -255,10 +255,10 @@ class TaskStageConfig:
     """Learning rate over the steps, after the warm-up."""
     warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
     """Share of the steps in which the rate rises."""
-    clip: float = attrs.field(default=1.0, validator=_positive)
+    max_grad_norm: float = attrs.field(default=1.0, validator=_positive)
     """Largest gradient norm."""
-    evals: int = attrs.field(default=10, validator=_positive)
-    """Evaluations on the validation part over the stage."""
+    num_evaluations: int = attrs.field(default=10, validator=_positive)
+    """Evaluations on the validation split over the stage."""
     patience: int = attrs.field(default=4, validator=_positive)
     """Evaluations without gain after which the stage stops."""
     augment: int = attrs.field(default=0, validator=_not_negative)
@@ -360,11 +360,11 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "tag_init": "mean",
                 "lr": 1e-4,
                 "head": "linear",
-                "read": "last",
+                "pooling": "last",
                 "head_init": "mean_embedding",
                 "max_steps": None,
-                "evals": 10,
-                "batch_rows": 32,
+                "num_evaluations": 10,
+                "batch_size": 32,
                 "epochs": 2.0,
             },
         }
@@ -373,7 +373,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "data": {"size": 3000},
         "stages": {
             "domain": {"size": 3000, "max_steps": 60},
-            "task": {"epochs": 4.0, "evals": 6},
+            "task": {"epochs": 4.0, "num_evaluations": 6},
         },
     },
 }

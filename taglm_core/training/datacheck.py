@@ -21,7 +21,7 @@ def rows_event(task: ResolvedTask, rows: Any, seed: int) -> RowsLoaded:
         target=target,
         source=rows.source,
         numbers=rows.numbers,
-        parts=rows.parts,
+        splits=rows.splits,
         fields={name: rows.fields[name] for name in task.span_fields},
         texts={name: rows.fields[name] for name in task.fields if name not in task.span_fields},
         truth=rows.targets,

@@ -34,12 +34,12 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
                     f"task.{key} is given but task.template is not: the registered task "
                     f"{found.name} has its own. Give a template to declare a task."
                 )
-        spec = _with_floor(attrs.evolve(found.spec, **given), config.floor)
-        return resolve_task(spec, found.source.name, registry, config.wording)
+        spec = _with_censoring(attrs.evolve(found.spec, **given), config.censored_below)
+        return resolve_task(spec, found.source.name, registry, config.prompt)
     if config.target is None:
         raise ConfigError("task.target is missing, for example {kind: regression, columns: [Y]}.")
-    if config.wording is not None:
-        raise ConfigError("task.wording names a wording of a registered task; drop task.template.")
+    if config.prompt is not None:
+        raise ConfigError("task.prompt names a prompt of a registered task; drop task.template.")
     declared = Task(
         name=config.name,
         function_tag=config.function_tag or config.name,
@@ -49,16 +49,18 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
         split=config.split,
         symmetric=config.symmetric or (),
     )
-    return resolve_task(_with_floor(declared, config.floor), LOCAL, registry)
+    return resolve_task(_with_censoring(declared, config.censored_below), LOCAL, registry)
 
 
-def _with_floor(spec: Task, floor: float | None) -> Task:
-    """Return a task whose target has the floor that the settings give, its own when they do not."""
-    if floor is None:
+def _with_censoring(spec: Task, censored_below: float | None) -> Task:
+    """Return a task whose target has the limit that the settings give, its own when they do not."""
+    if censored_below is None:
         return spec
     if not isinstance(spec.target, Regression):
-        raise ConfigError(f"task.floor: the task {spec.name} predicts no numbers. Leave it out.")
-    return attrs.evolve(spec, target=attrs.evolve(spec.target, floor=floor))
+        raise ConfigError(
+            f"task.censored_below: the task {spec.name} predicts no numbers. Leave it out."
+        )
+    return attrs.evolve(spec, target=attrs.evolve(spec.target, censored_below=censored_below))
 
 
 def _target(config: TaskConfig) -> Target:

@@ -101,7 +101,7 @@ class DomainObjective:
     def refine(self) -> None:
         """Do nothing: a tag has no closed form."""
 
-    def begin(self, indices: np.ndarray, num_parts: int) -> None:
+    def begin(self, indices: np.ndarray, num_batches: int) -> None:
         """Do nothing: the loss of a row depends on that row alone."""
 
     def weight(self, indices: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The evaluation that ends a run: scores of every part, predictions, baselines."""
+"""The evaluation that ends a run: scores of every split, predictions, baselines."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def evaluate_task(
     folder: RunFolder,
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Score every part, write predictions and split, and fit the baselines.
+    """Score every split, write predictions and split, and fit the baselines.
 
     Returns:
         What metrics.json says of the task.
@@ -42,12 +42,12 @@ def evaluate_task(
     trained = combinations(plan)
     splits: dict[str, Any] = {}
     data: dict[str, SplitData] = {}
-    _write_split(plan, folder)
+    _write_splits(plan, folder)
     _write_rejected(plan, folder)
-    for part in ("train", "valid", "test"):
-        chosen = rows.of_part(part)
+    for split in ("train", "valid", "test"):
+        chosen = rows.of_split(split)
         most = _MOST_TRAIN_SCORED if task.is_numeric else _MOST_TRAIN_WRITTEN
-        scored = _sampled(chosen, plan.config.seed, most) if part == "train" else chosen
+        scored = _sampled(chosen, plan.config.seed, most) if split == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
         budget = plan.config.stages.task.batch_tokens
         prediction, errors = task_model.predict_fields(fields, budget, on_progress)
@@ -56,20 +56,20 @@ def evaluate_task(
             truth: Any = rows.targets[scored[fine]]
         else:
             truth = [rows.targets[i] for i in scored[fine]]
-        splits[part] = {"rows": len(chosen), "metrics": plain(score(task, truth, prediction))}
-        splits[part] |= known_rows(task, truth)
+        splits[split] = {"rows": len(chosen), "metrics": plain(score(task, truth, prediction))}
+        splits[split] |= known_rows(task, truth)
         if len(fine) < len(chosen):
-            splits[part]["rows_scored"] = len(fine)
-        named = {name: [fields[name][i] for i in fine] for name in task.wording.tag_columns}
-        if part != "train":
-            splits[part] |= grouped(task, named, truth, prediction, trained)
-        if part != "train":
-            _write_predictions(plan, folder, part, scored[fine], truth, prediction)
-        data[part] = _split_data(plan, scored[fine], truth, prediction)
+            splits[split]["rows_scored"] = len(fine)
+        named = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
+        if split != "train":
+            splits[split] |= grouped(task, named, truth, prediction, trained)
+        if split != "train":
+            _write_predictions(plan, folder, split, scored[fine], truth, prediction)
+        data[split] = _split_data(plan, scored[fine], truth, prediction)
     warnings = [
         said
-        for part in ("valid", "test")
-        if (said := _worse_than_constant(plan, part, data[part])) is not None
+        for split in ("valid", "test")
+        if (said := _worse_than_constant(plan, split, data[split])) is not None
     ]
     baselines: dict[str, Any] = {}
     if task.is_numeric:
@@ -81,7 +81,7 @@ def evaluate_task(
         "split": rows.rule,
         **({"remarks": list(plan.labels.remarks)} if plan.labels.remarks else {}),
         "rows_left_out": len(rows.rejected),
-        "rows_mended": len(rows.mended),
+        "rows_fixed": len(rows.fixed),
         "splits": splits,
         **baselines,
         **({"signatures": signed} if signed else {}),
@@ -89,11 +89,11 @@ def evaluate_task(
     }
 
 
-def _worse_than_constant(plan: Plan, part: str, data: SplitData) -> str | None:
+def _worse_than_constant(plan: Plan, split: str, data: SplitData) -> str | None:
     if not plan.task.is_numeric or data.prediction is None:
         return None
-    train = plan.rows.targets[plan.rows.of_part("train")]
-    return worse_than_constant(plan.task, part, train, data.truth, data.prediction)
+    train = plan.rows.targets[plan.rows.of_split("train")]
+    return worse_than_constant(plan.task, split, train, data.truth, data.prediction)
 
 
 def _sampled(indices: np.ndarray, seed: int, most: int) -> np.ndarray:
@@ -106,7 +106,7 @@ def _sampled(indices: np.ndarray, seed: int, most: int) -> np.ndarray:
 
 def _whole_train(plan: Plan) -> SplitData:
     """Return every training row, so that baselines are fitted on all of them."""
-    chosen = plan.rows.of_part("train")
+    chosen = plan.rows.of_split("train")
     return _split_data(plan, chosen, plan.rows.targets[chosen], None)
 
 
@@ -114,7 +114,7 @@ def _split_data(plan: Plan, chosen: np.ndarray, truth: Any, prediction: Any) -> 
     held = {name: [values[i] for i in chosen] for name, values in plan.rows.fields.items()}
     return SplitData(
         fields={name: held[name] for name in plan.task.span_fields},
-        texts={name: held[name] for name in plan.task.wording.text_fields},
+        texts={name: held[name] for name in plan.task.prompt.text_fields},
         truth=truth,
         prediction=prediction,
     )
@@ -158,11 +158,11 @@ def _target_facts(plan: Plan) -> dict[str, Any]:
     return facts
 
 
-def _write_split(plan: Plan, folder: RunFolder) -> None:
+def _write_splits(plan: Plan, folder: RunFolder) -> None:
     rows = plan.rows
-    columns: dict[str, list[Any]] = {"row": rows.numbers, "part": rows.parts}
+    columns: dict[str, list[Any]] = {"row": rows.numbers, "split": rows.splits}
     if rows.test_source is not None:  # its rows are numbered by themselves
-        columns["file"] = [rows.test_source if p == "test" else rows.source for p in rows.parts]
+        columns["file"] = [rows.test_source if p == "test" else rows.source for p in rows.splits]
     with TableWriter(folder.path / "split.csv") as writer:
         writer.write(columns)
 
@@ -172,14 +172,14 @@ def _write_rejected(plan: Plan, folder: RunFolder) -> None:
         with TableWriter(folder.path / "rejected.csv") as writer:
             rows, reasons = zip(*plan.rows.rejected, strict=True)
             writer.write({"row": list(rows), "reason": list(reasons)})
-    if plan.rows.mended:
-        with TableWriter(folder.path / "mended.csv") as writer:
-            rows, changes = zip(*plan.rows.mended, strict=True)
+    if plan.rows.fixed:
+        with TableWriter(folder.path / "fixed.csv") as writer:
+            rows, changes = zip(*plan.rows.fixed, strict=True)
             writer.write({"row": list(rows), "change": list(changes)})
 
 
 def _write_predictions(
-    plan: Plan, folder: RunFolder, part: str, chosen: np.ndarray, truth: Any, prediction: Any
+    plan: Plan, folder: RunFolder, split: str, chosen: np.ndarray, truth: Any, prediction: Any
 ) -> None:
     rows = plan.rows
     columns: dict[str, list[Any]] = {"row": [rows.numbers[i] for i in chosen]}
@@ -198,5 +198,5 @@ def _write_predictions(
         columns["measured"] = truth
     columns |= prediction_columns(plan.task, rows.classes, prediction)
     (folder.path / "predictions").mkdir(exist_ok=True)
-    with TableWriter(folder.path / "predictions" / f"{part}.csv") as writer:
+    with TableWriter(folder.path / "predictions" / f"{split}.csv") as writer:
         writer.write(columns)

@@ -36,8 +36,8 @@ class Objective(Protocol):
         """Improve what has a closed form, before an evaluation."""
         ...
 
-    def begin(self, indices: np.ndarray, num_parts: int) -> None:
-        """Hear the rows of a step, and in how many parts their loss will be asked for."""
+    def begin(self, indices: np.ndarray, num_batches: int) -> None:
+        """Hear the rows of a step, and in how many splits their loss will be asked for."""
         ...
 
     def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
@@ -67,13 +67,13 @@ class FitSettings:
     """How long and how a fit goes."""
 
     steps: int
-    batch_rows: int
+    batch_size: int
     batch_tokens: int
     schedule: str
     warmup_ratio: float
     weight_decay: float
-    clip: float
-    evals: int
+    max_grad_norm: float
+    num_evaluations: int
     patience: int
     seed: int
     checkpoint_seconds: float = 60.0
@@ -123,7 +123,7 @@ def fit(
     )
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
-    every = max(1, math.ceil(settings.steps / settings.evals))
+    every = max(1, math.ceil(settings.steps / settings.num_evaluations))
     loaded = load_checkpoint(folder, kept, optimizer)
     if loaded is None:
         score, record = objective.evaluate()
@@ -183,13 +183,13 @@ def _take_step(
         group["lr"] = group["base_lr"] * share
     optimizer.zero_grad(set_to_none=True)
     total = objective.weight(batch)
-    # gradients of the parts add up to that of the mean over the whole batch
-    parts = step_parts(objective.lengths[batch], settings)
-    objective.begin(batch, len(parts))
-    for part in parts:
-        loss, _ = objective.loss(batch[part])
+    # gradients of the splits add up to that of the mean over the whole batch
+    splits = step_splits(objective.lengths[batch], settings)
+    objective.begin(batch, len(splits))
+    for split in splits:
+        loss, _ = objective.loss(batch[split])
         (loss / total).backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     if not bool(torch.isfinite(norm)):
         raise DataError(
             f"step {step + 1}: the loss or its gradient is NaN or infinite. Lower the learning "
@@ -199,7 +199,7 @@ def _take_step(
     optimizer.step()
 
 
-def step_parts(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]:
+def step_splits(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]:
     """Cut a step into forward batches of little padding.
 
     Args:
@@ -226,7 +226,7 @@ def rate(step: int, settings: FitSettings) -> float:
 
 def _steps(objective: Objective, settings: FitSettings, start: int) -> Iterator[np.ndarray]:
     """Yield the row indices of each step from `start` on; each epoch has its own order."""
-    per_epoch = math.ceil(len(objective.lengths) / settings.batch_rows)
+    per_epoch = math.ceil(len(objective.lengths) / settings.batch_size)
     epoch = start // per_epoch
     while True:
         order = step_rows(objective.lengths, objective.sorts_batches, settings, epoch)
@@ -248,7 +248,7 @@ def step_rows(
     """
     rng = np.random.default_rng([settings.seed, epoch])
     order = rng.permutation(len(lengths))
-    rows = settings.batch_rows
+    rows = settings.batch_size
     if sorts_batches:
         # sorted within pools of many batches: little padding, yet other neighbours each epoch
         pool = 32 * rows

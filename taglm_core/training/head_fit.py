@@ -76,13 +76,13 @@ def resolve_head(objective: "TaskObjective") -> dict[str, float]:
     best = np.inf if is_new else _cost(objective, valid_states)
     kept: dict[str, float] = {}
     scales = (1.0,) if isinstance(task_model.task.spec.target, Regression) else (2.0, 5.0, 10.0)
-    for strength, weights, offsets, sigma in _solved(objective, states, targets):
+    for alpha, weights, offsets, sigma in _solved(objective, states, targets):
         for scale in scales:
             set_head(task_model, weights * scale, offsets * scale, sigma)
             cost = _cost(objective, valid_states)
             if cost < best:
                 best, held = cost, (weights * scale, offsets * scale, sigma)
-                kept = {"ridge_strength": strength, "cost": cost}
+                kept = {"ridge_strength": alpha, "cost": cost}
     set_head(task_model, *held)
     if objective.follows:
         objective.follow_from(states, targets, kept.get("ridge_strength"))
@@ -96,10 +96,10 @@ def _copy(value: Tensor | None) -> Tensor | None:
 def _solved(
     objective: "TaskObjective", states: Tensor, targets: Tensor
 ) -> list[tuple[float, Tensor, Tensor, Tensor | None]]:
-    """Return strength, weights, offsets and standard deviations of the closed forms tried."""
-    floor = objective.task_model.scaling.floor
-    if floor is not None:
-        return list(solve_censored(states, targets, floor))
+    """Return alpha, weights, offsets and standard deviations of the closed forms tried."""
+    censored_below = objective.task_model.scaling.censored_below
+    if censored_below is not None:
+        return list(solve_censored(states, targets, censored_below))
     return [(*found, None) for found in solve_ridge(states, targets, delta=objective.delta)]
 
 
@@ -128,7 +128,7 @@ def fit_in_passes(
 ) -> dict[str, float]:
     """Fit a head that has no closed form by passes over what it reads.
 
-    The backbone is not run. The loss is the task's; where targets have a floor, their spread about
+    The backbone is not run. The loss is the task's; where targets have a limit, their spread about
     the outputs is followed as the passes go. The pass that validates best is kept, or what the
     head was before if that is better still.
 
@@ -136,7 +136,7 @@ def fit_in_passes(
         objective: Its task model holds the head.
         states: `(rows, width)`, what the head reads for training rows.
         wanted: Their targets as the loss takes them.
-        valid_states: `(rows, width)` of the validation part.
+        valid_states: `(rows, width)` of the validation split.
 
     Returns:
         `fit_pass`, counted from 1, and the validation cost when a pass was kept, else nothing.
@@ -188,11 +188,11 @@ def fit_in_passes(
 
 
 def _follow_spread(objective: "TaskObjective", outputs: Tensor, wanted: Tensor) -> None:
-    """Let the standard deviation about the outputs follow a batch, where targets have a floor."""
+    """Let the standard deviation about the outputs follow a batch, where targets have a limit."""
     scaling = objective.task_model.scaling
-    if scaling.floor is None or scaling.sigma is None:
+    if scaling.censored_below is None or scaling.sigma is None:
         return
-    filled, spread = impute(outputs, wanted, scaling.floor, scaling.sigma)
+    filled, spread = impute(outputs, wanted, scaling.censored_below, scaling.sigma)
     variance = ((outputs - filled).square() + spread).mean(dim=0)
     scaling.sigma.copy_(torch.lerp(scaling.sigma.square(), variance, _SPREAD_PACE).sqrt())
 

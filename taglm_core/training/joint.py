@@ -13,7 +13,7 @@ class JointObjective:
     """Tasks that train one function tag together; a batch holds rows of all of them.
 
     The loss is the mean over the rows of a batch, whatever their task; the score is the mean over
-    the tasks of the loss on their validation parts, since metrics of different kinds do not add.
+    the tasks of the loss on their validation splits, since metrics of different kinds do not add.
     """
 
     def __init__(self, members: Mapping[str, TaskObjective]) -> None:
@@ -25,7 +25,7 @@ class JointObjective:
         self._starts = np.cumsum([0, *(len(member.lengths) for member in held)])
 
     def _shares(self, indices: np.ndarray) -> Iterator[tuple[TaskObjective, np.ndarray]]:
-        """Yield each task that has rows among `indices`, with their places in its own part."""
+        """Yield each task that has rows among `indices`, with their places in its own split."""
         for k, member in enumerate(self.members.values()):
             begin, end = self._starts[k], self._starts[k + 1]
             own = indices[(indices >= begin) & (indices < end)] - begin
@@ -42,10 +42,10 @@ class JointObjective:
         for member in self.members.values():
             member.refine()
 
-    def begin(self, indices: np.ndarray, num_parts: int) -> None:
+    def begin(self, indices: np.ndarray, num_batches: int) -> None:
         """Tell each task which of its rows the step has."""
         for member, own in self._shares(indices):
-            member.begin(own, num_parts)
+            member.begin(own, num_batches)
 
     def weight(self, indices: np.ndarray) -> float:
         """Return rows, those that lack targets by their share."""

@@ -41,9 +41,9 @@ class _Column:
     classes: tuple[str, ...]
     """Class names; empty: numbers."""
 
-    def of(self, parts: np.ndarray, part: str) -> np.ndarray:
+    def of(self, splits: np.ndarray, split: str) -> np.ndarray:
         """Return the known values of a split."""
-        held: np.ndarray = self.values[(parts == part) & self.known]
+        held: np.ndarray = self.values[(splits == split) & self.known]
         return held
 
 
@@ -58,21 +58,21 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
         DataError: when there is nothing to learn (a target without a training value, one class or
             one number in all training rows), or no class to select by in the validation split.
     """
-    parts = np.array(rows.parts)
-    misleading = _misleading(task, rows, parts)
+    splits = np.array(rows.splits)
+    misleading = _misleading(task, rows, splits)
     if not isinstance(task.spec.target, Regression | Classification):
         return LabelCheck(misleading)
     columns = _columns(task, rows)
-    remarks = list(_missing(columns, parts))
-    remarks += _untrainable(columns, parts, rows)
-    undefined = _undefined(task, columns, parts)
+    remarks = list(_missing(columns, splits))
+    remarks += _untrainable(columns, splits, rows)
+    undefined = _undefined(task, columns, splits)
     remarks += [_said(*found) for found in undefined]
     first = task.metrics[0].name
-    lacking = {c.name for m, part, c in undefined if part == "valid" and m == first}
+    lacking = {c.name for m, split, c in undefined if split == "valid" and m == first}
     selects_by_loss = len(lacking) == len(columns)
     if selects_by_loss and columns[0].classes:
         # the log loss of one class is least for a predictor that always says this class
-        held = "; ".join(f"{c.name}: {_counts(c, c.of(parts, 'valid'))}" for c in columns)
+        held = "; ".join(f"{c.name}: {_counts(c, c.of(splits, 'valid'))}" for c in columns)
         raise DataError(
             f"{rows.source}: {first} selects the best step and the head, but is undefined on the "
             f"valid split, which holds one class only ({held}); nothing else can select either. "
@@ -88,9 +88,9 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
     return LabelCheck((*remarks, *misleading), selects_by_loss)
 
 
-def _misleading(task: ResolvedTask, rows: TaskRows, parts: np.ndarray) -> tuple[str, ...]:
+def _misleading(task: ResolvedTask, rows: TaskRows, splits: np.ndarray) -> tuple[str, ...]:
     """Say which metrics mislead on the rows of the test and valid splits."""
-    chosen = np.flatnonzero(parts != "train").tolist()
+    chosen = np.flatnonzero(splits != "train").tolist()
     if isinstance(rows.targets, np.ndarray):
         return tuple(metric_doubts(task, rows.targets[chosen]))
     return tuple(metric_doubts(task, [rows.targets[i] for i in chosen]))
@@ -109,7 +109,7 @@ def _columns(task: ResolvedTask, rows: TaskRows) -> list[_Column]:
     ]
 
 
-def _missing(columns: Sequence[_Column], parts: np.ndarray) -> Iterator[str]:
+def _missing(columns: Sequence[_Column], splits: np.ndarray) -> Iterator[str]:
     """Say how many rows lack each of several targets.
 
     Raises:
@@ -119,30 +119,30 @@ def _missing(columns: Sequence[_Column], parts: np.ndarray) -> Iterator[str]:
         return
     shown = ", ".join(f"{c.name} {int(c.known.sum()):,}" for c in columns)
     yield (
-        f"some of the {len(parts):,} rows lack a target (rows with a value: {shown}); each target "
+        f"some of the {len(splits):,} rows lack a target (rows with a value: {shown}); each target "
         "is trained and scored on its own rows"
     )
     for column in columns:
-        counts = {part: len(column.of(parts, part)) for part in _PARTS}
-        said = ", ".join(f"{part} {count}" for part, count in counts.items())
+        counts = {split: len(column.of(splits, split)) for split in _PARTS}
+        said = ", ".join(f"{split} {count}" for split, count in counts.items())
         if not counts["train"]:
             raise DataError(
                 f"target '{column.name}' has no value in the train split (rows with a value: "
                 f"{said}). Leave it out of the task's target, or choose another split."
             )
-        empty = [part for part in ("valid", "test") if not counts[part]]
+        empty = [split for split in ("valid", "test") if not counts[split]]
         if empty:
             yield f"target '{column.name}' has no value in the {' and '.join(empty)} split"
 
 
-def _untrainable(columns: Sequence[_Column], parts: np.ndarray, rows: TaskRows) -> list[str]:
+def _untrainable(columns: Sequence[_Column], splits: np.ndarray, rows: TaskRows) -> list[str]:
     """Say which targets never vary in the training rows.
 
     Raises:
         DataError: when none of them does.
     """
-    constant = [c for c in columns if len(np.unique(c.of(parts, "train"))) == 1]
-    said = [f"target '{c.name}' {_same(c, parts)}" for c in constant]
+    constant = [c for c in columns if len(np.unique(c.of(splits, "train"))) == 1]
+    said = [f"target '{c.name}' {_same(c, splits)}" for c in constant]
     if len(constant) == len(columns):
         raise DataError(
             f"{rows.source}: nothing to learn: {'; '.join(said)}. Check the column "
@@ -153,7 +153,7 @@ def _untrainable(columns: Sequence[_Column], parts: np.ndarray, rows: TaskRows) 
         for c in columns
         if c.classes and len(columns) == 1
         for k, name in enumerate(c.classes)
-        if not (c.of(parts, "train") == k).any()
+        if not (c.of(splits, "train") == k).any()
     ]
     return [f"{text}; it cannot be learned" for text in said] + absent
 
@@ -162,15 +162,15 @@ def _column_names(columns: Sequence[_Column], rows: TaskRows) -> str:
     return ", ".join(f"'{rows.columns.get(c.name, c.name)}'" for c in columns)
 
 
-def _same(column: _Column, parts: np.ndarray) -> str:
+def _same(column: _Column, splits: np.ndarray) -> str:
     """Describe the one value of the train split, and what the other splits hold."""
-    train = column.of(parts, "train")
+    train = column.of(splits, "train")
     if column.classes:
         held = f"has one class in the train split, {column.classes[train[0]]!r}"
     else:
         held = f"has one value in the train split, {float(train[0]):.6g}"
     others = "; ".join(
-        f"{part}: {_counts(column, column.of(parts, part))}" for part in ("valid", "test")
+        f"{split}: {_counts(column, column.of(splits, split))}" for split in ("valid", "test")
     )
     return f"{held} in all {len(train):,} rows ({others})"
 
@@ -184,17 +184,17 @@ def _counts(column: _Column, values: np.ndarray) -> str:
 
 
 def _undefined(
-    task: ResolvedTask, columns: Sequence[_Column], parts: np.ndarray
+    task: ResolvedTask, columns: Sequence[_Column], splits: np.ndarray
 ) -> list[tuple[str, str, _Column]]:
     """Return metric, split and target where the metric has no value whatever is predicted."""
     found = []
-    for part in ("valid", "test"):
+    for split in ("valid", "test"):
         for metric in task.metrics:
             function = resolve(metric.function, f"metric {metric.name}")
             found += [
-                (metric.name, part, column)
+                (metric.name, split, column)
                 for column in columns
-                if not _is_defined(function, column, column.of(parts, part))
+                if not _is_defined(function, column, column.of(splits, split))
             ]
     return found
 
@@ -212,5 +212,5 @@ def _is_defined(function: Callable[[Any, Any], float], column: _Column, truth: n
     return value == value
 
 
-def _said(metric: str, part: str, column: _Column) -> str:
-    return f"{metric} of target '{column.name}' is undefined on the {part} split"
+def _said(metric: str, split: str, column: _Column) -> str:
+    return f"{metric} of target '{column.name}' is undefined on the {split} split"

@@ -189,7 +189,7 @@ def _spec(task_model: TaskModel) -> Task:
         target = attrs.evolve(target, classes=tuple(task_model.classes))
     return attrs.evolve(
         task.spec,
-        template=task.wording.text,
+        template=task.prompt.text,
         function_tag=task.function_tag,
         target=target,
         metrics=tuple(metric.name for metric in task.metrics),
@@ -208,15 +208,15 @@ def _readme(plan: Plan, config: ArtefactRecord, metrics: Mapping[str, Any]) -> s
         f"A taglm predictor for the frozen backbone {plan.config.backbone}, written by taglm "
         f"{config.taglm_version}.",
         "",
-        f"Prompt: `{task.wording.text!r}`",
+        f"Prompt: `{task.prompt.text!r}`",
         "",
     ]
     splits = metrics.get("tasks", {}).get(task.name, {}).get("splits", {})
     if splits:
         lines += [f"Split: {plan.rows.rule}; data: {plan.rows.source}.", ""]
-        for part, held in splits.items():
+        for split, held in splits.items():
             shown = ", ".join(f"{k} {v}" for k, v in held.get("metrics", {}).items())
-            lines.append(f"- {part} ({held.get('rows')} rows): {shown}")
+            lines.append(f"- {split} ({held.get('rows')} rows): {shown}")
         lines.append("")
     lines += ["Use it: `taglm predict FOLDER --input FILE --output FILE`", ""]
     return "\n".join(lines)

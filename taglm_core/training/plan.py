@@ -92,7 +92,7 @@ class Plan:
     @property
     def num_read(self) -> int:
         """Rows of the function tag that the head reads: one, or all."""
-        if self.config.stages.task.read == "last":
+        if self.config.stages.task.pooling == "last":
             return 1
         given = self.given_function_tag
         return self.config.stages.task.tag_length if given is None else len(given)
@@ -248,7 +248,7 @@ def make_plan(
         beside: Another plan of the run, whose backbone and domain tags are shared.
 
     Raises:
-        TaglmError: naming what is wrong and how to mend it.
+        TaglmError: naming what is wrong and how to fix it.
     """
     assert config.task is not None, "several tasks have a plan each"
     task = with_labels(configured_task(config.task, registry), config.data.labels)
@@ -286,8 +286,8 @@ def make_plan(
         for tag in dict.fromkeys([*written_tags(task, rows.fields), *_further_tags(config, task)])
     }
     content: dict[str, Any] = {
-        "task": [task.wording.text, task.function_tag, lean(task.spec.target), task.symmetric],
-        "rows": [rows.fields, _plain_targets(rows.targets), rows.parts],
+        "task": [task.prompt.text, task.function_tag, lean(task.spec.target), task.symmetric],
+        "rows": [rows.fields, _plain_targets(rows.targets), rows.splits],
         "settings": lean(settings.task),
         "tags": {tag: item.fingerprint for tag, item in domains.items()},
         "metric": task.metrics[0].name,
@@ -345,7 +345,7 @@ def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:
         ConfigError: when no column of the task names a tag.
     """
     assert config.task is not None, "several tasks have a plan each"
-    if config.task.tags and not task.wording.tag_columns:
+    if config.task.tags and not task.prompt.tag_columns:
         raise ConfigError(
             f"task.tags: in the template of {task.name} no column names a tag, so further tags "
             "have no use. Leave task.tags out."
@@ -387,7 +387,7 @@ def _plan_domain(
         config.seed,
         settings.size,
         config.data.on_error,
-        config.data.mend,
+        config.data.fix,
         config.data.on_doubt,
     )
     plan.fingerprint = fingerprint_of(
@@ -423,7 +423,7 @@ def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> Domai
 def combinations(plan: Plan) -> list[tuple[str, ...]]:
     """Return the tags that columns name together in training rows, in the order of the columns."""
     rows = plan.rows
-    columns = [rows.fields[name] for name in plan.task.wording.tag_columns]
+    columns = [rows.fields[name] for name in plan.task.prompt.tag_columns]
     if not columns:
         return []
-    return sorted({tuple(str(column[i]) for column in columns) for i in rows.of_part("train")})
+    return sorted({tuple(str(column[i]) for column in columns) for i in rows.of_split("train")})

@@ -22,9 +22,9 @@ from taglm_core.training.config import RunConfig
 from taglm_core.training.datacheck import look_over
 from taglm_core.training.evaluation import evaluate_task
 from taglm_core.training.lineage import task_artefact
-from taglm_core.training.parts import assemble_parts
 from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
+from taglm_core.training.splits import assemble_splits
 from taglm_core.training.stages import Member, run_domain_stage, run_task_stage
 
 
@@ -84,7 +84,7 @@ def _members(plans: Sequence[Plan]) -> dict[str, Member]:
     members: dict[str, Member] = {}
     for each in plans:
         task_model = build_task_model(each, model)
-        members[each.task.name] = Member(each, task_model, assemble_parts(each, task_model))
+        members[each.task.name] = Member(each, task_model, assemble_splits(each, task_model))
     return members
 
 

@@ -87,10 +87,10 @@ def _put(target: dict[str, Any], path: Sequence[str], value: Any, shown: str) ->
         ConfigError: when the key, or one above it, has a value already.
     """
     *above, last = path
-    for part in above:
-        target = target.setdefault(part, {})
+    for split in above:
+        target = target.setdefault(split, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"{shown}: '{part}' has been given a value before.")
+            raise ConfigError(f"{shown}: '{split}' has been given a value before.")
     if isinstance(value, dict):
         inner = target.setdefault(last, {})
         if not isinstance(inner, dict):

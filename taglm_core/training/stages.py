@@ -29,8 +29,8 @@ from taglm_core.training.lineage import (
     enriched_fingerprint,
     task_artefact,
 )
-from taglm_core.training.parts import PartData, keep_prefixes, prepare_reuse
 from taglm_core.training.plan import DomainPlan, Plan
+from taglm_core.training.splits import SplitData, keep_prefixes, prepare_reuse
 from taglm_core.training.task_stage import TaskObjective, head_parameters, trained_names
 
 
@@ -88,7 +88,7 @@ def _train_domain(
     name = f"stage 1 <{item.tag}>"
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
-    steps = _steps(len(chosen), settings.epochs, settings.batch_rows, settings.max_steps)
+    steps = _steps(len(chosen), settings.epochs, settings.batch_size, settings.max_steps)
     checkpoint = _checkpoint(folder, plan, f"domain-{item.tag.replace('/', '-')}")
     result = _fit(
         objective,
@@ -126,21 +126,21 @@ def _checkpoint(folder: RunFolder, plan: Plan, name: str) -> Path:
     return folder.path / "checkpoints" / f"{name}-{plan.precision}"
 
 
-def _steps(rows: int, epochs: float, batch_rows: int, most: int | None) -> int:
-    steps = max(1, math.ceil(rows * epochs / batch_rows))
+def _steps(rows: int, epochs: float, batch_size: int, most: int | None) -> int:
+    steps = max(1, math.ceil(rows * epochs / batch_size))
     return min(steps, most) if most is not None else steps
 
 
 def _fit_settings(settings: Any, steps: int, config: RunConfig) -> FitSettings:
     return FitSettings(
         steps=steps,
-        batch_rows=settings.batch_rows,
+        batch_size=settings.batch_size,
         batch_tokens=settings.batch_tokens,
         schedule=settings.schedule,
         warmup_ratio=settings.warmup_ratio,
         weight_decay=settings.weight_decay,
-        clip=settings.clip,
-        evals=settings.evals,
+        max_grad_norm=settings.max_grad_norm,
+        num_evaluations=settings.num_evaluations,
         patience=settings.patience,
         seed=config.seed,
         checkpoint_seconds=config.checkpoint_seconds,
@@ -153,7 +153,7 @@ class Member:
 
     plan: Plan
     task_model: TaskModel
-    parts: dict[str, PartData]
+    splits: dict[str, SplitData]
 
 
 def run_task_stage(
@@ -177,7 +177,7 @@ def run_task_stage(
         return held
     lineage = _train_task(members, enriched, folder, progress)
     for member in members:
-        member.parts.clear()  # what was kept for training makes room for the next tag
+        member.splits.clear()  # what was kept for training makes room for the next tag
     folder.log(to_plain(lineage))
     key = plan.fingerprint.key
     for member in members:
@@ -205,13 +205,13 @@ def _train_task(
     began = time.monotonic()
     if not settings.enrich and settings.tag_length:
         for member in members:
-            keep_prefixes(member.plan, member.task_model, member.parts, progress)
+            keep_prefixes(member.plan, member.task_model, member.splits, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
     objectives = {
         member.plan.task.name: TaskObjective(
             member.task_model,
-            member.parts["train"],
-            member.parts["valid"],
+            member.splits["train"],
+            member.splits["valid"],
             settings.batch_tokens,
             fit_rows=settings.fit_rows if settings.head_init == "fit" else 0,
             seed=plan.config.seed,
@@ -236,8 +236,8 @@ def _train_task(
         task: start_head(objective, settings.head_init) for task, objective in objectives.items()
     }
     groups = _task_groups(members, enriched, objectives)
-    rows = sum(len(member.parts["train"].rows) for member in members)
-    steps = _steps(rows, settings.epochs, settings.batch_rows, settings.max_steps)
+    rows = sum(len(member.splits["train"].rows) for member in members)
+    steps = _steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
     result = _fit(
         next(iter(objectives.values())) if len(members) == 1 else JointObjective(objectives),
         groups,
@@ -247,7 +247,7 @@ def _train_task(
         name,
         model,
     )
-    kept = [s for m in members if (s := m.parts["train"].store) is not None]
+    kept = [s for m in members if (s := m.splits["train"].store) is not None]
     return TaskLineage(
         stage=plan.stage_number,
         tag=plan.task.function_tag,

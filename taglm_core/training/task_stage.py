@@ -12,13 +12,13 @@ from taglm_core.data.masks import is_known, same_rows
 from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import IGNORED, collate
-from taglm_core.model.heads import LinearHead, Moments, huber_weights, impute
+from taglm_core.model.heads import LinearHead, SufficientStatistics, huber_weights, impute
 from taglm_core.model.tagged import pick
 from taglm_core.model.targets import loss_targets
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression
 from taglm_core.training.head_fit import resolve_head, set_head
-from taglm_core.training.parts import PartData
+from taglm_core.training.splits import SplitData
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _MOST_MOMENTS_BYTES = 1 << 30
 
 
 class TaskObjective:
-    """The loss of a task on its training part, the first metric on its validation part.
+    """The loss of a task on its training split, the first metric on its validation split.
 
     Regression: mean squared error on standardised targets, averaged over the targets; with a
     Huber threshold a row whose error is above it counts by its size.
@@ -42,8 +42,8 @@ class TaskObjective:
     def __init__(
         self,
         task_model: TaskModel,
-        train: PartData,
-        valid: PartData,
+        train: SplitData,
+        valid: SplitData,
         max_tokens: int,
         *,
         fit_rows: int = 0,
@@ -53,7 +53,7 @@ class TaskObjective:
         fit_epochs: int = 40,
         selects_by_loss: bool = False,
     ) -> None:
-        """Keep the parts.
+        """Keep the splits.
 
         Args:
             task_model: Model, head and scaling.
@@ -68,7 +68,7 @@ class TaskObjective:
                 squares throughout.
             fit_epochs: Passes of the fit of a head without closed form.
             selects_by_loss: Judge by the loss, since the first metric is undefined on the
-                validation part.
+                validation split.
         """
         self.delta = delta
         self.selects_by_loss = selects_by_loss
@@ -85,9 +85,9 @@ class TaskObjective:
         self.sorts_batches = sorts_batches
         self._wanted = self.labels(train.targets)
         self._shares = None if self._wanted is None else known_shares(self._wanted)
-        self._strength = torch.tensor(1e-2, dtype=torch.float64)
+        self._alpha = torch.tensor(1e-2, dtype=torch.float64)
         self._steps = torch.zeros((), dtype=torch.int64)
-        self.moments = self._new_moments()
+        self.statistics = self._new_statistics()
         self._valid_states: Tensor | None = None
         self._is_solved = False
 
@@ -106,17 +106,17 @@ class TaskObjective:
         found = [scaling.offset, *head.buffers()]
         if scaling.sigma is not None:
             found.append(scaling.sigma)
-        if self.moments is not None:
+        if self.statistics is not None:
             found += [parameter.data for parameter in head.parameters()]
-            found += [self.moments.states, self.moments.cross, self._strength, self._steps]
+            found += [self.statistics.states, self.statistics.cross, self._alpha, self._steps]
         return tuple(found)
 
     @property
     def follows(self) -> bool:
         """Whether the head is solved at every step, so that no gradient trains it."""
-        return self.moments is not None
+        return self.statistics is not None
 
-    def _new_moments(self) -> Moments | None:
+    def _new_statistics(self) -> SufficientStatistics | None:
         target, head = self.task_model.task.spec.target, self.task_model.head
         if not (self.fit_rows and isinstance(head, LinearHead) and isinstance(target, Regression)):
             return None
@@ -124,21 +124,21 @@ class TaskObjective:
         groups = same_rows(is_known(self.train.targets))
         if 8 * len(groups) * width**2 > _MOST_MOMENTS_BYTES:
             return None  # every group keeps sums of its own; the head is trained by gradients
-        return Moments(width, targets, groups)
+        return SufficientStatistics(width, targets, groups)
 
     def refine(self) -> None:
-        """Fit the head to the present tag, if that gains on the validation part."""
+        """Fit the head to the present tag, if that gains on the validation split."""
         if self.fit_rows:
             resolve_head(self)
 
-    def follow_from(self, states: Tensor, targets: Tensor, strength: float | None) -> None:
+    def follow_from(self, states: Tensor, targets: Tensor, alpha: float | None) -> None:
         """Take these rows as the recent ones, and a penalty; None: the one before."""
-        assert self.moments is not None, "asked for by `follows`"
-        self.moments.reset()
+        assert self.statistics is not None, "asked for by `follows`"
+        self.statistics.reset()
         targets, weights = self._counted(states, targets)
-        self.moments.add(states, targets, weights=weights)
-        if strength is not None:
-            self._strength.fill_(strength)
+        self.statistics.add(states, targets, weights=weights)
+        if alpha is not None:
+            self._alpha.fill_(alpha)
 
     def _follow(self, states: Tensor, wanted: Tensor) -> None:
         """Set the head to its optimum on the recent rows, these included.
@@ -146,13 +146,13 @@ class TaskObjective:
         A wide head moves little in a step and costs the cube of its width, so it is solved at
         every so many steps only.
         """
-        assert self.moments is not None, "asked for by `follows`"
+        assert self.statistics is not None, "asked for by `follows`"
         window = min(self.fit_rows, len(self.train.rows))
         wanted, weights = self._counted(states, wanted)
-        self.moments.add(states, wanted, window, weights)
-        width = self.task_model.width * len(self.moments.groups)
+        self.statistics.add(states, wanted, window, weights)
+        width = self.task_model.width * len(self.statistics.groups)
         if int(self._steps) % max(1, width // _SOLVED_WIDTH) == 0:
-            set_head(self.task_model, *self.moments.solve(float(self._strength)))
+            set_head(self.task_model, *self.statistics.solve(float(self._alpha)))
         self._steps.add_(1)
 
     @torch.no_grad()
@@ -161,7 +161,7 @@ class TaskObjective:
 
         Squares of exact targets need neither, so the head is not asked.
         """
-        if self.delta is None and self.task_model.scaling.floor is None:
+        if self.delta is None and self.task_model.scaling.censored_below is None:
             return wanted, None
         device = self.task_model.model.backbone.device
         outputs = self.task_model.outputs(states.detach().to(device)).to(states.device)
@@ -169,15 +169,18 @@ class TaskObjective:
         return filled, None if self.delta is None else huber_weights(outputs - filled, self.delta)
 
     def _filled(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """Return targets, those that a floor hides replaced by their mean below it.
+        """Return targets, those that a limit hides replaced by their mean below it.
 
         The square of an error to that mean, taken as fixed, has the gradient of the likelihood.
         """
         scaling = self.task_model.scaling
-        if scaling.floor is None or scaling.sigma is None:
+        if scaling.censored_below is None or scaling.sigma is None:
             return wanted
-        floor, sigma = scaling.floor.to(outputs.device), scaling.sigma.to(outputs.device)
-        return impute(outputs.detach(), wanted, floor, sigma)[0]
+        censored_below, sigma = (
+            scaling.censored_below.to(outputs.device),
+            scaling.sigma.to(outputs.device),
+        )
+        return impute(outputs.detach(), wanted, censored_below, sigma)[0]
 
     def labels(self, targets: Any) -> Tensor | None:
         """Return targets as the loss takes them: standardised, labels or indices; None: text.
@@ -192,12 +195,12 @@ class TaskObjective:
         assert self._wanted is not None, "text has no labels"
         return self._wanted[torch.from_numpy(indices)]
 
-    def begin(self, indices: np.ndarray, num_parts: int) -> None:
+    def begin(self, indices: np.ndarray, num_batches: int) -> None:
         """Solve a head that follows the tag once for all parts of a step.
 
         How a step is cut depends on what is kept of its rows; its result must not.
         """
-        self._is_solved = self.follows and num_parts > 1
+        self._is_solved = self.follows and num_batches > 1
         if self._is_solved:
             self._follow(self.states_of(self.train, indices), self._wanted_of(indices))
 
@@ -250,7 +253,7 @@ class TaskObjective:
 
     @torch.no_grad()
     def valid_loss(self, states: Tensor | None = None) -> float:
-        """Return the loss on the validation part, a mean over its rows; not for text.
+        """Return the loss on the validation split, a mean over its rows; not for text.
 
         Args:
             states: What the head reads for it; None: it is computed.
@@ -266,7 +269,7 @@ class TaskObjective:
         """Return what decides between heads and steps, lower is better, and the metrics.
 
         Args:
-            states: What the head reads for the validation part.
+            states: What the head reads for the validation split.
         """
         task = self.task_model.task
         metrics = score(task, self.valid.targets, self._finish(states))
@@ -275,21 +278,21 @@ class TaskObjective:
         loss = self.valid_loss(states)
         return loss, {"loss": loss, **metrics}
 
-    def _states(self, part: PartData, indices: np.ndarray) -> tuple[Tensor, Any]:
+    def _states(self, split: SplitData, indices: np.ndarray) -> tuple[Tensor, Any]:
         """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""
         model, isolated = self.task_model.model, self.task_model.is_isolated
         device = model.backbone.device
-        if part.store is not None:
-            return part.store.states(indices)
-        batch = collate(part.rows, indices, isolated, device)
+        if split.store is not None:
+            return split.store.states(indices)
+        batch = collate(split.rows, indices, isolated, device)
         return model.hidden_states(batch), batch
 
-    def _read(self, part: PartData, indices: np.ndarray) -> Tensor:
-        states, batch = self._states(part, indices)
+    def _read(self, split: SplitData, indices: np.ndarray) -> Tensor:
+        states, batch = self._states(split, indices)
         return pick(states, batch.read, self.task_model.num_read)  # (batch, width)
 
-    def _text_loss(self, part: PartData, indices: np.ndarray) -> Tensor:
-        states, batch = self._states(part, indices)
+    def _text_loss(self, split: SplitData, indices: np.ndarray) -> Tensor:
+        states, batch = self._states(split, indices)
         column = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         is_output = (column > batch.read.unsqueeze(1)) & batch.is_real  # (batch, seq)
         labels = batch.ids.masked_fill(~is_output, IGNORED)[:, 1:]
@@ -298,18 +301,18 @@ class TaskObjective:
         return torch.nn.functional.cross_entropy(logits, labels[keeps], reduction="sum")
 
     @torch.no_grad()
-    def states_of(self, part: PartData, indices: np.ndarray | None = None) -> Tensor:
+    def states_of(self, split: SplitData, indices: np.ndarray | None = None) -> Tensor:
         """Return what the head reads for some rows, fp32 `(rows, width)` in their order."""
-        chosen = np.arange(len(part.rows)) if indices is None else indices
+        chosen = np.arange(len(split.rows)) if indices is None else indices
         found = torch.zeros(len(chosen), self.task_model.width)
-        lengths = part.rows.lengths[chosen]
-        cost = lengths if part.store is None else np.maximum(lengths // 4, 1)
+        lengths = split.rows.lengths[chosen]
+        cost = lengths if split.store is None else np.maximum(lengths // 4, 1)
         for batch in batches_by_tokens(cost, self.max_tokens):
-            found[torch.from_numpy(batch)] = self._read(part, chosen[batch]).float().cpu()
+            found[torch.from_numpy(batch)] = self._read(split, chosen[batch]).float().cpu()
         return found
 
     def valid_states(self) -> Tensor:
-        """Return what the head reads for the validation part, fp32 `(rows, width)`.
+        """Return what the head reads for the validation split, fp32 `(rows, width)`.
 
         Solving the head and judging it read the same states, so they are computed once and kept
         until `evaluate` has judged them or a step moves the tag.
@@ -318,9 +321,9 @@ class TaskObjective:
             self._valid_states = self.states_of(self.valid)
         return self._valid_states
 
-    def predict(self, part: PartData) -> np.ndarray:
-        """Return predictions of a numeric task for a part."""
-        return self._finish(self.states_of(part))
+    def predict(self, split: SplitData) -> np.ndarray:
+        """Return predictions of a numeric task for a split."""
+        return self._finish(self.states_of(split))
 
     @torch.no_grad()
     def _finish(self, states: Tensor) -> np.ndarray:
@@ -329,7 +332,7 @@ class TaskObjective:
 
     @torch.no_grad()
     def evaluate(self) -> tuple[float, dict[str, float]]:
-        """Return the cost on the validation part and what to log."""
+        """Return the cost on the validation split and what to log."""
         if self.is_text:
             total = tokens = 0.0
             rows = self.valid.rows

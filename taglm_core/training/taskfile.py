@@ -63,7 +63,7 @@ def read_task_rows(
 
     Raises:
         RowError: naming invalid rows, unless `on_error` is keep.
-        DataError: for a missing file or column, or a split with an empty part.
+        DataError: for a missing file or column, or a split with an empty split.
     """
     data = DataConfig(
         file=str(file),

@@ -6,6 +6,6 @@ import taglm_core as taglm
 
 
 @taglm.hookimpl
-def register_splits():
+def register_splitters():
     """Return nothing of interest."""
-    return [taglm.Split(name="own", assign="contract_cases.tables:odd_parts")][: np.int64(1)]
+    return [taglm.Splitter(name="own", assign="contract_cases.tables:odd_splits")][: np.int64(1)]

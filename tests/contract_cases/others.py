@@ -100,35 +100,35 @@ def lines_of(path):
         return [line.rstrip("\n") for line in file]
 
 
-def good_batches(path, batch_rows):
+def good_batches(path, batch_size):
     """Give one row for each line."""
     lines = lines_of(path)
-    for start in range(0, len(lines), batch_rows):
-        yield {"line": lines[start : start + batch_rows]}
+    for start in range(0, len(lines), batch_size):
+        yield {"line": lines[start : start + batch_size]}
 
 
-def all_at_once(path, batch_rows):
+def all_at_once(path, batch_size):
     """Forget the size of a batch."""
     yield {"line": lines_of(path)}
 
 
-def numbered_again(path, batch_rows):
+def numbered_again(path, batch_size):
     """Count from the beginning in each batch."""
-    for batch in good_batches(path, batch_rows):
+    for batch in good_batches(path, batch_size):
         yield {**batch, "number": list(range(len(batch["line"])))}
 
 
-def without_names(path, batch_rows):
+def without_names(path, batch_size):
     """Forget the name of the column."""
     yield {"": lines_of(path)}
 
 
-def plain_only(path, batch_rows):
+def plain_only(path, batch_size):
     """Open the file without a look at its compression."""
     yield {"line": path.read_bytes().split()}
 
 
-def ascii_only(path, batch_rows):
+def ascii_only(path, batch_size):
     """Fail on any other character."""
     yield {"line": [line.encode("ascii") for line in lines_of(path)]}
 
@@ -167,7 +167,7 @@ CASES = [
     reader("extensions_free", r"the core reads \['tab'\] itself", extensions="tab"),
     reader("example_read", "holds 1 rows; give two or more", example="a\n"),
     reader("example_read", "are not all named", "without_names"),
-    reader("batches_agree", "more rows than `batch_rows`", "all_at_once"),
+    reader("batches_agree", "more rows than `batch_size`", "all_at_once"),
     reader("batches_agree", "other columns or cells", "numbered_again"),
     reader("compressed_read", "the compressed example gives other cells", "plain_only"),
     reader("odd_files", "failed on .*UnicodeEncodeError", "ascii_only"),

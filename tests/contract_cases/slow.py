@@ -10,6 +10,6 @@ while time.process_time() < _END:
 
 
 @taglm.hookimpl
-def register_splits():
+def register_splitters():
     """Return nothing of interest."""
-    return [taglm.Split(name="own", assign="contract_cases.tables:odd_parts")]
+    return [taglm.Splitter(name="own", assign="contract_cases.tables:odd_splits")]

@@ -53,13 +53,13 @@ def stubborn(*, seed, size):
 
 
 def leaking(*, seed, size):
-    """Put the same string into two parts."""
-    return {"letters": ["a", "b", "c", "a"], "part": ["train", "valid", "test", "test"]}
+    """Put the same string into two splits."""
+    return {"letters": ["a", "b", "c", "a"], "split": ["train", "valid", "test", "test"]}
 
 
 def no_test(*, seed, size):
-    """Leave the test part empty."""
-    return {"letters": ["a", "b"], "part": ["train", "valid"]}
+    """Leave the test split empty."""
+    return {"letters": ["a", "b"], "split": ["train", "valid"]}
 
 
 def refused(*, seed, size):
@@ -116,8 +116,8 @@ def one_key(rows):
     return ["same"] * len(rows)
 
 
-def odd_parts(columns, seed):
-    """Give a part that there is not."""
+def odd_splits(columns, seed):
+    """Give a split that there is not."""
     return ["holdout"] * len(columns["letters"])
 
 
@@ -128,7 +128,7 @@ def split_case(check, match, **given):
         kind="split",
         check=check,
         match=match,
-        plugin=letters(domains=[domain(split="own")], splits=[taglm.Split(name="own", **made)]),
+        plugin=letters(domains=[domain(split="own")], splits=[taglm.Splitter(name="own", **made)]),
     )
 
 
@@ -194,24 +194,24 @@ CASES = [
         "split_disjoint",
         "letters = 'a' stands in train and in test",
         "leaking",
-        ("letters", "part"),
-        split_column="part",
+        ("letters", "split"),
+        split_column="split",
     ),
     dataset_case(
         "split_disjoint",
-        "leaves the test part empty",
+        "leaves the test split empty",
         "no_test",
-        ("letters", "part"),
-        split_column="part",
+        ("letters", "split"),
+        split_column="split",
     ),
     split_case("rule_given", "gives neither groups nor assign"),
     split_case("covers", "answers for .* rows; give one each", groups=few_keys),
     split_case("covers", "for a row; give a text key", groups=number_keys),
-    split_case("covers", "gives 'holdout' for a row; give train", assign=odd_parts),
+    split_case("covers", "gives 'holdout' for a row; give train", assign=odd_splits),
     split_case("deterministic", "split otherwise at the second call", groups=moody_keys),
-    split_case("disjoint", "stands twice is put into two parts", groups=place_keys),
+    split_case("disjoint", "stands twice is put into two splits", groups=place_keys),
     split_case("row_alone", "in a batch and .* alone", groups=counting_keys),
-    split_case("all_parts", "falls into the .* part. Make the groups finer", groups=one_key),
+    split_case("all_splits", "falls into the .* split. Make the groups finer", groups=one_key),
     task_case("resolves", "task Share: unknown metric 'may'", metrics=("may",)),
     task_case("resolves", "judges classification", metrics=("auroc",)),
     task_case("settings_known", "Share, settings: unknown key 'hed'", settings={"hed": "mlp"}),

@@ -85,8 +85,8 @@ task:
 data: {file: molecules.csv, split: {name: random}}
 backbone: BACKBONE
 stages:
-  domain: {size: 60, max_steps: 3, tag_length: 3, evals: 1}
-  task: {max_steps: 4, tag_length: 3, evals: 1}
+  domain: {size: 60, max_steps: 3, tag_length: 3, num_evaluations: 1}
+  task: {max_steps: 4, tag_length: 3, num_evaluations: 1}
 """
 
 

@@ -22,8 +22,8 @@ SOL = {
 }
 SMALL = {
     "stages": {
-        "domain": {"size": 60, "max_steps": 3, "tag_length": 3, "evals": 1},
-        "task": {"max_steps": 4, "tag_length": 3, "evals": 1},
+        "domain": {"size": 60, "max_steps": 3, "tag_length": 3, "num_evaluations": 1},
+        "task": {"max_steps": 4, "tag_length": 3, "num_evaluations": 1},
     },
     "data__split__name": "random",
 }
@@ -109,10 +109,10 @@ def test_a_run_from_a_frame_has_all_that_the_command_writes(run, home):
     assert run.folder == home / "sol"
     assert set(run.metrics["tasks"]["Sol"]["splits"]) == {"train", "valid", "test"}
     predictions = run.predictions
-    assert set(predictions["part"]) == {"valid", "test"}
+    assert set(predictions["split"]) == {"valid", "test"}
     assert predictions["Sol"].dtype == float
     assert predictions["Sol.measured"].dtype == float
-    test = predictions[predictions["part"] == "test"]
+    test = predictions[predictions["split"] == "test"]
     mae = (test["Sol"] - test["Sol.measured"]).abs().mean()
     assert run.metrics["tasks"]["Sol"]["splits"]["test"]["metrics"]["mae"] == pytest.approx(
         mae, abs=1e-5
@@ -419,7 +419,7 @@ def test_results_can_be_pickled(run):
 
 
 def test_bad_rows_in_memory_leave_no_folder(home, frame, tmp_path):
-    """The message names the DataFrame and the row; mended rows can take the same folder."""
+    """The message names the DataFrame and the row; fixed rows can take the same folder."""
     rows = frame.copy()
     rows.iloc[3, 0] = "bad_one"
     options = {"backbone": str(home / "tiny"), "out": tmp_path / "run", **SMALL}

@@ -3,7 +3,7 @@
 import pytest
 
 from taglm_core.data.corpus import read_corpus
-from taglm_core.data.mending import mend_rows
+from taglm_core.data.fixing import fix_rows
 from taglm_core.data.readers import read_table
 from taglm_core.data.rows import canonical_fields, read_fields
 from taglm_core.errors import DataError
@@ -37,7 +37,7 @@ def test_missing_words_are_empty_before_rows_are_fixed():
     registry = load_registry()
     domain = registry.domains.get("Protein")
     cells = ["MKT", "nan", "NA", "NaN", "None", "", "mkt"]
-    rows, changes = mend_rows(cells, domain)
+    rows, changes = fix_rows(cells, domain)
     assert rows == ["MKT", "nan", "NA", "NaN", "None", "", "MKT"]
     assert [i for i, change in enumerate(changes) if change] == [6]
     fields, errors = fields_of("Protein", rows)

@@ -184,7 +184,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_rows_are_one_message(kind, taglm, run_file, molecules_csv, tmp_path):
-    """File, row or key, and the mend; no traceback and no half-written file."""
+    """File, row or key, and the fix; no traceback and no half-written file."""
     old, new, words = BAD[kind]
     changed(molecules_csv, old, new)
     out = tmp_path / "run"

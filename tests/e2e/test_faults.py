@@ -69,7 +69,7 @@ def test_an_interrupt_is_no_traceback(taglm, run_file, monkeypatch, tmp_path):
 def test_a_failure_after_the_data_check_leaves_no_folder(taglm, run_file, monkeypatch, tmp_path):
     """The folders `runs` and `runs/Sol` are gone when nothing was trained."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("taglm_core.training.run.assemble_parts", failing(DataError("no.")))
+    monkeypatch.setattr("taglm_core.training.run.assemble_splits", failing(DataError("no.")))
     done = taglm("run", run_file)
     assert done.code == 1
     assert not (tmp_path / "runs").exists()

@@ -68,7 +68,7 @@ def run(installed, weights, tmp_path_factory):
     place = tmp_path_factory.mktemp("run")
     settings = [
         "data.size=120",
-        "task.wording=short",
+        "task.prompt=short",
         "stages.domain.size=60",
         "stages.domain.max_steps=2",
         "stages.task.max_steps=2",
@@ -118,8 +118,8 @@ def test_a_task_is_run_with_its_computed_labels(listing, run):
 
 
 @pytest.mark.hook("register_templates")
-def test_a_wording_replaces_the_template(listing, artefact):
-    """The predictor holds the wording that was asked for."""
+def test_a_prompt_replaces_the_template(listing, artefact):
+    """The predictor holds the prompt that was asked for."""
     assert listing["templates"] == ["GC.short"]
     assert artefact["task"]["spec"]["prompt"] == "<DNA>{dna}<GC>"
 
@@ -130,7 +130,7 @@ def test_a_dataset_gives_the_rows(listing, metrics):
     assert listing["datasets"] == ["random"]
     task = metrics["tasks"]["GC"]
     assert task["source"] == "mydna/random"
-    assert sum(task["splits"][part]["rows"] for part in ("train", "valid", "test")) == 120
+    assert sum(task["splits"][split]["rows"] for split in ("train", "valid", "test")) == 120
     assert task["stages"][0]["corpus"] == "mydna/random"
 
 
@@ -154,12 +154,12 @@ def test_a_head_is_trained_and_stored(run):
     assert shapes["head:2.weight"] == (1, 32)
 
 
-@pytest.mark.hook("register_splits")
-def test_a_split_decides_the_parts(metrics, run):
-    """Both strands of a molecule stay in one part, and the rule is recorded."""
+@pytest.mark.hook("register_splitters")
+def test_a_split_decides_the_splits(metrics, run):
+    """Both strands of a molecule stay in one split, and the rule is recorded."""
     assert metrics["tasks"]["GC"]["split"] == "mydna/strand"
-    parts = {row["part"] for row in csv.DictReader((run / "split.csv").open())}
-    assert parts == {"train", "valid", "test"}
+    splits = {row["split"] for row in csv.DictReader((run / "split.csv").open())}
+    assert splits == {"train", "valid", "test"}
 
 
 @pytest.mark.hook("register_backbones")
@@ -238,7 +238,7 @@ def test_the_end_is_announced_when_everything_is_written(run):
 
 
 def test_predicting_needs_nothing_but_the_plugin(run, installed, weights, tmp_path):
-    """Head, wording and encoder are found again in a fresh process."""
+    """Head, prompt and encoder are found again in a fresh process."""
     (tmp_path / "in.csv").write_text("dna\nACGTACGTAC\nNNNN\n")
     call(
         *("predict", run, "-i", tmp_path / "in.csv", "-o", tmp_path / "out.csv"),

@@ -11,7 +11,7 @@ MOLECULES = (
 ).split()
 FAST = [
     *("--set", "stages.domain.max_steps=2", "--set", "stages.domain.size=60"),
-    *("--set", "stages.task.max_steps=2", "--set", "stages.task.evals=1"),
+    *("--set", "stages.task.max_steps=2", "--set", "stages.task.num_evaluations=1"),
     *("--set", "precision=fp32"),
 ]
 SEQUENCES = ["MKTAYIAK", "GAVLIPFW", "WYFHKRDE", "HHHHGGGG", "DEKRSTNQ", "CCMMPPLL"]
@@ -79,16 +79,16 @@ def test_a_combination_is_the_same_in_either_order(taglm, combinations_csv, toy_
 def test_a_test_file_and_a_written_split(
     taglm, combinations_csv, affinities, toy_backbone, tmp_path
 ):
-    """`taglm data split` writes what `data.split.file` reads; a test file is the test part."""
+    """`taglm data split` writes what `data.split.file` reads; a test file is the test split."""
     pytest.importorskip("taglm_protein")
-    parts = tmp_path / "parts.csv"
-    written = taglm("data", "split", combinations_csv, "--task", "DC", "--out", parts)
+    splits = tmp_path / "splits.csv"
+    written = taglm("data", "split", combinations_csv, "--task", "DC", "--out", splits)
     assert written.code == 0, written.err
     assert "train" in written.err
     dry = ("run", "DC", "--data", combinations_csv, "--backbone", toy_backbone, "--dry-run")
-    planned = taglm(*dry, "--set", f"data.split.file={parts}")
+    planned = taglm(*dry, "--set", f"data.split.file={splits}")
     assert planned.code == 0, planned.err
-    assert f"rows by file {parts}" in planned.err
+    assert f"rows by file {splits}" in planned.err
     train, test = affinities
     out = tmp_path / "run"
     done = taglm(
@@ -104,4 +104,4 @@ def test_a_test_file_and_a_written_split(
     assert held["splits"]["valid"]["rows"] == 12
     assert {"pearson", "concordance", "mse", "spearman"} == set(held["splits"]["test"]["metrics"])
     rows = list(csv.DictReader((out / "split.csv").open()))
-    assert {row["file"] for row in rows if row["part"] == "test"} == {str(test)}
+    assert {row["file"] for row in rows if row["split"] == "test"} == {str(test)}

@@ -76,7 +76,7 @@ def test_a_second_file_that_changed_is_refused(
     texts = {
         "more.csv": "Drug,Y\nCCCCl,0.5\nCCCBr,0.5\n",
         "corpus.csv": "smiles\n" + "\n".join("C" * n for n in range(1, 40)) + "\n",
-        "split.csv": "row,part\n" + "\n".join(f"{i + 1},{p}" for i, p in enumerate(rows)) + "\n",
+        "split.csv": "row,split\n" + "\n".join(f"{i + 1},{p}" for i, p in enumerate(rows)) + "\n",
     }
     file = tmp_path / name
     file.write_text(texts[name])

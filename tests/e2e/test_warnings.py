@@ -8,12 +8,12 @@ import numpy as np
 def test_a_run_warns_in_its_last_line_and_in_metrics(taglm, toy_backbone, tmp_path):
     """Validation and test rows that contradict the training rows."""
     rng = np.random.default_rng(0)
-    lines = ["text,y,part"]
+    lines = ["text,y,split"]
     for i in range(60):
-        part = "train" if i < 40 else "valid" if i < 50 else "test"
+        split = "train" if i < 40 else "valid" if i < 50 else "test"
         word = "".join(rng.choice(list("abc"), size=6))
-        y = word.count("a") * (1 if part == "train" else -1) + rng.normal() * 0.01
-        lines.append(f"{word},{y},{part}")
+        y = word.count("a") * (1 if split == "train" else -1) + rng.normal() * 0.01
+        lines.append(f"{word},{y},{split}")
     (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "own.yaml").write_text(
         f"""
@@ -21,10 +21,10 @@ task:
   name: Own
   template: "{{text}} has the value <Own>"
   target: {{kind: regression, columns: [y]}}
-data: {{file: rows.csv, split: {{column: part}}, check: false}}
+data: {{file: rows.csv, split: {{column: split}}, check: false}}
 backbone: {toy_backbone}
 baselines: none
-stages: {{task: {{max_steps: 2, tag_length: 3, evals: 1}}}}
+stages: {{task: {{max_steps: 2, tag_length: 3, num_evaluations: 1}}}}
 """
     )
     done = taglm("run", tmp_path / "own.yaml", "--out", tmp_path / "run")

@@ -135,17 +135,17 @@ _COMBINATION_SETTINGS = {
     "fit_epochs": 60,
     "fit_rows": 40_000,
     "huber": 0.3,
-    "read": "all",
+    "pooling": "all",
     "tag_length": 6,
     "tag_lr": 0.005,
     "max_steps": 10,
-    "evals": 1,
+    "num_evaluations": 1,
 }
 
 
 @taglm.hookimpl
 def register_templates() -> list[taglm.Template]:
-    """Return wordings in the manner of the Tag-LLM paper, and DC without names."""
+    """Return prompts in the manner of the Tag-LLM paper, and DC without names."""
     return [
         taglm.Template(
             name="paper",
@@ -257,18 +257,18 @@ def register_readers() -> list[taglm.Reader]:
 
 
 @taglm.hookimpl
-def register_splits() -> list[taglm.Split]:
+def register_splitters() -> list[taglm.Splitter]:
     """Return the splits by Murcko scaffold and by pair of drugs."""
     return [
-        taglm.Split(
+        taglm.Splitter(
             name="scaffold",
             field="smiles",
             groups="taglm_chem.splits:scaffold_groups",
             description="Molecules with the same Murcko scaffold stay on one side.",
         ),
-        taglm.Split(
+        taglm.Splitter(
             name="pair",
-            assign="taglm_chem.combinations:pair_parts",
+            assign="taglm_chem.combinations:pair_splits",
             description="80/10/10 by seed; all rows of two drugs, in either order, stay together.",
         ),
     ]

@@ -105,7 +105,7 @@ def drugcomb_css(*, seed: int = 0, size: int | None = None) -> dict[str, list[An
     return load_public(DRUGCOMB_CSS, size)
 
 
-def pair_parts(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
+def pair_splits(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     """Put 80 % of the pairs of drugs into train, 10 % into valid, 10 % into test.
 
     Args:
@@ -119,7 +119,7 @@ def pair_parts(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     if len(both) < 2:
         raise DataError(
             f"the split 'chem/pair' needs two molecules in the template, found "
-            f"{', '.join(columns)}. Use --set data.split.name=scaffold."
+            f"{', '.join(columns)}. Use --set data.split.method=scaffold."
         )
     pairs = ["\n".join(sorted(pair)) for pair in zip(*both, strict=True)]
     return assign_random({"pair": pairs}, seed)

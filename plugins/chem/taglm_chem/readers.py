@@ -13,9 +13,9 @@ _OWN = ("smiles", "name")
 _END = "$$$$"
 
 
-def smi_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+def smi_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a SMI file in batches with the columns `smiles` and `name`."""
-    return record_batches(path, smi_records, batch_rows)
+    return record_batches(path, smi_records, batch_size)
 
 
 def smi_records(file: TextIO, source: str) -> Iterator[list[Any]]:
@@ -36,7 +36,7 @@ def smi_records(file: TextIO, source: str) -> Iterator[list[Any]]:
         is_first = False
 
 
-def sdf_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+def sdf_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read an SDF file in batches.
 
     The columns are `smiles` (made of the structure), `name` (the title line) and every data field
@@ -44,7 +44,7 @@ def sdf_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
     `field_smiles`, `field_name`. The smiles of a record without a readable structure is None; the
     log names the first such record with the reason.
     """
-    return record_batches(path, sdf_records, batch_rows)
+    return record_batches(path, sdf_records, batch_size)
 
 
 def sdf_records(file: TextIO, source: str) -> Iterator[list[Any]]:

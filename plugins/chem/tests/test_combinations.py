@@ -21,9 +21,9 @@ def registry():
     return load_registry(only=[], extra=[("chem", taglm_chem)])
 
 
-def task_of(registry, wording=None):
+def task_of(registry, prompt=None):
     """Resolve DC."""
-    return resolve_task(registry.tasks.get("DC").spec, "chem", registry, wording)
+    return resolve_task(registry.tasks.get("DC").spec, "chem", registry, prompt)
 
 
 def test_one_domain_serves_both_fields(registry):
@@ -59,13 +59,13 @@ def test_columns_of_public_files_need_no_mapping(header, registry, tmp_path):
         csv.writer(stream).writerows([header, *rows])
     loaded = load_task_rows(task_of(registry), registry, DataConfig(file=str(file)), 0)
     assert len(loaded) == 264
-    part_of = {}
-    for one, two, part in zip(
-        loaded.fields["drug1"], loaded.fields["drug2"], loaded.parts, strict=True
+    split_of = {}
+    for one, two, split in zip(
+        loaded.fields["drug1"], loaded.fields["drug2"], loaded.splits, strict=True
     ):
-        assert part_of.setdefault(frozenset((one, two)), part) == part
+        assert split_of.setdefault(frozenset((one, two)), split) == split
     by_row = DataConfig(file=str(file), split=SplitConfig(name="row"))
-    assert load_task_rows(task_of(registry), registry, by_row, 0).parts != loaded.parts
+    assert load_task_rows(task_of(registry), registry, by_row, 0).splits != loaded.splits
 
 
 def test_the_invented_rows_are_what_they_say():
@@ -84,7 +84,7 @@ def test_the_invented_rows_are_what_they_say():
 def test_a_pair_split_of_one_molecule_is_refused():
     """The message offers the scaffold split."""
     with pytest.raises(DataError, match="two molecules.*scaffold"):
-        combinations.pair_parts({"smiles": ["C"]}, 0)
+        combinations.pair_splits({"smiles": ["C"]}, 0)
 
 
 def test_a_local_copy_is_read_and_its_absence_explained(registry, tmp_path, monkeypatch):

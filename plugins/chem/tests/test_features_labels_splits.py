@@ -42,7 +42,7 @@ def test_descriptors_of_aspirin():
     ],
 )
 def test_no_rows_and_bad_rows(function):
-    """An empty part gives an empty result; an unreadable row is never skipped."""
+    """An empty split gives an empty result; an unreadable row is never skipped."""
     assert len(function([])) == 0
     with pytest.raises(DataError, match="row 2: 'C1'"):
         function(["C", "C1"])

@@ -36,7 +36,7 @@ def test_registering_imports_nothing_heavy():
     """`taglm --help` loads every plugin, so registration may not cost an import of RDKit."""
     code = (
         "import taglm_chem as c; c.register_domains(); c.register_tasks(); c.register_datasets();"
-        "c.register_splits(); c.register_templates()"
+        "c.register_splitters(); c.register_templates()"
     )
     assert loaded_after(code) & set(HEAVY) == set()
 
@@ -67,19 +67,19 @@ def test_every_hook_answers_with_its_specs():
         "register_tasks": ["QED", "LogP", "DC"],
         "register_templates": ["paper", "paper", "structures"],
         "register_datasets": ["qed", "logp", "molecules", "drugs", "combinations", "drugcomb_css"],
-        "register_splits": ["scaffold", "pair"],
+        "register_splitters": ["scaffold", "pair"],
         "register_readers": ["smi", "sdf"],
     }
 
 
-def test_core_resolves_both_tasks_in_every_wording():
+def test_core_resolves_both_tasks_in_every_prompt():
     """Names of tags, metrics, splits and datasets are found from the plugin's own place."""
     registry = load_registry(only=[], extra=[("chem", taglm_chem)])
     assert registry.failures == []
-    for name, wording in (("QED", None), ("QED", "paper"), ("LogP", None)):
-        task = resolve_task(registry.tasks.get(name).spec, "chem", registry, wording)
+    for name, prompt in (("QED", None), ("QED", "paper"), ("LogP", None)):
+        task = resolve_task(registry.tasks.get(name).spec, "chem", registry, prompt)
         assert task.function_tag == f"chem/{name}"
-        assert [span.field for span in task.wording.spans] == ["smiles"]
+        assert [span.field for span in task.prompt.spans] == ["smiles"]
         assert task.split.name == "chem/scaffold"
         assert registry.datasets.get(task.spec.dataset).source.name == "chem"
     (domain,) = registry.domains

@@ -35,12 +35,12 @@ def register_tasks() -> list[taglm.Task]:
             # fitted to states; training the tag longer gained nothing on measured pairs.
             settings={
                 "head": "mlp",
-                "read": "all",
+                "pooling": "all",
                 "tag_length": 6,
                 "fit_rows": 25_000,
                 "tag_lr": 0.005,
                 "max_steps": 10,
-                "evals": 1,
+                "num_evaluations": 1,
             },
             description="How strongly a molecule binds a protein, as -log10 of Kd in mol/L.",
         )
@@ -49,7 +49,7 @@ def register_tasks() -> list[taglm.Task]:
 
 @taglm.hookimpl
 def register_templates() -> list[taglm.Template]:
-    """Return a wording in the manner of the Tag-LLM paper."""
+    """Return a prompt in the manner of the Tag-LLM paper."""
     return [
         taglm.Template(
             name="paper",
@@ -98,31 +98,31 @@ def register_datasets() -> list[taglm.Dataset]:
 
 
 @taglm.hookimpl
-def register_splits() -> list[taglm.Split]:
+def register_splitters() -> list[taglm.Splitter]:
     """Return the splits that keep drugs, targets, both, or the future apart."""
     return [
-        taglm.Split(
+        taglm.Splitter(
             name="cold-drug",
             tags=("SMILES",),
             assign="taglm_dti.splits:cold",
-            description="80/10/10 of the distinct molecules by seed; none is in two parts.",
+            description="80/10/10 of the distinct molecules by seed; none is in two splits.",
         ),
-        taglm.Split(
+        taglm.Splitter(
             name="cold-target",
             tags=("Protein",),
             assign="taglm_dti.splits:cold",
-            description="80/10/10 of the distinct sequences by seed; none is in two parts.",
+            description="80/10/10 of the distinct sequences by seed; none is in two splits.",
         ),
-        taglm.Split(
+        taglm.Splitter(
             name="cold-both",
             tags=("SMILES", "Protein"),
             assign="taglm_dti.splits:cold_both",
             description=(
-                "60/20/20 of the molecules and of the sequences by seed; pairs of different parts "
+                "60/20/20 of the molecules and of the sequences by seed; pairs of different splits "
                 "are left out."
             ),
         ),
-        taglm.Split(
+        taglm.Splitter(
             name="time",
             columns=("year",),
             assign="taglm_dti.splits:by_time",

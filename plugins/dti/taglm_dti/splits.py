@@ -12,7 +12,7 @@ from taglm_core.errors import DataError
 from taglm_core.plugin import assign_random, clean_cell, is_missing
 
 BOTH_SHARE = 0.2
-"""Share of the molecules, and of the sequences, that the test part of `cold_both` has."""
+"""Share of the molecules, and of the sequences, that the test split of `cold_both` has."""
 FIRST_YEAR, LAST_YEAR = 1800, 2200
 """Numbers outside are no years: two digits, or a spreadsheet's number of a date."""
 TIME_SHARE = 0.1
@@ -40,7 +40,7 @@ def cold(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
 
 
 def cold_both(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
-    """Keep molecules and sequences apart: a pair is in a part only if both of it are.
+    """Keep molecules and sequences apart: a pair is in a split only if both of it are.
 
     Args:
         columns: Two columns, canonical.
@@ -50,17 +50,17 @@ def cold_both(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
         The part of each pair; "" where its two halves are in different ones.
     """
     found = [_shares(values, [seed, place]) for place, values in enumerate(columns.values())]
-    return [parts[0] if len(set(parts)) == 1 else "" for parts in zip(*found, strict=True)]
+    return [splits[0] if len(set(splits)) == 1 else "" for splits in zip(*found, strict=True)]
 
 
 def _shares(values: Sequence[str], seed: list[int]) -> list[str]:
     distinct = list(dict.fromkeys(values))
     order = np.random.default_rng(seed).permutation(len(distinct))
     held = max(1, round(BOTH_SHARE * len(distinct)))
-    part_of = dict.fromkeys(distinct, "train")
-    part_of |= {distinct[i]: "test" for i in order[:held]}
-    part_of |= {distinct[i]: "valid" for i in order[held : 2 * held]}
-    return [part_of[value] for value in values]
+    split_of = dict.fromkeys(distinct, "train")
+    split_of |= {distinct[i]: "test" for i in order[:held]}
+    split_of |= {distinct[i]: "valid" for i in order[held : 2 * held]}
+    return [split_of[value] for value in values]
 
 
 def by_time(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
@@ -90,16 +90,16 @@ def by_time(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
             f"{', '.join(map(str, ordered)) or 'none'}{such}. Write years such as 2014 or dates "
             "such as 2014-05-01, or name another column: --column year=NAME."
         )
-    part_of: dict[int, str] = {}
+    split_of: dict[int, str] = {}
     least = math.ceil(TIME_SHARE * len(known))
-    for part, later in (("test", 2), ("valid", 1)):
+    for split, later in (("test", 2), ("valid", 1)):
         count = 0
-        # a year at least stays for each part that follows
+        # a year at least stays for each split that follows
         while count < least and len(ordered) > later:
             year = ordered.pop(0)
-            part_of[year] = part
+            split_of[year] = split
             count += known.count(year)
-    return ["" if year is None else part_of.get(year, "train") for year in years]
+    return ["" if year is None else split_of.get(year, "train") for year in years]
 
 
 def _year(value: Any) -> int | None:

@@ -34,9 +34,9 @@ class Toy:
         ]
 
     @taglm.hookimpl
-    def register_splits(self):
+    def register_splitters(self):
         """Register a split under the name that the task asks for."""
-        return [taglm.Split(name="scaffold", tags=("SMILES",), assign="taglm_dti.splits:cold")]
+        return [taglm.Splitter(name="scaffold", tags=("SMILES",), assign="taglm_dti.splits:cold")]
 
 
 @pytest.fixture
@@ -67,11 +67,11 @@ def load(registry, file, name):
     return load_task_rows(task, registry, data, seed=0)
 
 
-def parts_of(values, parts):
-    """Return value -> the parts that it stands in."""
+def splits_of(values, splits):
+    """Return value -> the splits that it stands in."""
     found = {}
-    for value, part in zip(values, parts, strict=True):
-        found.setdefault(value, set()).add(part)
+    for value, split in zip(values, splits, strict=True):
+        found.setdefault(value, set()).add(split)
     return found
 
 
@@ -104,11 +104,11 @@ def test_columns_need_no_mapping(registry, file):
 
 def test_the_text_behind_the_last_span_is_short(registry):
     """It is paid for every pair."""
-    for wording in (None, "paper"):
-        task = resolve_task(registry.tasks.get("BA").spec, "dti", registry, wording)
+    for prompt in (None, "paper"):
+        task = resolve_task(registry.tasks.get("BA").spec, "dti", registry, prompt)
         assert task.is_cross_domain
-        if wording is None:
-            assert task.wording.text.rpartition("}")[2] == ": <BA>"
+        if prompt is None:
+            assert task.prompt.text.rpartition("}")[2] == ": <BA>"
 
 
 @pytest.mark.parametrize(
@@ -120,27 +120,27 @@ def test_the_text_behind_the_last_span_is_short(registry):
     ],
 )
 def test_cold_splits_keep_their_side_apart(name, cold, registry, file):
-    """No value of a cold side in two parts; the other side recurs; what is dropped is listed."""
+    """No value of a cold side in two splits; the other side recurs; what is dropped is listed."""
     rows = load(registry, file, name)
     for field in ("smiles", "sequence"):
-        most = max(len(parts) for parts in parts_of(rows.fields[field], rows.parts).values())
+        most = max(len(splits) for splits in splits_of(rows.fields[field], rows.splits).values())
         assert (most == 1) == (field in cold)
-    assert set(rows.parts) == {"train", "valid", "test"}
+    assert set(rows.splits) == {"train", "valid", "test"}
     assert len(rows) + len(rows.rejected) == 100
     assert bool(rows.rejected) == (name == "cold-both")
 
 
-def test_the_future_is_the_test_part(registry, file):
-    """Every year is in one part, and test is later than valid, later than train."""
+def test_the_future_is_the_test_split(registry, file):
+    """Every year is in one split, and test is later than valid, later than train."""
     rows = load(registry, file, "time")
     years = {i + 1: 2010 + (3 * (i // 10) + i % 10) % 8 for i in range(100)}
-    by_part = {
-        part: {years[n] for n, p in zip(rows.numbers, rows.parts, strict=True) if p == part}
-        for part in ("train", "valid", "test")
+    by_split = {
+        split: {years[n] for n, p in zip(rows.numbers, rows.splits, strict=True) if p == split}
+        for split in ("train", "valid", "test")
     }
-    assert max(by_part["train"]) < min(by_part["valid"])
-    assert max(by_part["valid"]) < min(by_part["test"])
-    assert rows.parts.count("test") >= 10
+    assert max(by_split["train"]) < min(by_split["valid"])
+    assert max(by_split["valid"]) < min(by_split["test"])
+    assert rows.splits.count("test") >= 10
 
 
 @pytest.mark.parametrize(
@@ -221,5 +221,5 @@ def test_the_readme_names_everything():
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     for dataset in taglm_dti.register_datasets():
         assert f"`dti/{dataset.name}`" in readme
-    for spec in [*taglm_dti.register_splits(), *taglm_dti.register_tasks()]:
+    for spec in [*taglm_dti.register_splitters(), *taglm_dti.register_tasks()]:
         assert f"`{spec.name}`" in readme

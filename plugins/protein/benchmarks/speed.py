@@ -16,7 +16,7 @@ from taglm_protein.features import composition_and_kmers
 from taglm_protein.generated import task_sequences
 from taglm_protein.labels import blosum1, protparam
 from taglm_protein.residues import canonical
-from taglm_protein.splits import cluster_keys, cluster_parts
+from taglm_protein.splits import cluster_keys, cluster_splits
 
 NUM_SEQUENCES = 2000
 NUM_BYTES = 40_000_000
@@ -46,7 +46,7 @@ def main() -> None:
     for function in (canonical, composition_and_kmers, cluster_keys):
         each = seconds(function, rows) / len(rows)
         lines.append(f"{function.__name__:<22} {each * 1e3:8.3f} ms each")
-    for function in (blosum1, protparam, cluster_parts):
+    for function in (blosum1, protparam, cluster_splits):
         each = seconds(function, {"sequence": rows}) / len(rows)
         lines.append(f"{function.__name__:<22} {each * 1e3:8.3f} ms each")
     many = rows * (NUM_BYTES // residues + 1)

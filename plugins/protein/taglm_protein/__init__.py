@@ -38,7 +38,7 @@ def register_domains() -> list[taglm.Domain]:
             features="taglm_protein.features:composition_and_kmers",
             canonical="taglm_protein.residues:canonical",
             doubt="taglm_protein.doubt:doubt",
-            mend="taglm_protein.residues:mend",
+            fix="taglm_protein.residues:fix",
             draw="taglm_protein.picture:draw",
         )
     ]
@@ -91,7 +91,7 @@ def register_tasks() -> list[taglm.Task]:
 
 @taglm.hookimpl
 def register_templates() -> list[taglm.Template]:
-    """Return the wording of Descriptor in the manner of the Tag-LLM paper."""
+    """Return the prompt of Descriptor in the manner of the Tag-LLM paper."""
     return [
         taglm.Template(
             name="paper",
@@ -161,14 +161,14 @@ def register_readers() -> list[taglm.Reader]:
 
 
 @taglm.hookimpl
-def register_splits() -> list[taglm.Split]:
+def register_splitters() -> list[taglm.Splitter]:
     """Return the split by sequence clusters."""
     return [
-        taglm.Split(
+        taglm.Splitter(
             name="cluster",
             field="sequence",
             groups="taglm_protein.splits:cluster_keys",
-            assign="taglm_protein.splits:cluster_parts",
+            assign="taglm_protein.splits:cluster_splits",
             description=(
                 "No protein of test or valid shares more than a tenth of its 5-mers with one of "
                 "train."

@@ -1,7 +1,7 @@
 """Proteins as symbols: a tokenizer-free encoder with one symbol for each residue letter.
 
 The whole batch is encoded with numpy over its bytes; only rows that fail are looked at one by one.
-What may be mended in a row before it comes here is said in `taglm_protein.residues`.
+What may be fixed in a row before it comes here is said in `taglm_protein.residues`.
 """
 
 from collections.abc import Sequence

@@ -8,9 +8,9 @@ from taglm_core.errors import DataError
 from taglm_core.plugin import cell_content, record_batches
 
 
-def fasta_batches(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+def fasta_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a FASTA file in batches with the columns `id`, `description` and `sequence`."""
-    return record_batches(path, fasta_records, batch_rows)
+    return record_batches(path, fasta_records, batch_size)
 
 
 def fasta_records(file: TextIO, source: str) -> Iterator[list[Any]]:

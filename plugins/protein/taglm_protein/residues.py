@@ -1,15 +1,15 @@
-"""Which letters a protein sequence may hold, what is wrong with others, and what can be mended.
+"""Which letters a protein sequence may hold, what is wrong with others, and what can be fixed.
 
 The policy: the 20 standard residues, selenocysteine (U), pyrrolysine (O) and the ambiguity codes
 of IUPAC (B, Z, J, X) are taken as they stand. Everything else is an error with its position. What
-is common and harmless (lower case, a stop at the end, gaps, white space) is mended when the run
+is common and harmless (lower case, a stop at the end, gaps, white space) is fixed when the run
 asks for it, and every change is reported.
 """
 
 import re
 from collections.abc import Sequence
 
-from taglm_core import Checked, Mended
+from taglm_core import Checked, Fixed
 from taglm_core.errors import DataError
 from taglm_protein.doubt import kind_of
 
@@ -45,7 +45,7 @@ def canonical(rows: Sequence[str]) -> Checked:
     return Checked(values=values, errors=errors)
 
 
-def mend(rows: Sequence[str]) -> Mended:
+def fix(rows: Sequence[str]) -> Fixed:
     """Change what is common and harmless, and say so.
 
     White space and gaps are taken out, one stop at the end is dropped, lower case is read as upper
@@ -57,11 +57,11 @@ def mend(rows: Sequence[str]) -> Mended:
     Returns:
         values, and in words what was changed, `(rows,)` each.
     """
-    mended = [_mended(row) for row in rows]
-    return Mended(values=[row for row, _ in mended], changes=[change for _, change in mended])
+    fixed = [_fixed(row) for row in rows]
+    return Fixed(values=[row for row, _ in fixed], changes=[change for _, change in fixed])
 
 
-def _mended(row: str) -> tuple[str, str | None]:
+def _fixed(row: str) -> tuple[str, str | None]:
     if _OTHER.search(row) is None:
         return row, None
     row, num_blanks = _BLANK.subn("", row)
@@ -114,12 +114,12 @@ def is_standard(row: str) -> bool:
 
 
 def _hint(row: str, letter: str) -> str:
-    """Say what kind of character it is, and that it can be mended when it can."""
+    """Say what kind of character it is, and that it can be fixed when it can."""
     other = kind_of(row)
     if other is not None:
         return f"; it looks like {other}"
-    mended, _ = _mended(row)
-    is_mendable = bool(mended) and not set(mended) - _LETTERS
+    fixed, _ = _fixed(row)
+    is_fixable = bool(fixed) and not set(fixed) - _LETTERS
     kind = ""
     if letter == _STOP:
         kind = " (a stop)" if row.rstrip(_STOP) == row[:-1] else " (a stop inside the sequence)"
@@ -129,4 +129,4 @@ def _hint(row: str, letter: str) -> str:
         kind = " (white space)"
     elif letter.upper() in _LETTERS:
         kind = " (lower case)"
-    return kind + ("; --mend takes care of it" if is_mendable else "")
+    return kind + ("; --fix takes care of it" if is_fixable else "")

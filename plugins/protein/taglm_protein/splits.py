@@ -2,7 +2,7 @@
 
 Two rules work together. The *key* of a protein, its 5-mer with the smallest hash, puts it into a
 bucket without looking at any other protein; the embedded backbone and stage 1 never see bucket 0.
-Relatives mostly have the same key, but not always. So the *parts* of a run are decided by looking
+Relatives mostly have the same key, but not always. So the *splits* of a run are decided by looking
 at all rows: a protein of the test bucket is tested only if no protein outside shares more than a
 tenth of its 5-mers with it, and is trained on otherwise.
 """
@@ -21,10 +21,10 @@ from taglm_protein.encoder import ProteinEncoder
 K = 5
 """Length of the k-mers."""
 MAX_SHARED = 0.1
-"""Largest share of 5-mers, of the protein with fewer of them, that two parts may have in common."""
+"""Largest share of 5-mers, of the protein with fewer of them, that two splits may have in common."""
 
 _NUM_SYMBOLS = len(ProteinEncoder.symbols)
-_CHUNK_ROWS = 512  # proteins compared at a time with those of a part
+_CHUNK_ROWS = 512  # proteins compared at a time with those of a split
 _MAX_MATCHES = 4_000_000  # matches of 5-mers held in memory at a time
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def cluster_keys(rows: Sequence[str]) -> list[str]:
     return keys
 
 
-def cluster_parts(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[str]:
-    """Put proteins into parts such that none of two parts share more than a tenth of their 5-mers.
+def cluster_splits(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[str]:
+    """Put proteins into splits such that none of two splits share more than a tenth of their 5-mers.
 
     Buckets of `cluster_keys` propose: 0 test, 1 valid, others train. A protein of the test bucket
     that shares more than `MAX_SHARED` of its 5-mers with one outside is moved to train, and then
@@ -62,7 +62,7 @@ def cluster_parts(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[s
 
     Args:
         columns: `sequence` (or one column of another name) -> valid sequences `(rows,)`.
-        seed: Not used: the parts belong to the proteins.
+        seed: Not used: the splits belong to the proteins.
 
     Returns:
         train, valid or test, `(rows,)`.
@@ -72,28 +72,28 @@ def cluster_parts(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[s
     """
     rows = _sequences(columns)
     distinct = list(dict.fromkeys(rows))
-    parts = np.array(splits_by_groups(cluster_keys(distinct)), dtype="U5")
+    splits = np.array(splits_by_groups(cluster_keys(distinct)), dtype="U5")
     kmers = [kmer_set(row) for row in distinct]
-    proposed = {part: int((parts == part).sum()) for part in ("test", "valid")}
-    for part in ("test", "valid"):
-        inside = np.flatnonzero(parts == part)
+    proposed = {split: int((splits == split).sum()) for split in ("test", "valid")}
+    for split in ("test", "valid"):
+        inside = np.flatnonzero(splits == split)
         # those of test have no relatives outside, so they need not be compared with valid
-        outside = np.flatnonzero((parts != part) & (parts != "test"))
-        parts[_related(kmers, inside, outside)] = "train"
-    for part, count in proposed.items():
-        moved = count - int((parts == part).sum())
+        outside = np.flatnonzero((splits != split) & (splits != "test"))
+        splits[_related(kmers, inside, outside)] = "train"
+    for split, count in proposed.items():
+        moved = count - int((splits == split).sum())
         if moved:
             logger.info(
                 "cluster split: %d of %d proteins of the %s bucket share more than %d %% of their "
                 "%d-mers with others and are trained on",
                 moved,
                 count,
-                part,
+                split,
                 round(100 * MAX_SHARED),
                 K,
             )
-    part_of = dict(zip(distinct, parts.tolist(), strict=True))
-    return [part_of[row] for row in rows]
+    split_of = dict(zip(distinct, splits.tolist(), strict=True))
+    return [split_of[row] for row in rows]
 
 
 def largest_shares(rows: Sequence[str], others: Sequence[str]) -> np.ndarray:
@@ -136,7 +136,7 @@ def _sequences(columns: Mapping[str, Sequence[str]]) -> Sequence[str]:
         return next(iter(columns.values()))
     raise DataError(
         f"the split 'protein/cluster' needs the field 'sequence'; the task has "
-        f"{', '.join(columns)}. Use --set data.split.name=random."
+        f"{', '.join(columns)}. Use --set data.split.method=random."
     )
 
 

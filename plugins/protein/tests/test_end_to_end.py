@@ -71,7 +71,7 @@ def test_descriptor_learns_from_fasta(finished, short, taglm, tmp_path):
 
 
 def test_predictions_for_fasta_are_a_table(finished, taglm, tmp_path):
-    """Names stay beside the predictions, bad records are kept with their reason or mended."""
+    """Names stay beside the predictions, bad records are kept with their reason or fixed."""
     source = tmp_path / "in.faa"
     source.write_text(">A one\nMKTAYIAKQR\nQISF\n>B\nMKTAYIAKQR*\n>C\nMKT1\n>D\n\n")
     out = tmp_path / "out.csv"
@@ -82,11 +82,11 @@ def test_predictions_for_fasta_are_a_table(finished, taglm, tmp_path):
     assert [row["id"] for row in rows] == ["A", "B", "C", "D"]
     assert rows[0]["sequence"] == "MKTAYIAKQRQISF"
     assert [bool(row["Descriptor"]) for row in rows] == [True, False, False, False]
-    assert "'*' at position 11 (a stop); --mend" in rows[1]["error"]
+    assert "'*' at position 11 (a stop); --fix" in rows[1]["error"]
     assert "'1' at position 4" in rows[2]["error"]
     assert rows[3]["error"] == "sequence: empty"
-    again = taglm("predict", finished, "-i", source, "-o", out, "--mend")
-    assert "1 of 4 rows mended, the first is row 2" in again.err
+    again = taglm("predict", finished, "-i", source, "-o", out, "--fix")
+    assert "1 of 4 rows fixed, the first is row 2" in again.err
     rows = list(csv.DictReader(out.open()))
     assert [bool(row["Descriptor"]) for row in rows] == [True, True, False, False]
     assert rows[1]["sequence"] == "MKTAYIAKQR*"
@@ -110,9 +110,9 @@ def test_protparam_predicts_five_numbers_at_once(taglm, tiny, tmp_path):
 
 
 def variants(values, column="Target"):
-    """Return a CSV of sequences with a number and a part for each."""
-    parts = ["train", "train", "train", "valid", "test"]
-    lines = [f"{row},{y},{parts[i % 5]}" for i, (row, y) in enumerate(values)]
+    """Return a CSV of sequences with a number and a split for each."""
+    splits = ["train", "train", "train", "valid", "test"]
+    lines = [f"{row},{y},{splits[i % 5]}" for i, (row, y) in enumerate(values)]
     return f"{column},Y,split_sampled\n" + "\n".join(lines) + "\n"
 
 
@@ -150,14 +150,14 @@ def test_variants_of_one_protein_cannot_be_split_by_cluster(taglm, tiny, tmp_pat
     done = run_gb1(taglm, tiny, tmp_path, variants(rows), *words)
     assert done.code == 1
     assert "leaves no rows in the" in done.err
-    assert "data.split.name=random" in done.err
+    assert "data.split.method=random" in done.err
 
 
 BAD = {
     "unknown residue": ("MKT1A,1", ["row 41", "unknown residue '1' at position 4"]),
     "stop inside": ("MK*TA,1", ["row 41", "'*' at position 3 (a stop inside"]),
-    "stop": ("MKTA*,1", ["row 41", "'*' at position 5 (a stop)", "--mend"]),
-    "lower case": ("MKtA,1", ["row 41", "'t' at position 3 (lower case)", "--mend"]),
+    "stop": ("MKTA*,1", ["row 41", "'*' at position 5 (a stop)", "--fix"]),
+    "lower case": ("MKtA,1", ["row 41", "'t' at position 3 (lower case)", "--fix"]),
     "gap": ("MK-TA,1", ["row 41", "'-' at position 3 (a gap"]),
     "empty": (",1", ["row 41", "sequence: empty"]),
     "infinite": ("MKTA,inf", ["row 41", "'Y'", "'inf' is infinite"]),
@@ -169,7 +169,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_rows_are_reported_with_file_and_row(kind, taglm, tiny, tmp_path):
-    """One message that names file, row and mend, and nothing half written."""
+    """One message that names file, row and fix, and nothing half written."""
     line, words = BAD[kind]
     done = run_gb1(taglm, tiny, tmp_path, variants(good_rows()) + line + ",train\n")
     assert done.code == 1
@@ -181,21 +181,21 @@ def test_bad_rows_are_reported_with_file_and_row(kind, taglm, tiny, tmp_path):
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
-def test_bad_rows_can_be_kept_out_or_mended(taglm, tiny, tmp_path):
+def test_bad_rows_can_be_kept_out_or_fixed(taglm, tiny, tmp_path):
     """Nothing disappears silently: each row stands in a file of the run."""
     lines = [f"{line},train" for line, _ in BAD.values()]
     text = variants(good_rows()) + "\n".join(lines) + "\n"
-    words = ("--on-error", "keep", "--on-long", "keep", "--mend")
+    words = ("--on-error", "keep", "--on-long", "keep", "--fix")
     done = run_gb1(taglm, tiny, tmp_path, text, *words)
     assert done.code == 0, done.err
     run = tmp_path / "run"
-    mended = list(csv.DictReader((run / "mended.csv").open()))
-    assert [row["row"] for row in mended] == ["43", "44", "45"]
-    assert mended[1]["change"] == "sequence: 1 lower-case residues read as upper case"
+    fixed = list(csv.DictReader((run / "fixed.csv").open()))
+    assert [row["row"] for row in fixed] == ["43", "44", "45"]
+    assert fixed[1]["change"] == "sequence: 1 lower-case residues read as upper case"
     rejected = list(csv.DictReader((run / "rejected.csv").open()))
     assert sorted(int(row["row"]) for row in rejected) == [41, 42, 46, 47, 48, 49, 50]
     task = json.loads((run / "metrics.json").read_text())["tasks"]["GB1"]
-    assert (task["rows_left_out"], task["rows_mended"]) == (7, 3)
+    assert (task["rows_left_out"], task["rows_fixed"]) == (7, 3)
 
 
 def test_rare_residues_are_data_but_have_no_descriptor(taglm, tiny, tmp_path, fasta, short):
@@ -225,7 +225,7 @@ def test_data_check_finds_contradictions_between_rows(taglm, tmp_path):
 
 
 def test_a_bad_record_in_the_corpus_is_named(taglm, tiny, tmp_path, fasta):
-    """The file of stage 1 is checked like any other, and can be mended as well."""
+    """The file of stage 1 is checked like any other, and can be fixed as well."""
     corpus = tmp_path / "corpus.fasta"
     corpus.write_text("".join(f">p\n{row}\n" for row, _ in good_rows()) + ">bad\nMKTAYIA*\n")
     words = ["--backbone", tiny, "--data", fasta, "--domain-data", f"Protein={corpus}"]
@@ -233,6 +233,6 @@ def test_a_bad_record_in_the_corpus_is_named(taglm, tiny, tmp_path, fasta):
     assert done.code == 1
     assert "corpus.fasta" in done.err
     assert "row 41: unknown residue '*' at position 8" in done.err
-    again = taglm("run", "Descriptor", *words, *settings(), "--mend", "--out", tmp_path / "run")
+    again = taglm("run", "Descriptor", *words, *settings(), "--fix", "--out", tmp_path / "run")
     assert again.code == 0, again.err
-    assert "corpus.fasta: 1 of 41 rows mended" in again.err
+    assert "corpus.fasta: 1 of 41 rows fixed" in again.err

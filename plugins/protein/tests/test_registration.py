@@ -36,7 +36,7 @@ def test_registering_imports_nothing_heavy():
     """`taglm --help` loads every plugin, so registration may not cost an import of Biopython."""
     code = (
         "import taglm_protein as c; c.register_domains(); c.register_tasks();"
-        "c.register_datasets(); c.register_splits(); c.register_templates()"
+        "c.register_datasets(); c.register_splitters(); c.register_templates()"
     )
     assert loaded_after(code) & set(HEAVY) == set()
 
@@ -67,19 +67,19 @@ def test_every_hook_answers_with_its_specs():
         "register_tasks": ["Descriptor", "ProtParam"],
         "register_templates": ["paper"],
         "register_datasets": ["descriptor", "protparam", "sequences", "known"],
-        "register_splits": ["cluster"],
+        "register_splitters": ["cluster"],
         "register_readers": ["fasta"],
     }
 
 
-def test_core_resolves_both_tasks_in_every_wording():
+def test_core_resolves_both_tasks_in_every_prompt():
     """Names of tags, metrics, splits and datasets are found from the plugin's own place."""
     registry = load_registry(only=[], extra=[("protein", taglm_protein)])
     assert registry.failures == []
-    for name, wording in (("Descriptor", None), ("Descriptor", "paper"), ("ProtParam", None)):
-        task = resolve_task(registry.tasks.get(name).spec, "protein", registry, wording)
+    for name, prompt in (("Descriptor", None), ("Descriptor", "paper"), ("ProtParam", None)):
+        task = resolve_task(registry.tasks.get(name).spec, "protein", registry, prompt)
         assert task.function_tag == f"protein/{name}"
-        assert [span.field for span in task.wording.spans] == ["sequence"]
+        assert [span.field for span in task.prompt.spans] == ["sequence"]
         assert task.split.name == "protein/cluster"
         assert registry.datasets.get(task.spec.dataset).source.name == "protein"
     (domain,) = registry.domains

@@ -1,4 +1,4 @@
-"""Tests of checks, mending, features, computed labels and pictures."""
+"""Tests of checks, fixing, features, computed labels and pictures."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -33,12 +33,12 @@ def test_canonical_changes_nothing_inside():
         ("M1K", "M1K", None),
     ],
 )
-def test_mending_says_what_it_did(row, value, change):
-    """What cannot be mended is left for the check to refuse."""
-    mended = residues.mend([row])
-    assert mended.values == [value]
-    assert (mended.changes[0] or "").startswith(change or "")
-    assert (mended.changes[0] is None) == (change is None)
+def test_fixing_says_what_it_did(row, value, change):
+    """What cannot be fixed is left for the check to refuse."""
+    fixed = residues.fix([row])
+    assert fixed.values == [value]
+    assert (fixed.changes[0] or "").startswith(change or "")
+    assert (fixed.changes[0] is None) == (change is None)
 
 
 def test_blosum1_of_the_published_example():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taglm_core.data.splits import bucket, parts_by_groups
+from taglm_core.data.splits import bucket, splits_by_groups
 from taglm_core.errors import DataError
 from taglm_protein import splits
 from taglm_protein.generated import task_sequences
@@ -58,7 +58,7 @@ def test_largest_shares_are_what_counting_gives(rows):
 
 def test_no_two_parts_share_more_than_the_stated_share(rows):
     """The promise of the split, between each two parts."""
-    parts = np.array(splits.cluster_parts({"sequence": rows}))
+    parts = np.array(splits.cluster_splits({"sequence": rows}))
     of = {part: [rows[i] for i in np.flatnonzero(parts == part)] for part in set(parts)}
     assert min(map(len, of.values())) > 30
     for one, other in (("test", "train"), ("test", "valid"), ("valid", "train")):
@@ -67,14 +67,14 @@ def test_no_two_parts_share_more_than_the_stated_share(rows):
 
 def test_buckets_alone_would_break_the_promise(rows):
     """The test above can fail: keys divide some families."""
-    parts = np.array(parts_by_groups(splits.cluster_keys(rows)))
+    parts = np.array(splits_by_groups(splits.cluster_keys(rows)))
     of = {part: [rows[i] for i in np.flatnonzero(parts == part)] for part in set(parts)}
     assert splits.largest_shares(of["test"], of["train"]).max() > 0.3
 
 
 def test_test_rows_come_from_the_test_bucket(rows):
     """Nothing that the backbone or stage 1 may have read is tested."""
-    parts = splits.cluster_parts({"sequence": rows})
+    parts = splits.cluster_splits({"sequence": rows})
     keys = splits.cluster_keys(rows)
     assert {bucket(key) for key, part in zip(keys, parts, strict=True) if part == "test"} == {0}
     assert {bucket(key) for key, part in zip(keys, parts, strict=True) if part == "valid"} == {1}
@@ -83,30 +83,30 @@ def test_test_rows_come_from_the_test_bucket(rows):
 def test_chains_of_relatives_stay_together(monkeypatch):
     """A relative of a relative that was moved is moved as well."""
     monkeypatch.setattr(
-        splits, "parts_by_groups", lambda keys: ["train", *["test"] * 3, "valid"][: len(keys)]
+        splits, "splits_by_groups", lambda keys: ["train", *["test"] * 3, "valid"][: len(keys)]
     )
     pieces = ["ACDEFGHIKL", "MNPQRSTVWY", "LKIHGFEDCA", "YWVTSRQPNM", "WACWDWEWFW"]
     chain = [pieces[0] + pieces[1], pieces[1] + pieces[2], pieces[2] + pieces[3], "G" * 30]
-    parts = splits.cluster_parts({"sequence": [*chain, pieces[4]]})
+    parts = splits.cluster_splits({"sequence": [*chain, pieces[4]]})
     assert parts == ["train", "train", "train", "test", "valid"]
 
 
 def test_the_result_does_not_depend_on_chunks_or_order(rows, monkeypatch):
     """Parts belong to the proteins."""
     few = rows[:400]
-    parts = splits.cluster_parts({"sequence": few})
-    assert splits.cluster_parts({"sequence": few[::-1]}, seed=5)[::-1] == parts
+    parts = splits.cluster_splits({"sequence": few})
+    assert splits.cluster_splits({"sequence": few[::-1]}, seed=5)[::-1] == parts
     monkeypatch.setattr(splits, "_CHUNK_ROWS", 7)
     monkeypatch.setattr(splits, "_MAX_MATCHES", 50)
-    assert splits.cluster_parts({"sequence": few}) == parts
+    assert splits.cluster_splits({"sequence": few}) == parts
 
 
 def test_equal_rows_and_short_rows_have_parts():
     """Repeated rows share their part; fewer than five residues are no obstacle."""
-    parts = splits.cluster_parts({"sequence": ["MK", UBIQUITIN, "MK", UBIQUITIN, "M", "MKTAY"]})
+    parts = splits.cluster_splits({"sequence": ["MK", UBIQUITIN, "MK", UBIQUITIN, "M", "MKTAY"]})
     assert len(parts) == 6
     assert (parts[0], parts[1]) == (parts[2], parts[3])
-    assert splits.cluster_parts({"sequence": []}) == []
+    assert splits.cluster_splits({"sequence": []}) == []
 
 
 def test_short_sequences_have_no_kmer_of_long_ones():
@@ -118,6 +118,6 @@ def test_short_sequences_have_no_kmer_of_long_ones():
 def test_several_columns_need_a_sequence():
     """A task of two domains is split by its protein; without one the message says so."""
     columns = {"smiles": ["C", "CC"], "sequence": ["MKTAY", "MK"]}
-    assert len(splits.cluster_parts(columns)) == 2
+    assert len(splits.cluster_splits(columns)) == 2
     with pytest.raises(DataError, match="needs the field 'sequence'"):
-        splits.cluster_parts({"smiles": ["C"], "text": ["a"]})
+        splits.cluster_splits({"smiles": ["C"], "text": ["a"]})

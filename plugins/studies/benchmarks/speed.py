@@ -1,7 +1,7 @@
 """Time the baselines on QED from Morgan counts (radius 2, 2,048 columns).
 
 Run as `python speed.py FILE.csv.gz [ROWS]` with a column `smiles`; a tenth as many rows, at most
-5,000, become the valid and the test part each. Needs RDKit. Processor time of all threads is shown
+5,000, become the valid and the test split each. Needs RDKit. Processor time of all threads is shown
 beside wall time: other work on the machine disturbs it less.
 """
 

@@ -215,16 +215,16 @@ def _each_label(
     seed: int,
 ) -> BaselineResult:
     """Fit one label after the other; a label that never varies in train keeps its value."""
-    predictions = {part: np.empty(values.shape) for part, values in targets.items()}
+    predictions = {split: np.empty(values.shape) for split, values in targets.items()}
     limits: dict[str, float] = {}
     for label in range(targets["train"].shape[1]):
-        truth = {part: values[:, label].astype(np.int64) for part, values in targets.items()}
+        truth = {split: values[:, label].astype(np.int64) for split, values in targets.items()}
         if len(np.unique(truth["train"][fold.fit])) < 2:
             for made in predictions.values():
                 made[:, label] = truth["train"][fold.fit][0]
             continue
         outcome = fit(features, truth, 2, fold, seed)
-        for part, made in predictions.items():
-            made[:, label] = outcome.predictions[part][:, 1]
+        for split, made in predictions.items():
+            made[:, label] = outcome.predictions[split][:, 1]
         limits |= outcome.limits
     return BaselineResult(predictions, limits)

@@ -41,28 +41,28 @@ def boost_numbers(
     """Fit boosted trees for each target.
 
     Args:
-        features: Features of all parts.
+        features: Features of all splits.
         truth: Part -> float `(rows, targets)`.
         fold: Which rows are fitted and which end the boosting.
         seed: Chooses the training rows when there are too many.
 
     Returns:
-        Predictions of all parts.
+        Predictions of all splits.
     """
     num_targets = truth["train"].shape[1]
-    predictions = {part: np.empty(values.shape) for part, values in truth.items()}
+    predictions = {split: np.empty(values.shape) for split, values in truth.items()}
     limits: dict[str, float] = {}
     for target in range(num_targets):
-        column = {part: values[:, target] for part, values in truth.items()}
+        column = {split: values[:, target] for split, values in truth.items()}
         work = _plan(features, column["train"][:, None], fold, seed)
         # early stopping has a tolerance of its own, which is for numbers of about 1
         center, scale = _unit(column["train"][work.fit])
-        column = {part: (values - center) / scale for part, values in column.items()}
+        column = {split: (values - center) / scale for split, values in column.items()}
         model = HistGradientBoostingRegressor(**_settings(num_targets, seed))
         _fit(model, features, column, work)
-        for part in truth:
-            found = _predict(model.predict, features, part, work)
-            predictions[part][:, target] = found * scale + center
+        for split in truth:
+            found = _predict(model.predict, features, split, work)
+            predictions[split][:, target] = found * scale + center
         limits |= work.limits
     return BaselineResult(predictions, limits)
 
@@ -84,7 +84,7 @@ def boost_classes(
     """Fit boosted trees for classes.
 
     Args:
-        features: Features of all parts.
+        features: Features of all splits.
         truth: Part -> int `(rows,)` class indices, at least two of them in the rows fitted.
         num_classes: Number of columns of the predictions.
         fold: Which rows are fitted and which end the boosting.
@@ -92,22 +92,22 @@ def boost_classes(
         num_fits: Number of such fits that share the work, as for several labels.
 
     Returns:
-        Probabilities `(rows, classes)` of all parts; 0 for a class that was not fitted.
+        Probabilities `(rows, classes)` of all splits; 0 for a class that was not fitted.
     """
     work = _plan(features, np.eye(num_classes)[truth["train"]], fold, seed)
     known = np.unique(truth["train"][work.fit])
     is_known = np.isin(truth[work.part][work.judge], known)
     work = attrs.evolve(work, judge=work.judge[is_known])
     if not len(work.judge):
-        work = attrs.evolve(work, part="train", judge=work.fit)
+        work = attrs.evolve(work, split="train", judge=work.fit)
     trees_a_step = 1 if len(known) == 2 else len(known)
     model = HistGradientBoostingClassifier(**_settings(num_fits * trees_a_step, seed))
     _fit(model, features, truth, work)
     predictions = {}
-    for part, values in truth.items():
+    for split, values in truth.items():
         made = np.zeros((len(values), num_classes))
-        made[:, model.classes_] = _predict(model.predict_proba, features, part, work)
-        predictions[part] = made
+        made[:, model.classes_] = _predict(model.predict_proba, features, split, work)
+        predictions[split] = made
     return BaselineResult(predictions, work.limits)
 
 
@@ -116,7 +116,7 @@ class _Work:
     """Which rows and columns are fitted, and which rows judge."""
 
     fit: np.ndarray
-    part: str
+    split: str
     judge: np.ndarray
     columns: np.ndarray
     limits: dict[str, float]
@@ -192,9 +192,9 @@ def _num_bins(rows: np.ndarray) -> int:
 
 
 def _predict(
-    predict: Callable[[np.ndarray], np.ndarray], features: Features, part: str, work: _Work
+    predict: Callable[[np.ndarray], np.ndarray], features: Features, split: str, work: _Work
 ) -> np.ndarray:
-    """Predict a part block by block: `(rows,)` or `(rows, classes)`."""
+    """Predict a split block by block: `(rows,)` or `(rows, classes)`."""
     with threadpool_limits(1, user_api="openmp"):
-        blocks = [predict(block) for _, block in features.blocks(part, work.columns)]
+        blocks = [predict(block) for _, block in features.blocks(split, work.columns)]
     return np.concatenate(blocks)

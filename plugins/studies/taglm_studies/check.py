@@ -32,7 +32,7 @@ from taglm_studies.units import odd_units
 
 app = typer.Typer(no_args_is_help=True)
 
-_PART_COLUMNS = ("part", "partition")
+_SPLIT_COLUMNS = ("part", "partition")
 _MOST_CLASSES = 10
 
 
@@ -90,14 +90,14 @@ def check_file(
         "exact": findings.duplicates(equal_exact, table.rows),
         "canonical": findings.duplicates(equal, table.rows),
     }
-    parts = _parts(table, mapping, notes)
-    if parts is not None:
-        column, values = parts
-        report["between_parts"] = {
+    splits = _splits(table, mapping, notes)
+    if splits is not None:
+        column, values = splits
+        report["between_splits"] = {
             "column": column,
-            "rows": {part: values.count(part) for part in dict.fromkeys(values)},
-            "exact": findings.between_parts(equal_exact, values, table.rows),
-            "canonical": findings.between_parts(equal, values, table.rows),
+            "rows": {split: values.count(split) for split in dict.fromkeys(values)},
+            "exact": findings.between_splits(equal_exact, values, table.rows),
+            "canonical": findings.between_splits(equal, values, table.rows),
             "near": {
                 field.name: near_values(field.domain, valid[field.name], values)
                 for field in fields
@@ -189,17 +189,17 @@ def _keys(columns: Sequence[Sequence[Any]]) -> list[Any]:
     return [None if None in row else row for row in zip(*columns, strict=True)]
 
 
-def _parts(
+def _splits(
     table: Table, mapping: Mapping[str, str], notes: list[str]
 ) -> tuple[str, list[str]] | None:
     try:
-        column = find_column(table.columns, "split", _PART_COLUMNS, mapping, table.source)
+        column = find_column(table.columns, "split", _SPLIT_COLUMNS, mapping, table.source)
         return column, parse_splits(table.columns[column], table.rows, table.source, column)
     except DataError as error:
         if "split" in mapping:
             raise
         reason = "no split column" if "no column for" in str(error) else str(error)
-        notes.append(f"rows between parts were not compared: {reason}")
+        notes.append(f"rows between splits were not compared: {reason}")
         return None
 
 
@@ -221,7 +221,7 @@ def _target_columns(
     if isinstance(target, Regression | Classification):
         wanted = dict(zip(target.names, target.columns or target.names, strict=True))
     else:
-        output = task.wording.output
+        output = task.prompt.output
         wanted = {output.field: output.field} if output is not None else {}
     for name, column in wanted.items():
         try:
@@ -332,7 +332,7 @@ def check(
 def split(
     file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi or parquet file.")],
     task: Annotated[str, typer.Option(help="Task that the file is for, or a run file (YAML).")],
-    out: Annotated[Path, typer.Option(help="Table to write: row and part.")],
+    out: Annotated[Path, typer.Option(help="Table to write: row and split.")],
     name: Annotated[
         str | None, typer.Option("--split", help="Registered split.", show_default="the task's own")
     ] = None,
@@ -342,15 +342,15 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
-    """Write which part each row is in, for runs with `--set data.split.file=FILE`.
+    """Write which split each row is in, for runs with `--set data.split.file=FILE`.
 
-    Rows that cannot be used, and rows that the split leaves out, have an empty part.
+    Rows that cannot be used, and rows that the split leaves out, have an empty split.
     """
     from taglm_core.plugin import load_registry, parse_pairs, print_note
-    from taglm_studies.parts import split_file
+    from taglm_studies.splits import split_file
 
     counts = split_file(
         file, out, load_registry(), task, name, parse_pairs(column or [], "--column"), seed
     )
-    shown = ", ".join(f"{part or 'left out'} {count:,}" for part, count in counts.items())
+    shown = ", ".join(f"{split or 'left out'} {count:,}" for split, count in counts.items())
     print_note(f"{out}: {shown}")

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @attrs.frozen
 class Features:
-    """Features by field, and which of them each row of each part has."""
+    """Features by field, and which of them each row of each split has."""
 
     matrices: tuple[np.ndarray, ...]
     """For each field float32 `(distinct rows, features)`."""
@@ -31,16 +31,16 @@ class Features:
         return sum(matrix.shape[1] for matrix in self.matrices)
 
     def of(
-        self, part: str, rows: "np.ndarray | slice", columns: np.ndarray | None = None
+        self, split: str, rows: "np.ndarray | slice", columns: np.ndarray | None = None
     ) -> np.ndarray:
         """Return features, those of all fields side by side: float32 `(rows, features)`.
 
         Args:
-            part: The part that the rows are of.
+            split: The split that the rows are of.
             rows: Indices of rows.
             columns: Indices of features in order; None: all.
         """
-        chosen = self.index[part][rows]
+        chosen = self.index[split][rows]
         found = []
         first = 0
         for field, matrix in enumerate(self.matrices):
@@ -54,16 +54,16 @@ class Features:
         return np.concatenate(found, axis=1)
 
     def blocks(
-        self, part: str, columns: np.ndarray | None = None
+        self, split: str, columns: np.ndarray | None = None
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Go through a part in blocks: which rows, and float32 `(rows, features)`."""
-        for start in range(0, len(self.index[part]), BLOCK_ROWS):
+        """Go through a split in blocks: which rows, and float32 `(rows, features)`."""
+        for start in range(0, len(self.index[split]), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
-            yield rows, self.of(part, rows, columns)
+            yield rows, self.of(split, rows, columns)
 
 
 def compute_features(data: TaskData) -> Features | None:
-    """Compute the features of all parts; None when no domain of the task has a function for them.
+    """Compute the features of all splits; None when no domain of the task has a function for them.
 
     Raises:
         ShapeError: when a feature function gives another number of rows.
@@ -73,13 +73,15 @@ def compute_features(data: TaskData) -> Features | None:
         return None
     matrices = []
     index = {
-        part: np.empty((len(held.truth), len(fields)), np.int64)
-        for part, held in data.splits.items()
+        split: np.empty((len(held.truth), len(fields)), np.int64)
+        for split, held in data.splits.items()
     }
     for number, field in enumerate(fields):
         places: dict[str, int] = {}
-        for part, held in data.splits.items():
-            index[part][:, number] = [places.setdefault(r, len(places)) for r in held.fields[field]]
+        for split, held in data.splits.items():
+            index[split][:, number] = [
+                places.setdefault(r, len(places)) for r in held.fields[field]
+            ]
         matrix = np.asarray(data.features[field](list(places)), dtype=np.float32)
         if matrix.ndim != 2 or len(matrix) != len(places):
             raise ShapeError(
@@ -96,9 +98,9 @@ def compute_features(data: TaskData) -> Features | None:
         matrices.append(_varied(matrix))
     words = _word_columns(data)
     matrices += [matrix for matrix, _ in words]
-    for part, numbers in index.items():
-        held = [numbers, *(places[part][:, None] for _, places in words)]
-        index[part] = np.concatenate(held, axis=1)
+    for split, numbers in index.items():
+        held = [numbers, *(places[split][:, None] for _, places in words)]
+        index[split] = np.concatenate(held, axis=1)
     return Features(tuple(matrices), index)
 
 
@@ -109,9 +111,9 @@ def _varied(matrix: np.ndarray) -> np.ndarray:
 
 
 def _word_columns(data: TaskData) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Return one column for each word of a field such as a cell line, and each part's rows of it.
+    """Return one column for each word of a field such as a cell line, and each split's rows of it.
 
-    A field counts whose values recur in the train part; a word that train has not is all zeros.
+    A field counts whose values recur in the training split; a word that train has not is all zeros.
     """
     found = []
     for field, train in data.splits["train"].texts.items():
@@ -121,8 +123,8 @@ def _word_columns(data: TaskData) -> list[tuple[np.ndarray, dict[str, np.ndarray
         places = {word: place for place, word in enumerate(distinct)}
         matrix = np.eye(len(distinct) + 1, len(distinct), dtype=np.float32)
         rows = {
-            part: np.array([places.get(w, len(distinct)) for w in held.texts[field]], np.int64)
-            for part, held in data.splits.items()
+            split: np.array([places.get(w, len(distinct)) for w in held.texts[field]], np.int64)
+            for split, held in data.splits.items()
         }
         found.append((matrix, rows))
     return found
@@ -141,14 +143,14 @@ class Fold:
 
     fit: np.ndarray
     """Indices of train rows."""
-    part: str
-    """The part that the judging rows are of."""
+    split: str
+    """The split that the judging rows are of."""
     rows: np.ndarray
-    """Indices of the judging rows in that part."""
+    """Indices of the judging rows in that split."""
 
 
 def make_fold(num_train: int, num_valid: int, seed: int) -> Fold:
-    """Fit on all train rows and judge by the valid part; without one, by a tenth of train."""
+    """Fit on all train rows and judge by the validation split; without one, by a tenth of train."""
     everything = np.arange(num_train)
     if num_valid:
         return Fold(everything, "valid", np.arange(num_valid))

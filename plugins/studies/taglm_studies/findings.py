@@ -44,24 +44,24 @@ def duplicates(groups: Groups, rows: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def between_parts(groups: Groups, parts: Sequence[str], rows: Sequence[int]) -> dict[str, Any]:
-    """Count groups of equal rows that stand in several parts, for each pair of parts.
+def between_splits(groups: Groups, splits: Sequence[str], rows: Sequence[int]) -> dict[str, Any]:
+    """Count groups of equal rows that stand in several splits, for each pair of splits.
 
     Args:
         groups: Groups of equal rows.
-        parts: Part of each index.
+        splits: Part of each index.
         rows: Row number of each index.
     """
     pairs: dict[str, int] = defaultdict(int)
     examples: list[dict[str, int]] = []
     for group in groups:
-        held = sorted({parts[i] for i in group})
+        held = sorted({splits[i] for i in group})
         for number, first in enumerate(held):
             for second in held[number + 1 :]:
                 pairs[f"{first}-{second}"] += 1
         if len(held) > 1 and len(examples) < SHOWN:
-            firsts = [next(i for i in group if parts[i] == part) for part in held]
-            examples.append({parts[i]: rows[i] for i in firsts})
+            firsts = [next(i for i in group if splits[i] == split) for split in held]
+            examples.append({splits[i]: rows[i] for i in firsts})
     return {"groups": dict(sorted(pairs.items())), "examples": examples}
 
 

@@ -1,4 +1,4 @@
-"""Logistic regression with a squared penalty; strength chosen on the valid part."""
+"""Logistic regression with a squared penalty; alpha chosen on the validation split."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from taglm_studies.features import Features, Fold, sample_rows
 
 MOST_TRAIN_ROWS = 50_000
 # scikit-learn's C, the inverse of the penalty, for features of variance 1
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+ALPHAS = (1e-3, 1e-2, 1e-1, 1.0)
 _MOST_STEPS = 200
 _SPARSE_BELOW = 0.1
 
@@ -20,17 +20,17 @@ _SPARSE_BELOW = 0.1
 def logistic_ridge(
     features: Features, truth: dict[str, np.ndarray], num_classes: int, fold: Fold, seed: int
 ) -> BaselineResult:
-    """Fit class probabilities; the smallest log loss on the judging rows chooses the strength.
+    """Fit class probabilities; the smallest log loss on the judging rows chooses the alpha.
 
     Args:
-        features: Features of all parts.
+        features: Features of all splits.
         truth: Part -> int `(rows,)` class indices, at least two of them in the rows fitted.
         num_classes: Number of columns of the predictions.
         fold: Which rows are fitted and which judge.
         seed: Chooses the training rows when there are more than `MOST_TRAIN_ROWS`.
 
     Returns:
-        Probabilities `(rows, classes)` of all parts.
+        Probabilities `(rows, classes)` of all splits.
     """
     kept = fold.fit[sample_rows(len(fold.fit), MOST_TRAIN_ROWS, seed)]
     rows = features.of("train", kept)
@@ -43,8 +43,8 @@ def logistic_ridge(
     judged = features.of(fold.part, fold.rows) / scale
     wanted = truth[fold.part][fold.rows]
     best, least = None, np.inf
-    for strength in STRENGTHS:
-        model = LogisticRegression(C=strength, max_iter=_MOST_STEPS)
+    for alpha in ALPHAS:
+        model = LogisticRegression(C=alpha, max_iter=_MOST_STEPS)
         with warnings.catch_warnings():  # a baseline need not be exact to the last digit
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(fitted, truth["train"][kept])
@@ -53,11 +53,11 @@ def logistic_ridge(
         if best is None or cost < least:
             best, least = model, cost
     predictions = {}
-    for part, values in truth.items():
+    for split, values in truth.items():
         made = np.empty((len(values), num_classes))
-        for chosen, block in features.blocks(part):
+        for chosen, block in features.blocks(split):
             made[chosen] = _probabilities(best, block / scale, num_classes)
-        predictions[part] = made
+        predictions[split] = made
     limits = {} if len(kept) == len(fold.fit) else {"train_rows": len(kept)}
     return BaselineResult(predictions, limits)
 

@@ -18,15 +18,15 @@ def nearest_rows(features: Features, values: np.ndarray, seed: int) -> BaselineR
     would decide alone.)
 
     Args:
-        features: Features of all parts.
+        features: Features of all splits.
         values: float `(train rows, outputs)`.
         seed: Chooses the training rows when there are more than `MOST_TRAIN_ROWS`.
     """
     kept = sample_rows(len(values), MOST_TRAIN_ROWS, seed)
     fields = [_Field(m, features.index["train"][kept, i]) for i, m in enumerate(features.matrices)]
     predictions = {}
-    for part, index in features.index.items():
-        if part == "train":
+    for split, index in features.index.items():
+        if split == "train":
             continue  # every row would find itself
         best = np.empty(len(index), np.int64)
         for start in range(0, len(index), _BLOCK_ROWS):
@@ -35,13 +35,13 @@ def nearest_rows(features: Features, values: np.ndarray, seed: int) -> BaselineR
             for number, field in enumerate(fields[1:], start=1):
                 total += field.similarity(index[rows, number])
             best[rows] = total.argmax(axis=1)
-        predictions[part] = values[kept[best]]
+        predictions[split] = values[kept[best]]
     limits = {} if len(kept) == len(values) else {"train_rows": len(kept)}
     return BaselineResult(predictions, limits)
 
 
 class _Field:
-    """One field's features, each distinct row of the training part once."""
+    """One field's features, each distinct row of the training split once."""
 
     def __init__(self, matrix: np.ndarray, train_index: np.ndarray) -> None:
         self.is_tanimoto = bool(matrix.size and matrix.min() >= 0)

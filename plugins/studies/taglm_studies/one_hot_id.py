@@ -123,7 +123,7 @@ def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -
 
     Args:
         ids: Rows of all splits.
-        truth: Split -> float `(rows, targets)`.
+        truth: Splitter -> float `(rows, targets)`.
         fold: Which rows are fitted and which judge.
     """
     rows, targets = ids.matrices["train"][fold.fit], truth["train"][fold.fit]
@@ -139,8 +139,8 @@ def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -
             best, least = model, cost
     return BaselineResult(
         {
-            part: best.predict(ids.matrices[part]).reshape(values.shape)
-            for part, values in truth.items()
+            split: best.predict(ids.matrices[split]).reshape(values.shape)
+            for split, values in truth.items()
         }
     )
 
@@ -152,7 +152,7 @@ def one_hot_classes(
 
     Args:
         ids: Rows of all splits.
-        truth: Split -> int `(rows,)` class indices, two or more in the rows fitted.
+        truth: Splitter -> int `(rows,)` class indices, two or more in the rows fitted.
         num_classes: Number of columns of the predictions.
         fold: Which rows are fitted and which judge.
     """
@@ -169,7 +169,7 @@ def one_hot_classes(
         if best is None or cost < least:
             best, least = model, cost
     return BaselineResult(
-        {part: _probabilities(best, ids.matrices[part], num_classes) for part in truth}
+        {split: _probabilities(best, ids.matrices[split], num_classes) for split in truth}
     )
 
 

@@ -23,8 +23,8 @@ def report_lines(report: Report) -> Iterator[str]:
     for kind, found in report["duplicates"].items():
         examples = ["rows " + ", ".join(map(str, rows)) for rows in found["examples"]]
         yield from _found(found["repeated_rows"], f"rows repeat another ({kind})", examples)
-    if "between_parts" in report:
-        yield from _part_lines(report["between_parts"])
+    if "between_splits" in report:
+        yield from _split_lines(report["between_splits"])
     for name, target in report["targets"].items():
         yield f"target {name} (column {target['column']}, {target['kind']})"
         yield from _target_lines(target)
@@ -35,14 +35,14 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"note: {note}"
 
 
-def _part_lines(report: Report) -> Iterator[str]:
-    yield f"parts (column {report['column']}: {_counts(report['rows'])})"
+def _split_lines(report: Report) -> Iterator[str]:
+    yield f"splits (column {report['column']}: {_counts(report['rows'])})"
     for kind in ("exact", "canonical"):
         groups = report[kind]["groups"]
-        what = f"inputs in several parts ({kind})"
+        what = f"inputs in several splits ({kind})"
         what += f": {_counts(groups)}" if groups else ""
         examples = [
-            ", ".join(f"{part} row {row}" for part, row in one.items())
+            ", ".join(f"{split} row {row}" for split, row in one.items())
             for one in report[kind]["examples"]
         ]
         yield from _found(sum(groups.values()), what, examples)

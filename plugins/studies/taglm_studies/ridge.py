@@ -1,4 +1,4 @@
-"""Ridge regression by normal equations; strength and scaling chosen on the valid part."""
+"""Ridge regression by normal equations; alpha and scaling chosen on the validation split."""
 
 from collections.abc import Iterator
 
@@ -11,22 +11,22 @@ from taglm_studies.features import BLOCK_ROWS, Features, Fold
 
 # Relative to the mean of the matrix' diagonal. Products are summed in float32 within a block, so
 # that weaker penalties would drown in rounding.
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> BaselineResult:
     """Fit a linear map with a squared penalty on all training rows.
 
-    Raw features and features of variance 1 are tried at several strengths; the smallest error on
+    Raw features and features of variance 1 are tried at several alphas; the smallest error on
     the judging rows, in units of each target's variance, wins.
 
     Args:
-        features: Features of all parts.
+        features: Features of all splits.
         truth: Part -> float `(rows, targets)`.
         fold: Which rows are fitted and which judge.
 
     Returns:
-        Predictions of all parts.
+        Predictions of all splits.
     """
     targets = truth["train"][fold.fit]
     target_mean, spread = targets.mean(axis=0), targets.std(axis=0)  # (targets,) twice
@@ -45,11 +45,11 @@ def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Basel
         errors += np.square(found - wanted[rows]).sum(axis=(1, 2))
     best = weights[int(errors.argmin())] * spread.astype(np.float32)  # (features, targets)
     predictions = {}
-    for part, values in truth.items():
+    for split, values in truth.items():
         made = np.empty(values.shape)
-        for rows, block in features.blocks(part):
+        for rows, block in features.blocks(split):
             made[rows] = (block - mean) @ best + target_mean
-        predictions[part] = made
+        predictions[split] = made
     return BaselineResult(predictions)
 
 
@@ -98,14 +98,14 @@ def _sums_of_distinct(
 
 
 def _solutions(products: np.ndarray, crossed: np.ndarray) -> Iterator[np.ndarray]:
-    """Give the weights of raw features for each scaling and strength: `(features, targets)`."""
+    """Give the weights of raw features for each scaling and alpha: `(features, targets)`."""
     variance = np.diag(products)
     scale = np.sqrt(np.where(variance > 0, variance, 1.0) / max(variance.mean(), 1e-30))
     for divisor in (np.ones_like(scale), scale):
         matrix = products / divisor[:, None] / divisor
         size = max(float(np.diag(matrix).mean()), 1e-30)
-        for strength in STRENGTHS:
-            penalised = matrix + np.diag(np.full(len(matrix), strength * size))
+        for alpha in ALPHAS:
+            penalised = matrix + np.diag(np.full(len(matrix), alpha * size))
             try:
                 factor = scipy.linalg.cho_factor(penalised, overwrite_a=True)
             except np.linalg.LinAlgError:  # rounding outweighs so weak a penalty

@@ -20,7 +20,7 @@ def look_over(event: RowsLoaded) -> dict[str, Any]:
     keys = _keys(event)
     equal = findings.equal_rows(keys)
     report: dict[str, Any] = {
-        "between_parts": findings.between_parts(equal, event.parts, event.numbers),
+        "between_splits": findings.between_splits(equal, event.splits, event.numbers),
         "fields": {name: _field(event, name) for name in event.fields},
         "targets": {},
     }
@@ -66,16 +66,16 @@ def _targets(event: RowsLoaded) -> dict[str, list[Any]]:
 
 
 def _field(event: RowsLoaded, name: str) -> dict[str, Any]:
-    """Compare the distinct values of the test part with those of the train part."""
+    """Compare the distinct values of the test split with those of the training split."""
     sides = {name, *(b if a == name else a for a, b in event.symmetric if name in (a, b))}
     train, test = (
         dict.fromkeys(
             value
             for side in sorted(sides)
-            for value, held in zip(event.fields[side], event.parts, strict=True)
-            if held == part
+            for value, held in zip(event.fields[side], event.splits, strict=True)
+            if held == split
         )
-        for part in ("train", "test")
+        for split in ("train", "test")
     )
     new = [value for value in test if value not in train]
     found: dict[str, Any] = {
@@ -90,7 +90,7 @@ def _field(event: RowsLoaded, name: str) -> dict[str, Any]:
 
 def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
     said = []
-    leaks = report["between_parts"]["groups"].get("test-train", 0)
+    leaks = report["between_splits"]["groups"].get("test-train", 0)
     said.append(f"{leaks:,} inputs in train and test")
     for name, held in report["fields"].items():
         text = f"{name}: {held['new']:,} of {held['test_values']:,} test values new"

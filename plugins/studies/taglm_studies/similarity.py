@@ -85,18 +85,20 @@ def near_rows(
 
 
 def near_values(
-    domain: Registered[Domain], values: Sequence[Any], parts: Sequence[str]
+    domain: Registered[Domain], values: Sequence[Any], splits: Sequence[str]
 ) -> dict[str, Any]:
     """Compare the test values of a column with its train values, those in both left out.
 
     Args:
         domain: Gives the features.
         values: Canonical value of each row, None where it is not valid.
-        parts: Part of each row.
+        splits: Part of each row.
     """
     train, test = (
-        dict.fromkeys(v for v, p in zip(values, parts, strict=True) if p == part and v is not None)
-        for part in ("train", "test")
+        dict.fromkeys(
+            v for v, p in zip(values, splits, strict=True) if p == split and v is not None
+        )
+        for split in ("train", "test")
     )
     new = [value for value in test if value not in train]
     if not new or not train:

@@ -28,7 +28,7 @@ import taglm
 __all__ = ["EXPECTED_FAILED_CHECKS", "TagClassifier", "TagRegressor"]
 
 _TASK = "Target"
-_PART = "taglm_part"
+_PART = "taglm_split"
 _FIELD = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)\}(?!\})")
 
 EXPECTED_FAILED_CHECKS = {
@@ -98,7 +98,7 @@ class _TagEstimator(BaseEstimator):
         validate_data(self, X=X, skip_check_array=True)
         self.template_ = template
         data = {**dict(zip(fields, columns.values(), strict=True)), **targets}
-        data = _with_parts(data, self._parts(targets))
+        data = _with_splits(data, self._splits(targets))
         task = {
             "name": _TASK,
             "template": template,
@@ -151,13 +151,13 @@ class _TagEstimator(BaseEstimator):
                 f"domain: {len(domains)} domains for {len(columns)} columns ({', '.join(names)})."
             )
         fields = [f"x{i}" for i in range(len(columns))]
-        parts = []
+        splits = []
         for field, name, domain in zip(fields, names, domains, strict=True):
             words = re.sub(r"[^\w ]", " ", name).strip() or field
-            parts.append(f"The {words} is {f'<{domain}>' if domain else ''}{{{field}}}.")
-        return fields, " ".join(parts) + f" The answer is <{_TASK}>"
+            splits.append(f"The {words} is {f'<{domain}>' if domain else ''}{{{field}}}.")
+        return fields, " ".join(splits) + f" The answer is <{_TASK}>"
 
-    def _parts(self, targets: Mapping[str, list[Any]]) -> np.ndarray:
+    def _splits(self, targets: Mapping[str, list[Any]]) -> np.ndarray:
         """Return whether each row is held out for early stopping; classes keep rows to train on."""
         if not 0 < self.valid_fraction < 1:
             raise ValueError(f"valid_fraction must lie between 0 and 1, not {self.valid_fraction}.")
@@ -361,7 +361,7 @@ class TagClassifier(ClassifierMixin, _TagEstimator):
     def _metrics(
         self, data: Mapping[str, list[Any]], targets: Mapping[str, list[Any]]
     ) -> list[str]:
-        held = {c for c, part in zip(data["y"], data[_PART], strict=True) if part == "valid"}
+        held = {c for c, split in zip(data["y"], data[_PART], strict=True) if split == "valid"}
         return ["auroc", "accuracy"] if len(held) == len(self.classes_) else ["accuracy"]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -453,7 +453,7 @@ def _checked_targets(X: Any, y: Any, estimator: Any) -> np.ndarray:
     return column_or_1d(values, warn=True) if values.ndim == 2 and values.shape[1] == 1 else values
 
 
-def _with_parts(data: Mapping[str, list[Any]], held: np.ndarray) -> dict[str, list[Any]]:
+def _with_splits(data: Mapping[str, list[Any]], held: np.ndarray) -> dict[str, list[Any]]:
     """Return the columns with the part of each row.
 
     A run needs test rows; those of an estimator are the caller's, so one held-out row stands there

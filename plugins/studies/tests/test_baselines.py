@@ -116,7 +116,7 @@ def test_entry_point_and_version():
 
 
 def test_regression_baselines():
-    """All four, on the parts they belong to, better than the mean where the data are linear."""
+    """All four, on the splits they belong to, better than the mean where the data are linear."""
     found = run(make_data(REGRESSION, linear))
     assert set(found["test"]) == {"mean", "nearest", "ridge", "boosting"}
     assert set(found["valid"]) == set(found["test"])
@@ -135,7 +135,7 @@ def test_baselines_are_deterministic():
 
 
 def test_the_test_split_is_only_scored():
-    """Changing the truth of the test part may not change a prediction."""
+    """Changing the truth of the test split may not change a prediction."""
     data = make_data(REGRESSION, linear)
     seen = []
 
@@ -168,7 +168,7 @@ def test_text_and_missing_train_give_nothing():
 
 
 @pytest.mark.parametrize("splits", [("train",), ("train", "test")])
-def test_a_missing_valid_part_is_replaced_by_a_tenth_of_train(splits):
+def test_a_missing_valid_split_is_replaced_by_a_tenth_of_train(splits):
     """Strengths and early stopping need rows that were not fitted."""
     found = run(make_data(REGRESSION, linear, splits=splits))
     assert set(found) == set(splits)
@@ -277,8 +277,8 @@ def test_features_are_computed_once_for_each_distinct_row():
         calls.extend(rows)
         return np.ones((len(rows), 2), np.float32)
 
-    part = split_of(["a", "b", "a"])
-    data = data_of({"train": part, "test": part}, features={"x": count})
+    split = split_of(["a", "b", "a"])
+    data = data_of({"train": split, "test": split}, features={"x": count})
     features = compute_features(data)
     assert calls == ["a", "b"]
     assert features.index["test"].tolist() == [[0], [1], [0]]
@@ -310,8 +310,8 @@ def test_ridge_agrees_with_scikit_learn():
     x = features.of("train", slice(0, 300)).astype(float)
     centred = x - x.mean(axis=0)
     costs = []
-    for strength in (1e-4, 1e-3, 1e-2):
-        alpha = strength * np.square(centred).sum() / 6
+    for alpha in (1e-4, 1e-3, 1e-2):
+        alpha = alpha * np.square(centred).sum() / 6
         model = Ridge(alpha=alpha).fit(x, truth["train"])
         costs.append(np.abs(model.predict(features.of("test", slice(0, 60))) - made[:, 0]).max())
     assert min(costs) < 1e-2
@@ -321,9 +321,9 @@ def test_ridge_of_few_distinct_rows_and_many_features():
     """Drug-target pairs repeat a few drugs; rounding may then outweigh the weakest penalties."""
     rng = np.random.default_rng(0)
     values = rng.poisson(0.1, (10, 300)).astype(np.float32) * 1000
-    rows = {part: [str(i) for i in rng.integers(10, size=n)] for part, n in SIZES.items()}
-    parts = {p: split_of(held, np.array([[float(r)] for r in held])) for p, held in rows.items()}
-    data = data_of(parts, features={"x": lambda rows: values[[int(row) for row in rows]]})
+    rows = {split: [str(i) for i in rng.integers(10, size=n)] for split, n in SIZES.items()}
+    splits = {p: split_of(held, np.array([[float(r)] for r in held])) for p, held in rows.items()}
+    data = data_of(splits, features={"x": lambda rows: values[[int(row) for row in rows]]})
     assert run(data)["test"]["ridge"]["mae"] < 0.1
 
 
@@ -332,10 +332,10 @@ def test_nearest_is_the_most_similar_row():
     rng = np.random.default_rng(1)
     for shift in (0, -1):
         values = {
-            part: rng.poisson(1.0, (n, 6)) + shift for part, n in (("train", 40), ("test", 9))
+            split: rng.poisson(1.0, (n, 6)) + shift for split, n in (("train", 40), ("test", 9))
         }
-        rows = {part: [" ".join(map(str, row)) for row in v] for part, v in values.items()}
-        data = data_of({part: split_of(held) for part, held in rows.items()})
+        rows = {split: [" ".join(map(str, row)) for row in v] for split, v in values.items()}
+        data = data_of({split: split_of(held) for split, held in rows.items()})
         found = nearest_rows(compute_features(data), np.arange(40.0)[:, None], 0)
         a, b = values["test"].astype(float), values["train"].astype(float)
         dot = a @ b.T

@@ -83,7 +83,7 @@ def faulty(tmp_path):
     path.write_text(
         "Sequence,salt,Tm,split\n"
         "AC,1,300.0,train\n"  # 1
-        "AC,1,300.0,test\n"  # 2: exact duplicate of 1, in another part
+        "AC,1,300.0,test\n"  # 2: exact duplicate of 1, in another split
         "ac,1,310.0,valid\n"  # 3: canonical duplicate of 1 with another target
         "A?,1,301.0,train\n"  # 4: invalid
         ",,302.0,train\n"  # 5: empty row
@@ -111,11 +111,11 @@ def test_faults_of_a_task_file(faulty, registry):
         "exact": {"groups": 1, "repeated_rows": 1, "examples": [[1, 2]]},
         "canonical": {"groups": 1, "repeated_rows": 2, "examples": [[1, 2, 3]]},
     }
-    parts = report["between_parts"]
-    assert parts["rows"] == {"train": 15, "test": 1, "valid": 1}
-    assert parts["exact"]["groups"] == {"test-train": 1}
-    assert parts["canonical"]["groups"] == {"test-train": 1, "test-valid": 1, "train-valid": 1}
-    assert parts["exact"]["examples"] == [{"test": 2, "train": 1}]
+    splits = report["between_splits"]
+    assert splits["rows"] == {"train": 15, "test": 1, "valid": 1}
+    assert splits["exact"]["groups"] == {"test-train": 1}
+    assert splits["canonical"]["groups"] == {"test-train": 1, "test-valid": 1, "train-valid": 1}
+    assert splits["exact"]["examples"] == [{"test": 2, "train": 1}]
     heat = report["targets"]["heat"]
     assert heat["column"] == "Tm"
     assert [one["row"] for one in heat["unusable"]["examples"]] == [7, 8]
@@ -133,7 +133,9 @@ def test_report_marks_what_was_found(faulty, registry):
     assert "field dna (column Sequence, domain toy/DNA)" in text
     assert "!!   1 invalid cells\n         row 4: has a '?'" in text
     assert "!!   2 rows repeat another (canonical)\n         rows 1, 2, 3" in text
-    assert "inputs in several parts (exact): test-train 1\n         test row 2, train row 1" in text
+    assert (
+        "inputs in several splits (exact): test-train 1\n         test row 2, train row 1" in text
+    )
     assert "1 of 1 repeated inputs have different targets: spread 10 (median) to 10" in text
     assert "row 9 9000, robust z" in text
 
@@ -147,7 +149,7 @@ def test_clean_file_is_called_clean(tmp_path, registry):
     assert not [line for line in lines if "!!" in line]
     assert report["targets"]["Y"]["kind"] == "regression"
     assert report["targets"]["kind"]["classes"] == {"0": 10, "1": 10}
-    assert report["notes"] == ["rows between parts were not compared: no split column"]
+    assert report["notes"] == ["rows between splits were not compared: no split column"]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_mapping_names_columns(tmp_path, registry):
     mapping = {"dna": "x", "note": "text", "split": "where"}
     report = check_file(path, registry, mapping=mapping, targets=["val"])
     assert list(report["fields"]) == ["dna", "note"]
-    assert report["between_parts"]["canonical"]["groups"] == {"train-valid": 1}
+    assert report["between_splits"]["canonical"]["groups"] == {"train-valid": 1}
     assert report["targets"]["val"]["conflicts"]["groups"] == 1
 
 

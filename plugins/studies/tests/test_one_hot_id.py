@@ -42,18 +42,18 @@ def make(symmetric=(), target=None, label=None, cold=False):
     drugs = ["".join(rng.choice(list("abc"), size=6)) + str(i) for i in range(12)]
     effect = dict(zip(drugs, rng.normal(size=12), strict=True))
     line_effect = dict(zip("PQRST", rng.normal(size=5), strict=True))
-    parts = {}
-    for part, size in (("train", 400), ("valid", 80), ("test", 80)):
+    splits = {}
+    for split, size in (("train", 400), ("valid", 80), ("test", 80)):
         one, two = (list(rng.choice(drugs, size)) for _ in range(2))
         line = list(rng.choice(list("PQRST"), size))
-        if cold and part == "test":
+        if cold and split == "test":
             one = [f"new{i}" for i in range(size)]
         value = [
             effect.get(a, 0.0) + effect[b] + 2 * line_effect[c]
             for a, b, c in zip(one, two, line, strict=True)
         ]
         truth = np.array(value)[:, None]
-        parts[part] = SplitData(
+        splits[split] = SplitData(
             fields={"one": one, "two": two},
             texts={"line": line},
             truth=truth if label is None else label(truth),
@@ -61,7 +61,7 @@ def make(symmetric=(), target=None, label=None, cold=False):
     return TaskData(
         task="toy",
         target=target or Regression(names=("y",)),
-        splits=parts,
+        splits=splits,
         features={"one": counts, "two": counts},
         seed=0,
         symmetric=symmetric,
@@ -98,9 +98,9 @@ def test_unknown_ids_get_the_mean_of_their_kind():
 def test_interactions_find_what_a_drug_does_on_a_line():
     """An effect of a drug on a line is no sum of one of the drug and one of the line."""
     data = make()
-    for part in data.splits.values():
-        drugs, lines = part.fields["one"], part.texts["line"]
-        part.truth[:, 0] = [
+    for split in data.splits.values():
+        drugs, lines = split.fields["one"], split.texts["line"]
+        split.truth[:, 0] = [
             (-1.0) ** (hash_of(a) + ord(b)) for a, b in zip(drugs, lines, strict=True)
         ]
     found = run(data)
@@ -118,11 +118,11 @@ def test_pairs_measured_once_are_not_crossed():
     data = make()
     drugs = [f"d{i}" for i in range(20)]
     pairs = [(a, b) for a in drugs for b in drugs]
-    part = SplitData(
+    split = SplitData(
         fields={"one": [a for a, _ in pairs], "two": [b for _, b in pairs]},
         truth=data.splits["train"].truth,
     )
-    only = attrs.evolve(data, splits={"train": part})
+    only = attrs.evolve(data, splits={"train": split})
     assert recurring_ids(only) is not None
     assert interacting_ids(only) is None
 
@@ -132,8 +132,8 @@ def test_two_names_of_one_thing_are_taken_once():
     data = make()
     train = data.splits["train"]
     train.texts["name"] = [drug.upper() for drug in train.fields["one"]]
-    for part in ("valid", "test"):
-        data.splits[part].texts["name"] = [d.upper() for d in data.splits[part].fields["one"]]
+    for split in ("valid", "test"):
+        data.splits[split].texts["name"] = [d.upper() for d in data.splits[split].fields["one"]]
     assert "name" not in interacting_ids(data).fields
 
 
@@ -184,8 +184,8 @@ def test_words_are_columns_and_constant_features_are_left_out():
 
 def make_without_lines(data):
     """Drop the words."""
-    parts = {name: attrs.evolve(part, texts={}) for name, part in data.splits.items()}
-    return attrs.evolve(data, splits=parts)
+    splits = {name: attrs.evolve(split, texts={}) for name, split in data.splits.items()}
+    return attrs.evolve(data, splits=splits)
 
 
 def test_both_orders_give_one_answer():

@@ -13,8 +13,8 @@ from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.training.config import DataConfig, SplitConfig
 from taglm_studies.check import check_file
-from taglm_studies.parts import split_file
 from taglm_studies.report import report_lines
+from taglm_studies.splits import split_file
 from taglm_studies.units import odd_units
 
 
@@ -23,14 +23,14 @@ def counts(rows):
     return np.array([[row.count(c) for c in "abcd"] for row in rows], dtype=np.float32)
 
 
-def event(fields, parts, truth, **changes):
+def event(fields, splits, truth, **changes):
     """Build the event of some rows."""
     values = {
         "task": "toy",
         "target": Regression(names=("y",), unit="pKd"),
         "source": "x.csv",
-        "numbers": list(range(1, len(parts) + 1)),
-        "parts": parts,
+        "numbers": list(range(1, len(splits) + 1)),
+        "splits": splits,
         "fields": fields,
         "texts": {},
         "truth": np.array(truth)[:, None] if isinstance(truth, list) else truth,
@@ -55,7 +55,7 @@ def test_leaks_conflicts_and_units_are_found():
     assert "0 of 1 test values new" in line
     assert "y: 1 inputs with different values" in line
     assert "1 of 4 values beyond 20" in line
-    assert report["between_parts"]["examples"] == [{"train": 1, "test": 4}]
+    assert report["between_splits"]["examples"] == [{"train": 1, "test": 4}]
     assert report["targets"]["y"]["units"][0]["examples"] == [{"row": 4, "value": 5000.0}]
 
 
@@ -79,15 +79,15 @@ def test_a_mirrored_pair_is_the_same_input():
     """Only where the task is symmetric."""
     fields = {"one": ["aa", "bb", "cc"], "two": ["bb", "aa", "dd"]}
     texts = {"line": ["P", "P", "P"]}
-    parts = ["train", "test", "valid"]
+    splits = ["train", "test", "valid"]
     pair = (("one", "two"),)
-    line, report = look(fields, parts, [5.0, 5.0, 5.0], texts=texts, symmetric=pair)
+    line, report = look(fields, splits, [5.0, 5.0, 5.0], texts=texts, symmetric=pair)
     assert line.startswith("1 inputs in train and test")
     assert report["fields"]["one"]["new"] == 0
-    line, _ = look(fields, parts, [5.0, 5.0, 5.0], texts=texts)
+    line, _ = look(fields, splits, [5.0, 5.0, 5.0], texts=texts)
     assert line.startswith("0 inputs in train and test")
     other = {"line": ["P", "Q", "P"]}
-    line, _ = look(fields, parts, [5.0, 5.0, 5.0], texts=other, symmetric=pair)
+    line, _ = look(fields, splits, [5.0, 5.0, 5.0], texts=other, symmetric=pair)
     assert line.startswith("0 inputs in train and test")
 
 
@@ -135,9 +135,9 @@ def pairs_file(tmp_path):
 
 
 def test_a_written_split_is_the_split_of_a_run(pairs_file, tmp_path):
-    """`data.split.file` gives the very parts that the split itself gives; bad rows have none."""
+    """`data.split.file` gives the very splits that the split itself gives; bad rows have none."""
     registry = load_registry(only=[], extra=[("chem", taglm_chem)])
-    out = tmp_path / "parts.csv"
+    out = tmp_path / "splits.csv"
     counted = split_file(pairs_file, out, registry, "DC", "pair", {}, seed=3)
     assert counted[""] == 1
     assert sum(counted.values()) == 210
@@ -148,12 +148,12 @@ def test_a_written_split_is_the_split_of_a_run(pairs_file, tmp_path):
         return load_task_rows(task, registry, data, seed=3)
 
     by_file, by_name = load(file=str(out)), load(name="pair")
-    assert by_file.parts == by_name.parts
+    assert by_file.splits == by_name.splits
     assert by_file.numbers == by_name.numbers
 
 
 def test_a_file_check_knows_aliases_units_and_near_rows(tmp_path):
-    """Columns of the task's aliases; nM in a column named pKd; stereo isomers across parts."""
+    """Columns of the task's aliases; nM in a column named pKd; stereo isomers across splits."""
     registry = load_registry(only=[], extra=[("chem", taglm_chem)])
     file = tmp_path / "x.csv"
     file.write_text(
@@ -161,7 +161,7 @@ def test_a_file_check_knows_aliases_units_and_near_rows(tmp_path):
         "c1ccccc1,7000,valid\n"
     )
     report = check_file(file, registry, targets=["pKd"])
-    assert report["between_parts"]["near"]["smiles"]["count"] == 1
+    assert report["between_splits"]["near"]["smiles"]["count"] == 1
     assert report["targets"]["pKd"]["units"][0]["count"] == 1
     text = "\n".join(report_lines(report))
     assert "1 of 1 new test values of smiles are nearly as one in train" in text

@@ -16,8 +16,8 @@ SMILES = ["C" * length + end for length in range(1, 9) for end in ("O", "N", "S"
 LENGTHS = np.array([len(smiles) / 10 for smiles in SMILES])
 KINDS = np.array(["polar" if s[-1] in "ONS" else "halogen" for s in SMILES])
 SETTINGS = {
-    "stages.domain": {"size": 60, "max_steps": 3, "tag_length": 3, "evals": 1},
-    "stages.task": {"max_steps": 4, "evals": 1},
+    "stages.domain": {"size": 60, "max_steps": 3, "tag_length": 3, "num_evaluations": 1},
+    "stages.task": {"max_steps": 4, "num_evaluations": 1},
 }
 
 
@@ -134,7 +134,7 @@ def test_a_pipeline_and_a_grid_over_tag_settings(regressor):
         pipeline,
         {
             "tagregressor__tag_length": [1, 3],
-            "tagregressor__settings": [SETTINGS, {**SETTINGS, "stages.task.read": "all"}],
+            "tagregressor__settings": [SETTINGS, {**SETTINGS, "stages.task.pooling": "all"}],
         },
         cv=2,
     )
@@ -208,7 +208,7 @@ def test_the_checks_of_scikit_learn_pass(name, home):
     backbone = tiny_backbone("llama", max_position_embeddings=1024)
     backbone.model.save_pretrained(home / "long")
     backbone.tokenizer.save_pretrained(home / "long")
-    settings = {"stages.task": {"max_steps": 2, "evals": 1}}
+    settings = {"stages.task": {"max_steps": 2, "num_evaluations": 1}}
     model = getattr(taglm, name)(backbone=str(home / "long"), tag_length=2, settings=settings)
     results = check_estimator(
         model, expected_failed_checks=EXPECTED_FAILED_CHECKS, on_skip=None, on_fail="raise"

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 __all__: list[str] = []
 
-_COLUMNS = ("id", "src_lang", "source", "tgt_lang", "target", "part")
+_COLUMNS = ("id", "src_lang", "source", "tgt_lang", "target", "split")
 
 
 def _domain(language: Language) -> taglm.Domain:
@@ -54,7 +54,7 @@ def register_tasks() -> list[taglm.Task]:
 
 @taglm.hookimpl
 def register_templates() -> list[taglm.Template]:
-    """Return the wording of the Tag-LLM paper, and one that ends with the language."""
+    """Return the prompt of the Tag-LLM paper, and one that ends with the language."""
     return [
         taglm.Template(
             name="paper",
@@ -85,7 +85,7 @@ def register_datasets() -> list[taglm.Dataset]:
         description=f"{generated} English with five languages for training, all pairs for tests.",
         licence="Apache-2.0",
         generated=True,
-        split_column="part",
+        split_column="split",
     )
     readers = [
         (
@@ -105,7 +105,7 @@ def register_datasets() -> list[taglm.Dataset]:
                 columns=_COLUMNS,
                 description=text,
                 licence=licence,
-                split_column="part",
+                split_column="split",
             )
             for name, text, licence in readers
         ),
@@ -124,17 +124,17 @@ def register_datasets() -> list[taglm.Dataset]:
 
 
 @taglm.hookimpl
-def register_splits() -> list[taglm.Split]:
+def register_splitters() -> list[taglm.Splitter]:
     """Return the split of translations and that of one-language corpora."""
     return [
-        taglm.Split(
+        taglm.Splitter(
             name="sentence",
             assign="taglm_translation.buckets:assign_pairs",
             columns=("target",),
             whole_rows=True,
-            description="A sentence lies in one part for all languages, by its English side.",
+            description="A sentence lies in one split for all languages, by its English side.",
         ),
-        taglm.Split(
+        taglm.Splitter(
             name="text",
             groups="taglm_translation.buckets:corpus_groups",
             keys=("en", "eng_Latn"),

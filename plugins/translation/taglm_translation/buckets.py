@@ -1,4 +1,4 @@
-"""Which part a sentence lies in: one bucket for all its languages, decided by the English side.
+"""Which split a sentence lies in: one bucket for all its languages, decided by the English side.
 
 The key is that of the embedded backbone's training, so that its test bucket stays unseen.
 """
@@ -33,10 +33,10 @@ def corpus_groups(rows: Sequence[str]) -> list[str]:
 
 
 def assign_pairs(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
-    """Put rows that share a sentence on either side into one part.
+    """Put rows that share a sentence on either side into one split.
 
     Rows hang together when a text of the same language occurs in both. The keys of such a cluster
-    are its English texts (else its smallest text); when all of them lie in one part, so do its
+    are its English texts (else its smallest text); when all of them lie in one split, so do its
     rows, and when they differ the rows are for training: what the embedded backbone has read never
     becomes test data.
 
@@ -62,8 +62,8 @@ def assign_pairs(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     clusters: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for node in parent:
         clusters.setdefault(root(node), []).append(node)
-    part_of = {key: _cluster_part(members) for key, members in clusters.items()}
-    return [part_of[root(left)] for left, _ in sides]
+    split_of = {key: _cluster_split(members) for key, members in clusters.items()}
+    return [split_of[root(left)] for left, _ in sides]
 
 
 def _side(columns: Mapping[str, Sequence[str]], language: str, text: str) -> list[tuple[str, str]]:
@@ -73,8 +73,8 @@ def _side(columns: Mapping[str, Sequence[str]], language: str, text: str) -> lis
     return [(str(tag), str(value)) for tag, value in zip(tags, texts, strict=True)]
 
 
-def _cluster_part(members: Sequence[tuple[str, str]]) -> str:
+def _cluster_split(members: Sequence[tuple[str, str]]) -> str:
     english = [text for tag, text in members if tag.upper() == "EN"]
     keys = [text_key(text) for text in english or [min(text for _, text in members)]]
-    parts = set(splits_by_groups(keys))
-    return parts.pop() if len(parts) == 1 else "train"
+    splits = set(splits_by_groups(keys))
+    return splits.pop() if len(splits) == 1 else "train"

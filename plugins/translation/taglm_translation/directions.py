@@ -71,7 +71,7 @@ def directions(
 
 
 def _table_of(path: Path) -> Path:
-    """Return the predictions of a run's test part, or the file itself."""
+    """Return the predictions of a run's test split, or the file itself."""
     return path / "predictions" / "test.csv" if path.is_dir() else path
 
 
@@ -110,8 +110,8 @@ def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> An
     systems = {column: own["output"], COPY: own["source"]}
     for name, file in others.items():
         other = columns_of(file)
-        parts = (other[k] for k in ("src_lang", "source", "tgt_lang", "target"))
-        by_key = dict(zip(zip(*parts, strict=True), other["output"], strict=True))
+        splits = (other[k] for k in ("src_lang", "source", "tgt_lang", "target"))
+        by_key = dict(zip(zip(*splits, strict=True), other["output"], strict=True))
         missing = [i for i, key in enumerate(keys) if key not in by_key]
         if missing:
             raise DataError(

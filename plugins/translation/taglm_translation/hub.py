@@ -52,7 +52,7 @@ def flores(
     config: str = "all",
     **options: Any,
 ) -> dict[str, list[str]]:
-    """Make rows of FLORES-101 or FLORES-200: dev is for training, devtest the test part.
+    """Make rows of FLORES-101 or FLORES-200: dev is for training, devtest the test split.
 
     Args:
         seed: Draws rows where there are more than wanted.
@@ -84,7 +84,7 @@ def _flores_folder(folder: Path, split: str) -> Path:
 
 
 def _flores_parts(sentences: Sequence[Sentence], split: str) -> list[Sentence]:
-    """Name each sentence's part: devtest is the test part, every tenth of dev the validation."""
+    """Name each sentence's part: devtest is the test split, every tenth of dev the validation."""
     return [
         Sentence(
             f"{split}-{s.id}",

@@ -1,4 +1,4 @@
-"""From sentences in several languages to translation rows: directions, filters, parts, order."""
+"""From sentences in several languages to translation rows: directions, filters, splits, order."""
 
 import logging
 import unicodedata
@@ -18,7 +18,7 @@ from taglm_translation.sentences import Sentence
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("id", "src_lang", "source", "tgt_lang", "target", "part")
+COLUMNS = ("id", "src_lang", "source", "tgt_lang", "target", "split")
 """Columns of translation rows."""
 
 _RATIO_FROM = 20
@@ -36,11 +36,11 @@ class Pairing:
     directions: tuple[str, ...] = ("all",)
     """"all", or directions such as "en-fr"; "en=fr" means both ways."""
     test_directions: tuple[str, ...] | None = None
-    """Directions of the test part; None: those of training."""
+    """Directions of the test split; None: those of training."""
     per_direction: int | None = None
     """Most training rows of a direction, drawn by the seed; None: all."""
     test_per_direction: int | None = None
-    """Most rows of a direction in each of the validation and test parts; None: all."""
+    """Most rows of a direction in each of the validation and test splits; None: all."""
     min_chars: int = 1
     """Shortest side."""
     max_chars: int = 300
@@ -106,7 +106,7 @@ def make_rows(
 ) -> dict[str, list[str]]:
     """Make translation rows, directions interleaved, and log what was left out.
 
-    A sentence lies in one part for all languages. Training rows that share a text with a
+    A sentence lies in one split for all languages. Training rows that share a text with a
     validation or test row, in either language, are left out.
 
     Args:
@@ -132,30 +132,30 @@ def make_rows(
         else read_directions(how.test_directions, available)
     )
     left_out: Counter[str] = Counter()
-    parts = _parts(sentences, source)
+    splits = _splits(sentences, source)
     checks = {tag: get(tag, source) for tag in available}
     fine = [_usable(sentence, checks, how, left_out) for sentence in sentences]
     made: dict[str, dict[Direction, list[list[str]]]] = {}
-    for part, among in (("test", tested), ("valid", directions), ("train", directions)):
-        chosen = [i for i, name in enumerate(parts) if name == part]
-        made[part] = {d: _rows_of(d, chosen, sentences, fine, part, how, left_out) for d in among}
+    for split, among in (("test", tested), ("valid", directions), ("train", directions)):
+        chosen = [i for i, name in enumerate(splits) if name == split]
+        made[split] = {d: _rows_of(d, chosen, sentences, fine, split, how, left_out) for d in among}
     _leave_out_shared(made, left_out)
     rng = np.random.default_rng([seed, 11])
     rows: list[list[str]] = []
-    for part, by_direction in made.items():
-        limit = how.per_direction if part == "train" else how.test_per_direction
+    for split, by_direction in made.items():
+        limit = how.per_direction if split == "train" else how.test_per_direction
         drawn = [_drawn(group, limit, rng) for group in by_direction.values()]
         woven = [row for turn in zip_longest(*drawn) for row in turn if row is not None]
-        rows += woven[:size] if part == "train" else woven
+        rows += woven[:size] if split == "train" else woven
     _report(source, len(sentences), rows, left_out)
     return {name: [row[k] for row in rows] for k, name in enumerate(COLUMNS)}
 
 
-def _parts(sentences: Sequence[Sentence], source: str) -> list[str]:
-    """Return the data's own parts, or those of the fixed buckets."""
+def _splits(sentences: Sequence[Sentence], source: str) -> list[str]:
+    """Return the data's own splits, or those of the fixed buckets."""
     own = [sentence.part for sentence in sentences]
     if all(own) and own:
-        return parse_splits(own, range(1, len(own) + 1), source, "part")
+        return parse_splits(own, range(1, len(own) + 1), source, "split")
     return splits_by_groups([sentence_key(s.texts, s.id) if s.texts else s.id for s in sentences])
 
 
@@ -191,11 +191,11 @@ def _rows_of(
     chosen: Sequence[int],
     sentences: Sequence[Sentence],
     fine: Sequence[Mapping[str, str]],
-    part: str,
+    split: str,
     how: Pairing,
     left_out: Counter[str],
 ) -> list[list[str]]:
-    """Return the rows of one direction and part, equal ones once."""
+    """Return the rows of one direction and split, equal ones once."""
     src, tgt = direction
     rows: dict[Direction, list[str]] = {}
     for i in chosen:
@@ -210,19 +210,19 @@ def _rows_of(
         elif (a, b) in rows:
             left_out["repeated rows"] += 1
         else:
-            rows[a, b] = [sentences[i].id, src, a, tgt, b, part]
+            rows[a, b] = [sentences[i].id, src, a, tgt, b, split]
     return list(rows.values())
 
 
 def _leave_out_shared(
     made: dict[str, dict[Direction, list[list[str]]]], left_out: Counter[str]
 ) -> None:
-    """Leave out of each part the rows that share a text with a part before it."""
+    """Leave out of each split the rows that share a text with a split before it."""
     seen: set[tuple[str, str]] = set()
-    for part, by_direction in made.items():
+    for split, by_direction in made.items():
         for direction, rows in by_direction.items():
             kept = [r for r in rows if (r[1], r[2]) not in seen and (r[3], r[4]) not in seen]
-            left_out[f"{part} rows sharing a text with another part"] += len(rows) - len(kept)
+            left_out[f"{split} rows sharing a text with another split"] += len(rows) - len(kept)
             by_direction[direction] = kept
         seen |= {side for rows in by_direction.values() for r in rows for side in _sides(r)}
 

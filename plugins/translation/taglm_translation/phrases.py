@@ -116,10 +116,10 @@ def parallel(
 
 
 def _cut(rows: dict[str, list[str]], wanted: int) -> dict[str, list[str]]:
-    """Return so many rows, the first ones of each part in their shares."""
+    """Return so many rows, the first ones of each split in their shares."""
     places = {
-        part: [i for i, held in enumerate(rows["part"]) if held == part]
-        for part in ("train", "valid", "test")
+        split: [i for i, held in enumerate(rows["split"]) if held == split]
+        for split in ("train", "valid", "test")
     }
     test = places["test"][: wanted // 5]
     valid = places["valid"][: wanted // 20]

@@ -21,18 +21,18 @@ class Sentence:
     """Unique within its source."""
     texts: Mapping[str, str]
     """Language tag -> text; a language without a text is left out."""
-    part: str = ""
-    """train, valid or test when the data bring their own parts, else ""."""
+    split: str = ""
+    """train, valid or test when the data bring their own splits, else ""."""
 
 
-def read_sentences(path: str | Path, part_column: str | None = None) -> list[Sentence]:
+def read_sentences(path: str | Path, split_column: str | None = None) -> list[Sentence]:
     """Read sentences from a file, a Moses pair or a folder.
 
     Args:
         path: A table (csv, tsv, jsonl or parquet, also .gz) with one column a language; one file
             of a Moses pair (`corpus.en`, beside it `corpus.fr`, also .gz); or a folder of files
             whose endings or names are language codes (`dev/eng_Latn.dev`).
-        part_column: Column of a table that names each row's part; None: none.
+        split_column: Column of a table that names each row's split; None: none.
 
     Raises:
         DataError: when there is nothing to read, or fewer than two languages.
@@ -41,11 +41,11 @@ def read_sentences(path: str | Path, part_column: str | None = None) -> list[Sen
     if path.is_dir():
         return _from_lines(_language_files(path), str(path))
     if is_table_file(path):
-        return from_table(read_table(path), part_column)
+        return from_table(read_table(path), split_column)
     if path.exists():
         siblings = _language_files(path.parent, _plain(path).stem)
         return _from_lines(siblings, str(path))
-    return from_table(read_table(path), part_column)  # raises with the nearest name
+    return from_table(read_table(path), split_column)  # raises with the nearest name
 
 
 def language_columns(columns: Sequence[str]) -> dict[str, Language]:
@@ -55,7 +55,7 @@ def language_columns(columns: Sequence[str]) -> dict[str, Language]:
     return {column: language for column, language in found.items() if language is not None}
 
 
-def from_table(table: Table, part_column: str | None = None) -> list[Sentence]:
+def from_table(table: Table, split_column: str | None = None) -> list[Sentence]:
     """Turn a table with one column a language into sentences.
 
     Raises:
@@ -71,7 +71,7 @@ def from_table(table: Table, part_column: str | None = None) -> list[Sentence]:
         )
     held = next((table.columns[name] for name in _IDS if name in table.columns), None)
     ids: Sequence[Any] = held if held is not None else table.rows
-    parts = table.column(part_column) if part_column else [""] * table.num_rows
+    splits = table.column(split_column) if split_column else [""] * table.num_rows
     return [
         Sentence(
             str(ids[i]),
@@ -80,7 +80,7 @@ def from_table(table: Table, part_column: str | None = None) -> list[Sentence]:
                 for column, language in columns.items()
                 if (text := _text(table.columns[column][i]))
             },
-            str(parts[i]).strip().lower(),
+            str(splits[i]).strip().lower(),
         )
         for i in range(table.num_rows)
     ]

@@ -1,11 +1,11 @@
-"""Languages by configuration, and the part in which a sentence lies."""
+"""Languages by configuration, and the split in which a sentence lies."""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
 
-from taglm_core.data.splits import bucket, parts_by_groups
+from taglm_core.data.splits import bucket, splits_by_groups
 from taglm_core.errors import ConfigError
 from taglm_translation import buckets
 from taglm_translation.languages import find, get, languages
@@ -45,7 +45,7 @@ def test_the_bucket_is_that_of_the_backbones_training():
         assert bucket(buckets.text_key(text)) == nano.bucket(nano.text_key(text))
 
 
-def test_every_language_of_a_sentence_lies_in_the_part_of_its_english_side():
+def test_every_language_of_a_sentence_lies_in_the_split_of_its_english_side():
     """Without English the id decides, without an id the smallest text."""
     texts = {"FR": "un chat", "ES": "un gato"}
     assert buckets.sentence_key({**texts, "EN": "a cat"}) == "text:a cat"
@@ -53,13 +53,13 @@ def test_every_language_of_a_sentence_lies_in_the_part_of_its_english_side():
     assert buckets.sentence_key(texts) == "text:un chat"
 
 
-def english(part, count):
-    """Return English texts whose bucket gives a part."""
+def english(split, count):
+    """Return English texts whose bucket gives a split."""
     texts = (f"sentence {i}" for i in range(10_000))
-    return [t for t in texts if parts_by_groups([buckets.text_key(t)]) == [part]][:count]
+    return [t for t in texts if splits_by_groups([buckets.text_key(t)]) == [split]][:count]
 
 
-def test_rows_that_share_a_text_lie_in_one_part():
+def test_rows_that_share_a_text_lie_in_one_split():
     """A chain over a shared French sentence keeps everything together; mixed keys mean training."""
     test, train = english("test", 2), english("train", 1)
     rows = [
@@ -93,6 +93,6 @@ def test_stage_one_leaves_out_the_test_bucket_by_the_english_column(tmp_path):
 
 
 def test_the_source_alone_decides_when_nothing_else_is_given():
-    """Rows without target and languages still have a part, equal ones the same."""
+    """Rows without target and languages still have a split, equal ones the same."""
     texts = [*english("test", 1), *english("train", 2)] * 2
     assert buckets.assign_pairs({"source": texts}, 0) == ["test", "train", "train"] * 2

@@ -1,4 +1,4 @@
-"""From sentences to rows: layouts of files, directions, filters, parts, order."""
+"""From sentences to rows: layouts of files, directions, filters, splits, order."""
 
 import gzip
 import json
@@ -13,9 +13,9 @@ from taglm_translation.sentences import Sentence, read_sentences
 
 
 def sentence(i, **texts):
-    """Return a sentence in a part that its number decides."""
-    part = {0: "test", 1: "valid"}.get(i % 5, "train")
-    return Sentence(str(i), texts or {"EN": f"a word {i}", "FR": f"un mot {i}"}, part)
+    """Return a sentence in a split that its number decides."""
+    split = {0: "test", 1: "valid"}.get(i % 5, "train")
+    return Sentence(str(i), texts or {"EN": f"a word {i}", "FR": f"un mot {i}"}, split)
 
 
 def rows_of(sentences, seed=0, size=None, **options):
@@ -71,18 +71,18 @@ def test_directions_are_read():
         read_directions(["enfr"], have)
 
 
-def test_a_sentence_lies_in_one_part_for_all_directions():
+def test_a_sentence_lies_in_one_split_for_all_directions():
     """Every direction of a sentence has the part of its English side."""
     sentences = [
         Sentence(str(i), {"EN": f"the {i}", "FR": f"le {i}", "DE": f"das {i}"}) for i in range(200)
     ]
     rows = rows_of(sentences)
-    parts = {}
+    splits = {}
     for row in rows:
-        parts.setdefault(row[0], set()).add(row[5])
-    assert len(parts) == 200
-    assert all(len(held) == 1 for held in parts.values())
-    assert {part for held in parts.values() for part in held} == {"train", "valid", "test"}
+        splits.setdefault(row[0], set()).add(row[5])
+    assert len(splits) == 200
+    assert all(len(held) == 1 for held in splits.values())
+    assert {split for held in splits.values() for split in held} == {"train", "valid", "test"}
 
 
 def test_directions_are_balanced_and_interleaved():
@@ -98,7 +98,7 @@ def test_directions_are_balanced_and_interleaved():
     assert sum(r[5] == "train" for r in few) == 6 * 3
 
 
-def test_zero_shot_directions_occur_in_the_test_part_only():
+def test_zero_shot_directions_occur_in_the_test_split_only():
     """What is listed is trained; the others are tested."""
     sentences = [sentence(i, EN=f"one {i}", FR=f"un {i}", DE=f"eins {i}") for i in range(50)]
     rows = rows_of(sentences, directions="en=fr", test_directions="all")
@@ -133,7 +133,7 @@ def test_filters_leave_out_and_count(caplog):
         rows_of([Sentence("1", odd[1], "train")])
 
 
-def test_training_rows_that_share_a_text_with_the_test_part_are_left_out():
+def test_training_rows_that_share_a_text_with_the_test_split_are_left_out():
     """The same French sentence under two English ones does not leak."""
     sentences = [sentence(i) for i in range(10)]
     sentences.append(Sentence("x", {"EN": "other words", "FR": "un mot 0"}, "train"))
@@ -159,7 +159,7 @@ def test_unknown_options_are_refused():
 
 
 def test_a_local_copy_of_flores(tmp_path):
-    """Dev is for training and validation, devtest the test part."""
+    """Dev is for training and validation, devtest the test split."""
     for split, count in (("dev", 20), ("devtest", 4)):
         folder = tmp_path / "flores200_dataset" / split
         folder.mkdir(parents=True)
@@ -167,20 +167,20 @@ def test_a_local_copy_of_flores(tmp_path):
             lines = "".join(f"{word} {split} {i}\n" for i in range(count))
             (folder / f"{code}.{split}").write_text(lines)
     made = flores(seed=0, file=str(tmp_path))
-    assert [made["part"].count(p) for p in ("train", "valid", "test")] == [36, 4, 8]
+    assert [made["split"].count(p) for p in ("train", "valid", "test")] == [36, 4, 8]
     assert set(made["src_lang"]) == {"EN", "EL"}
     with pytest.raises(DataError, match="no folder 'dev'"):
         flores(seed=0, file=str(tmp_path / "flores200_dataset" / "dev"))
 
 
 def test_a_local_copy_of_opus100(tmp_path):
-    """Its pairs are named in the order of the alphabet; its own parts stay."""
+    """Its pairs are named in the order of the alphabet; its own splits stay."""
     for split in ("train", "dev", "test"):
         for code in ("de", "en"):
             text = "".join(f"{code} {split} {i}\n" for i in range(5))
             (tmp_path / f"opus.de-en-{split}.{code}").write_text(text)
     made = opus100(seed=0, file=str(tmp_path), pairs=["en-de"], directions="en-de")
-    assert [made["part"].count(p) for p in ("train", "valid", "test")] == [5, 5, 5]
+    assert [made["split"].count(p) for p in ("train", "valid", "test")] == [5, 5, 5]
     with pytest.raises(DataError, match="no file opus.en-fr-train.en"):
         opus100(seed=0, file=str(tmp_path), pairs=["en-fr"])
 
@@ -215,10 +215,10 @@ def test_the_hub_layouts_are_read(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     made = flores(seed=0, directions="en-es")
-    assert [made["part"].count(p) for p in ("train", "valid", "test")] == [9, 1, 3]
+    assert [made["split"].count(p) for p in ("train", "valid", "test")] == [9, 1, 3]
     made = opus100(seed=0, pairs="en-fr", directions="fr-en")
     assert set(made["src_lang"]) == {"FR"}
-    assert len(made["part"]) == 9
+    assert len(made["split"]) == 9
 
 
 def test_multiway_needs_a_file():

@@ -42,23 +42,23 @@ def test_words_agree_with_their_noun():
 
 
 def test_rows_train_on_the_papers_pairs_and_test_all():
-    """Ten directions for training, 56 for the test part."""
+    """Ten directions for training, 56 for the test split."""
     made = phrases.parallel(seed=0, size=400)
     ways = {
-        part: {
+        split: {
             (s, t)
-            for s, t, p in zip(made["src_lang"], made["tgt_lang"], made["part"], strict=True)
-            if p == part
+            for s, t, p in zip(made["src_lang"], made["tgt_lang"], made["split"], strict=True)
+            if p == split
         }
-        for part in ("train", "test")
+        for split in ("train", "test")
     }
     assert len(ways["train"]) == 10
     assert all("EN" in way for way in ways["train"])
     assert len(ways["test"]) == 56
-    assert made["part"].count("valid") == 20
+    assert made["split"].count("valid") == 20
     assert [len(phrases.parallel(seed=0, size=n)["id"]) for n in (1, 7, 400)] == [1, 7, 400]
-    counts = Counter(zip(made["src_lang"], made["tgt_lang"], made["part"], strict=True))
-    trained = [count for (_, _, part), count in counts.items() if part == "train"]
+    counts = Counter(zip(made["src_lang"], made["tgt_lang"], made["split"], strict=True))
+    trained = [count for (_, _, split), count in counts.items() if split == "train"]
     assert max(trained) - min(trained) <= 1
 
 

@@ -38,14 +38,14 @@ def test_registering_imports_nothing_heavy():
     assert set(done.stdout.split()) & set(HEAVY) == set()
 
 
-def test_core_resolves_the_task_in_every_wording():
+def test_core_resolves_the_task_in_every_prompt():
     """Tag columns, metrics, split and datasets are found from the plugin's own place."""
     registry = load_registry(only=[], extra=[("translation", taglm_translation)])
     assert registry.failures == []
-    for wording in (None, "paper", "language-last"):
+    for prompt in (None, "paper", "language-last"):
         spec = registry.tasks.get("Translate").spec
-        task = resolve_task(spec, "translation", registry, wording)
-        assert task.wording.tag_columns == ("src_lang", "tgt_lang")
+        task = resolve_task(spec, "translation", registry, prompt)
+        assert task.prompt.tag_columns == ("src_lang", "tgt_lang")
         assert task.is_cross_domain
         assert task.split.name == "translation/sentence"
         assert [metric.name for metric in task.metrics] == ["chrf", "bleu"]

@@ -16,10 +16,10 @@ SETTINGS = {
     "stages.domain.size": 60,
     "stages.domain.max_steps": 2,
     "stages.domain.tag_length": 3,
-    "stages.domain.evals": 1,
+    "stages.domain.num_evaluations": 1,
     "stages.task.max_steps": 3,
     "stages.task.tag_length": 3,
-    "stages.task.evals": 1,
+    "stages.task.num_evaluations": 1,
     "decode.max_new_tokens": 6,
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from taglm_core.data.rows import load_dataset
-from taglm_core.data.splits import PARTS, parse_parts
+from taglm_core.data.splits import SPLITS, parse_splits
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
 from taglm_core.testing.contract.report import Rule, demand
 
@@ -80,25 +80,25 @@ def described(subject: Subject) -> None:
 
 
 def split_disjoint(subject: Subject) -> None:
-    """A split column holds train, valid and test, and no row stands in two parts."""
+    """A split column holds train, valid and test, and no row stands in two splits."""
     name = subject.spec.split_column
     table = subject.context.table(subject.item)
-    parts = parse_parts(table.column(name), table.rows, table.source, name)
-    missing = [part for part in PARTS if part not in parts]
+    splits = parse_splits(table.column(name), table.rows, table.source, name)
+    missing = [split for split in SPLITS if split not in splits]
     demand(
         not missing,
-        f"the split column '{name}' leaves the {missing[0] if missing else ''} part empty; a "
+        f"the split column '{name}' leaves the {missing[0] if missing else ''} split empty; a "
         "dataset with its own split needs rows in train, valid and test.",
     )
     fields = _fields(subject)
     keys = list(zip(*(table.columns[field] for field in fields), strict=True))
     seen: dict[Any, str] = {}
-    for key, part in zip(keys, parts, strict=True):
-        other = seen.setdefault(key, part)
+    for key, split in zip(keys, splits, strict=True):
+        other = seen.setdefault(key, split)
         demand(
-            other == part,
+            other == split,
             f"the row with {', '.join(fields)} = {', '.join(map(repr, key))} stands in {other} and "
-            f"in {part}. Put equal rows into one part, or leave the repetition out.",
+            f"in {split}. Put equal rows into one split, or leave the repetition out.",
         )
 
 

@@ -198,7 +198,7 @@ def corpus_readable(subject: Subject) -> None:
 def split_found(subject: Subject) -> None:
     """The split that the domain names is registered."""
     where = f"domain {subject.item.name}"
-    subject.registry.splits.get(subject.spec.split, subject.item.source.name, where)
+    subject.registry.splitters.get(subject.spec.split, subject.item.source.name, where)
 
 
 def _has(field: str) -> Callable[[Subject], bool]:

@@ -55,7 +55,7 @@ def batches_agree(subject: Subject) -> None:
         single = _tables(subject, path, 1)
     demand(
         all(table.num_rows == 1 for table in single),
-        "a batch holds more rows than `batch_rows` allows.",
+        "a batch holds more rows than `batch_size` allows.",
     )
     joined = {n: [v for table in single for v in table.columns[n]] for n in single[0].columns}
     demand(joined == whole.columns, "batches of one row give other columns or cells.")
@@ -105,8 +105,8 @@ def _file(subject: Subject) -> Iterator[Path]:
         yield path
 
 
-def _tables(subject: Subject, path: Path, batch_rows: int) -> list[Table]:
+def _tables(subject: Subject, path: Path, batch_size: int) -> list[Table]:
     registry: Any = subject.context.registry
     found = find_reader(path, subject.item.name, registry)
     demand(found.name == subject.item.name, f"{found.name} reads such files first.")
-    return list(iter_tables(path, batch_rows, subject.item.name, registry))
+    return list(iter_tables(path, batch_size, subject.item.name, registry))

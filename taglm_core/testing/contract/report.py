@@ -1,4 +1,4 @@
-"""What a check is, how it is run, and how it says what a plugin's author should mend."""
+"""What a check is, how it is run, and how it says what a plugin's author should fix."""
 
 import traceback
 import warnings
@@ -26,7 +26,7 @@ class Check:
     outcome: str
     """"passed", "failed" or "skipped"."""
     reason: str = ""
-    """Why it failed and what to mend, or why it was skipped; empty when it passed."""
+    """Why it failed and what to fix, or why it was skipped; empty when it passed."""
 
     @property
     def id(self) -> str:
@@ -35,7 +35,7 @@ class Check:
 
 
 class Broken(Exception):
-    """The object breaks its contract; the text says how, and what to mend."""
+    """The object breaks its contract; the text says how, and what to fix."""
 
 
 class NotApplicable(Exception):

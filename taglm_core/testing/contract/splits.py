@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from taglm_core.data.splits import PARTS, parts_by_groups
+from taglm_core.data.splits import SPLITS, splits_by_groups
 from taglm_core.plugins import Registered
 from taglm_core.specs import Domain
 from taglm_core.specs.reference import resolve
@@ -16,7 +16,7 @@ def rule_given(subject: Subject) -> None:
     spec = subject.spec
     demand(
         spec.groups is not None or spec.assign is not None,
-        "the split gives neither groups nor assign; give one of them, or both for a rule that "
+        "the splitter gives neither groups nor assign; give one of them, or both for a rule that "
         "must see all rows at once.",
     )
 
@@ -27,42 +27,43 @@ def covers(subject: Subject) -> None:
     count = len(next(iter(columns.values())))
     made = _apply(subject, columns, 0)
     demand(
-        len(made) == count, f"the split gives {len(made)} answers for {count} rows; give one each."
+        len(made) == count,
+        f"the splitter gives {len(made)} answers for {count} rows; give one each.",
     )
     wrong = [
         value
         for value in made
         if not isinstance(value, str)
-        or (subject.spec.assign is not None and value not in (*PARTS, ""))
+        or (subject.spec.assign is not None and value not in (*SPLITS, ""))
     ]
     wanted = (
         'train, valid, test, or "" for none' if subject.spec.assign is not None else "a text key"
     )
     demand(
         not wrong,
-        f"the split gives {wrong[0]!r} for a row; give {wanted}." if wrong else "",
+        f"the splitter gives {wrong[0]!r} for a row; give {wanted}." if wrong else "",
     )
 
 
 def deterministic(subject: Subject) -> None:
-    """The same rows and the same seed are split the same way."""
+    """The same rows and the same seed are splitter the same way."""
     columns = _columns(subject)
     demand(
         _apply(subject, columns, 0) == _apply(subject, columns, 0),
-        "the same rows are split otherwise at the second call. Take random numbers from a "
+        "the same rows are splitter otherwise at the second call. Take random numbers from a "
         "generator made of the seed only, and use no hash() of text, which differs by process.",
     )
 
 
 def disjoint(subject: Subject) -> None:
-    """Equal rows stay in one part."""
+    """Equal rows stay in one split."""
     columns = _columns(subject)
     count = len(next(iter(columns.values())))
     twice = {name: [*rows, *rows] for name, rows in columns.items()}
-    parts = _parts(subject, twice)
+    splits = _splits(subject, twice)
     demand(
-        parts[:count] == parts[count:],
-        "a row that stands twice is put into two parts: the test part would hold rows that were "
+        splits[:count] == splits[count:],
+        "a row that stands twice is put into two splits: the test splitter would hold rows that were "
         "trained on. Decide by the row's content, not by its place.",
     )
 
@@ -78,18 +79,18 @@ def row_alone(subject: Subject) -> None:
         demand(
             alone == keys[place],
             f"the key of {rows[place]!r} is {keys[place]!r} in a batch and {alone!r} alone. "
-            "Stage 1 and the tasks split different rows: such a key would let test rows into "
+            "Stage 1 and the tasks splitter different rows: such a key would let test rows into "
             "training.",
         )
 
 
-def all_parts(subject: Subject) -> None:
+def all_splits(subject: Subject) -> None:
     """Rows of the domain fall into all of train, valid and test."""
-    parts = _parts(subject, _columns(subject))
-    missing = [part for part in PARTS if part not in parts]
+    splits = _splits(subject, _columns(subject))
+    missing = [split for split in SPLITS if split not in splits]
     demand(
         not missing,
-        f"none of {len(parts)} rows falls into the {missing[0] if missing else ''} part. Make the "
+        f"none of {len(splits)} rows falls into the {missing[0] if missing else ''} split. Make the "
         "groups finer: there should be some dozens of them at least.",
     )
 
@@ -100,7 +101,7 @@ CHECKS = (
     Rule(deterministic),
     Rule(disjoint),
     Rule(row_alone, lambda subject: subject.spec.groups is not None),
-    Rule(all_parts),
+    Rule(all_splits),
 )
 
 
@@ -113,20 +114,20 @@ def _apply(subject: Subject, columns: dict[str, list[Any]], seed: int) -> list[A
     return list(groups(next(iter(columns.values()))))
 
 
-def _parts(subject: Subject, columns: dict[str, list[Any]]) -> list[str]:
+def _splits(subject: Subject, columns: dict[str, list[Any]]) -> list[str]:
     made = _apply(subject, columns, 0)
-    return made if subject.spec.assign is not None else parts_by_groups(made)
+    return made if subject.spec.assign is not None else splits_by_groups(made)
 
 
 def _columns(subject: Subject) -> dict[str, list[Any]]:
-    """Return rows to split: of a task that names the split, of its domain, or made up."""
+    """Return rows to splitter: of a task that names the splitter, of its domain, or made up."""
     spec, context = subject.spec, subject.context
     if spec.columns:
         return _rows_with(subject, spec.columns)
     for task in subject.registry.tasks:
         is_candidate = task.spec.split is not None or task.source == subject.item.source
         if task.spec.dataset and is_candidate:
-            resolved = context.resolved(task)  # its split may be that of its domain
+            resolved = context.resolved(task)  # its splitter may be that of its domain
             if resolved.split is None or resolved.split.name != subject.item.name:
                 continue
             fields = context.fields(task, resolved)
@@ -140,24 +141,24 @@ def _columns(subject: Subject) -> dict[str, list[Any]]:
     if spec.assign is not None and spec.field is None:
         return {"row": [f"row {i}" for i in range(60)]}
     raise NotApplicable(
-        "no task and no domain uses the split, so there is no row to try. Name it as `split` of "
+        "no task and no domain uses the splitter, so there is no row to try. Name it as `splitter` of "
         "the domain or task that it is for."
     )
 
 
 def _rows_with(subject: Subject, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the columns of a dataset that has all of them, as the split demands them of files."""
+    """Return the columns of a dataset that has all of them, as the splitter demands them of files."""
     for dataset in subject.registry.datasets:
         if dataset.source == subject.item.source and set(names) <= set(dataset.spec.columns):
             table = subject.context.table(dataset)
             return {name: list(table.column(name)) for name in table.columns}
     raise NotApplicable(
-        f"no dataset of the plugin has the columns {', '.join(names)} that the split asks for."
+        f"no dataset of the plugin has the columns {', '.join(names)} that the splitter asks for."
     )
 
 
 def _domains(subject: Subject) -> Sequence[Registered[Domain]]:
-    """Return the domains that name the split, then those with its field."""
+    """Return the domains that name the splitter, then those with its field."""
     names = (subject.item.short, subject.item.name)
     using = [domain for domain in subject.registry.domains if domain.spec.split in names]
     field = subject.spec.field

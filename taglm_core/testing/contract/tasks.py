@@ -98,7 +98,7 @@ def rows_usable(subject: Subject) -> None:
         not rows.rejected,
         f"{len(rows.rejected)} rows of {rows.source} cannot be used, the first is row "
         f"{rows.rejected[0][0] if rows.rejected else 0}: "
-        f"{rows.rejected[0][1] if rows.rejected else ''}. Mend the dataset or leave them out.",
+        f"{rows.rejected[0][1] if rows.rejected else ''}. Fix the dataset or leave them out.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks of templates: those of tasks, and further wordings."""
+"""Checks of templates: those of tasks, and further prompts."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from taglm_core.errors import nearest
 from taglm_core.plugins import Registered
 from taglm_core.plugins.resolved import ResolvedTask, domain_name, resolve_task
 from taglm_core.specs import Task, Template, Text
-from taglm_core.specs.wording import Wording, parse_template
+from taglm_core.specs.prompt import Prompt, parse_template
 from taglm_core.testing.contract.context import Subject, first
 from taglm_core.testing.contract.report import NotApplicable, Rule, demand
 
@@ -20,12 +20,12 @@ _ROWS = 4
 
 def parses(subject: Subject) -> None:
     """The template can be read, and holds its task's function tag once."""
-    _wording(subject)
+    _prompt(subject)
 
 
 def tags_exist(subject: Subject) -> None:
     """Every tag of the template is a registered domain."""
-    for tag in _wording(subject).domain_tags:
+    for tag in _prompt(subject).domain_tags:
         if not tag.is_column:
             where = f"template of {_task(subject).name}"
             subject.registry.domains.get(domain_name(tag.name), subject.item.source.name, where)
@@ -38,7 +38,7 @@ def fields_exist(subject: Subject) -> None:
     columns = dataset.spec.columns
     table = Table(columns={name: [] for name in columns}, rows=[], source=dataset.name)
     read_fields(table, resolved, {})  # names the field that no column holds
-    output = resolved.wording.output
+    output = resolved.prompt.output
     demand(
         output is None or output.field in columns,
         f"the output field '{output.field if output else ''}' is no column of {dataset.name}."
@@ -86,7 +86,7 @@ def _text(subject: Subject) -> str:
     return text
 
 
-def _wording(subject: Subject) -> Wording:
+def _prompt(subject: Subject) -> Prompt:
     task = _task(subject).spec
     return parse_template(_text(subject), task.function_tag, isinstance(task.target, Text))
 
@@ -103,10 +103,10 @@ def _fields(
     """Return fields of the task's dataset, or made of rows of its domains."""
     if task.spec.dataset is not None:
         return subject.context.fields(task, resolved)
-    if resolved.wording.tag_columns:
+    if resolved.prompt.tag_columns:
         raise NotApplicable("the task has no dataset that says which tag each row has")
-    fields: dict[str, list[Any]] = {name: ["text"] * _ROWS for name in resolved.wording.text_fields}
-    for part in resolved.wording.spans:
+    fields: dict[str, list[Any]] = {name: ["text"] * _ROWS for name in resolved.prompt.text_fields}
+    for part in resolved.prompt.spans:
         rows = subject.context.rows(resolved.domains[part.tag.name])
         fields[part.field] = [rows[i % len(rows)] for i in range(_ROWS)]
     return fields

@@ -48,10 +48,16 @@ SAY = {
     "target": {"kind": "text"},
 }
 FAST = {
-    "domain": {"max_steps": 3, "evals": 1, "tag_length": 2, "batch_rows": 8},
-    "task": {"max_steps": 3, "evals": 1, "tag_length": 2, "batch_rows": 8, "fit_rows": 50},
+    "domain": {"max_steps": 3, "num_evaluations": 1, "tag_length": 2, "batch_size": 8},
+    "task": {
+        "max_steps": 3,
+        "num_evaluations": 1,
+        "tag_length": 2,
+        "batch_size": 8,
+        "fit_rows": 50,
+    },
 }
-MLP = {"task": {"read": "all", "head": "mlp", "head_options": {"units": 3, "layers": 1}}}
+MLP = {"task": {"pooling": "all", "head": "mlp", "head_options": {"units": 3, "layers": 1}}}
 
 
 def runs() -> dict[str, dict[str, Any]]:

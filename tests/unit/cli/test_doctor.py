@@ -136,7 +136,7 @@ def test_a_reference_that_leads_nowhere(tmp_path):
     assert "task T, target.compute" in found[1]
 
 
-def test_an_optional_part_is_named_with_what_it_lacks(looked, monkeypatch):
+def test_an_optional_split_is_named_with_what_it_lacks(looked, monkeypatch):
     """Extras are information, never a failure."""
     monkeypatch.setattr(checks, "_is_installed", lambda name: name != "torchao")
     lines = {line.check: line for line in lines_of(checks._extras, looked)}
@@ -170,7 +170,7 @@ def test_a_store_that_cannot_be(looked, tmp_path, monkeypatch):
 
 
 def test_a_backbone_that_cannot_be_loaded(tmp_path):
-    """Weights that are damaged give a failure with the command that mends it."""
+    """Weights that are damaged give a failure with the command that fixes it."""
     (tmp_path / "config.json").write_text("{}")
     looked = Looked(registry=load_registry(only=()), backbone=str(tmp_path), folder=tmp_path)
     line = only(lines_of(checks._backbone, looked), "fail")

@@ -57,7 +57,7 @@ def test_symbolic_links_stay(tmp_path):
 
 
 def test_missing_folder_is_explained(tmp_path):
-    """The message holds the command that mends it."""
+    """The message holds the command that fixes it."""
     with pytest.raises(DataError, match="mkdir -p"):
         atomic.write_text(tmp_path / "no" / "a", "x")
 

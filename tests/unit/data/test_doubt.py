@@ -96,12 +96,13 @@ def test_the_rows_of_a_task_are_asked(toy_registry, tmp_path):
     task = resolve_task(spec, "toy", toy_registry)
     task = attrs.evolve(task, domains={"Letters": letters(toy_registry)})
     file = tmp_path / "rows.csv"
-    parts = ["train", "train", "valid", "valid", "test", "test"]
+    splits = ["train", "train", "valid", "valid", "test", "test"]
     lines = [
-        f"{row},{i},{part}" for i, (row, part) in enumerate(zip(rows_of(4, 2), parts, strict=True))
+        f"{row},{i},{split}"
+        for i, (row, split) in enumerate(zip(rows_of(4, 2), splits, strict=True))
     ]
-    file.write_text("letters,Y,part\n" + "\n".join(lines) + "\n")
-    data = DataConfig(file=str(file), split=SplitConfig(column="part"))
+    file.write_text("letters,Y,split\n" + "\n".join(lines) + "\n")
+    data = DataConfig(file=str(file), split=SplitConfig(column="split"))
     with pytest.raises(DataError, match="4 of 6 distinct values of the field 'letters'"):
         load_task_rows(task, toy_registry, data, 0)
     rows = load_task_rows(task, toy_registry, attrs.evolve(data, on_doubt="warn"), 0)

@@ -11,31 +11,31 @@ from taglm_core.errors import ConfigError, DataError, DuplicateNameError, Plugin
 from taglm_core.plugins import load_registry
 
 
-def pairs_batches(path, batch_rows):
+def pairs_batches(path, batch_size):
     """Read `key=value` lines."""
     cells = [line.split("=") for line in path.read_text().split()]
-    for start in range(0, len(cells), batch_rows):
-        part = cells[start : start + batch_rows]
-        yield {"key": [c[0] for c in part], "value": [c[1] for c in part]}
+    for start in range(0, len(cells), batch_size):
+        split = cells[start : start + batch_size]
+        yield {"key": [c[0] for c in split], "value": [c[1] for c in split]}
 
 
-def fails_at_once(path, batch_rows):
+def fails_at_once(path, batch_size):
     """Fail before the first batch."""
     raise RuntimeError("no library")
 
 
-def uneven(path, batch_rows):
+def uneven(path, batch_size):
     """Give columns of different lengths."""
     yield {"a": [1], "b": [1, 2]}
 
 
-def changing(path, batch_rows):
+def changing(path, batch_size):
     """Give other columns later."""
     yield {"a": [1]}
     yield {"b": [1]}
 
 
-def no_batch(path, batch_rows):
+def no_batch(path, batch_size):
     """Give numbers."""
     yield 7
 

@@ -106,7 +106,7 @@ def test_classification_agrees_with_scikit_learn(num_classes, ties):
 
 @pytest.mark.parametrize("name", REGRESSION)
 def test_undefined_regression_is_nan(name):
-    """A metric may be undefined for a part without that ending the run."""
+    """A metric may be undefined for a split without that ending the run."""
     metric = getattr(metrics, name)
     empty, one = np.array([]), np.array([1.0])
     assert math.isnan(metric(empty, empty))
@@ -151,7 +151,7 @@ def test_undefined_classification_is_nan(name):
 
 
 def test_classes_that_do_not_occur_are_left_out():
-    """A rare class may be missing in the test part."""
+    """A rare class may be missing in the test split."""
     truth = np.array([0, 1, 0, 1])
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1], [0.6, 0.4, 0.0]])
     assert metrics.auroc(truth, probabilities) == pytest.approx((0.625 + 0.875) / 2)

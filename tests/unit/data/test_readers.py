@@ -1,4 +1,4 @@
-"""Reading tables: every format gives the exact cells, every fault names file, row and mend."""
+"""Reading tables: every format gives the exact cells, every fault names file, row and fix."""
 
 import gzip
 import json
@@ -187,7 +187,7 @@ def test_unknown_format_offers_the_nearest(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.jsonl"])
 def test_bytes_that_are_not_utf8_are_located(tmp_path, name):
-    """Line, byte and the command that mends it are named."""
+    """Line, byte and the command that fixes it are named."""
     text = '{"a": "x"}\n{"a": "é"}\n' if "json" in name else "a\nx\né\n"
     path = write(tmp_path / name, text, name.endswith(".gz"), encoding="latin1")
     with pytest.raises(DataError, match=r"line \d, byte \d+: 0xe9 is not UTF-8.*iconv"):

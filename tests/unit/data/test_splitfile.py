@@ -5,10 +5,10 @@ import pytest
 from taglm_core.data.splitfile import LEFT_OUT, parts_from_file
 from taglm_core.errors import DataError
 
-PARTS = ["test", "train", "valid", "train"]
+SPLITS = ["test", "train", "valid", "train"]
 
 
-def split(tmp_path, lines, numbers=(1, 2, 3, 4), name="split.csv", header="row,part", **more):
+def split(tmp_path, lines, numbers=(1, 2, 3, 4), name="split.csv", header="row,split", **more):
     """Write a split file and return the splits of four rows."""
     file = tmp_path / name
     file.write_text("\n".join([header, *lines]) + "\n")
@@ -18,8 +18,8 @@ def split(tmp_path, lines, numbers=(1, 2, 3, 4), name="split.csv", header="row,p
 @pytest.mark.parametrize("ending", ["", ".0", ".", ".00"])
 def test_a_number_with_a_fraction_of_zeros_is_the_row(ending, tmp_path):
     """Spreadsheets and pandas write 1.0 for 1."""
-    lines = [f"{i + 1}{ending},{part}" for i, part in enumerate(PARTS)]
-    assert split(tmp_path, lines) == PARTS
+    lines = [f"{i + 1}{ending},{split}" for i, split in enumerate(SPLITS)]
+    assert split(tmp_path, lines) == SPLITS
 
 
 def test_an_order_of_its_own_an_empty_split_and_the_column_split(tmp_path):
@@ -49,7 +49,7 @@ def test_an_order_of_its_own_an_empty_split_and_the_column_split(tmp_path):
             "row 5: .*names row 5, but the data hold 4 rows .2 of the 6 named.*another table",
         ),
         (["1,test", "2,train", "3,valid"], "names no split for row 4 of the data .1 rows"),
-        (["1,test", "2,train", "3,valid", "4,maybe"], "row 4: column 'part' holds 'maybe'"),
+        (["1,test", "2,train", "3,valid", "4,maybe"], "row 4: column 'split' holds 'maybe'"),
     ],
 )
 def test_what_is_no_row_of_the_data_is_an_error_with_its_place(lines, wanted, tmp_path):
@@ -63,19 +63,21 @@ def test_the_split_of_a_run_with_a_test_file_can_be_used_again(tmp_path):
     """Rows of the test file are numbered by themselves and passed over."""
     lines = [f"{i + 1},{p},a.csv" for i, p in enumerate(["train", "train", "valid", "valid"])]
     lines += ["1,test,b.csv", "2,test,b.csv"]
-    found = split(tmp_path, lines, header="row,part,file", test_file="b.csv")
+    found = split(tmp_path, lines, header="row,split,file", test_file="b.csv")
     assert found == ["train", "train", "valid", "valid"]
     with pytest.raises(DataError, match="names row 1"):
-        split(tmp_path, lines, header="row,part,file")
+        split(tmp_path, lines, header="row,split,file")
 
 
 def test_a_jsonl_split_file_holds_numbers(tmp_path):
     """Numbers need not be text."""
     found = parts_from_file(_jsonl(tmp_path), [1, 2, 3, 4], [1, 2, 3, 4])
-    assert found == PARTS
+    assert found == SPLITS
 
 
 def _jsonl(tmp_path):
     file = tmp_path / "s.jsonl"
-    file.write_text("".join(f'{{"row": {i + 1}.0, "part": "{p}"}}\n' for i, p in enumerate(PARTS)))
+    file.write_text(
+        "".join(f'{{"row": {i + 1}.0, "split": "{p}"}}\n' for i, p in enumerate(SPLITS))
+    )
     return str(file)

@@ -22,10 +22,10 @@ def rows_of(target, registry, tmp_path, cells):
     )
     file = tmp_path / "rows.csv"
     strings = ["abc", "bca", "aab", "cba"]
-    parts = ["train", "train", "valid", "test"]
-    lines = [",".join(row) for row in zip(strings, cells, parts, strict=True)]
-    file.write_text("letters,Y,part\n" + "\n".join(lines) + "\n")
-    data = DataConfig(file=str(file), split=SplitConfig(column="part"))
+    splits = ["train", "train", "valid", "test"]
+    lines = [",".join(row) for row in zip(strings, cells, splits, strict=True)]
+    file.write_text("letters,Y,split\n" + "\n".join(lines) + "\n")
+    data = DataConfig(file=str(file), split=SplitConfig(column="split"))
     return load_task_rows(resolve_task(spec, "toy", registry), registry, data, 0)
 
 

@@ -10,9 +10,9 @@ from taglm_core.errors import ConfigError, DataError
 from taglm_core.plugins.discovery import PluginSource
 from taglm_core.plugins.registry import Registered
 from taglm_core.specs import Dataset
-from taglm_core.specs.wording import parse_template
+from taglm_core.specs.prompt import parse_template
 
-WORDING = parse_template("<{a}>{x} to <{b}><T>{y}", "T", is_text_output=True)
+PROMPT = parse_template("<{a}>{x} to <{b}><T>{y}", "T", is_text_output=True)
 TAGS = {"en": "EN", "fr": "FR", "de": "DE"}
 
 
@@ -24,7 +24,7 @@ def table(**columns):
 
 def test_every_ordered_choice_of_columns_gives_rows():
     """Two languages give two directions, empty cells no row; numbers stay those of the file."""
-    made = spread(table(id=["p", "q"], EN=["one", "two"], fr=["un", ""]), WORDING, TAGS)
+    made = spread(table(id=["p", "q"], EN=["one", "two"], fr=["un", ""]), PROMPT, TAGS)
     assert made.columns == {
         "id": ["p", "p"],
         "a": ["EN", "FR"],
@@ -33,14 +33,14 @@ def test_every_ordered_choice_of_columns_gives_rows():
         "y": ["un", "one"],
     }
     assert made.rows == [1, 1]
-    three = spread(table(en=["one"], fr=["un"], de=["eins"]), WORDING, TAGS)
+    three = spread(table(en=["one"], fr=["un"], de=["eins"]), PROMPT, TAGS)
     assert len(three.rows) == 6
 
 
 def test_a_table_that_names_its_tags_is_not_wide():
     """One of the tag columns is enough; templates without them never are."""
-    assert is_wide(table(en=["x"], fr=["y"]), WORDING)
-    assert not is_wide(table(A=["EN"], en=["x"]), WORDING)
+    assert is_wide(table(en=["x"], fr=["y"]), PROMPT)
+    assert not is_wide(table(A=["EN"], en=["x"]), PROMPT)
     plain = parse_template("<EN>{x}<T>{y}", "T", is_text_output=True)
     assert not is_wide(table(en=["x"]), plain)
 
@@ -50,9 +50,9 @@ def test_too_few_columns_are_an_error():
     with pytest.raises(
         DataError, match=r"neither the columns a, b nor 2 .*Columns: en, nl.*EN, FR"
     ):
-        spread(table(en=["x"], nl=["y"]), WORDING, TAGS)
+        spread(table(en=["x"], nl=["y"]), PROMPT, TAGS)
     with pytest.raises(DataError, match="no row has text in 2"):
-        spread(table(en=["x", ""], fr=["", "y"]), WORDING, TAGS)
+        spread(table(en=["x", ""], fr=["", "y"]), PROMPT, TAGS)
 
 
 def test_a_tag_column_without_a_field_of_its_own_is_an_error():

@@ -55,7 +55,7 @@ def made(monkeypatch):
 
 
 def test_the_second_call_takes_what_the_first_kept(toy_registry, tmp_path, rows, made):
-    """Equal in every part; another tag or other rows are calibrated anew."""
+    """Equal in every split; another tag or other rows are calibrated anew."""
     store, name = TagStore(tmp_path / "home"), "toy/Letters"
     trained = [letters(toy_registry)]
     first = calibrated(trained, toy_registry, store, {name: rows}, print)

@@ -45,7 +45,7 @@ def predictor(tmp_path, toy_backbone, toy_registry):
             "task": TASK,
             "backbone": str(toy_backbone),
             "data": {"file": str(write(tmp_path / "train.csv", 24)), "check": False},
-            "stages": {"task": {"max_steps": 1, "evals": 1, "domain_tags": False}},
+            "stages": {"task": {"max_steps": 1, "num_evaluations": 1, "domain_tags": False}},
         },
     )
     folder, store = RunFolder(tmp_path / "run"), TagStore()

@@ -41,7 +41,7 @@ def test_the_batch_changes_nothing(architecture, text, toy_registry):
     """Rows drawn three at a time equal those drawn together, and another seed gives others."""
     trained = domain(toy_registry, architecture, text=text)
     together = draw(trained, 7, max_length=12, seed=1)
-    assert draw(trained, 7, max_length=12, seed=1, batch_rows=3) == together
+    assert draw(trained, 7, max_length=12, seed=1, batch_size=3) == together
     assert draw(trained, 7, max_length=12, seed=2).rows != together.rows
     if not text:
         assert all(set(row) <= set("abc") and 1 <= len(row) <= 12 for row in together.rows)
@@ -62,7 +62,7 @@ def _pairs(drawn):
 def test_frequencies_follow_the_softmax(toy_registry):
     """The first two symbols of 3,000 rows have the probabilities of the teacher-forced softmax."""
     trained = domain(toy_registry)
-    drawn = draw(trained, 3000, max_length=3, batch_rows=3000)
+    drawn = draw(trained, 3000, max_length=3, batch_size=3000)
     rows = [np.array([0]), np.array([1]), np.array([2])]
     with torch.no_grad():
         nats, owner = symbol_nats(

@@ -12,7 +12,7 @@ from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.specs import Encoded
-from taglm_core.specs.wording import parse_template
+from taglm_core.specs.prompt import parse_template
 from taglm_core.testing import ARCHITECTURES, tiny_backbone
 
 TEMPLATE = "The string is <Letters>{letters}. Its value is <Value>"
@@ -48,7 +48,7 @@ def build(architecture="llama", isolated=False, adds_bos=False, template=TEMPLAT
         model.add_tag(name, initial_tag(backbone, name, 5, "vocabulary", 0))
     assembler = Assembler(
         layout=model.layout,
-        wording=parse_template(template, "Value", "{answer}" in template),
+        prompt=parse_template(template, "Value", "{answer}" in template),
         text=TextEncoder(backbone.tokenizer),
         encoders={"t/Letters": encoder},
         domain_of={"Letters": "t/Letters"},
@@ -67,7 +67,7 @@ def test_without_tags_the_result_is_plain_tokenisation(architecture):
     backbone = model.backbone
     assembler = Assembler(
         layout=model.layout,
-        wording=parse_template("Say {word} twice.<Value>", "Value"),
+        prompt=parse_template("Say {word} twice.<Value>", "Value"),
         text=TextEncoder(backbone.tokenizer),
         encoders={},
         domain_of={},
@@ -131,7 +131,7 @@ def test_isolation_hides_the_text_before_a_span():
         import attrs
 
         other = attrs.evolve(
-            assembler, wording=parse_template(TEMPLATE.replace("string", "STRING"), "Value")
+            assembler, prompt=parse_template(TEMPLATE.replace("string", "STRING"), "Value")
         )
         found = []
         for one in (assembler, other):

@@ -111,7 +111,7 @@ def test_what_a_token_keeps_is_counted():
 
     once = kept(backbone, (1, 16))
     assert kept(backbone, (1, 64)) == pytest.approx(4 * once, rel=0.1)
-    # of a layer at least q, k, v, the result, two norms and the two arms of the feed-forward part
+    # of a layer at least q, k, v, the result, two norms and the two arms of the feed-forward split
     assert once > 2 * 16 * 4 * (32 + 16 + 16 + 32 + 2 * 32 + 2 * 48)
     deep = tiny_backbone("llama", num_hidden_layers=6)
     assert 2.2 * once < kept(deep, (1, 16)) < 3.1 * once

@@ -6,7 +6,7 @@ import torch
 from taglm_core.data.masks import same_rows
 from taglm_core.model.heads import (
     MLPHead,
-    Moments,
+    SufficientStatistics,
     huber_weights,
     impute,
     mean_above,
@@ -26,12 +26,12 @@ def rows(count, seed=0, shift=0.0):
 def test_the_closed_form_minimises_the_penalised_loss():
     """No small step from the solution lowers mean squared error plus penalty."""
     states, targets = rows(200)
-    strength, weights, offsets = solve_ridge(states, targets, strengths=(0.1,))[0]
+    alpha, weights, offsets = solve_ridge(states, targets, alphas=(0.1,))[0]
     variance = (states - states.mean(dim=0)).square().mean()
 
     def cost(w, b):
         error = (states @ w.T + b - targets).square().sum(dim=1).mean()
-        return float(error + strength * variance * w.square().sum())
+        return float(error + alpha * variance * w.square().sum())
 
     best = cost(weights, offsets)
     make = torch.Generator().manual_seed(1)
@@ -44,24 +44,24 @@ def test_the_closed_form_minimises_the_penalised_loss():
 def test_rows_that_come_in_batches_give_the_same_head():
     """Without fading the order and the cuts do not matter."""
     states, targets = rows(200)
-    moments = Moments(6, 2)
+    statistics = SufficientStatistics(6, 2)
     for begin in range(0, 200, 40):
-        moments.add(states[begin : begin + 40], targets[begin : begin + 40])
-    whole = solve_ridge(states, targets, strengths=(1e-2,))[0]
-    torch.testing.assert_close(moments.solve(1e-2), whole[1:])
+        statistics.add(states[begin : begin + 40], targets[begin : begin + 40])
+    whole = solve_ridge(states, targets, alphas=(1e-2,))[0]
+    torch.testing.assert_close(statistics.solve(1e-2), whole[1:])
 
 
 def test_a_window_forgets_what_no_longer_holds():
     """After many times the window the head is that of the later rows."""
-    moments = Moments(6, 2)
-    moments.add(*rows(400, shift=5.0), window=50)
+    statistics = SufficientStatistics(6, 2)
+    statistics.add(*rows(400, shift=5.0), window=50)
     for seed in range(20):
-        moments.add(*rows(50, seed=seed), window=50)
-    weights, _ = moments.solve(1e-6)
+        statistics.add(*rows(50, seed=seed), window=50)
+    weights, _ = statistics.solve(1e-6)
     torch.testing.assert_close(weights, torch.arange(12.0).reshape(2, 6) / 10, atol=0.02, rtol=0)
-    moments.reset()
-    assert not moments.states.any()
-    assert not moments.cross.any()
+    statistics.reset()
+    assert not statistics.states.any()
+    assert not statistics.cross.any()
 
 
 def test_far_outliers_hardly_move_the_robust_head():
@@ -72,7 +72,7 @@ def test_far_outliers_hardly_move_the_robust_head():
     truth = torch.arange(12.0).reshape(2, 6) / 10
 
     def error(delta):
-        _, weights, offsets = solve_ridge(states, wild, strengths=(1e-6,), delta=delta)[0]
+        _, weights, offsets = solve_ridge(states, wild, alphas=(1e-6,), delta=delta)[0]
         return float((states @ weights.T + offsets - (states @ truth.T + 1)).abs().mean())
 
     assert error(None) > 2.5
@@ -91,16 +91,16 @@ def test_a_target_cut_off_at_a_floor_keeps_its_slope():
     noise = torch.randn(4000, 1, generator=torch.Generator().manual_seed(1))
     slope = torch.tensor([[1.0, -0.5, 0.0, 0.8, 0.0, 0.3]])
     free = states @ slope.T + 0.5 * noise - 0.6
-    floor = torch.zeros(1)
+    censored_below = torch.zeros(1)
     seen = free.clamp_min(0.0)
     assert 0.6 < float((seen == 0).float().mean()) < 0.7
-    _, plain, _ = solve_ridge(states, seen, strengths=(1e-6,))[0]
-    _, weights, offsets, sigma = solve_censored(states, seen, floor, strengths=(1e-6,))[0]
+    _, plain, _ = solve_ridge(states, seen, alphas=(1e-6,))[0]
+    _, weights, offsets, sigma = solve_censored(states, seen, censored_below, alphas=(1e-6,))[0]
     assert float((plain / slope)[0, 0]) < 0.6
     torch.testing.assert_close(weights, slope, atol=0.08, rtol=0)
     torch.testing.assert_close(sigma, torch.tensor([0.5]), atol=0.05, rtol=0)
     outputs = states @ weights.T + offsets
-    found = mean_above(outputs, floor, sigma)
+    found = mean_above(outputs, censored_below, sigma)
     assert float(found.min()) >= 0.0
     better = (found - seen).square().mean() / (states @ plain.T - seen).square().mean()
     assert float(better) < 0.5
@@ -109,15 +109,15 @@ def test_a_target_cut_off_at_a_floor_keeps_its_slope():
 def test_the_imputed_target_has_the_gradient_of_the_likelihood():
     """Half the gradient of the squared error over the variance is the likelihood's."""
     outputs = torch.tensor([[-30.0], [-1.0], [0.2], [3.0]]).double().requires_grad_(True)
-    floor, sigma = torch.tensor([0.5]).double(), torch.tensor([0.7]).double()
-    below = floor.expand(4, 1)
-    negative = -torch.special.log_ndtr((floor - outputs) / sigma).sum()
+    censored_below, sigma = torch.tensor([0.5]).double(), torch.tensor([0.7]).double()
+    below = censored_below.expand(4, 1)
+    negative = -torch.special.log_ndtr((censored_below - outputs) / sigma).sum()
     (expected,) = torch.autograd.grad(negative, outputs)
-    filled, variance = impute(outputs.detach(), below, floor, sigma)
+    filled, variance = impute(outputs.detach(), below, censored_below, sigma)
     torch.testing.assert_close((outputs.detach() - filled) / sigma**2, expected)
-    assert (filled < floor).all()
+    assert (filled < censored_below).all()
     assert (variance >= 0).all()
-    exact, _ = impute(outputs.detach(), below + 1.0, floor, sigma)
+    exact, _ = impute(outputs.detach(), below + 1.0, censored_below, sigma)
     torch.testing.assert_close(exact, below + 1.0)
 
 
@@ -147,11 +147,11 @@ def test_targets_with_gaps_are_solved_on_their_own_rows():
     states, targets = rows(120)
     targets[::3, 0] = float("nan")
     targets[1::4, 1] = float("nan")
-    for strength, weights, offsets in solve_ridge(states, targets, strengths=(1e-2, 1.0)):
+    for alpha, weights, offsets in solve_ridge(states, targets, alphas=(1e-2, 1.0)):
         for target in range(2):
             has = ~targets[:, target].isnan()
             own = targets[has, target : target + 1]
-            _, alone, constant = solve_ridge(states[has], own, strengths=(strength,))[0]
+            _, alone, constant = solve_ridge(states[has], own, alphas=(alpha,))[0]
             torch.testing.assert_close(weights[target], alone[0])
             torch.testing.assert_close(offsets[target], constant[0])
 
@@ -163,25 +163,25 @@ def test_the_robust_head_leaves_gaps_out():
     gaps = targets[:, :1].clone()
     gaps[::3] = float("nan")
     has = ~gaps[:, 0].isnan()
-    (found,) = solve_ridge(states, gaps, strengths=(1e-3,), delta=0.3)
-    (alone,) = solve_ridge(states[has], gaps[has], strengths=(1e-3,), delta=0.3)
+    (found,) = solve_ridge(states, gaps, alphas=(1e-3,), delta=0.3)
+    (alone,) = solve_ridge(states[has], gaps[has], alphas=(1e-3,), delta=0.3)
     torch.testing.assert_close(found[1:], alone[1:])
     errors = torch.tensor([[float("nan"), -3.0], [0.1, float("nan")]])
     torch.testing.assert_close(huber_weights(errors, 0.3), torch.tensor([0.1, 1.0]))
 
 
 def test_sums_of_targets_with_gaps_come_in_batches():
-    """Rows that come in parts give the solution of all rows; a target without rows gives 0."""
+    """Rows that come in splits give the solution of all rows; a target without rows gives 0."""
     states, targets = rows(200)
     targets = torch.cat([targets, torch.full((200, 1), float("nan"))], dim=1)
     targets[::3, 0] = float("nan")
     groups = same_rows(~targets.isnan().numpy())
     assert len(groups) == 3
-    moments = Moments(6, 3, groups)
+    statistics = SufficientStatistics(6, 3, groups)
     for begin in range(0, 200, 40):
-        moments.add(states[begin : begin + 40], targets[begin : begin + 40])
-    weights, offsets = moments.solve(1e-2)
-    _, whole, whole_offsets = solve_ridge(states, targets[:, :2], strengths=(1e-2,))[0]
+        statistics.add(states[begin : begin + 40], targets[begin : begin + 40])
+    weights, offsets = statistics.solve(1e-2)
+    _, whole, whole_offsets = solve_ridge(states, targets[:, :2], alphas=(1e-2,))[0]
     torch.testing.assert_close(weights[:2], whole)
     torch.testing.assert_close(offsets[:2], whole_offsets)
     assert not weights[2].any()

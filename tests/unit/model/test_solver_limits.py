@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taglm_core.errors import DataError
-from taglm_core.model.heads import Moments, solve_censored, solve_ridge
+from taglm_core.model.heads import SufficientStatistics, solve_censored, solve_ridge
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 50])
@@ -36,8 +36,8 @@ def test_what_is_not_finite_is_a_data_error(value, where):
 
 def test_zero_states_are_solved():
     """A column, or all of them, may be constant at 0."""
-    moments = Moments(5, 1)
-    moments.add(torch.zeros(4, 5), torch.ones(4, 1))
-    weights, offsets = moments.solve(1e-4)
+    statistics = SufficientStatistics(5, 1)
+    statistics.add(torch.zeros(4, 5), torch.ones(4, 1))
+    weights, offsets = statistics.solve(1e-4)
     assert torch.equal(weights, torch.zeros(1, 5))
     assert float(offsets) == 1.0

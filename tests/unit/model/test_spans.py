@@ -15,7 +15,7 @@ from taglm_core.model.spans import SpanStore
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.model.tags import initial_tag
-from taglm_core.specs.wording import parse_template
+from taglm_core.specs.prompt import parse_template
 from taglm_core.testing import tiny_backbone
 
 TWO = "A string <Letters>{letters} with <Digits>{digits}. So <Value>"
@@ -66,7 +66,7 @@ def build(variant="llama", template=TWO, adds_bos=False):
     names = {"Letters": "t/Letters", "Digits": "t/Digits"}
     assembler = Assembler(
         layout=model.layout,
-        wording=parse_template(template, "Value"),
+        prompt=parse_template(template, "Value"),
         text=TextEncoder(backbone.tokenizer),
         encoders=encoders,
         domain_of=names,
@@ -253,7 +253,7 @@ def assemble_again(model, letters, digits):
     names = {"Letters": "t/Letters", "Digits": "t/Digits"}
     assembler = Assembler(
         layout=model.layout,
-        wording=parse_template(TWO, "Value"),
+        prompt=parse_template(TWO, "Value"),
         text=TextEncoder(model.backbone.tokenizer),
         encoders={"t/Letters": LettersEncoder(), "t/Digits": DigitsEncoder()},
         domain_of=names,
@@ -289,7 +289,7 @@ def test_outputs_of_different_length_run_on_kept_prefixes():
     model, _ = build()
     assembler = Assembler(
         layout=model.layout,
-        wording=parse_template("Say <Letters>{letters} as <Value>{answer}", "Value", True),
+        prompt=parse_template("Say <Letters>{letters} as <Value>{answer}", "Value", True),
         text=TextEncoder(model.backbone.tokenizer),
         encoders={"t/Letters": LettersEncoder()},
         domain_of={"Letters": "t/Letters"},

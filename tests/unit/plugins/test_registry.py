@@ -116,13 +116,13 @@ def test_what_is_good_in_a_broken_plugin_stays():
                     register_tasks=lambda: [task("A"), "nonsense", task("B")],
                     register_domains=_raise,
                     register_tusks=lambda: [],
-                    register_splits=lambda: [taglm.Split(name="mine", groups="m:f")],
+                    register_splitters=lambda: [taglm.Splitter(name="mine", groups="m:f")],
                 ),
             )
         ],
     )
     assert {item.name for item in registry.tasks} == {"half/A", "half/B"}
-    assert registry.splits.get("mine").name == "half/mine"
+    assert registry.splitters.get("mine").name == "half/mine"
     assert {failure.hook for failure in registry.failures} == {
         "register_tasks",
         "register_domains",

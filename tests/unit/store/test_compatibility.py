@@ -28,8 +28,14 @@ from taglm_core.training.settings import check_kinds, plain_defaults, run_config
 
 DEFAULTS = Path(__file__).parents[2] / "data" / "defaults.json"
 FAST = {
-    "domain": {"max_steps": 2, "evals": 1, "tag_length": 2, "batch_rows": 8},
-    "task": {"max_steps": 2, "evals": 1, "tag_length": 2, "batch_rows": 8, "fit_rows": 50},
+    "domain": {"max_steps": 2, "num_evaluations": 1, "tag_length": 2, "batch_size": 8},
+    "task": {
+        "max_steps": 2,
+        "num_evaluations": 1,
+        "tag_length": 2,
+        "batch_size": 8,
+        "fit_rows": 50,
+    },
 }
 
 

@@ -12,7 +12,7 @@ from taglm_core.testing.contract import encoders as encoder_checks
 from taglm_core.testing.contract.suite import RULES
 
 CASES = [
-    case for part in (encoders, domains, tables, metrics, heads, others) for case in part.CASES
+    case for split in (encoders, domains, tables, metrics, heads, others) for case in split.CASES
 ]
 
 
@@ -23,7 +23,7 @@ def registry_of(plugin):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_broken_object_fails_its_check_with_a_reason(case: Case, monkeypatch):
-    """The reason names what is wrong, so that the plugin's author can mend it."""
+    """The reason names what is wrong, so that the plugin's author can fix it."""
     monkeypatch.setattr(encoder_checks, "_SPEED_CHARACTERS", 1)
     planned = [
         check

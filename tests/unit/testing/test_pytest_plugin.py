@@ -45,14 +45,14 @@ def test_a_wrong_use_is_one_message(text, message, tmp_path):
 
 
 def test_failures_and_skips_carry_their_reason(tmp_path):
-    """The author reads what to mend, without a traceback through our code."""
+    """The author reads what to fix, without a traceback through our code."""
     text = """
 import pytest
 from taglm_core.testing.contract.report import NotApplicable, Planned, Rule, demand
 
 def broken(subject):
     "Never holds."
-    demand(False, "mend the alphabet")
+    demand(False, "fix the alphabet")
 
 def elsewhere(subject):
     "Cannot be checked."
@@ -66,7 +66,7 @@ def test_contract(plugin_check):
 """
     done = run(tmp_path, text, "-rs")
     assert "1 failed, 1 skipped" in done.stdout, done.stdout
-    assert "mend the alphabet" in done.stdout
+    assert "fix the alphabet" in done.stdout
     assert "no row to try" in done.stdout
     assert "def demand" not in done.stdout
 

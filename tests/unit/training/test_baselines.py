@@ -217,7 +217,7 @@ def test_words_of_the_option_are_no_names():
         taglm.Baseline(name="x", function="m:f", kinds="text")
 
 
-def test_importing_a_baseline_is_no_part_of_its_fit(tmp_path, monkeypatch):
+def test_importing_a_baseline_is_no_split_of_its_fit(tmp_path, monkeypatch):
     """The first baseline would otherwise take seconds for the libraries of all."""
     (tmp_path / "slow_to_import.py").write_text(
         "import time, taglm_core\ntime.sleep(0.3)\n\n\n"

@@ -48,7 +48,7 @@ def test_the_softmax_runs_over_the_alphabet_and_the_end():
     assert weight == sum(len(row) + 1 for row in ROWS)
     assert objective.softmax.end == 3
     uniform = objective_of(toy_plugin.LettersEncoder())
-    zeros = tuple(torch.zeros_like(part) for part in uniform.softmax.rows)
+    zeros = tuple(torch.zeros_like(split) for split in uniform.softmax.rows)
     uniform.softmax = attrs.evolve(uniform.softmax, rows=zeros)
     assert uniform.nats() == pytest.approx(np.log(4), rel=1e-5)
 
@@ -63,13 +63,13 @@ def test_training_the_tag_lowers_the_likelihood_and_nothing_else_moves(tmp_path)
     model.train_only([tag])
     settings = FitSettings(
         steps=40,
-        batch_rows=4,
+        batch_size=4,
         batch_tokens=512,
         schedule="cosine",
         warmup_ratio=0.1,
         weight_decay=0.0,
-        clip=1.0,
-        evals=4,
+        max_grad_norm=1.0,
+        num_evaluations=4,
         patience=4,
         seed=0,
     )
@@ -80,7 +80,7 @@ def test_training_the_tag_lowers_the_likelihood_and_nothing_else_moves(tmp_path)
 
 
 def test_gradients_do_not_depend_on_the_token_budget():
-    """Accumulating over small parts gives the gradient of the whole batch."""
+    """Accumulating over small splits gives the gradient of the whole batch."""
     found = []
     for budget in (16, 10_000):
         objective = objective_of(toy_plugin.LettersEncoder())
@@ -89,8 +89,8 @@ def test_gradients_do_not_depend_on_the_token_budget():
         from taglm_core.model.batching import batches_by_tokens
 
         total = objective.weight(np.arange(4))
-        for part in batches_by_tokens(objective.lengths, budget):
-            loss, _ = objective.loss(part)
+        for split in batches_by_tokens(objective.lengths, budget):
+            loss, _ = objective.loss(split)
             (loss / total).backward()
         found.append(tag.grad.clone())
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)

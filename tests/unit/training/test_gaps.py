@@ -16,15 +16,21 @@ from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, untrained_model
-from taglm_core.training.parts import assemble_parts
 from taglm_core.training.plan import make_plans
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
+from taglm_core.training.splits import assemble_splits
 from taglm_core.training.task_stage import TaskObjective
 
 FAST = {
-    "domain": {"max_steps": 2, "evals": 1, "tag_length": 3, "batch_rows": 8},
-    "task": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8, "fit_rows": 60},
+    "domain": {"max_steps": 2, "num_evaluations": 1, "tag_length": 3, "batch_size": 8},
+    "task": {
+        "max_steps": 4,
+        "num_evaluations": 2,
+        "tag_length": 3,
+        "batch_size": 8,
+        "fit_rows": 60,
+    },
 }
 TEMPLATE = "The string is <Letters>{letters}. Its values are <Many>"
 NUMBERS = {"name": "Many", "template": TEMPLATE, "metrics": ["rmse", "mae"]}
@@ -43,17 +49,17 @@ def write(file, columns, rows):
     """Write a table of the strings, the named columns (row -> cell) and a split."""
     with file.open("w", newline="") as opened:
         writer = csv.writer(opened)
-        writer.writerow(["letters", *columns, "part"])
+        writer.writerow(["letters", *columns, "split"])
         for i, row in enumerate(rows):
-            part = "test" if i % 6 == 0 else "valid" if i % 6 == 1 else "train"
-            writer.writerow([row, *(make(i, row) for make in columns.values()), part])
+            split = "test" if i % 6 == 0 else "valid" if i % 6 == 1 else "train"
+            writer.writerow([row, *(make(i, row) for make in columns.values()), split])
 
 
 def go(task, backbone, registry, folder, file, **stage):
     """Run a task on a file and return plan, metrics and the rows of predictions/test.csv."""
     stages = {**FAST, "task": {**FAST["task"], **stage}}
     base = {"task": task, "backbone": str(backbone), "stages": stages}
-    data = {"file": str(file), "split": {"column": "part"}}
+    data = {"file": str(file), "split": {"column": "split"}}
     config = run_config("test", {**base, "data": data}, {})
     plans = make_plans(config, registry, TagStore())
     opened = RunFolder(folder)
@@ -81,7 +87,7 @@ GAPS = {
         {"huber": 0.5},
         {"head": "mlp", "head_options": {"units": 4, "layers": 1}, "fit_epochs": 4},
         {"head_init": "mean_embedding"},
-        {"read": "all"},
+        {"pooling": "all"},
     ],
     ids=["linear", "huber", "mlp", "mean_embedding", "all"],
 )
@@ -94,9 +100,9 @@ def test_three_properties_with_gaps_use_every_row(stage, toy_registry, toy_backb
     plan, metrics, held = go(task, toy_backbone, toy_registry, tmp_path / "run", file, **stage)
     assert len(plan.rows) == len(rows)
     assert not plan.rows.rejected
-    for part in ("train", "valid", "test"):
-        known = np.isfinite(plan.rows.targets[plan.rows.of_part(part)])
-        found = metrics["splits"][part]
+    for split in ("train", "valid", "test"):
+        known = np.isfinite(plan.rows.targets[plan.rows.of_split(split)])
+        found = metrics["splits"][split]
         assert found["target_rows"] == dict(zip(GAPS, known.sum(axis=0).tolist(), strict=True))
         assert found["rows"] == len(known)
         assert all(value is not None for value in found["metrics"].values())
@@ -164,13 +170,13 @@ def test_the_loss_is_that_of_known_targets(toy_registry, toy_backbone, tmp_path)
     file = tmp_path / "gaps.csv"
     write(file, GAPS, strings(30))
     task = {**NUMBERS, "target": {"kind": "regression", "columns": list(GAPS)}}
-    data = {"file": str(file), "split": {"column": "part"}}
+    data = {"file": str(file), "split": {"column": "split"}}
     base = {"task": task, "backbone": str(toy_backbone), "stages": FAST, "data": data}
     (plan,) = make_plans(run_config("test", base, {}), toy_registry, TagStore())
     model = build_task_model(plan, untrained_model([plan]))
-    parts = assemble_parts(plan, model)
-    objective = TaskObjective(model, parts["train"], parts["valid"], 1000)
-    wanted = objective.labels(parts["train"].targets)
+    splits = assemble_splits(plan, model)
+    objective = TaskObjective(model, splits["train"], splits["valid"], 1000)
+    wanted = objective.labels(splits["train"].targets)
     known = ~wanted.isnan()
     outputs = torch.ones(wanted.shape, requires_grad=True)
     loss = objective.loss_of(outputs, wanted)
@@ -247,8 +253,8 @@ def test_metrics_in_mol_per_litre_keep_their_digits(toy_registry, toy_backbone, 
     write(file, {"kd": lambda i, row: (1 + row.count("a")) * 1e-9}, strings())
     task = {**NUMBERS, "target": {"kind": "regression", "columns": ["kd"], "unit": "mol/L"}}
     _, metrics, held = go(task, toy_backbone, toy_registry, tmp_path / "run", file)
-    for part in metrics["splits"].values():
-        assert 1e-12 < part["metrics"]["rmse"] < 1e-8
+    for split in metrics["splits"].values():
+        assert 1e-12 < split["metrics"]["rmse"] < 1e-8
     assert all(0 < record["rmse"] < 1e-7 for record in metrics["stages"][-1]["history"])
     (measured,) = [name for name in held[0] if name.endswith("measured")]
     assert min(float(row[measured]) for row in held) == 2e-9

@@ -25,8 +25,14 @@ pytestmark = [
 ]
 
 STAGES = {
-    "domain": {"max_steps": 3, "evals": 1, "tag_length": 3, "batch_rows": 8, "size": 60},
-    "task": {"max_steps": 6, "evals": 2, "tag_length": 3, "batch_rows": 8, "fit_epochs": 4},
+    "domain": {"max_steps": 3, "num_evaluations": 1, "tag_length": 3, "batch_size": 8, "size": 60},
+    "task": {
+        "max_steps": 6,
+        "num_evaluations": 2,
+        "tag_length": 3,
+        "batch_size": 8,
+        "fit_epochs": 4,
+    },
 }
 TOLERANCE = {FP32: 1e-3, BF16: 0.05}
 """Share of the targets' spread by which predictions of one row may differ."""
@@ -71,7 +77,7 @@ def test_a_run_on_a_gpu_and_its_predictor(
     assert plan.backbone.precision == metrics["precision"] == precision
     assert plan.backbone.checksum() == before
     artefact = load_artefact(tmp_path / "run" / "artefact")
-    rows = plan.rows.of_part("test")
+    rows = plan.rows.of_split("test")
     columns = {name: [values[i] for i in rows] for name, values in plan.rows.fields.items()}
     target = plan.task.spec.target
     truth = plan.rows.targets.reshape(len(plan.rows.targets), -1)

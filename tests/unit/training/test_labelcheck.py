@@ -10,17 +10,17 @@ from taglm_core.plugins.resolved import resolve_task
 from taglm_core.training.config import DataConfig, SplitConfig
 from taglm_core.training.labelcheck import check_labels
 
-PARTS = ["train"] * 4 + ["valid"] * 3 + ["test"] * 3
+SPLITS = ["train"] * 4 + ["valid"] * 3 + ["test"] * 3
 
 
 def check(registry, tmp_path, target, columns, metrics=()):
     """Look at the targets of ten rows."""
     rng = np.random.default_rng(0)
-    strings = ["".join(rng.choice(list("abc"), size=9)) for _ in PARTS]
+    strings = ["".join(rng.choice(list("abc"), size=9)) for _ in SPLITS]
     file = tmp_path / "rows.csv"
-    cells = zip(strings, *columns.values(), PARTS, strict=True)
+    cells = zip(strings, *columns.values(), SPLITS, strict=True)
     lines = [",".join(map(str, row)) for row in cells]
-    file.write_text(",".join(["letters", *columns, "part"]) + "\n" + "\n".join(lines) + "\n")
+    file.write_text(",".join(["letters", *columns, "split"]) + "\n" + "\n".join(lines) + "\n")
     spec = taglm.Task(
         name="T",
         function_tag="T",
@@ -29,7 +29,7 @@ def check(registry, tmp_path, target, columns, metrics=()):
         metrics=metrics,
     )
     task = resolve_task(spec, "toy", registry)
-    data = DataConfig(file=str(file), split=SplitConfig(column="part"))
+    data = DataConfig(file=str(file), split=SplitConfig(column="split"))
     return check_labels(task, load_task_rows(task, registry, data, 0))
 
 
@@ -97,9 +97,9 @@ def test_a_class_that_only_the_valid_split_has_is_an_error(toy_registry, tmp_pat
     """No class is made up silently, and the advice names the split, not the classes."""
     with pytest.raises(RowError, match=r"unknown class 'rare'; known: n, y") as caught:
         check(toy_registry, tmp_path, CLASSES, {"Y": [*"ynynyn", "rare", *"yny"]})
-    said = "The train split has no row of it (4 rows of 'n' and 'y'; split: column part)"
+    said = "The train split has no row of it (4 rows of 'n' and 'y'; split: column split)"
     assert said in str(caught.value)
-    with pytest.raises(RowError, match=r"\(4 rows of 'n'; split: column part\)"):
+    with pytest.raises(RowError, match=r"\(4 rows of 'n'; split: column split\)"):
         check(toy_registry, tmp_path, CLASSES, {"Y": list("nnnnyynyyy")})
 
 

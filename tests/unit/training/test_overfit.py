@@ -18,7 +18,7 @@ from taglm_core.specs import Classification, Regression, Task, Text
 from taglm_core.testing import tiny_backbone
 from taglm_core.training.fit import FitSettings, Group, fit
 from taglm_core.training.head_fit import fit_in_passes, start_head
-from taglm_core.training.parts import PartData
+from taglm_core.training.splits import SplitData
 from taglm_core.training.task_stage import TaskObjective
 
 WORDS = ["abc", "cab", "bbbb", "acca", "c", "aab", "bca", "cccc"]
@@ -69,9 +69,9 @@ def memorise(task_model, targets, folder, steps, extra=None):
     rows = task_model.assembler.assemble(fields, with_output=extra is not None)
     if isinstance(task_model.task.spec.target, Regression):
         task_model.scaling = Scaling.of_targets(targets)
-    part = PartData(rows, targets)
-    part.store = PrefixStore(task_model.model, rows, task_model.is_isolated, 10**9)
-    objective = TaskObjective(task_model, part, part, 4096)
+    split = SplitData(rows, targets)
+    split.store = PrefixStore(task_model.model, rows, task_model.is_isolated, 10**9)
+    objective = TaskObjective(task_model, split, split, 4096)
     start_head(objective, "mean_embedding")
     tag = task_model.model.tags["toy/T"]
     groups = [Group("tag", (tag,), 0.02)]
@@ -80,13 +80,13 @@ def memorise(task_model, targets, folder, steps, extra=None):
     task_model.model.train_only([p for group in groups for p in group.parameters])
     settings = FitSettings(
         steps=steps,
-        batch_rows=8,
+        batch_size=8,
         batch_tokens=4096,
         schedule="cosine",
         warmup_ratio=0.03,
         weight_decay=0.0,
-        clip=5.0,
-        evals=10,
+        max_grad_norm=5.0,
+        num_evaluations=10,
         patience=10,
         seed=0,
     )
@@ -152,11 +152,11 @@ def test_the_start_of_the_head(how, toy_registry):
     task_model = build(Regression(names=("y",)), toy_registry, 1)
     rows = task_model.assembler.assemble({"letters": WORDS})
     task_model.scaling = Scaling.of_targets(targets)
-    part = PartData(rows, targets)
-    objective = TaskObjective(task_model, part, part, 4096, fit_rows=100)
+    split = SplitData(rows, targets)
+    objective = TaskObjective(task_model, split, split, 4096, fit_rows=100)
     start_head(objective, how)
     if how == "fit":
-        assert np.abs(objective.predict(part) - targets).mean() < 1.0
+        assert np.abs(objective.predict(split) - targets).mean() < 1.0
     else:
         mean = task_model.model.backbone.embedding_rows().mean(dim=0)
         torch.testing.assert_close(task_model.head.weight[0], mean)
@@ -166,27 +166,27 @@ def test_a_far_outlier_pulls_the_tag_by_its_size_only(toy_registry):
     """With a Huber threshold the gradient of a row's error stops growing there."""
     targets = np.array([[0.0], [0.1], [0.0], [-0.1], [0.0], [0.1], [-0.1], [40.0]])
     task_model = build(Regression(names=("y",)), toy_registry, 1)
-    part = PartData(task_model.assembler.assemble({"letters": WORDS}), targets)
-    objective = TaskObjective(task_model, part, part, 4096, delta=0.5)
+    split = SplitData(task_model.assembler.assemble({"letters": WORDS}), targets)
+    objective = TaskObjective(task_model, split, split, 4096, delta=0.5)
     wanted = torch.tensor(targets, dtype=torch.float32)
     outputs = torch.zeros(8, 1, requires_grad=True)
     objective.row_losses(outputs, wanted).sum().backward()
     torch.testing.assert_close(outputs.grad, -2 * wanted.clamp(-0.5, 0.5))
 
 
-@pytest.mark.parametrize("floor", [None, 0.0])
-def test_a_head_with_hidden_layers_learns_what_no_line_does(floor, toy_registry):
-    """The product of two columns; with a floor, also what lies under it."""
+@pytest.mark.parametrize("censored_below", [None, 0.0])
+def test_a_head_with_hidden_layers_learns_what_no_line_does(censored_below, toy_registry):
+    """The product of two columns; with a limit, also what lies under it."""
     make = torch.Generator().manual_seed(0)
     states = torch.randn(600, 32, generator=make)
     hidden = (states[:, :1] * states[:, 1:2]).double().numpy()
-    targets = hidden if floor is None else np.maximum(hidden, floor)
-    task_model = build(Regression(names=("y",), floor=floor), toy_registry, 1)
+    targets = hidden if censored_below is None else np.maximum(hidden, censored_below)
+    task_model = build(Regression(names=("y",), censored_below=censored_below), toy_registry, 1)
     torch.manual_seed(0)
     task_model.head = MLPHead(32, 1, units=32)
-    task_model.scaling = Scaling.of_targets(targets[:400], floor)
+    task_model.scaling = Scaling.of_targets(targets[:400], censored_below)
     rows = task_model.assembler.assemble({"letters": WORDS})
-    train, valid = PartData(rows, targets[:400]), PartData(rows, targets[400:])
+    train, valid = SplitData(rows, targets[:400]), SplitData(rows, targets[400:])
     objective = TaskObjective(task_model, train, valid, 4096, fit_epochs=60)
     wanted = objective.labels(train.targets)
     kept = fit_in_passes(objective, states[:400], wanted, states[400:])
@@ -199,7 +199,7 @@ def test_a_head_with_hidden_layers_learns_what_no_line_does(floor, toy_registry)
     linear = solve_ridge(states[:400], torch.tensor(targets[:400]), (1e-2,))[0]
     flat = (states[400:] @ linear[1].T + linear[2]).numpy()
     assert explained(flat) < 0.2
-    if floor is not None:
+    if censored_below is not None:
         latent = task_model.scaling.mean + task_model.scaling.std * outputs.detach()
         assert np.corrcoef(latent.numpy().ravel(), hidden[400:].ravel())[0, 1] > 0.6
     # what it was before stays if rows that say nothing make it worse

@@ -26,8 +26,14 @@ from taglm_core.training.settings import run_config
 
 PRECISIONS = (FP32, BF16)
 STAGES = {
-    "domain": {"max_steps": 2, "evals": 1, "tag_length": 3, "batch_rows": 8, "size": 40},
-    "task": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8, "fit_epochs": 6},
+    "domain": {"max_steps": 2, "num_evaluations": 1, "tag_length": 3, "batch_size": 8, "size": 40},
+    "task": {
+        "max_steps": 4,
+        "num_evaluations": 2,
+        "tag_length": 3,
+        "batch_size": 8,
+        "fit_epochs": 6,
+    },
 }
 SAME = {FP32: 1e-5, BF16: 1e-3}
 """Relative difference of a metric or prediction that one path gives twice, here on one machine."""
@@ -66,7 +72,7 @@ CASES = {
     "linear": (task("Linear"), {}),
     "several": (task("Several", columns=("share_a", "length")), {"huber": 0.5}),
     "mlp": (task("Mlp"), {"head": "mlp", "head_options": {"units": 8, "layers": 1}}),
-    "every row": (task("Every"), {"read": "all"}),
+    "every row": (task("Every"), {"pooling": "all"}),
     "symmetric": (task("Pair", TWO, columns=("sum",), symmetric={"one": "two"}), {}),
     "cross": (task("Cross", TWO, columns=("sum",)), {"head": "mlp"}),
     "classes": (task("First", kind="classification", columns=("first",)), {}),
@@ -163,7 +169,7 @@ def written(folder, name="test"):
 
 def rows_of(plan, split, path):
     """Write the rows of a split as a file of their own."""
-    rows = plan.rows.of_part(split)
+    rows = plan.rows.of_split(split)
     with (path.parent / "rows.csv").open() as source, path.open("w", newline="") as file:
         lines = list(csv.reader(source))
         csv.writer(file).writerows([lines[0], *(lines[plan.rows.numbers[i]] for i in rows)])

@@ -20,12 +20,12 @@ from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
 STAGES = {
-    "domain": {"max_steps": 2, "evals": 1, "tag_length": 3, "batch_rows": 8},
+    "domain": {"max_steps": 2, "num_evaluations": 1, "tag_length": 3, "batch_size": 8},
     "task": {
         "max_steps": 8,
-        "evals": 4,
+        "num_evaluations": 4,
         "tag_length": 3,
-        "batch_rows": 8,
+        "batch_size": 8,
         "fit_rows": 50,
         "head_init": "mean_embedding",
     },
@@ -129,7 +129,7 @@ def test_validation_curves_are_equal_with_the_cache_on_and_off(
 def test_curves_are_equal_where_the_cache_decides_how_a_step_is_cut(
     pairs, toy_backbone, toy_registry, tmp_path, monkeypatch, precision
 ):
-    """A head that is solved at every step is solved on all its rows, in one part or in ten."""
+    """A head that is solved at every step is solved on all its rows, in one split or in ten."""
     monkeypatch.setitem(STAGES, "task", {**STAGES["task"], "head_init": "fit"})
     STAGES["task"]["batch_tokens"] = 100
     found = {}

@@ -128,7 +128,7 @@ def test_a_task_may_bring_settings(toy_registry):
     linear = stage(own(head="linear"))
     assert (linear.head, linear.head_options, linear.max_steps) == ("linear", {}, None)
     paper = stage({"preset": "paper"})
-    assert (paper.head, paper.read, paper.max_steps) == ("linear", "last", None)
+    assert (paper.head, paper.pooling, paper.max_steps) == ("linear", "last", None)
     declared = {"task": {"name": "ShareA", "target": {"kind": "regression", "columns": ["y"]}}}
     assert stage(declared).head == "linear"
     assert run_config("x", {"task": "ShareA"}).stages.task.head == "linear"

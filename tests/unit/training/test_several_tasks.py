@@ -17,8 +17,20 @@ from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
 FAST = {
-    "domain": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8, "batch_tokens": 512},
-    "task": {"max_steps": 6, "evals": 3, "tag_length": 3, "batch_rows": 8, "fit_rows": 50},
+    "domain": {
+        "max_steps": 4,
+        "num_evaluations": 2,
+        "tag_length": 3,
+        "batch_size": 8,
+        "batch_tokens": 512,
+    },
+    "task": {
+        "max_steps": 6,
+        "num_evaluations": 3,
+        "tag_length": 3,
+        "batch_size": 8,
+        "fit_rows": 50,
+    },
 }
 
 
@@ -68,7 +80,7 @@ def test_tasks_of_one_function_tag_train_it_together(toy_registry, toy_backbone,
     assert stages == metrics["tasks"]["Start"]["stages"]
     assert stages[-1]["tasks"] == ["Start", "Share"]
     assert set(stages[-1]["trained"]) == {"<local/CLS>", "head Start", "head Share"}
-    assert stages[-1]["rows"] == sum(len(plan.rows.of_part("train")) for plan in plans)
+    assert stages[-1]["rows"] == sum(len(plan.rows.of_split("train")) for plan in plans)
     assert {"loss", "Start.accuracy", "Share.mae"} <= set(stages[-1]["history"][0])
     folders = [tmp_path / "run" / "tasks" / name for name in ("Start", "Share")]
     for folder in folders:

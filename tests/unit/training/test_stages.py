@@ -23,8 +23,14 @@ from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
 FAST = {
-    "domain": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8},
-    "task": {"max_steps": 6, "evals": 3, "tag_length": 3, "batch_rows": 8, "fit_rows": 50},
+    "domain": {"max_steps": 4, "num_evaluations": 2, "tag_length": 3, "batch_size": 8},
+    "task": {
+        "max_steps": 6,
+        "num_evaluations": 3,
+        "tag_length": 3,
+        "batch_size": 8,
+        "fit_rows": 50,
+    },
 }
 
 
@@ -54,7 +60,7 @@ def test_a_run_writes_everything_and_predicts_the_same_later(
     before = plan.backbone.checksum()
     splits = metrics["tasks"][task]["splits"]
     assert set(splits) == {"train", "valid", "test"}
-    assert sum(part["rows"] for part in splits.values()) == 120
+    assert sum(split["rows"] for split in splits.values()) == 120
     run = tmp_path / "run"
     assert json.loads((run / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     lines = (run / "predictions" / "test.csv").read_text().splitlines()
@@ -71,7 +77,7 @@ def test_a_run_writes_everything_and_predicts_the_same_later(
 @pytest.mark.parametrize("task", ["ShareA", "First"])
 def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone, tmp_path):
     """It has a weight for each of them, starts no worse, and predicts the same later."""
-    stages = {**FAST, "task": {**FAST["task"], "read": "all"}}
+    stages = {**FAST, "task": {**FAST["task"], "pooling": "all"}}
     if task == "ShareA":
         stages["task"]["huber"] = 0.5
     config = settings(task, toy_backbone, stages=stages)
@@ -82,18 +88,18 @@ def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone
     assert counted[f"head {task}"] == artefact.head["weight"].numel()
     trained = metrics["tasks"][task]["stages"][-1]["trained"]
     assert trained[f"head {task}"] == 96 * plan.num_outputs
-    parts = plan.rows.of_part("test")
-    letters = [plan.rows.fields["letters"][i] for i in parts]
-    table = Table(columns={"letters": letters}, rows=list(range(1, len(parts) + 1)), source="x")
+    splits = plan.rows.of_split("test")
+    letters = [plan.rows.fields["letters"][i] for i in splits]
+    table = Table(columns={"letters": letters}, rows=list(range(1, len(splits) + 1)), source="x")
     predicted = load_predictor(artefact, toy_registry).predict_table(table).values
-    scored = score(plan.task, plan.rows.targets[parts], predicted)
+    scored = score(plan.task, plan.rows.targets[splits], predicted)
     held = metrics["tasks"][task]["splits"]["test"]["metrics"]
     assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
 
 
 def test_a_floor_in_the_target(toy_registry, toy_backbone, tmp_path):
-    """Rows at the floor are understood as "no more than this"; predictions stay above it."""
-    task = {"name": "ShareA", "floor": 0.3}
+    """Rows at the limit are understood as "no more than this"; predictions stay above it."""
+    task = {"name": "ShareA", "censored_below": 0.3}
     config = settings(task, toy_backbone)
     plan, metrics = go(config, toy_registry, tmp_path / "run")
     artefact = load_artefact(tmp_path / "run" / "artefact")
@@ -110,7 +116,7 @@ def test_a_floor_in_the_target(toy_registry, toy_backbone, tmp_path):
 
 @pytest.mark.parametrize(
     ("task", "more"),
-    [({"name": "ShareA", "floor": 0.3}, {}), ("Both", {"huber": 0.5}), ("First", {})],
+    [({"name": "ShareA", "censored_below": 0.3}, {}), ("Both", {"huber": 0.5}), ("First", {})],
 )
 def test_a_head_with_hidden_layers(task, more, toy_registry, toy_backbone, tmp_path):
     """It is fitted before the first step, is counted, and predicts the same later."""
@@ -126,12 +132,12 @@ def test_a_head_with_hidden_layers(task, more, toy_registry, toy_backbone, tmp_p
     counted = {record["tag"]: record["parameters"] for record in plan.table()}
     assert stage["trained"][f"head {name}"] == counted[f"head {name}"] == weights
     assert artefact.head["scale"].std() > 0, "columns have their own measure"
-    parts = plan.rows.of_part("test")
-    letters = [plan.rows.fields["letters"][i] for i in parts]
-    table = Table(columns={"letters": letters}, rows=list(range(1, len(parts) + 1)), source="x")
+    splits = plan.rows.of_split("test")
+    letters = [plan.rows.fields["letters"][i] for i in splits]
+    table = Table(columns={"letters": letters}, rows=list(range(1, len(splits) + 1)), source="x")
     predicted = load_predictor(artefact, toy_registry).predict_table(table).values
     held = metrics["tasks"][name]["splits"]["test"]["metrics"]
-    scored = score(plan.task, plan.rows.targets[parts], predicted)
+    scored = score(plan.task, plan.rows.targets[splits], predicted)
     assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
 
 
@@ -163,7 +169,7 @@ def test_a_floor_is_refused_where_it_means_nothing(toy_registry, toy_backbone, t
             "fitted to it",
         ),
     ):
-        config = settings({"name": task, "floor": 0.3}, toy_backbone, stages=stages)
+        config = settings({"name": task, "censored_below": 0.3}, toy_backbone, stages=stages)
         with pytest.raises(ConfigError, match=message):
             go(config, toy_registry, tmp_path / f"{task}{len(message)}")
 
@@ -312,11 +318,11 @@ def test_enrichment_across_domains_is_refused(toy_registry, toy_backbone):
 
 
 def test_augmented_and_paper_settings_run(toy_registry, toy_backbone, tmp_path):
-    """Other spellings, the paper's preset and a named wording all go through."""
+    """Other spellings, the paper's preset and a named prompt all go through."""
     config = run_config(
         "test",
         {
-            "task": {"name": "ShareA", "wording": "short"},
+            "task": {"name": "ShareA", "prompt": "short"},
             "backbone": str(toy_backbone),
             "preset": "paper",
             "stages": FAST,
@@ -362,9 +368,9 @@ def test_three_stages_with_frozen_domain_tags(toy_registry, toy_backbone, tmp_pa
 def test_a_floor_means_the_same_for_a_declared_task(toy_registry):
     """It goes into the target, and is refused where that has no numbers."""
     template = "Letters <Letters>{letters} give <Own>"
-    declared = {"name": "Own", "template": template, "floor": 2.0}
+    declared = {"name": "Own", "template": template, "censored_below": 2.0}
     numbers = TaskConfig(**declared, target=TargetConfig(kind="regression"))
-    assert configured_task(numbers, toy_registry).spec.target.floor == 2.0
+    assert configured_task(numbers, toy_registry).spec.target.censored_below == 2.0
     classes = TaskConfig(**declared, target=TargetConfig(kind="classification"))
     with pytest.raises(ConfigError, match="predicts no numbers"):
         configured_task(classes, toy_registry)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import taglm_core as taglm
-from taglm_core.data.parting import apply_split
+from taglm_core.data.assignment import apply_splitter
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
 from taglm_core.inference.loading import load_predictor
@@ -17,15 +17,15 @@ from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, untrained_model
-from taglm_core.training.parts import assemble_parts
 from taglm_core.training.plan import make_plan
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
+from taglm_core.training.splits import assemble_splits
 
 TEMPLATE = "<Letters>{one} in {here} and <Letters>{two} in {there}, {place}: <Sum>"
 FAST = {
-    "domain": {"max_steps": 2, "evals": 1, "tag_length": 3, "size": 40},
-    "task": {"max_steps": 4, "evals": 2, "tag_length": 3, "batch_rows": 8, "rows": 30},
+    "domain": {"max_steps": 2, "num_evaluations": 1, "tag_length": 3, "size": 40},
+    "task": {"max_steps": 4, "num_evaluations": 2, "tag_length": 3, "batch_size": 8, "rows": 30},
 }
 
 
@@ -69,11 +69,11 @@ def test_training_and_validation_hold_both_orders(pairs_csv, toy_registry, toy_b
     config = settings(pairs_csv, toy_backbone)
     plan = make_plan(config, toy_registry, TagStore())
     task_model = build_task_model(plan, untrained_model([plan]))
-    parts = assemble_parts(plan, task_model)
-    assert len(parts["train"].rows) == 60
-    assert len(parts["valid"].rows) == 2 * len(plan.rows.of_part("valid"))
-    assert len(parts["test"].rows) == len(plan.rows.of_part("test"))
-    held = parts["train"]
+    splits = assemble_splits(plan, task_model)
+    assert len(splits["train"].rows) == 60
+    assert len(splits["valid"].rows) == 2 * len(plan.rows.of_split("valid"))
+    assert len(splits["test"].rows) == len(plan.rows.of_split("test"))
+    held = splits["train"]
     np.testing.assert_array_equal(held.targets[:30], held.targets[30:])
     assert any(
         not np.array_equal(first, second)
@@ -152,7 +152,7 @@ def test_a_pair_that_cannot_change_places_is_refused(toy_registry):
         resolve(toy_registry, symmetric=(("one", "one"),))
 
 
-def test_a_wording_without_the_names_swaps_what_it_has(toy_registry):
+def test_a_prompt_without_the_names_swaps_what_it_has(toy_registry):
     """Pairs of which a template holds neither field do not matter."""
     task = resolve(toy_registry, template="<Letters>{one} and <Letters>{two}: <Sum>")
     assert task.symmetric == (("one", "two"),)
@@ -171,10 +171,10 @@ def test_splits_see_a_pair_and_its_mirror_as_one(toy_registry):
         "there": ["x"] * 120,
         "place": ["north"] * 60 + ["south"] * 60,
     }
-    parts = apply_split(toy_registry.splits.get("random"), fields, task, 0)
-    assert parts[:60] == parts[60:]
-    assert set(parts) == {"train", "valid", "test"}
-    by_row = apply_split(toy_registry.splits.get("row"), fields, task, 0)
+    splits = apply_splitter(toy_registry.splits.get("random"), fields, task, 0)
+    assert splits[:60] == splits[60:]
+    assert set(splits) == {"train", "valid", "test"}
+    by_row = apply_splitter(toy_registry.splits.get("row"), fields, task, 0)
     assert by_row[:60] != by_row[60:]
 
 

@@ -72,10 +72,10 @@ def register_datasets() -> list[taglm.Dataset]:
 
 
 @taglm.hookimpl
-def register_splits() -> list[taglm.Split]:
+def register_splitters() -> list[taglm.Splitter]:
     """Return the split that keeps the two strands of a molecule together."""
     return [
-        taglm.Split(
+        taglm.Splitter(
             name="strand",
             field="dna",
             groups="taglm_dna.strands:molecules",

@@ -72,10 +72,10 @@ def register_datasets() -> list[taglm.Dataset]:
 
 
 @taglm.hookimpl
-def register_splits() -> list[taglm.Split]:
+def register_splitters() -> list[taglm.Splitter]:
     """Return the split that keeps equal states together."""
     return [
-        taglm.Split(
+        taglm.Splitter(
             name="state",
             field="air",
             groups="taglm_weather.records:states",

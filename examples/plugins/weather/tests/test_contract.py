@@ -5,5 +5,5 @@ import pytest
 
 @pytest.mark.taglm_plugin("weather")
 def test_contract(plugin_check):
-    """The reason of a failure says what to mend."""
+    """The reason of a failure says what to fix."""
     plugin_check()

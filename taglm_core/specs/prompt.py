@@ -79,7 +79,7 @@ Part = TextPart | FieldPart | SpanPart | TagPart | FunctionPart | OutputPart
 
 
 @attrs.frozen
-class Wording:
+class Prompt:
     """A template that has been read."""
 
     text: str
@@ -124,7 +124,7 @@ class _Token:
     is_bare: bool = False
 
 
-def parse_template(text: str, function_tag: str, is_text_output: bool = False) -> Wording:
+def parse_template(text: str, function_tag: str, is_text_output: bool = False) -> Prompt:
     """Read a template.
 
     Args:
@@ -157,7 +157,7 @@ def parse_template(text: str, function_tag: str, is_text_output: bool = False) -
             index += 1
         elif token is functions[0]:
             parts.append(FunctionPart(function_tag))
-            return Wording(text, tuple(_end(text, tokens[index + 1 :], parts, is_text_output)))
+            return Prompt(text, tuple(_end(text, tokens[index + 1 :], parts, is_text_output)))
         else:
             index += _read_domain_tag(text, tokens, index, parts)
     raise AssertionError("unreachable: the function tag is among the tokens")

@@ -1,22 +1,22 @@
-"""Which part each row of a task is in: by a column, a file, a registered split, a test file."""
+"""Which split each row of a task is in: by a column, a file, a registered splitter, a test file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taglm_core.data.columns import find_column
 from taglm_core.data.splitfile import LEFT_OUT, parts_from_file
-from taglm_core.data.splits import PARTS, parse_parts, parts_by_groups
+from taglm_core.data.splits import SPLITS, parse_splits, splits_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, PluginError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Dataset, Split
+from taglm_core.specs import Dataset, Splitter
 from taglm_core.specs.reference import resolve
 
 _SPLIT_COLUMN = "Name the column: --set data.split.column=NAME."
 
 
-def part_rows(
+def assign_splits(
     table: Table,
     good: Sequence[int],
     fields: Mapping[str, list[Any]],
@@ -39,81 +39,81 @@ def part_rows(
         seed: Seed of the run.
 
     Raises:
-        DataError: when the split does not fit the file or the task.
+        DataError: when the splitter does not fit the file or the task.
     """
-    split = data.split
-    column = split.column or (dataset.spec.split_column if dataset and not split.name else None)
+    splitter = data.split
+    column = split.column or (dataset.spec.split_column if dataset and not split.method else None)
     if column is not None and split.file is None:
-        return _parts_from_column(table, good, column, split)
+        return _splits_from_column(table, good, column, splitter)
     if split.file is not None:
         asked = [table.rows[i] for i in good]
-        parts = parts_from_file(split.file, asked, table.rows, data.test_file)
-        return parts, f"file {split.file}"
-    chosen = registry.splits.get(split.name, task.plugin) if split.name else task.split
-    chosen = chosen or registry.splits.get("core/random")
+        splits = parts_from_file(splitter.file, asked, table.rows, data.test_file)
+        return splits, f"file {splitter.file}"
+    chosen = registry.splitters.get(splitter.name, task.plugin) if splitter.name else task.split
+    chosen = chosen or registry.splitters.get("core/random")
     extra = {}
     for name in chosen.spec.columns:
         held = find_column(table.columns, name, (), data.columns, table.source)
         extra[name] = [table.columns[held][i] for i in good]
-    return apply_split(chosen, fields, task, seed, extra), chosen.name
+    return apply_splitter(chosen, fields, task, seed, extra), chosen.name
 
 
-def apply_split(
-    split: Registered[Split],
+def apply_splitter(
+    splitter: Registered[Splitter],
     fields: Mapping[str, list[Any]],
     task: ResolvedTask,
     seed: int,
     extra: Mapping[str, list[Any]] | None = None,
 ) -> list[str]:
-    """Apply a registered split to canonical rows.
+    """Apply a registered splitter to canonical rows.
 
     Args:
-        split: The split.
+        splitter: The splitter.
         fields: Canonical fields.
         task: The task.
         seed: Seed of the run.
-        extra: The further columns that the split asks for.
+        extra: The further columns that the splitter asks for.
 
     Raises:
-        PluginError: when it gives another number of rows, or an unknown part.
-        DataError: when the task has not the field that the split groups by.
+        PluginError: when it gives another number of rows, or an unknown split.
+        DataError: when the task has not the field that the splitter groups by.
     """
-    spec = split.spec
+    spec = splitter.spec
     if spec.assign is not None:
-        assign = resolve(spec.assign, f"split {split.name}")
-        parts = list(assign({**_given(split, fields, task), **(extra or {})}, seed))
+        assign = resolve(spec.assign, f"split {splitter.name}")
+        splits = list(assign({**_given(splitter, fields, task), **(extra or {})}, seed))
     else:
-        groups = resolve(spec.groups or "", f"split {split.name}")
+        groups = resolve(spec.groups or "", f"split {splitter.name}")
         field = spec.field or (task.span_fields[0] if task.span_fields else None)
         if spec.tags:
-            field = _field_of_tag(split, task, spec.tags[0])
+            field = _field_of_tag(splitter, task, spec.tags[0])
         if field is None or field not in fields:
             raise DataError(
-                f"the split '{split.name}' groups by the field '{field}', which task {task.name} "
-                f"has not (it has {', '.join(fields)}). Use --set data.split.name=random."
+                f"the splitter '{splitter.name}' groups by the field '{field}', which task {task.name} "
+                f"has not (it has {', '.join(fields)}). Use --set data.split.method=random."
             )
-        parts = parts_by_groups(groups(fields[field]))
+        splits = splits_by_groups(groups(fields[field]))
     count = len(next(iter(fields.values())))
-    if len(parts) != count:
+    if len(splits) != count:
         raise PluginError(
-            f"{split.source}: split '{split.name}' gave {len(parts)} parts for {count} rows."
+            f"{splitter.source}: splitter '{splitter.name}' gave {len(splits)} splits for {count} rows."
         )
-    unknown = sorted({str(part) for part in parts} - {*PARTS, LEFT_OUT})
+    unknown = sorted({str(split) for split in splits} - {*SPLITS, LEFT_OUT})
     if unknown:
         raise PluginError(
-            f"{split.source}: split '{split.name}' gave the part {unknown[0]!r}; known: "
-            f"{', '.join(PARTS)}, or an empty text for a row that is left out."
+            f"{splitter.source}: splitter '{splitter.name}' gave the split {unknown[0]!r}; known: "
+            f"{', '.join(SPLITS)}, or an empty text for a row that is left out."
         )
-    return parts
+    return splits
 
 
 def _given(
-    split: Registered[Split], fields: Mapping[str, list[Any]], task: ResolvedTask
+    splitter: Registered[Splitter], fields: Mapping[str, list[Any]], task: ResolvedTask
 ) -> dict[str, list[Any]]:
     """Return what `assign` gets, the fields that change places in a fixed order."""
-    spec = split.spec
+    spec = splitter.spec
     if spec.tags:
-        return {tag: fields[_field_of_tag(split, task, tag)] for tag in spec.tags}
+        return {tag: fields[_field_of_tag(splitter, task, tag)] for tag in spec.tags}
     names = task.fields if spec.whole_rows else (task.span_fields or tuple(fields))
     given = {name: list(fields[name]) for name in names}
     pairs = [pair for pair in task.symmetric if pair[0] in given]
@@ -127,36 +127,36 @@ def _given(
     return given
 
 
-def _field_of_tag(split: Registered[Split], task: ResolvedTask, tag: str) -> str:
+def _field_of_tag(splitter: Registered[Splitter], task: ResolvedTask, tag: str) -> str:
     field = task.field_of_tag(tag)
     if field is None:
-        held = ", ".join(f"<{part.tag}>" for part in task.wording.spans) or "none"
+        held = ", ".join(f"<{part.tag}>" for part in task.prompt.spans) or "none"
         raise DataError(
-            f"the split '{split.name}' groups by what <{tag}> announces, which task {task.name} "
-            f"has not (its domain tags: {held}). Use --set data.split.name=random."
+            f"the splitter '{splitter.name}' groups by what <{tag}> announces, which task {task.name} "
+            f"has not (its domain tags: {held}). Use --set data.split.method=random."
         )
     return field
 
 
-def _parts_from_column(
-    table: Table, good: Sequence[int], column: str, split: Any
+def _splits_from_column(
+    table: Table, good: Sequence[int], column: str, splitter: Any
 ) -> tuple[list[str], str]:
     name = find_column(table.columns, column, (), {}, table.source, _SPLIT_COLUMN)
     cells = [table.columns[name][i] for i in good]
     if split.valid is None and split.test is None:
         numbers = [table.rows[i] for i in good]
-        return parse_parts(cells, numbers, table.source, name), f"column {name}"
-    part_of = {_plain(value): "valid" for value in split.valid or ()}
-    part_of |= {_plain(value): "test" for value in split.test or ()}
+        return parse_splits(cells, numbers, table.source, name), f"column {name}"
+    split_of = {_plain(value): "valid" for value in splitter.valid or ()}
+    split_of |= {_plain(value): "test" for value in splitter.test or ()}
     held = {_plain(cell) for cell in cells}
-    missing = sorted(set(part_of) - held)
+    missing = sorted(set(split_of) - held)
     if missing:
         raise DataError(
             f"{table.source}: data.split names the value {missing[0]!r}, which the column "
             f"'{name}' does not hold. It holds {', '.join(sorted(held)[:12])}."
         )
-    said = ", ".join(f"{part} {value}" for value, part in part_of.items())
-    return [part_of.get(_plain(cell), "train") for cell in cells], f"column {name} ({said})"
+    said = ", ".join(f"{split} {value}" for value, split in split_of.items())
+    return [split_of.get(_plain(cell), "train") for cell in cells], f"column {name} ({said})"
 
 
 def _plain(value: Any) -> str:
@@ -164,21 +164,21 @@ def _plain(value: Any) -> str:
     return str(value).strip().removesuffix(".0")
 
 
-def make_room(parts: list[str], data: Any, source: str) -> list[str]:
+def make_room(splits: list[str], data: Any, source: str) -> list[str]:
     """Return the parts of a file beside which a test file stands: no row of it is test.
 
-    Rows that a registered split would test train instead; a column or file that names test rows
+    Rows that a registered splitter would test train instead; a column or file that names test rows
     contradicts the test file.
 
     Raises:
         DataError: for such a contradiction.
     """
-    if data.test_file is None or "test" not in parts:
-        return parts
+    if data.test_file is None or "test" not in splits:
+        return splits
     if data.split.column is not None or data.split.file is not None:
         named = f"column '{data.split.column}'" if data.split.column else data.split.file
         raise DataError(
             f"{source}: {named} names test rows, but data.test_file ({data.test_file}) is the "
-            "test part. Leave one of them out."
+            "test splitter. Leave one of them out."
         )
-    return ["train" if part == "test" else part for part in parts]
+    return ["train" if split == "test" else split for split in splits]

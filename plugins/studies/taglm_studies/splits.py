@@ -1,4 +1,4 @@
-"""`taglm data split`: which part each row of a file is in, written for runs to name."""
+"""`taglm data split`: which split each row of a file is in, written for runs to name."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def split_file(
     mapping: Mapping[str, str],
     seed: int,
 ) -> dict[str, int]:
-    """Split a file's rows and write `row` and `part`.
+    """Split a file's rows and write `row` and `split`.
 
     Args:
         file: Table with the task's fields; targets are not needed.
@@ -28,14 +28,14 @@ def split_file(
         seed: Seed of the split.
 
     Returns:
-        Part -> rows; "" for rows without a part.
+        Part -> rows; "" for rows without a split.
     """
     found, columns = find_task(task, registry)
     rows = read_task_rows(
         file, found, registry, split=split, columns={**columns, **mapping}, seed=seed
     )
-    parts = dict(zip(rows.numbers, rows.parts, strict=True)) | {r: "" for r, _ in rows.rejected}
-    numbers = sorted(parts)
-    write_table(out, {"row": numbers, "part": [parts[number] for number in numbers]})
-    counts = Counter(parts.values())
-    return {part: counts[part] for part in ("train", "valid", "test", "") if counts[part]}
+    splits = dict(zip(rows.numbers, rows.splits, strict=True)) | {r: "" for r, _ in rows.rejected}
+    numbers = sorted(splits)
+    write_table(out, {"row": numbers, "split": [splits[number] for number in numbers]})
+    counts = Counter(splits.values())
+    return {split: counts[split] for split in ("train", "valid", "test", "") if counts[split]}

@@ -29,7 +29,7 @@ def add_tags(
     """
     task_model = predictor.task_model
     task, assembler, model = task_model.task, task_model.assembler, task_model.model
-    if words and not task.wording.tag_columns:
+    if words and not task.prompt.tag_columns:
         raise ConfigError(
             f"--tag {words[0]}: in the template of {task.name} no column names a tag."
         )

@@ -33,8 +33,8 @@ def lengths(rows):
     return list(rows)
 
 
-def unknown_part(columns, seed):
-    """Name a part that is none."""
+def unknown_split(columns, seed):
+    """Name a split that is none."""
     return ["training"] * len(next(iter(columns.values())))
 
 
@@ -42,15 +42,15 @@ class Plugin:
     """Splits of these tests."""
 
     @taglm.hookimpl
-    def register_splits(self):
+    def register_splitters(self):
         """Register a split of each kind."""
         module = "taglm_test_parting"
         return [
-            taglm.Split(
+            taglm.Splitter(
                 name="time", assign=f"{module}:by_year", tags=("Letters",), columns=("year",)
             ),
-            taglm.Split(name="cold", groups=f"{module}:lengths", tags=("Letters",)),
-            taglm.Split(name="wrong", assign=f"{module}:unknown_part"),
+            taglm.Splitter(name="cold", groups=f"{module}:lengths", tags=("Letters",)),
+            taglm.Splitter(name="wrong", assign=f"{module}:unknown_split"),
         ]
 
 
@@ -92,14 +92,14 @@ def test_folds_become_parts_by_their_values(registry, tmp_path):
     """Values named for valid and test, all others train; an alias finds the target."""
     file = write(tmp_path / "a.csv", make_rows(20))
     rows = load(registry, file, {"column": "Fold", "valid": ("3",), "test": ("4",)})
-    assert [rows.parts.count(part) for part in ("train", "valid", "test")] == [12, 4, 4]
+    assert [rows.splits.count(split) for split in ("train", "valid", "test")] == [12, 4, 4]
     assert rows.targets[2, 0] == 1.0
     assert rows.columns["value"] == "pKd"
     assert rows.rule == "column Fold (valid 3, test 4)"
 
 
 def test_a_fold_that_is_not_there_is_an_error(registry, tmp_path):
-    """A misspelt fold must not leave a part empty in silence."""
+    """A misspelt fold must not leave a split empty in silence."""
     file = write(tmp_path / "a.csv", make_rows(20))
     with pytest.raises(DataError, match="'7'.*'Fold' does not hold.*0, 1, 2, 3, 4"):
         load(registry, file, {"column": "Fold", "valid": ("3",), "test": ("7",)})
@@ -109,18 +109,18 @@ def test_a_fold_that_is_not_there_is_an_error(registry, tmp_path):
         SplitConfig(column="Fold", test=("4",), valid=("4",))
 
 
-def test_a_test_file_is_the_test_part(registry, tmp_path):
+def test_a_test_file_is_the_test_split(registry, tmp_path):
     """Its rows keep their own numbers; what the split would test trains."""
     file = write(tmp_path / "a.csv", make_rows(40))
     other = write(tmp_path / "b.csv", make_rows(6, start=100))
     rows = load(registry, file, {"name": "random"}, test_file=other)
-    assert [rows.parts.count(part) for part in ("train", "valid", "test")] == [36, 4, 6]
+    assert [rows.splits.count(split) for split in ("train", "valid", "test")] == [36, 4, 6]
     assert rows.numbers[-6:] == [1, 2, 3, 4, 5, 6]
     assert rows.targets[-1, 0] == 52.5
     assert rows.test_source == other
     assert "b.csv" in rows.rule
     by_fold = load(registry, file, {"column": "Fold", "valid": ("4",)}, test_file=other)
-    assert by_fold.parts.count("valid") == 8
+    assert by_fold.splits.count("valid") == 8
 
 
 def test_a_test_file_and_test_rows_contradict_each_other(registry, tmp_path):
@@ -143,7 +143,7 @@ def test_a_bad_row_of_the_test_file_is_named_with_its_file(registry, tmp_path):
 
 
 def test_a_split_may_ask_for_columns_and_leave_rows_out(registry, tmp_path):
-    """Rows without a part are counted and say why."""
+    """Rows without a split are counted and say why."""
     file = write(tmp_path / "a.csv", make_rows(20))
     rows = load(registry, file, {"name": "time"})
     assert len(rows) == 15
@@ -158,9 +158,9 @@ def test_a_split_by_tag_takes_the_field_of_that_tag(registry, tmp_path):
     words = ["".join("abc"[(i // 3**k) % 3] for k in range(5)) for i in range(count)]
     rows = [[f"{i + 1:b}", words[i], i, 0, 0] for i in range(count)]
     loaded = load(registry, write(tmp_path / "a.csv", rows), {"name": "cold"})
-    part_of = dict(zip(loaded.fields["letters"], loaded.parts, strict=True))
-    assert len(part_of) == 243
-    assert [part_of[word] for word in loaded.fields["letters"]] == loaded.parts
+    split_of = dict(zip(loaded.fields["letters"], loaded.splits, strict=True))
+    assert len(split_of) == 243
+    assert [split_of[word] for word in loaded.fields["letters"]] == loaded.splits
 
 
 def test_a_split_by_a_tag_that_the_task_has_not(registry, tmp_path):
@@ -177,7 +177,7 @@ def test_a_split_by_a_tag_that_the_task_has_not(registry, tmp_path):
         load_task_rows(resolve_task(spec, "toy", registry), registry, data, seed=0)
 
 
-def test_an_unknown_part_is_charged_to_the_plugin(registry, tmp_path):
+def test_an_unknown_split_is_charged_to_the_plugin(registry, tmp_path):
     """Not taken for a part of its own."""
     file = write(tmp_path / "a.csv", make_rows(20))
     with pytest.raises(PluginError, match="mine/wrong.*'training'"):

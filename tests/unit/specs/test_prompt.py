@@ -3,7 +3,7 @@
 import pytest
 
 from taglm_core.errors import TemplateError
-from taglm_core.specs.wording import (
+from taglm_core.specs.prompt import (
     FieldPart,
     FunctionPart,
     OutputPart,

@@ -1,4 +1,4 @@
-"""The rows of a run's parts, assembled, drawn and with the constant part of each kept."""
+"""The rows of a run's splits, assembled, drawn and with the constant part of each kept."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +21,8 @@ from taglm_core.training.plan import Plan
 
 
 @attrs.define
-class PartData:
-    """The rows of one part, assembled."""
+class SplitData:
+    """The rows of one split, assembled."""
 
     rows: Rows
     targets: Any
@@ -31,56 +31,56 @@ class PartData:
     """Kept prefixes; None: whole rows are run."""
 
 
-def assemble_parts(plan: Plan, task_model: TaskModel) -> dict[str, PartData]:
-    """Assemble each part; rows that are too long for the backbone follow the policy."""
+def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
+    """Assemble each split; rows that are too long for the backbone follow the policy."""
     data, rows = plan.config.data, plan.rows
-    parts: dict[str, PartData] = {}
+    splits: dict[str, SplitData] = {}
     bad: list[tuple[int, str]] = []
     with_output = not plan.task.is_numeric
-    for part in ("train", "valid", "test"):
-        chosen = rows.of_part(part)
+    for split in ("train", "valid", "test"):
+        chosen = rows.of_split(split)
         fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
         targets: Any = (
             rows.targets[chosen]
             if isinstance(rows.targets, np.ndarray)
             else [rows.targets[i] for i in chosen]
         )
-        if with_output and plan.task.wording.output is not None:
-            fields[plan.task.wording.output.field] = targets
+        if with_output and plan.task.prompt.output is not None:
+            fields[plan.task.prompt.output.field] = targets
         assembled = task_model.assemble(fields, with_output)
         good = assembled.good
         # rows of another file are numbered by themselves
-        other = f"{rows.test_source}: " if rows.test_source and part == "test" else ""
+        other = f"{rows.test_source}: " if rows.test_source and split == "test" else ""
         bad += [(rows.numbers[chosen[i]], other + e) for i, e in enumerate(assembled.errors) if e]
-        parts[part] = _chosen(PartData(assembled, targets), good)
-        if part == "train":
-            parts[part] = _limit_and_augment(plan, task_model, parts[part], fields, good)
-        elif part == "valid":
+        splits[split] = _chosen(SplitData(assembled, targets), good)
+        if split == "train":
+            splits[split] = _limit_and_augment(plan, task_model, splits[split], fields, good)
+        elif split == "valid":
             keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
-            parts[part] = _chosen(parts[part], keep)
+            splits[split] = _chosen(splits[split], keep)
             kept = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
             # early stopping judges both orders, each as a row of its own
-            others = _other_orders(task_model, kept, parts[part].targets)
-            parts[part] = _joined([parts[part], *others])
+            others = _other_orders(task_model, kept, splits[split].targets)
+            splits[split] = _joined([splits[split], *others])
     bad.sort()
     if bad and (data.on_long == "error" and data.on_error == "raise"):
-        mend = "Shorten or remove the rows, or leave them out with --on-long keep."
-        raise_rows(rows.source, bad, len(rows), mend)
+        fix = "Shorten or remove the rows, or leave them out with --on-long keep."
+        raise_rows(rows.source, bad, len(rows), fix)
     rows.rejected.extend(bad)
-    for part, held in parts.items():
+    for split, held in splits.items():
         if not len(held.rows):
-            raise RowError(f"{rows.source}: no usable rows are left in the {part} part.")
-    return parts
+            raise RowError(f"{rows.source}: no usable rows are left in the {split} split.")
+    return splits
 
 
 def _limit_and_augment(
-    plan: Plan, task_model: TaskModel, part: PartData, fields: Mapping[str, Any], good: np.ndarray
-) -> PartData:
+    plan: Plan, task_model: TaskModel, split: SplitData, fields: Mapping[str, Any], good: np.ndarray
+) -> SplitData:
     """Draw the training rows asked for, and add other spellings and the other order of them."""
     settings = plan.config.stages.task
     rng = np.random.default_rng([plan.config.seed, 2])
-    keep = _drawn(plan, len(part.rows), settings.rows)
-    made = [_chosen(part, keep)]
+    keep = _drawn(plan, len(split.rows), settings.rows)
+    made = [_chosen(split, keep)]
     kept = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
     made += _other_orders(task_model, kept, made[0].targets)
     for _ in range(settings.augment):
@@ -91,17 +91,19 @@ def _limit_and_augment(
                 augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
                 spelt[field] = augment(spelt[field], rng)
         assembled = task_model.assemble(spelt, not plan.task.is_numeric)
-        made.append(_chosen(PartData(assembled, made[0].targets), assembled.good))
+        made.append(_chosen(SplitData(assembled, made[0].targets), assembled.good))
         made += _other_orders(task_model, spelt, made[0].targets)
     return _joined(made)
 
 
-def _other_orders(task_model: TaskModel, fields: Mapping[str, Any], targets: Any) -> list[PartData]:
+def _other_orders(
+    task_model: TaskModel, fields: Mapping[str, Any], targets: Any
+) -> list[SplitData]:
     """Assemble the rows of a symmetric task in their other order; [] for any other task."""
     made = []
     for order in task_model.task.orders(fields)[1:]:
         assembled = task_model.assemble(order)
-        made.append(_chosen(PartData(assembled, targets), assembled.good))
+        made.append(_chosen(SplitData(assembled, targets), assembled.good))
     return made
 
 
@@ -113,15 +115,15 @@ def _drawn(plan: Plan, count: int, most: int | None) -> np.ndarray:
     return np.sort(rng.permutation(count)[:most])
 
 
-def _chosen(part: PartData, keep: np.ndarray) -> PartData:
-    if isinstance(part.targets, np.ndarray):
-        return PartData(part.rows.select(keep), part.targets[keep])
-    return PartData(part.rows.select(keep), [part.targets[i] for i in keep])
+def _chosen(split: SplitData, keep: np.ndarray) -> SplitData:
+    if isinstance(split.targets, np.ndarray):
+        return SplitData(split.rows.select(keep), split.targets[keep])
+    return SplitData(split.rows.select(keep), [split.targets[i] for i in keep])
 
 
-def _joined(parts: list[PartData]) -> PartData:
-    rows = join_rows([part.rows for part in parts])
-    return PartData(rows, _joined_targets([part.targets for part in parts]))
+def _joined(splits: list[SplitData]) -> SplitData:
+    rows = join_rows([split.rows for split in splits])
+    return SplitData(rows, _joined_targets([split.targets for split in splits]))
 
 
 def _joined_targets(targets: list[Any]) -> Any:
@@ -152,13 +154,13 @@ def prepare_reuse(
         return
     for task_model in task_models:
         task_model.reuse = reuse
-    is_wanted = any(plan.is_isolated and len(plan.task.wording.spans) > 1 for plan in plans)
+    is_wanted = any(plan.is_isolated and len(plan.task.prompt.spans) > 1 for plan in plans)
     if reuse.reason and is_wanted:
         progress.say(f"spans are not shared between rows on this backbone: {reuse.reason}")
 
 
 def keep_prefixes(
-    plan: Plan, task_model: TaskModel, parts: dict[str, PartData], progress: Progress
+    plan: Plan, task_model: TaskModel, splits: dict[str, SplitData], progress: Progress
 ) -> None:
     """Compute what stands before the function tags once, for training and validation rows.
 
@@ -167,36 +169,36 @@ def keep_prefixes(
     settings, reuse = plan.config.stages.task, task_model.reuse
     if reuse is None:
         return
-    if not all(reuse.fits(task_model.model, parts[part].rows) for part in ("valid", "train")):
+    if not all(reuse.fits(task_model.model, splits[split].rows) for split in ("valid", "train")):
         # the library's caches are one tensor in the device's memory
         budget = dict(reuse.cache.rooms).get(str(plan.backbone.device), 0)
-        _keep_by_library(plan, task_model, parts, budget, progress)
+        _keep_by_library(plan, task_model, splits, budget, progress)
         return
     stores = {
-        part: reuse.store(
-            task_model.model, parts[part].rows, plan.is_isolated, settings.batch_tokens
+        split: reuse.store(
+            task_model.model, splits[split].rows, plan.is_isolated, settings.batch_tokens
         )
-        for part in ("valid", "train")
+        for split in ("valid", "train")
     }
-    counted = [(store.blocks, parts[part].rows.lengths) for part, store in stores.items()]
+    counted = [(store.blocks, splits[split].rows.lengths) for split, store in stores.items()]
     reckoned = plan_reuse(counted, plan.backbone, reuse.cache.rooms, settings.epochs, trains=True)
     progress.say(reckoned.line())
     if not reckoned.is_worth:
         return
-    for part, store in stores.items():
-        progress.start(f"blocks of the {part} part", len(store.blocks.keys))
+    for split, store in stores.items():
+        progress.start(f"blocks of the {split} split", len(store.blocks.keys))
         store.fill(progress.advance)
         progress.finish()
-        parts[part].store = store
+        splits[split].store = store
 
 
 def _keep_by_library(
-    plan: Plan, task_model: TaskModel, parts: dict[str, PartData], budget: int, progress: Progress
+    plan: Plan, task_model: TaskModel, splits: dict[str, SplitData], budget: int, progress: Progress
 ) -> None:
     """Keep prefixes by the library's caches, where attention cannot read blocks in place."""
-    for part in ("valid", "train"):
-        held = parts[part]
-        progress.start(f"prefixes of the {part} part", len(held.rows))
+    for split in ("valid", "train"):
+        held = splits[split]
+        progress.start(f"prefixes of the {split} split", len(held.rows))
         store = PrefixStore(
             task_model.model,
             held.rows,
@@ -210,6 +212,6 @@ def _keep_by_library(
         budget -= store.num_bytes
         if store.num_held < len(held.rows):
             progress.say(
-                f"{store.num_held} of {len(held.rows)} prefixes of the {part} part fit the "
+                f"{store.num_held} of {len(held.rows)} prefixes of the {split} split fit the "
                 "memory for reuse; the others are run again at each use (--cache)"
             )

@@ -9,16 +9,14 @@ from taglm_core.data.table import Table
 from taglm_core.errors import PluginError
 from taglm_core.plugins import Registered
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Domain, Mended
+from taglm_core.specs import Domain, Fixed
 from taglm_core.specs.reference import resolve
 
 logger = logging.getLogger(__name__)
 
 
-def mend_rows(
-    rows: Sequence[Any], domain: Registered[Domain]
-) -> tuple[list[Any], list[str | None]]:
-    """Mend the filled rows of a domain that has a `mend`.
+def fix_rows(rows: Sequence[Any], domain: Registered[Domain]) -> tuple[list[Any], list[str | None]]:
+    """Fix the filled rows of a domain that has a `fix`.
 
     Args:
         rows: Rows as read, `(rows,)`.
@@ -28,35 +26,35 @@ def mend_rows(
         The rows, and None or what was changed in each.
 
     Raises:
-        PluginError: when `mend` gives another number of rows.
+        PluginError: when `fix` gives another number of rows.
     """
     made: list[Any] = list(rows)
     changes: list[str | None] = [None] * len(made)
     filled = [i for i, row in enumerate(made) if isinstance(row, str) and not is_missing(row)]
-    if domain.spec.mend is None or not filled:
+    if domain.spec.fix is None or not filled:
         return made, changes
-    mend = resolve(domain.spec.mend, f"domain {domain.name}, mend")
-    mended: Mended = mend([made[i].strip() for i in filled])
-    if len(mended.values) != len(filled) or len(mended.changes) != len(filled):
+    fix = resolve(domain.spec.fix, f"domain {domain.name}, fix")
+    fixed: Fixed = fix([made[i].strip() for i in filled])
+    if len(fixed.values) != len(filled) or len(fixed.changes) != len(filled):
         raise PluginError(
-            f"{domain.source}: mend of {domain.name} gave {len(mended.values)} rows for "
+            f"{domain.source}: fix of {domain.name} gave {len(fixed.values)} rows for "
             f"{len(filled)}."
         )
-    for i, value, change in zip(filled, mended.values, mended.changes, strict=True):
+    for i, value, change in zip(filled, fixed.values, fixed.changes, strict=True):
         if change is not None:
             kept = Content(value) if isinstance(made[i], Content) else value
             made[i], changes[i] = kept, f"{domain.spec.field}: {change}"
     return made, changes
 
 
-def mend_fields(
+def fix_fields(
     values: Mapping[str, Sequence[Any]], task: ResolvedTask, table: Table
 ) -> tuple[dict[str, list[Any]], list[tuple[int, str]]]:
-    """Mend the domain fields of a task's rows, and say in the log how many were changed.
+    """Fix the domain fields of a task's rows, and say in the log how many were changed.
 
     Args:
         values: Field -> values as read.
-        task: Whose domains say what can be mended.
+        task: Whose domains say what can be fixed.
         table: What the rows were read from.
 
     Returns:
@@ -68,22 +66,22 @@ def mend_fields(
         domain = task.domain_of_field(field)
         made[field] = list(column)
         if domain is not None:
-            made[field], found = mend_rows(column, domain)
+            made[field], found = fix_rows(column, domain)
             for i, change in enumerate(found):
                 if change is not None:
                     changes[i] = f"{changes[i]}; {change}" if i in changes else change
     listed = [(table.rows[i], changes[i]) for i in sorted(changes)]
-    report_mended(table, listed)
+    report_fixed(table, listed)
     return made, listed
 
 
-def report_mended(table: Table, mended: Sequence[tuple[int, str]]) -> str | None:
+def report_fixed(table: Table, fixed: Sequence[tuple[int, str]]) -> str | None:
     """Log how many rows were changed, and how the first one was; return what was logged."""
-    if not mended:
+    if not fixed:
         return None
     said = (
-        f"{table.source}: {len(mended)} of {table.num_rows} rows mended, the first is row "
-        f"{mended[0][0]}: {mended[0][1]}"
+        f"{table.source}: {len(fixed)} of {table.num_rows} rows fixed, the first is row "
+        f"{fixed[0][0]}: {fixed[0][1]}"
     )
     logger.warning("%s", said)
     return said
