@@ -106,7 +106,7 @@ def run(
             dataset=dataset,
             domain=parse_pairs(domain_data or [], "--domain-data") or None,
             columns=parse_pairs(column or [], "--column") or None,
-            split={"name": split, "column": None, "file": None} if split else None,
+            split={"method": split, "column": None, "file": None} if split else None,
             on_error=on_error,
             on_long=on_long,
             on_doubt=on_doubt,

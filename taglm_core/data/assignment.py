@@ -41,15 +41,15 @@ def assign_splits(
     Raises:
         DataError: when the splitter does not fit the file or the task.
     """
-    splitter = data.split
-    column = split.column or (dataset.spec.split_column if dataset and not split.method else None)
-    if column is not None and split.file is None:
-        return _splits_from_column(table, good, column, splitter)
-    if split.file is not None:
+    rule = data.split
+    column = rule.column or (dataset.spec.split_column if dataset and not rule.method else None)
+    if column is not None and rule.file is None:
+        return _splits_from_column(table, good, column, rule)
+    if rule.file is not None:
         asked = [table.rows[i] for i in good]
-        splits = parts_from_file(splitter.file, asked, table.rows, data.test_file)
-        return splits, f"file {splitter.file}"
-    chosen = registry.splitters.get(splitter.name, task.plugin) if splitter.name else task.split
+        splits = parts_from_file(rule.file, asked, table.rows, data.test_file)
+        return splits, f"file {rule.file}"
+    chosen = registry.splitters.get(rule.method, task.plugin) if rule.method else task.split
     chosen = chosen or registry.splitters.get("core/random")
     extra = {}
     for name in chosen.spec.columns:
@@ -89,14 +89,16 @@ def apply_splitter(
             field = _field_of_tag(splitter, task, spec.tags[0])
         if field is None or field not in fields:
             raise DataError(
-                f"the splitter '{splitter.name}' groups by the field '{field}', which task {task.name} "
-                f"has not (it has {', '.join(fields)}). Use --set data.split.method=random."
+                f"the splitter '{splitter.name}' groups by the field '{field}', which task "
+                f"{task.name} does not have (it has {', '.join(fields)}). Use "
+                "--set data.split.method=random."
             )
         splits = splits_by_groups(groups(fields[field]))
     count = len(next(iter(fields.values())))
     if len(splits) != count:
         raise PluginError(
-            f"{splitter.source}: splitter '{splitter.name}' gave {len(splits)} splits for {count} rows."
+            f"{splitter.source}: splitter '{splitter.name}' gave {len(splits)} splits for {count} "
+            "rows."
         )
     unknown = sorted({str(split) for split in splits} - {*SPLITS, LEFT_OUT})
     if unknown:
@@ -132,22 +134,23 @@ def _field_of_tag(splitter: Registered[Splitter], task: ResolvedTask, tag: str) 
     if field is None:
         held = ", ".join(f"<{part.tag}>" for part in task.prompt.spans) or "none"
         raise DataError(
-            f"the splitter '{splitter.name}' groups by what <{tag}> announces, which task {task.name} "
-            f"has not (its domain tags: {held}). Use --set data.split.method=random."
+            f"the splitter '{splitter.name}' groups by the field after <{tag}>, which task "
+            f"{task.name} does not have (its domain tags: {held}). Use "
+            "--set data.split.method=random."
         )
     return field
 
 
 def _splits_from_column(
-    table: Table, good: Sequence[int], column: str, splitter: Any
+    table: Table, good: Sequence[int], column: str, rule: Any
 ) -> tuple[list[str], str]:
     name = find_column(table.columns, column, (), {}, table.source, _SPLIT_COLUMN)
     cells = [table.columns[name][i] for i in good]
-    if split.valid is None and split.test is None:
+    if rule.valid is None and rule.test is None:
         numbers = [table.rows[i] for i in good]
         return parse_splits(cells, numbers, table.source, name), f"column {name}"
-    split_of = {_plain(value): "valid" for value in splitter.valid or ()}
-    split_of |= {_plain(value): "test" for value in splitter.test or ()}
+    split_of = {_plain(value): "valid" for value in rule.valid or ()}
+    split_of |= {_plain(value): "test" for value in rule.test or ()}
     held = {_plain(cell) for cell in cells}
     missing = sorted(set(split_of) - held)
     if missing:

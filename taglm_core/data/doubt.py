@@ -134,18 +134,18 @@ def check_fields(
     Raises:
         DataError: when most values of a field are doubtful and `on_doubt` is "raise".
     """
-    for part in task.prompt.spans:
-        rows = fields[split.field]
+    for span in task.prompt.spans:
+        rows = fields[span.field]
         good = [i for i, error in enumerate(errors) if error is None and rows[i]]
-        if not split.tag.is_column:
-            held = task.domains[split.tag.name]
-            check_rows(held, split.field, [rows[i] for i in good], source, on_doubt)
+        if not span.tag.is_column:
+            held = task.domains[span.tag.name]
+            check_rows(held, span.field, [rows[i] for i in good], source, on_doubt)
             continue
-        tags = fields[split.tag.name]
+        tags = fields[span.tag.name]
         for tag in dict.fromkeys(tags[i] for i in good):
             if tag in domains:
                 own = [rows[i] for i in good if tags[i] == tag]
-                check_rows(domains[tag], f"{split.field} ({tag})", own, source, on_doubt)
+                check_rows(domains[tag], f"{span.field} ({tag})", own, source, on_doubt)
 
 
 def _short(row: Any) -> str:

@@ -334,7 +334,7 @@ def load_task_rows(
 
     Raises:
         RowError: naming bad rows, unless `data.on_error` is keep.
-        DataError: for a missing file or column, or a split with an empty split.
+        DataError: for a missing file or column, or a splitter that leaves a split empty.
     """
     table, dataset = load_table(
         data.file,

@@ -228,8 +228,8 @@ class Predictor:
 
         Returns:
             float32 `(rows, width)`, width = hidden size of the backbone, times `tag_length` with
-            `stages.task.pooling` = "all". Of a symmetric task the mean over both orders. Invalid rows
-            are NaN, and a warning counts them.
+            `stages.task.pooling` = "all". Of a symmetric task the mean over both orders. Invalid
+            rows are NaN, and a warning counts them.
 
         Raises:
             ConfigError: when the task writes text, so that no head reads a state.

@@ -7,7 +7,7 @@ _PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "taglm-plugin-chem": {
         "domain": ("SMILES",),
         "task": ("QED", "LogP", "DC"),
-        "split": ("scaffold",),
+        "splitter": ("scaffold",),
         "reader": ("smi", "ism", "sdf", "sd"),
     },
     "taglm-plugin-dti": {"task": ("BA",)},

@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "register_datasets": ("dataset", Dataset),
     "register_metrics": ("metric", Metric),
     "register_heads": ("head", Head),
-    "register_splitters": ("split", Split),
+    "register_splitters": ("splitter", Splitter),
     "register_backbones": ("backbone", Backbone),
     "register_commands": ("command", Command),
     "register_baselines": ("baseline", Baseline),
@@ -134,7 +134,7 @@ class Registry:
     datasets: Names[Dataset] = attrs.field(factory=lambda: Names("dataset"))
     metrics: Names[Metric] = attrs.field(factory=lambda: Names("metric"))
     heads: Names[Head] = attrs.field(factory=lambda: Names("head"))
-    splitters: Names[Splitter] = attrs.field(factory=lambda: Names("split"))
+    splitters: Names[Splitter] = attrs.field(factory=lambda: Names("splitter"))
     backbones: Names[Backbone] = attrs.field(factory=lambda: Names("backbone"))
     commands: Names[Command] = attrs.field(factory=lambda: Names("command"))
     baselines: Names[Baseline] = attrs.field(factory=lambda: Names("baseline"))

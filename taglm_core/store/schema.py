@@ -20,7 +20,7 @@ from taglm_core.encoders import Alphabet
 from taglm_core.errors import CheckpointError, ConfigError, nearest
 from taglm_core.model.backbone import Fingerprint
 from taglm_core.model.targets import Scaling
-from taglm_core.specs import Decoding, Regression, Target, Task
+from taglm_core.specs import Decoding, Target, Task
 from taglm_core.specs.target import TARGETS
 
 T = TypeVar("T")
@@ -183,8 +183,6 @@ class ArtefactRecord:
 
 _RENAMED: dict[type, dict[str, str]] = {
     Task: {"template": "prompt"},
-    Regression: {"censored_below": "censored_below"},
-    Scaling: {"censored_below": "censored_below"},
 }
 """Class -> its attributes that have another name in config.json."""
 
@@ -262,8 +260,8 @@ def _from_1(old: dict[str, Any]) -> dict[str, Any]:
     target = dict(task["target"])
     scaling = target.pop("scaling", None)
     for mapping in (target, scaling or {}):
-        if "censored_below" in mapping:
-            mapping["censored_below"] = mapping.pop("censored_below")
+        if "floor" in mapping:
+            mapping["censored_below"] = mapping.pop("floor")
     is_text = target["kind"] == "text"
     head = {
         "name": task["head"],

@@ -72,10 +72,10 @@ class TaskConfig:
 
 @attrs.frozen(kw_only=True)
 class SplitConfig:
-    """How rows come into train, valid and test; at most one of name, column and file."""
+    """How rows come into train, valid and test; at most one of method, column and file."""
 
-    name: str | None = None
-    """A registered split, such as "scaffold" or "random"."""
+    method: str | None = None
+    """A registered splitter, such as "scaffold" or "random"."""
     column: str | None = None
     """A column with train, valid, test."""
     file: str | None = None
@@ -86,10 +86,10 @@ class SplitConfig:
     """Values of `column` that mean the test split. With `valid` or `test`, all others train."""
 
     def __attrs_post_init__(self) -> None:
-        rules = {"name": self.name, "column": self.column, "file": self.file}
+        rules = {"method": self.method, "column": self.column, "file": self.file}
         given = [f"{k}={v}" for k, v in rules.items() if v is not None]
         if len(given) > 1:
-            raise ConfigError(f"data.split: give one of name, column, file, not {given}.")
+            raise ConfigError(f"data.split: give one of method, column, file, not {given}.")
         if (self.valid or self.test) and self.column is None:
             raise ConfigError("data.split: valid and test are values of a column; name it too.")
         both = sorted(set(self.valid or ()) & set(self.test or ()))

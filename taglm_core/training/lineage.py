@@ -168,7 +168,7 @@ def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
         plugin=task.plugin,
         attention="isolated" if task_model.is_isolated else "causal",
         head=HeadRecord(
-            name=settings.head, options=dict(settings.head_options), pooling=settings.read
+            name=settings.head, options=dict(settings.head_options), pooling=settings.pooling
         )
         if has_head
         else None,

@@ -63,12 +63,12 @@ def read_task_rows(
 
     Raises:
         RowError: naming invalid rows, unless `on_error` is keep.
-        DataError: for a missing file or column, or a split with an empty split.
+        DataError: for a missing file or column, or a splitter that leaves a split empty.
     """
     data = DataConfig(
         file=str(file),
         columns=dict(columns or {}),
-        split=SplitConfig(name=split),
+        split=SplitConfig(method=split),
         on_error=on_error,
     )
     return load_task_rows(task, registry, data, seed, need_targets=need_targets)

@@ -150,7 +150,7 @@ CASES = [
     case("draw_svg", "no well-formed SVG: mismatched tag", unclosed, "draw"),
     case("corpus_readable", "corpus rows cannot be encoded, the first is 'abx'", corpus="half"),
     case("corpus_readable", "unknown dataset 'lettres'.* Did you mean", corpus="lettres"),
-    case("split_found", "domain bad/Letters: unknown split 'prefx'", split="prefx"),
+    case("split_found", "domain bad/Letters: unknown splitter 'prefx'", split="prefx"),
     case(
         "references_exist",
         "features: 'toy_plugin:nothing' cannot be imported",

@@ -125,10 +125,12 @@ def split_case(check, match, **given):
     """Return a case of a split that the letters' domain uses."""
     made = {k: f"{HERE}:{f.__name__}" for k, f in given.items()}
     return Case(
-        kind="split",
+        kind="splitter",
         check=check,
         match=match,
-        plugin=letters(domains=[domain(split="own")], splits=[taglm.Splitter(name="own", **made)]),
+        plugin=letters(
+            domains=[domain(split="own")], splitters=[taglm.Splitter(name="own", **made)]
+        ),
     )
 
 

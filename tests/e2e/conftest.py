@@ -82,7 +82,7 @@ task:
   template: "The SMILES of the molecule is <SMILES>{smiles}. Its solubility is <Sol>"
   target: {kind: regression, columns: [Y], unit: "log10 mol/L"}
   metrics: [rmse, mae, r2]
-data: {file: molecules.csv, split: {name: random}}
+data: {file: molecules.csv, split: {method: random}}
 backbone: BACKBONE
 stages:
   domain: {size: 60, max_steps: 3, tag_length: 3, num_evaluations: 1}

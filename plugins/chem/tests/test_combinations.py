@@ -64,7 +64,7 @@ def test_columns_of_public_files_need_no_mapping(header, registry, tmp_path):
         loaded.fields["drug1"], loaded.fields["drug2"], loaded.splits, strict=True
     ):
         assert split_of.setdefault(frozenset((one, two)), split) == split
-    by_row = DataConfig(file=str(file), split=SplitConfig(name="row"))
+    by_row = DataConfig(file=str(file), split=SplitConfig(method="row"))
     assert load_task_rows(task_of(registry), registry, by_row, 0).splits != loaded.splits
 
 

@@ -63,7 +63,7 @@ def file(tmp_path):
 def load(registry, file, name):
     """Load the pairs by a split."""
     task = resolve_task(registry.tasks.get("BA").spec, "dti", registry)
-    data = DataConfig(file=file, split=SplitConfig(name=name))
+    data = DataConfig(file=file, split=SplitConfig(method=name))
     return load_task_rows(task, registry, data, seed=0)
 
 

@@ -21,7 +21,7 @@ from taglm_protein.encoder import ProteinEncoder
 K = 5
 """Length of the k-mers."""
 MAX_SHARED = 0.1
-"""Largest share of 5-mers, of the protein with fewer of them, that two splits may have in common."""
+"""Largest share of 5-mers, of the protein with fewer of them, that two splits may share."""
 
 _NUM_SYMBOLS = len(ProteinEncoder.symbols)
 _CHUNK_ROWS = 512  # proteins compared at a time with those of a split
@@ -53,7 +53,7 @@ def cluster_keys(rows: Sequence[str]) -> list[str]:
 
 
 def cluster_splits(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[str]:
-    """Put proteins into splits such that none of two splits share more than a tenth of their 5-mers.
+    """Put proteins into splits such that no two share more than a tenth of their 5-mers.
 
     Buckets of `cluster_keys` propose: 0 test, 1 valid, others train. A protein of the test bucket
     that shares more than `MAX_SHARED` of its 5-mers with one outside is moved to train, and then

@@ -46,11 +46,11 @@ def covers(subject: Subject) -> None:
 
 
 def deterministic(subject: Subject) -> None:
-    """The same rows and the same seed are splitter the same way."""
+    """The same rows and the same seed are split the same way."""
     columns = _columns(subject)
     demand(
         _apply(subject, columns, 0) == _apply(subject, columns, 0),
-        "the same rows are splitter otherwise at the second call. Take random numbers from a "
+        "the same rows are split otherwise at the second call. Take random numbers from a "
         "generator made of the seed only, and use no hash() of text, which differs by process.",
     )
 
@@ -63,8 +63,8 @@ def disjoint(subject: Subject) -> None:
     splits = _splits(subject, twice)
     demand(
         splits[:count] == splits[count:],
-        "a row that stands twice is put into two splits: the test splitter would hold rows that were "
-        "trained on. Decide by the row's content, not by its place.",
+        "a row that stands twice is put into two splits: the test split would hold rows that "
+        "were trained on. Decide by the row's content, not by its place.",
     )
 
 
@@ -90,8 +90,8 @@ def all_splits(subject: Subject) -> None:
     missing = [split for split in SPLITS if split not in splits]
     demand(
         not missing,
-        f"none of {len(splits)} rows falls into the {missing[0] if missing else ''} split. Make the "
-        "groups finer: there should be some dozens of them at least.",
+        f"none of {len(splits)} rows falls into the {missing[0] if missing else ''} split. Make "
+        "the groups finer: there should be some dozens of them at least.",
     )
 
 
@@ -141,13 +141,13 @@ def _columns(subject: Subject) -> dict[str, list[Any]]:
     if spec.assign is not None and spec.field is None:
         return {"row": [f"row {i}" for i in range(60)]}
     raise NotApplicable(
-        "no task and no domain uses the splitter, so there is no row to try. Name it as `splitter` of "
+        "no task and no domain uses the splitter, so there is no row to try. Name it as `split` of "
         "the domain or task that it is for."
     )
 
 
 def _rows_with(subject: Subject, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the columns of a dataset that has all of them, as the splitter demands them of files."""
+    """Return the columns of a dataset that has all that the splitter demands of files."""
     for dataset in subject.registry.datasets:
         if dataset.source == subject.item.source and set(names) <= set(dataset.spec.columns):
             table = subject.context.table(dataset)

@@ -33,7 +33,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "dataset": (*specs.CHECKS, *datasets.CHECKS),
     "metric": (*specs.CHECKS, *metrics.CHECKS),
     "head": (*specs.CHECKS, *heads.CHECKS),
-    "split": (*specs.CHECKS, *splits.CHECKS),
+    "splitter": (*specs.CHECKS, *splits.CHECKS),
     "backbone": (*specs.CHECKS, *resources.BACKBONES),
     "command": (*specs.CHECKS, *resources.COMMANDS),
     "baseline": (*specs.CHECKS, *baselines.CHECKS),

@@ -113,7 +113,7 @@ def test_a_test_file_is_the_test_split(registry, tmp_path):
     """Its rows keep their own numbers; what the split would test trains."""
     file = write(tmp_path / "a.csv", make_rows(40))
     other = write(tmp_path / "b.csv", make_rows(6, start=100))
-    rows = load(registry, file, {"name": "random"}, test_file=other)
+    rows = load(registry, file, {"method": "random"}, test_file=other)
     assert [rows.splits.count(split) for split in ("train", "valid", "test")] == [36, 4, 6]
     assert rows.numbers[-6:] == [1, 2, 3, 4, 5, 6]
     assert rows.targets[-1, 0] == 52.5
@@ -137,15 +137,15 @@ def test_a_bad_row_of_the_test_file_is_named_with_its_file(registry, tmp_path):
     bad[2][2] = "high"
     other = write(tmp_path / "b.csv", bad)
     with pytest.raises(DataError, match=r"b.csv: 1 of 5 rows(.|\n)*row 3"):
-        load(registry, file, {"name": "random"}, test_file=other)
-    rows = load(registry, file, {"name": "random"}, test_file=other, on_error="keep")
+        load(registry, file, {"method": "random"}, test_file=other)
+    rows = load(registry, file, {"method": "random"}, test_file=other, on_error="keep")
     assert [(row, "b.csv: " in reason) for row, reason in rows.rejected] == [(3, True)]
 
 
 def test_a_split_may_ask_for_columns_and_leave_rows_out(registry, tmp_path):
     """Rows without a split are counted and say why."""
     file = write(tmp_path / "a.csv", make_rows(20))
-    rows = load(registry, file, {"name": "time"})
+    rows = load(registry, file, {"method": "time"})
     assert len(rows) == 15
     assert len(rows.rejected) == 5
     assert "mine/time" in rows.rejected[0][1]
@@ -157,7 +157,7 @@ def test_a_split_by_tag_takes_the_field_of_that_tag(registry, tmp_path):
     count = 600
     words = ["".join("abc"[(i // 3**k) % 3] for k in range(5)) for i in range(count)]
     rows = [[f"{i + 1:b}", words[i], i, 0, 0] for i in range(count)]
-    loaded = load(registry, write(tmp_path / "a.csv", rows), {"name": "cold"})
+    loaded = load(registry, write(tmp_path / "a.csv", rows), {"method": "cold"})
     split_of = dict(zip(loaded.fields["letters"], loaded.splits, strict=True))
     assert len(split_of) == 243
     assert [split_of[word] for word in loaded.fields["letters"]] == loaded.splits
@@ -172,7 +172,7 @@ def test_a_split_by_a_tag_that_the_task_has_not(registry, tmp_path):
         template="<Digits>{digits}: <T>",
         target=taglm.Regression(names=("value",), columns=("pKd",)),
     )
-    data = DataConfig(file=file, split=SplitConfig(name="cold"))
+    data = DataConfig(file=file, split=SplitConfig(method="cold"))
     with pytest.raises(DataError, match="<Letters>.*<Digits>"):
         load_task_rows(resolve_task(spec, "toy", registry), registry, data, seed=0)
 
@@ -181,4 +181,4 @@ def test_an_unknown_split_is_charged_to_the_plugin(registry, tmp_path):
     """Not taken for a part of its own."""
     file = write(tmp_path / "a.csv", make_rows(20))
     with pytest.raises(PluginError, match="mine/wrong.*'training'"):
-        load(registry, file, {"name": "wrong"})
+        load(registry, file, {"method": "wrong"})

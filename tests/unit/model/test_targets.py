@@ -29,9 +29,9 @@ def test_numbers_come_back_in_the_users_units():
 
 def test_a_censored_prediction_stays_above_its_limit():
     """Far below the limit the mean of what is seen is the limit."""
-    target = Regression(names="x", floor=2.0)
+    target = Regression(names="x", censored_below=2.0)
     values = np.array([[2.0], [2.0], [4.0], [9.0]])
-    scaling = Scaling.of_targets(values, target.floor)
+    scaling = Scaling.of_targets(values, target.censored_below)
     given = predictions(target, scaling, torch.tensor([[-50.0], [0.0], [50.0]]))
     assert given[0, 0] == pytest.approx(2.0)
     assert (np.diff(given[:, 0]) > 0).all()

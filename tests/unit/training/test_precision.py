@@ -142,7 +142,7 @@ def run(held, case, precision, cache="auto"):
             "test",
             {
                 ("tasks" if case == "joint" else "task"): jobs,
-                "data": {"file": str(held.folder / "rows.csv"), "split": {"name": "random"}},
+                "data": {"file": str(held.folder / "rows.csv"), "split": {"method": "random"}},
                 "backbone": str(held.folder / "tiny"),
                 "stages": stages,
                 "decode": {"max_new_tokens": 4},
@@ -290,7 +290,7 @@ def test_a_head_with_hidden_layers_learns_in_bf16_what_it_learns_in_fp32(held):
             "test",
             {
                 "task": task("Composition", columns=("y",), metrics=["rmse", "r2"]),
-                "data": {"file": str(path), "split": {"name": "random"}},
+                "data": {"file": str(path), "split": {"method": "random"}},
                 "backbone": str(held.folder / "tiny"),
                 "stages": {**STAGES, "task": {**STAGES["task"], **mlp}},
                 "precision": precision,

@@ -77,7 +77,7 @@ def test_all_mistakes_are_shown_together():
         ({"task": "X", "stages": {"task": {"epochs": 0}}}, "epochs must be above 0"),
         ({"task": "X", "attention": "sideways"}, "attention must be one of"),
         ({"task": "X", "preset": "papr"}, "Did you mean 'paper'"),
-        ({"task": "X", "data": {"split": {"name": "a", "column": "b"}}}, "give one of"),
+        ({"task": "X", "data": {"split": {"method": "a", "column": "b"}}}, "give one of"),
         ({}, "the key 'task' is missing"),
         ({"task": "X", "data": "file.csv"}, "'data' must be a mapping"),
     ],

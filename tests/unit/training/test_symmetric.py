@@ -57,7 +57,7 @@ def settings(pairs_csv, backbone, **task):
         "test",
         {
             "task": declared | task,
-            "data": {"file": str(pairs_csv), "split": {"name": "random"}},
+            "data": {"file": str(pairs_csv), "split": {"method": "random"}},
             "backbone": str(backbone),
             "stages": FAST,
         },
