@@ -38,7 +38,7 @@ class Scale:
 
 
 class Ours:
-    """A task on kept blocks, ready to step."""
+    """A task on cached segments, ready to step."""
 
     def __init__(
         self, task_model: TaskModel, rows: Rows, targets: np.ndarray, scale: Scale
@@ -71,7 +71,7 @@ def versus_peft(
     scale: Scale,
     lengths_of_all: tuple[int, float] | None = None,
 ) -> dict[str, Any]:
-    """Measure an epoch of a task on kept blocks against prompt tuning and LoRA.
+    """Measure an epoch of a task on cached segments against prompt tuning and LoRA.
 
     Args:
         fields: Columns of sampled rows, `scale.batch` x rounds of them.

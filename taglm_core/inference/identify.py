@@ -70,7 +70,7 @@ class Typical:
 
 
 def _variances(short: np.ndarray, squares: np.ndarray) -> tuple[float, float]:
-    """Fit `within * short + between` to squared deviations, neither below nought."""
+    """Fit `within * short + between` to squared deviations, neither below 0."""
     within, between = map(float, np.polyfit(short, squares, 1))
     if within < 0:
         return 0.0, float(squares.mean())

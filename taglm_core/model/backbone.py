@@ -287,7 +287,7 @@ class Backbone:
         return self._run(self.base, embedded, None, positions.expand(embedded.shape[:2]))
 
     def compile(self) -> None:
-        """Let torch compile passes of whole rows; those on kept blocks run as they are.
+        """Let torch compile passes of whole rows; those on cached segments run as they are.
 
         Raises:
             BackboneError: when the machine has no C++ compiler, which this needs on a CPU.

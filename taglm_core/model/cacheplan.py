@@ -133,7 +133,7 @@ def plan_reuse(
         rooms: (name, bytes that may be kept) of each place, the quickest first.
         passes: How often each row is run.
         trains: Whether a pass has a backward, which costs twice the forward and never reaches
-            kept blocks.
+            cached segments.
     """
     work = WorkOfRows.of(backbone)
     token_bytes = bytes_per_token(backbone, backbone.dtype.itemsize)

@@ -1,6 +1,6 @@
 """Attention of a few new tokens over kept keys and values, which are read where they lie.
 
-The rows of a batch look at several kept blocks each: that of a molecule, that of a protein. A
+The rows of a batch look at several cached segments each: that of a molecule, that of a protein. A
 column is one such block for every row. Rows that share a block are answered together by one
 matrix product, without a copy for each row; short blocks are padded into one product. Partial
 results are joined by their log-sum-exp. Gradients reach the new tokens only, so kept keys and
@@ -57,7 +57,7 @@ class Piece:
 
 
 class Column:
-    """One kept block for every row of a batch."""
+    """One cached segment for every row of a batch."""
 
     def __init__(
         self,

@@ -108,7 +108,7 @@ class MLPHead(nn.Module):
 
     @torch.no_grad()
     def adapt_to(self, states: Tensor) -> None:
-        """Take the mean and spread of each column of `(rows, hidden)` as its nought and unit."""
+        """Take the mean and spread of each column of `(rows, hidden)` as its zero and unit."""
         self.mean.copy_(states.mean(dim=0))
         self.scale.copy_(states.std(dim=0, correction=0).clamp_min(1e-6))
 

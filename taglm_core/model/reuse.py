@@ -67,7 +67,7 @@ class Reuse:
     """Hears the plan of the first rows that are screened."""
 
     def fits(self, model: TaggedModel, rows: Rows) -> bool:
-        """Whether rows may run on kept blocks: these know nothing of sliding windows."""
+        """Whether rows may run on cached segments: these know nothing of sliding windows."""
         window = model.backbone.window
         return self.is_exact and (window is None or int(rows.lengths.max(initial=0)) <= window)
 

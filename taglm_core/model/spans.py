@@ -1,4 +1,4 @@
-"""Span reuse: rows run on kept blocks, so that only function tags are computed for each of them.
+"""Span reuse: rows run on cached segments, so that only function tags are computed for each.
 
 `SpanStore` computes and keeps the blocks of a set of rows and runs their tails; `probe` proves on
 the backbone at hand that this gives what whole rows give.
@@ -75,7 +75,7 @@ class SpanStore:
 
     @property
     def num_bytes(self) -> int:
-        """Memory that kept blocks take, those of stores that share the cache included."""
+        """Memory that cached segments take, those of stores that share the cache included."""
         return self.cache.num_bytes
 
     def fill(self, on_progress: Callable[[int], None] | None = None, least_uses: int = 1) -> None:
@@ -209,7 +209,7 @@ class SpanStore:
 def _arrange(
     numbers: np.ndarray, sizes: np.ndarray, found: dict[int, Tensor], device: torch.device
 ) -> tuple[np.ndarray, list[Piece]]:
-    """Order the rows of a column and give each run of them its kept block.
+    """Order the rows of a column and give each run of them its cached segment.
 
     Blocks that are worth a product of their own are read in place; the others are padded
     together. On a GPU all are, since small products cost their launch.

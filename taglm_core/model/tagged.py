@@ -121,7 +121,7 @@ class TaggedModel:
         )
 
     def tail_states(self, batch: Batch, columns: Columns) -> Tensor:
-        """Run tails, padded on the right, on kept blocks: `(batch, seq, hidden)`."""
+        """Run tails, padded on the right, on cached segments: `(batch, seq, hidden)`."""
         with columns.active(self.backbone.model):
             # the blocks are there for this pass only
             return self.backbone.hidden_states(

@@ -36,7 +36,7 @@ class Tier(Protocol):
     """What the plan calls it: `cpu`, `cuda:0`, `disk`."""
     budget_bytes: int
     num_bytes: int
-    """Bytes that the kept blocks take."""
+    """Bytes that the cached segments take."""
 
     def put(self, block: Tensor) -> Tensor | None:
         """Keep a copy of a block and return it; None: there is no room."""

@@ -15,20 +15,20 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import (
-    _num_samples,
-    check_array,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 import taglm
+from taglm_studies.inputs import (
+    SPLIT_COLUMN,
+    check_lengths,
+    checked_targets,
+    columns_of,
+    with_splits,
+)
 
 __all__ = ["EXPECTED_FAILED_CHECKS", "TagClassifier", "TagRegressor"]
 
 _TASK = "Target"
-_PART = "taglm_split"
 _FIELD = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)\}(?!\})")
 
 EXPECTED_FAILED_CHECKS = {
@@ -93,12 +93,12 @@ class _TagEstimator(BaseEstimator):
             targets: Column -> values.
             target: Settings of the target.
         """
-        names, columns = _columns(X)
+        names, columns = columns_of(X)
         fields, template = self._prompt(names, columns)
         validate_data(self, X=X, skip_check_array=True)
         self.template_ = template
         data = {**dict(zip(fields, columns.values(), strict=True)), **targets}
-        data = _with_splits(data, self._splits(targets))
+        data = with_splits(data, self._splits(targets))
         task = {
             "name": _TASK,
             "template": template,
@@ -121,7 +121,7 @@ class _TagEstimator(BaseEstimator):
             "preset": self.preset,
             "seed": seed,
             "device": self.device,
-            "data.split.column": _PART,
+            "data.split.column": SPLIT_COLUMN,
             "data.check": False,
             "precision": "fp32",  # what auto measures could differ between the folds
             "stages.task.tag_length": self.tag_length,
@@ -182,7 +182,7 @@ class _TagEstimator(BaseEstimator):
 
     def _predict(self, X: Any, what: str) -> np.ndarray:
         check_is_fitted(self, "artefact_")
-        names, columns = _columns(X)
+        names, columns = columns_of(X)
         validate_data(self, X=X, reset=False, skip_check_array=True)
         fields, _ = self._prompt(names, columns)
         data = dict(zip(fields, columns.values(), strict=True))
@@ -251,7 +251,7 @@ class TagRegressor(RegressorMixin, _TagEstimator):
         Raises:
             ValueError: when a row is invalid, or X and y differ in length.
         """
-        values = _checked_targets(X, y, self)
+        values = checked_targets(X, y, self)
         self._is_1d = values.ndim == 1
         table = values.reshape(len(values), -1)
         targets = {f"y{k}": table[:, k].tolist() for k in range(table.shape[1])}
@@ -330,8 +330,8 @@ class TagClassifier(ClassifierMixin, _TagEstimator):
         """
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
-        _columns(X)  # says what is wrong with the inputs first
-        _check_lengths(X, y)
+        columns_of(X)  # says what is wrong with the inputs first
+        check_lengths(X, y)
         check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
         self.classes_ = unique_labels(labels)
@@ -361,7 +361,8 @@ class TagClassifier(ClassifierMixin, _TagEstimator):
     def _metrics(
         self, data: Mapping[str, list[Any]], targets: Mapping[str, list[Any]]
     ) -> list[str]:
-        held = {c for c, split in zip(data["y"], data[_PART], strict=True) if split == "valid"}
+        pairs = zip(data["y"], data[SPLIT_COLUMN], strict=True)
+        held = {label for label, split in pairs if split == "valid"}
         return ["auroc", "accuracy"] if len(held) == len(self.classes_) else ["accuracy"]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -393,72 +394,3 @@ class TagClassifier(ClassifierMixin, _TagEstimator):
         probabilities = self.predict_proba(X)
         labels: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
         return labels
-
-
-def _columns(X: Any) -> tuple[list[str], dict[str, list[Any]]]:
-    """Return the columns of inputs: their names, and position -> cells."""
-    if hasattr(X, "columns") and hasattr(X, "iloc"):
-        named = list(X.columns)
-        made = {f"{i}": X.iloc[:, i].tolist() for i in range(len(named))}
-    else:
-        cells = np.asarray(_dense(X))
-        if cells.ndim not in (1, 2):
-            raise ValueError(
-                f"Expected 2D array or a list of texts, got an array of {cells.ndim} dimensions."
-            )
-        if cells.dtype.kind in "fciu":  # numbers become text, and have two dimensions
-            cells = check_array(cells, dtype=None)
-        table = cells.reshape(len(cells), -1)
-        named = [None] * table.shape[1]
-        made = {f"{i}": table[:, i].tolist() for i in range(table.shape[1])}
-    plain = ["input"] if len(made) == 1 else [f"input {i + 1}" for i in range(len(made))]
-    # numbers that pandas gives to columns without names say nothing in a prompt
-    names = [n if isinstance(n, str) else p for n, p in zip(named, plain, strict=True)]
-    count = len(next(iter(made.values()), []))
-    if not made:
-        raise ValueError(
-            f"Found array with 0 feature(s) (shape=({count}, 0)) while a minimum of 1 is required."
-        )
-    if not count:
-        raise ValueError(
-            f"Found array with 0 sample(s) (shape=(0, {len(made)})) while a minimum of 1 is "
-            "required."
-        )
-    return names, made
-
-
-def _dense(X: Any) -> Any:
-    from scipy.sparse import issparse
-
-    if issparse(X):
-        raise TypeError("Sparse data was passed; inputs are texts: give a list or a dense array.")
-    return X
-
-
-def _check_lengths(X: Any, y: Any) -> None:
-    if y is not None and _num_samples(_dense(X)) != _num_samples(y):
-        raise ValueError(
-            "Found input variables with inconsistent numbers of samples: "
-            f"{[_num_samples(X), _num_samples(y)]}"
-        )
-
-
-def _checked_targets(X: Any, y: Any, estimator: Any) -> np.ndarray:
-    if y is None:
-        raise ValueError("requires y to be passed, but the target y is None")
-    _check_lengths(X, y)
-    values: np.ndarray = check_array(
-        y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=estimator
-    )
-    return column_or_1d(values, warn=True) if values.ndim == 2 and values.shape[1] == 1 else values
-
-
-def _with_splits(data: Mapping[str, list[Any]], held: np.ndarray) -> dict[str, list[Any]]:
-    """Return the columns with the part of each row.
-
-    A run needs test rows; those of an estimator are the caller's, so one held-out row stands there
-    a second time. It is never predicted.
-    """
-    again = int(np.flatnonzero(held)[0])
-    made = {name: [*cells, cells[again]] for name, cells in data.items()}
-    return {**made, _PART: [*("valid" if h else "train" for h in held), "test"]}
