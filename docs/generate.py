@@ -6,6 +6,7 @@ Run `python docs/generate.py`; a test fails when the pages differ from the code.
 import ast
 import inspect
 import itertools
+import os
 import re
 import textwrap
 from collections.abc import Callable
@@ -25,23 +26,34 @@ def settings_page() -> str:
     """Return the page of settings, from the classes and their field comments."""
     from taglm_core.training import config
 
-    intro = "Keys of a run file, and of `--set KEY=VALUE`. Made from the code."
+    intro = "Keys of a run file, and of `--set KEY=VALUE`. Generated from the code."
     lines = ["# Settings", "", intro, ""]
     _add_settings(config.RunConfig, "", lines)
-    lines += ["## Presets", "", "Values that the settings start from.", ""]
+    lines += ["## Presets", "", "Defaults that `--preset NAME` replaces.", ""]
     for name, values in config.PRESETS.items():
         lines.append(f"- `{name}`: `{values}`" if values else f"- `{name}`: the defaults above")
     return "\n".join(lines) + "\n"
 
 
+TASKS = (
+    "Several tasks instead of `task`: a list of {task, data} with the same keys as `task` and "
+    "`data` below; a key missing in a task's `data` comes from the run's `data`. Tasks that "
+    "name the same function tag train it together."
+)
+
+
 def _add_settings(cls: type, path: str, lines: list[str]) -> None:
+    from taglm_core.training import config
+
     title = path.rstrip(".") or "Run"
-    lines += [f"## {title}", "", "| key | default | meaning |", "| --- | --- | --- |"]
-    nested = []
+    rows, nested = [], []
     notes = _notes(cls)
     for field in attrs.fields(cls):
         options = [field.type, *getattr(field.type, "__args__", ())]
-        inner = next((option for option in options if attrs.has(option)), None)
+        inner = next((o for o in options if isinstance(o, type) and attrs.has(o)), None)
+        if inner is config.JobConfig:  # its keys have their place under `task` and `data`
+            rows.append(f"| `{path}{field.name}` | `[]` | {TASKS} |")
+            continue
         if inner is not None:
             nested.append((inner, f"{path}{field.name}."))
             continue
@@ -50,8 +62,16 @@ def _add_settings(cls: type, path: str, lines: list[str]) -> None:
             default = default.factory()
         shown = "required" if default is attrs.NOTHING else f"`{default!r}`"
         meaning = notes.get(field.name, "").replace("|", "\\|")
-        lines.append(f"| `{path}{field.name}` | {shown} | {meaning} |")
-    lines.append("")
+        rows.append(f"| `{path}{field.name}` | {shown} | {meaning} |")
+    if rows:
+        lines += [
+            f"## {title}",
+            "",
+            "| key | default | meaning |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
     for inner, below in nested:
         _add_settings(inner, below, lines)
 
@@ -79,7 +99,9 @@ def _target_notes(cls: type) -> dict[str, str]:
         ]
         note = _notes(TARGETS[kinds[0]])[field.name]
         if field.name == "names":
-            note = "Names of the targets; None: the task's name, or the columns when several."
+            note = (
+                "Names of the targets; None: the task's name, or the columns if there are several."
+            )
         found[field.name] = f"({', '.join(kinds)}) {note}"
     return found
 
@@ -90,7 +112,7 @@ def commands_page() -> str:
 
     from taglm_core.cli.main import build_app
 
-    lines = ["# Commands", "", "The help texts of the program. Made from the code.", ""]
+    lines = ["# Commands", "", "The help texts of the program. Generated from the code.", ""]
     for command in ["", *COMMANDS]:
         runner = CliRunner()
         shown = runner.invoke(
@@ -114,25 +136,25 @@ def contract_page() -> str:
 
 
 CONTRACT_INTRO = """\
-What every object that a plugin registers must keep, checked by `taglm check-plugin NAME` and by
+What every object that a plugin registers must fulfill, checked by `taglm check-plugin NAME` and by
 the fixture `plugin_check` of the pytest plugin that comes with taglm
 ([first plugin](../tutorial/first-plugin.md)). From Python, `taglm_core.testing.check_plugin(name)`
 returns one outcome for each check: `kind`, `object`, `check`, `outcome` (passed, failed or
-skipped) and `reason`, which says what to fix. Rows to try an object with come from the corpus of
-its domain, else from a dataset of the plugin that holds its field, else from random symbols. Checks
-of optional parts, such as `draw`, are made where the part is there. One check alone:
-`pytest -k "encoder and round_trip"`. Made from the code."""
+skipped) and `reason`, which says what to fix. The checks take their rows from the corpus of the
+domain, else from a dataset of the plugin that holds its field, else from random symbols. A check of
+an optional function, such as `draw`, runs only if the function is given. To run one check:
+`pytest -k "encoder and round_trip"`. Generated from the code."""
 
 API_INTRO = """\
 Everything that `import taglm` gives. Importing it takes well under a second and loads neither torch
-nor a plugin; names are imported on first use. The commands of `taglm` call the same functions. Made
-from the docstrings."""
+nor a plugin; names are imported on first use. The commands of `taglm` call the same functions.
+Generated from the docstrings."""
 
 API = {
     "Train and load": ["run", "train", "load", "Run", "Predictor", "Written"],
     "Evaluate": ["evaluate", "Evaluation"],
     "Domain tags": ["sample", "Sample", "identify", "Identification"],
-    "tags": ["tags.list", "tags.show", "tags.get"],
+    "Tag store": ["tags.list", "tags.show", "tags.get"],
     "Plugins": ["plugins"],
     "scikit-learn": ["TagRegressor", "TagClassifier"],
 }
@@ -255,6 +277,7 @@ PAGES["api.md"] = api_page
 
 def main() -> None:
     """Write the pages."""
+    os.environ["TAGLM_PLUGINS"] = ""  # the pages show the core alone
     for name, make in PAGES.items():
         (REFERENCE / name).write_text(make(), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Options of the commands that write texts: how to decode, and further tags of a recombination."""
+"""Options of the commands that write texts: how to decode, and additional domain tags."""
 
 from typing import Annotated, Any
 
@@ -6,16 +6,17 @@ import typer
 
 How = Annotated[
     str | None,
-    typer.Option("--decode", metavar="greedy|beam|sample", help="How a text task writes."),
+    typer.Option("--decode", metavar="greedy|beam|sample", help="Decoding method of a text task."),
 ]
-Beams = Annotated[int | None, typer.Option(help="Hypotheses of beam search.")]
-Temperature = Annotated[float | None, typer.Option(help="Of sampling; below 1 sharper.")]
+Beams = Annotated[int | None, typer.Option(help="Number of hypotheses of beam search.")]
+Temperature = Annotated[float | None, typer.Option(help="Sampling temperature; below 1 sharpens.")]
 TopP = Annotated[
-    float | None, typer.Option("--top-p", help="Share of probability that sampling keeps.")
+    float | None,
+    typer.Option("--top-p", help="Sampling: probability mass to draw from, such as 0.9."),
 ]
-DecodeSeed = Annotated[int | None, typer.Option("--decode-seed", help="Seed of sampling.")]
+DecodeSeed = Annotated[int | None, typer.Option("--decode-seed", help="Random seed of sampling.")]
 MaxNewTokens = Annotated[
-    int | None, typer.Option("--max-new-tokens", help="Longest text in tokens.")
+    int | None, typer.Option("--max-new-tokens", help="Maximum length of the output in tokens.")
 ]
 OnDoubt = Annotated[
     str,
@@ -23,7 +24,7 @@ OnDoubt = Annotated[
         "--on-doubt",
         metavar="raise|warn",
         help="How to handle a file that looks like another kind of data, such as DNA for a "
-        "protein: raise stops, warn predicts it.",
+        "protein: raise stops, warn continues.",
     ),
 ]
 Tags = Annotated[
@@ -31,7 +32,7 @@ Tags = Annotated[
     typer.Option(
         "--tag",
         metavar="TAG[=FOLDER]",
-        help="A domain tag that the artefact lacks: the newest of the store, or of a folder.",
+        help="Additional domain tag, such as ES (newest in the tag store) or ES=runs/other.",
     ),
 ]
 

@@ -7,12 +7,12 @@ import typer
 
 
 def doctor(
-    backbone: Annotated[str, typer.Option(help="Backbone that is loaded for the check.")] = "nano",
+    backbone: Annotated[str, typer.Option(help="Backbone to load for the check.")] = "nano",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the installation: versions, devices, plugins, tag store, backbone, disk.
 
-    The exit code is 1 when something fails; a warning does not count.
+    The exit code is 1 if a check fails; warnings do not count.
     """
     import attrs
 

@@ -20,37 +20,55 @@ from taglm_core.cli.decode import (
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A finished run or an artefact folder.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of an artefact.")],
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", "-i", help="Labelled table; without it the run's own results."),
+        typer.Option(
+            "--input", "-i", help="Labelled table to score; default: show the results of the run."
+        ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Which task of a run with several.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task to use, for a run with several tasks.")
+    ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=COLUMN", help="Which column holds a field or a target."),
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Column that holds a field or a target, such as smiles=Structure.",
+        ),
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Name, folder or Hub id of another copy of the same backbone."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
     precision: Annotated[
         str | None,
-        typer.Option(metavar="fp32|bf16", help="Arithmetic of the backbone; default: as trained."),
+        typer.Option(
+            metavar="fp32|bf16", help="Arithmetic of the backbone.", show_default="as trained"
+        ),
     ] = None,
     on_error: Annotated[
-        str, typer.Option(metavar="raise|keep", help="A bad row ends the command, or is left out.")
+        str,
+        typer.Option(
+            metavar="raise|keep",
+            help="How to handle invalid rows: raise stops at the first, keep skips them.",
+        ),
     ] = "raise",
     output_file: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Table to write the scored rows and predictions to."),
+        typer.Option(
+            "--output", "-o", help="Table to write: the scored rows and their predictions."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Most rows of the file, its first ones.", min=1)
+        int | None, typer.Option(help="Score only the first rows of the file, such as 1000.", min=1)
     ] = None,
     labels: Annotated[
         str,
         typer.Option(
             metavar="auto|computed|measured",
-            help="Target of a task that computes it: computed, or measured in a column.",
+            help="Target of a task that computes it: computed, or measured (read from a column).",
         ),
     ] = "auto",
     on_doubt: OnDoubt = "raise",
@@ -62,14 +80,17 @@ def evaluate(
     decode_seed: DecodeSeed = None,
     max_new_tokens: MaxNewTokens = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Fix bad rows by the domains' rules before scoring.")
+        bool,
+        typer.Option(
+            "--fix", help="Fix invalid rows by the rules of their domains before scoring."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show results, or score a labelled file.
 
-    Where columns name the tags, results are also given for each combination of tags, those that
-    training never saw marked. A file with one column for each tag is spread into all of them.
+    If columns name the tags, the results also list each combination of tags and mark those that
+    were never trained. A file with one column for each tag is scored in all combinations.
     """
     from taglm_core.api.evaluation import evaluate as score
     from taglm_core.cli.groups import print_groups

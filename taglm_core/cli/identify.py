@@ -8,34 +8,41 @@ import typer
 
 
 def identify(
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts to identify.")] = None,
-    input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Table with texts.")
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts to identify, such as CCO.")
     ] = None,
-    column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    input_file: Annotated[
+        Path | None, typer.Option("--input", "-i", help="Table of texts to identify.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Column that holds the texts.")] = "text",
     label: Annotated[
-        str | None, typer.Option(help="Column with the true domain, to count what is right.")
+        str | None, typer.Option(help="Column that holds the true domain, to score the results.")
     ] = None,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Table to write the verdicts to.")
+        Path | None,
+        typer.Option("--output", "-o", help="Table to write: one result for each text."),
     ] = None,
     domains: Annotated[
-        str | None, typer.Option(help="Domains to choose from, by commas.", show_default="all")
+        str | None,
+        typer.Option(help="Domains to choose from, such as SMILES,Protein.", show_default="all"),
     ] = None,
     calibrate: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="DOMAIN=FILE", help="Validation rows, instead of those held out of the corpus."
+            metavar="DOMAIN=FILE",
+            help="Table of validation rows; default: held-out rows of the corpus.",
         ),
     ] = None,
-    backbone: Annotated[str, typer.Option(help="Registered name, folder or Hub id.")] = "nano",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    backbone: Annotated[
+        str, typer.Option(help="Backbone: registered name, folder or Hub id.")
+    ] = "nano",
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rank the trained domain tags by the likelihood that they give to a text.
 
-    Margin and limits are calibrated on validation rows; a text that no domain explains well is
-    "none of these", one between two domains is "unsure".
+    Margin and limits are calibrated on validation rows. The result is "none of these" if no domain
+    fits the text, and "unsure" if two domains fit it about equally well.
     """
     from taglm_core.api.identification import identify as rank
     from taglm_core.cli.screen import BarProgress, parse_pairs, print_json

@@ -9,16 +9,19 @@ import typer
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the plugin, such as demo.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write.", show_default="taglm-plugin-NAME")
+        Path | None,
+        typer.Option(help="Folder of the package to write.", show_default="taglm-plugin-NAME"),
     ] = None,
     domain: Annotated[
         str | None,
-        typer.Option(metavar="TAG", help="Domain tag.", show_default="NAME, capitalised"),
+        typer.Option(
+            metavar="TAG", help="Domain tag, such as DNA.", show_default="NAME, capitalized"
+        ),
     ] = None,
 ) -> None:
-    """Write a complete plugin package that works at once.
+    """Write a complete plugin package that runs without changes.
 
-    It holds a domain with its encoder, a generated dataset, a task, a metric and tests.
+    The package has a domain with an encoder, a generated dataset, a task, a metric and tests.
     """
     from taglm_core.cli.screen import results
     from taglm_core.plugins.scaffold import plugin_files, plugin_names

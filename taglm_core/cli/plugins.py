@@ -8,7 +8,7 @@ import typer
 def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List plugins, what each gives, what failed."""
+    """List plugins, what each registers, and failures."""
     from taglm_core.api.listing import failure_record
     from taglm_core.api.listing import plugins as installed
     from taglm_core.cli.plugincommands import shadowing

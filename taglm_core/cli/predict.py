@@ -20,39 +20,68 @@ from taglm_core.cli.decode import (
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A finished run or an artefact folder.")],
-    input_file: Annotated[Path, typer.Option("--input", "-i", help="Table to predict.")],
-    output_file: Annotated[Path, typer.Option("--output", "-o", help="Table to write.")],
-    task: Annotated[str | None, typer.Option(help="Which task of a run with several.")] = None,
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of an artefact.")],
+    input_file: Annotated[Path, typer.Option("--input", "-i", help="Table of rows to predict.")],
+    output_file: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Table to write: all input columns, predictions, and a column error.",
+        ),
+    ],
+    task: Annotated[
+        str | None, typer.Option(help="Task to use, for a run with several tasks.")
+    ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=COLUMN", help="Which column holds a field."),
+        typer.Option(
+            metavar="FIELD=COLUMN", help="Column that holds a field, such as smiles=Structure."
+        ),
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="Another copy of the same backbone.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Name, folder or Hub id of another copy of the same backbone."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
     precision: Annotated[
         str | None,
-        typer.Option(metavar="fp32|bf16", help="Arithmetic of the backbone; default: as trained."),
+        typer.Option(
+            metavar="fp32|bf16", help="Arithmetic of the backbone.", show_default="as trained"
+        ),
     ] = None,
     cache: Annotated[
         str,
         typer.Option(
-            metavar="auto|off|SIZE", help="Room for what rows share; auto+disk adds a file."
+            metavar="auto|off|SIZE",
+            help="Memory limit for cached prompt segments: auto, off or a size such as 2GB. Append "
+            "+disk to spill to disk.",
         ),
     ] = "auto",
     on_error: Annotated[
         str,
         typer.Option(
-            metavar="raise|keep", help="A bad row ends the command, or is kept with its error."
+            metavar="raise|keep",
+            help="How to handle invalid rows: raise stops at the first, keep writes them with an "
+            "error message.",
         ),
     ] = "keep",
     fix: Annotated[
-        bool, typer.Option("--fix", help="Fix bad rows by the domains' rules before predicting.")
+        bool,
+        typer.Option(
+            "--fix", help="Fix invalid rows by the rules of their domains before predicting."
+        ),
     ] = False,
     overwrite_column: Annotated[
-        bool, typer.Option("--overwrite-column", help="Replace input columns of the same name.")
+        bool,
+        typer.Option(
+            "--overwrite-column",
+            help="Let prediction columns replace input columns of the same name.",
+        ),
     ] = False,
-    chunk_rows: Annotated[int, typer.Option(help="Rows held in memory at a time.", min=1)] = 20_000,
+    chunk_rows: Annotated[
+        int, typer.Option(help="Number of rows in memory at a time.", min=1)
+    ] = 20_000,
     on_doubt: OnDoubt = "raise",
     tag: Tags = None,
     decode: How = None,
@@ -65,7 +94,8 @@ def predict(
     """Predict every row of a file.
 
     The output holds all input columns, the predictions, and a column `error`.
-    Formats by extension: csv, tsv, jsonl (also with .gz), parquet; for input those of plugins too.
+    The extension names the format: csv, tsv, jsonl (also with .gz) or parquet; input may also
+    have a format of a plugin.
     """
     from taglm_core.api.loading import load
     from taglm_core.cli.screen import BarProgress, errors, parse_pairs

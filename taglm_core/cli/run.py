@@ -9,49 +9,77 @@ import typer
 def run(
     task: Annotated[
         list[str],
-        typer.Argument(help="A registered task, several of them, or a run file (YAML)."),
+        typer.Argument(help="Registered task such as QED, several of them, or a run file (YAML)."),
     ],
     backbone: Annotated[
-        str | None, typer.Option(help="Registered name, folder or Hub id.", show_default="nano")
+        str | None,
+        typer.Option(help="Backbone: registered name, folder or Hub id.", show_default="nano"),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Rows: csv, tsv, parquet, jsonl, or what a plugin reads."
+            metavar="FILE",
+            help="Table of rows, such as molecules.csv (csv, tsv, parquet, jsonl, or a format of "
+            "a plugin).",
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Registered dataset; with --data the one that reads the file."),
+        typer.Option(help="Registered dataset; with --data, the dataset that reads the file."),
     ] = None,
     domain_data: Annotated[
         list[str] | None,
-        typer.Option(metavar="TAG=FILE", help="Unlabelled rows for stage 1 of a domain tag."),
+        typer.Option(
+            metavar="TAG=FILE",
+            help="Unlabelled rows for stage 1, such as SMILES=library.smi.",
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=COLUMN", help="Which column holds a field."),
+        typer.Option(
+            metavar="FIELD=COLUMN", help="Column that holds a field, such as smiles=Structure."
+        ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Registered split, such as scaffold or random.")
+        str | None,
+        typer.Option(
+            help="Registered splitter, such as scaffold or random.",
+            show_default="the task's own",
+        ),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="default, paper or quick.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Set of defaults: default, quick or paper.", show_default="default"),
+    ] = None,
     on_error: Annotated[
-        str | None, typer.Option(metavar="raise|keep", help="What a bad row does.")
+        str | None,
+        typer.Option(
+            metavar="raise|keep",
+            help="How to handle invalid rows: raise stops at the first, keep skips and lists them.",
+            show_default="raise",
+        ),
     ] = None,
     fix: Annotated[
         bool | None,
-        typer.Option("--fix", help="Fix bad rows by the domains' rules; each one is reported."),
+        typer.Option(
+            "--fix", help="Fix invalid rows by the rules of their domains; list each in fixed.csv."
+        ),
     ] = None,
     on_long: Annotated[
-        str | None, typer.Option(metavar="error|keep", help="What a row too long does.")
+        str | None,
+        typer.Option(
+            metavar="error|keep",
+            help="How to handle rows too long for the backbone: error treats them as invalid, keep "
+            "skips and lists them.",
+            show_default="error",
+        ),
     ] = None,
     on_doubt: Annotated[
         str | None,
         typer.Option(
             metavar="raise|warn",
             help="How to handle a file that looks like another kind of data, such as DNA for a "
-            "protein: raise stops, warn trains on it.",
+            "protein: raise stops, warn continues.",
             show_default="raise",
         ),
     ] = None,
@@ -59,7 +87,8 @@ def run(
         str | None,
         typer.Option(
             metavar="auto|off|SIZE",
-            help="Room for what rows share; auto+disk adds a file.",
+            help="Memory limit for cached prompt segments: auto, off or a size such as 2GB. Append "
+            "+disk to spill to disk.",
             show_default="auto",
         ),
     ] = None,
@@ -67,23 +96,27 @@ def run(
         str | None,
         typer.Option(
             metavar="all|none|NAMES",
-            help="Baselines to score beside the run, such as mean,ridge.",
+            help="Baselines to fit and score beside the run, such as mean,ridge.",
             show_default="all",
         ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 or auto.", show_default="auto")
+        str | None, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.", show_default="auto")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/TASK")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder to write.", show_default="runs/TASK")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any setting, such as stages.task.epochs=4."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any setting, such as stages.task.epochs=4; may be repeated.",
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the stages and stop before training.")
+        bool, typer.Option("--dry-run", help="Show what would be trained, without training.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json.")] = False,
 ) -> None:

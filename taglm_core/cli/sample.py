@@ -8,24 +8,35 @@ import typer
 
 
 def sample(
-    domain: Annotated[str, typer.Argument(help="A domain, such as SMILES.")],
-    count: Annotated[int, typer.Option("-n", "--count", help="Rows to draw.", min=1)] = 100,
-    out: Annotated[Path | None, typer.Option(help="Table to write the rows to.")] = None,
-    backbone: Annotated[str, typer.Option(help="Registered name, folder or Hub id.")] = "nano",
+    domain: Annotated[str, typer.Argument(help="Domain to draw from, such as SMILES.")],
+    count: Annotated[
+        int, typer.Option("-n", "--count", help="Number of rows to draw.", min=1)
+    ] = 100,
+    out: Annotated[Path | None, typer.Option(help="Table to write, such as drawn.csv.")] = None,
+    backbone: Annotated[
+        str, typer.Option(help="Backbone: registered name, folder or Hub id.")
+    ] = "nano",
     from_run: Annotated[
-        Path | None, typer.Option("--from", help="Run or artefact that holds the tag.")
+        Path | None,
+        typer.Option(
+            "--from", help="Run or artefact with the tag; default: newest in the tag store."
+        ),
     ] = None,
     no_tag: Annotated[
-        bool, typer.Option("--no-tag", help="Without the tag, to see what it does.")
+        bool, typer.Option("--no-tag", help="Draw without the tag, for comparison.")
     ] = False,
     corpus: Annotated[
-        Path | None, typer.Option(help="Rows that count as known, instead of the tag's corpus.")
+        Path | None, typer.Option(help="Known rows for novelty.", show_default="the tag's corpus")
     ] = None,
-    temperature: Annotated[float, typer.Option(help="Below 1 sharper, above 1 flatter.")] = 1.0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Share of probability kept.")] = 1.0,
-    max_length: Annotated[int, typer.Option(help="Most symbols of a row.", min=1)] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    temperature: Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")] = 1.0,
+    top_p: Annotated[
+        float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")
+    ] = 1.0,
+    max_length: Annotated[
+        int, typer.Option(help="Maximum number of symbols in a row.", min=1)
+    ] = 256,
+    seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = 0,
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Draw rows from a domain and report validity, uniqueness, novelty and properties.

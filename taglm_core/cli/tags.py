@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Show the tags of the store.", no_args_is_help=True)
+app = typer.Typer(help="Show the tags in the tag store.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_tags(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List trained tags with the backbone that each belongs to."""
+    """List the trained tags and the backbone of each."""
     from taglm_core.api import tags
     from taglm_core.cli.screen import print_json, print_table, results
     from taglm_core.store.tagstore import TagStore
@@ -28,7 +28,9 @@ def list_tags(
 
 @app.command("show")
 def show_tag(
-    name: Annotated[str, typer.Argument(help="Full or short name, or a leading fingerprint.")],
+    name: Annotated[
+        str, typer.Argument(help="Full or short name, or the beginning of a fingerprint.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the lineage of a tag: backbone, corpus, settings, results."""

@@ -21,22 +21,24 @@ class Decoding:
     """How the LM's own head writes an output text."""
 
     how: str = attrs.field(default="greedy", validator=one_of("greedy", "beam", "sample"))
-    """greedy: the most probable token each time; beam: the best of several hypotheses; sample:
-    drawn at random, each row from its own numbers, so that it is the same in any batch."""
+    """Decoding method: greedy (most probable token), beam (best of several hypotheses) or sample
+    (random, the same for a row in any batch)."""
     beams: int = attrs.field(default=4, validator=_at_least(2))
-    """Hypotheses kept by beam search."""
+    """Number of hypotheses of beam search."""
     length_penalty: float = 1.0
-    """Exponent of the length that divides a hypothesis's log-probability (beam)."""
+    """Beam search: exponent of the length by which a log-probability is divided; above 1 prefers
+    longer text."""
     temperature: float = attrs.field(default=1.0)
-    """Divides the logits (sample); below 1 sharper, above 1 flatter."""
+    """Sampling: divisor of the logits; below 1 sharpens the distribution, above 1 flattens it."""
     top_p: float = attrs.field(default=1.0)
-    """Only the most probable tokens that together reach this probability are drawn (sample)."""
+    """Sampling: draw from the most probable tokens that together reach this probability, such as
+    0.9."""
     seed: int = 0
-    """Seed of the draws (sample); another one gives other texts for the same rows."""
+    """Sampling: random seed; another seed gives other texts for the same rows."""
     max_new_tokens: int | None = attrs.field(default=None, validator=_at_least(1))
-    """Longest output in tokens; None: the task's own limit."""
+    """Maximum length of the output in tokens, such as 40; None: the task's own limit."""
     min_new_tokens: int = attrs.field(default=0, validator=_at_least(0))
-    """Shortest output in tokens, before which the end is not written."""
+    """Minimum length of the output in tokens."""
 
     @temperature.validator
     def _check_temperature(self, attribute: "attrs.Attribute[float]", value: float) -> None:

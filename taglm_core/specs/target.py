@@ -18,16 +18,16 @@ class Regression:
 
     kind: ClassVar[str] = "regression"
     names: tuple[str, ...] = attrs.field(converter=as_names)
-    """Names of the targets, in order; also the columns unless `columns` says otherwise."""
+    """Names of the targets, in order; also their columns, unless `columns` is given."""
     columns: tuple[str, ...] | None = attrs.field(default=None, converter=_optional_names)
-    """Columns that hold them, in the order of `names`; None: the names themselves."""
+    """Columns that hold the targets, in the order of `names`, such as [Y]; None: the names."""
     unit: str = ""
     """Unit for reports, such as "pKd" or "kcal/mol"; "1" for a pure number."""
     compute: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, rows]) -> float (rows, targets)`; NaN: cannot be computed."""
     censored_below: float | None = None
-    """A value at or below it says only "no more than this" (left-censored), such as the pKd of 5
-    that stands for no binding seen; predictions stay above it. None: every value is exact."""
+    """Left-censoring limit: a smaller or equal value means "at most this", such as 5.0 for pKd;
+    predictions stay above it. None: every value is exact."""
 
     def __attrs_post_init__(self) -> None:
         _check_lengths(self.names, self.columns)
@@ -44,16 +44,17 @@ class Classification:
 
     kind: ClassVar[str] = "classification"
     names: tuple[str, ...] = attrs.field(converter=as_names)
-    """One name, or one for each label when `multi_label`."""
+    """One name, or one for each label with `multi_label`."""
     columns: tuple[str, ...] | None = attrs.field(default=None, converter=_optional_names)
-    """Columns that hold them, in the order of `names`; None: the names themselves."""
+    """Columns that hold the targets, in the order of `names`, such as [Y]; None: the names."""
     classes: tuple[str, ...] | None = attrs.field(default=None, converter=_optional_names)
-    """Class names in order; None: the values of the training split, sorted."""
+    """Class names in order, such as [inactive, active]; None: the sorted values of the train
+    split."""
     multi_label: bool = False
     """True: every name is a label of its own with the values 0 and 1."""
     threshold: float | None = None
-    """A measured number above it is the second class, others the first ("below" and "above"
-    unless `classes` names them); None: cells name classes."""
+    """Threshold for a measured number: larger values are the second of two classes (default
+    below and above), such as -3.0; None: cells name classes."""
     compute: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, rows]) -> list of class names`; None in it: cannot be computed."""
 
@@ -83,7 +84,7 @@ class Text:
 
     kind: ClassVar[str] = "text"
     max_new_tokens: int = 256
-    """Longest output in tokens."""
+    """Maximum length of the output in tokens."""
 
 
 Target = Regression | Classification | Text

@@ -8,13 +8,13 @@ import typer
 def check_plugin(
     name: Annotated[str, typer.Argument(help="Name of an installed plugin, such as chem.")],
     show_all: Annotated[
-        bool, typer.Option("--all", help="Show the checks that passed as well.")
+        bool, typer.Option("--all", help="Also show the checks that passed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
 ) -> None:
     """Check every object that a plugin registers.
 
-    Exit code 1 when a check fails; each failure says what to fix.
+    The exit code is 1 if a check fails; each failure says what to fix.
     """
     import attrs
 

@@ -46,28 +46,30 @@ class TaskConfig:
     """Which task: a registered one by name, or one declared here."""
 
     name: str
-    """Name of the task."""
+    """Name of a registered task, or of the task declared here, such as QED."""
     function_tag: str | None = None
-    """Function tag of a task declared here; None: the name."""
+    """Function tag of a task declared here, such as CLS; None: the task's name."""
     template: str | None = None
-    """Template of a task declared here; None: a registered task of this name."""
+    """Prompt of a task declared here, such as "{text} <Length>"; None: look up a registered
+    task."""
     prompt: str | None = None
-    """Named prompt of a registered task, such as "paper"; None: its own template."""
+    """Prompt variant of a registered task, such as "paper"; None: the task's own template."""
     target: TargetConfig | None = None
     """Target of a task declared here."""
     censored_below: float | None = None
-    """Regression: a value at or below it says only "no more than this", as a pKd of 5 where no
-    binding was seen; None: that of the task's own target."""
+    """Left-censoring limit of a regression target: a smaller or equal value means "at most
+    this", such as 5.0 for pKd; None: the task's own."""
     metrics: tuple[str, ...] | None = None
-    """Metrics, the first decides early stopping; None: the task's own."""
+    """Metrics to report, such as [rmse, r2]; the first decides early stopping. None: the task's
+    own."""
     split: str | None = None
-    """Split of the task; None: that of its domain."""
+    """Registered splitter of the task, such as scaffold; None: that of its domain."""
     tags: tuple[str, ...] = ()
-    """Further domain tags that columns may name later, though no row of the run does: they are
-    trained in stage 1 and kept in the artefact."""
+    """Additional domain tags to train in stage 1 and keep in the artefact, such as [PT], for
+    columns that name tags in later predictions."""
     symmetric: dict[str, str] | None = None
-    """Field -> field with which it changes places, all of them at once, without changing the
-    answer, such as {drug1: drug2, name1: name2}; None: the task's own."""
+    """Fields that may be swapped, all at once, without changing the answer, such as {drug1:
+    drug2, name1: name2}; None: the task's own."""
 
 
 @attrs.frozen(kw_only=True)
@@ -75,15 +77,16 @@ class SplitConfig:
     """How rows come into train, valid and test; at most one of method, column and file."""
 
     method: str | None = None
-    """A registered splitter, such as "scaffold" or "random"."""
+    """Registered splitter, such as scaffold or random; None: the task's own."""
     column: str | None = None
-    """A column with train, valid, test."""
+    """Column that holds train, valid or test for each row, such as split."""
     file: str | None = None
-    """A table with the columns row (1-based) and split."""
+    """Table with the columns row (from 1) and split, such as the split.csv of another run."""
     valid: tuple[str, ...] | None = None
-    """Values of `column` that mean the validation split, such as a fold's number."""
+    """Values of `column` that mean the validation split, such as [3] for fold 3."""
     test: tuple[str, ...] | None = None
-    """Values of `column` that mean the test split. With `valid` or `test`, all others train."""
+    """Values of `column` that mean the test split, such as [4]. With `valid` or `test`, all
+    other values mean train."""
 
     def __attrs_post_init__(self) -> None:
         rules = {"method": self.method, "column": self.column, "file": self.file}
@@ -102,39 +105,41 @@ class DataConfig:
     """Where the rows come from."""
 
     file: str | None = None
-    """Table of rows; None: the task's dataset."""
+    """Table of rows, such as molecules.csv; None: the task's dataset."""
     test_file: str | None = None
-    """Table whose rows are the test split; the split then divides the other rows into train and
-    valid. None: the split decides."""
+    """Table of test rows, such as test.csv; the splitter then divides the other rows into train
+    and valid. None: the splitter makes all three splits."""
     dataset: str | None = None
-    """A registered dataset instead of the task's own; with `file` the one that reads the file.
-    None: the task's own."""
+    """Registered dataset, such as dti/binding_affinity; with `file`, the dataset that reads the
+    file. None: the task's own."""
     options: dict[str, Any] = attrs.field(factory=dict)
-    """Further arguments of the dataset, such as {directions: [en-fr, fr-en]}."""
+    """Additional arguments of the dataset, such as {directions: [en-fr, fr-en]}."""
     size: int | None = attrs.field(default=None, validator=_positive)
-    """Rows that a generated dataset makes; None: its own default."""
+    """Number of rows that a generated dataset makes, such as 3000; None: the dataset's default."""
     columns: dict[str, str] = attrs.field(factory=dict)
-    """Field -> column of the file."""
+    """Field -> column of the file, such as {smiles: Drug}; other fields are found by name."""
     labels: str = attrs.field(default="auto", validator=one_of("auto", "computed", "measured"))
-    """Target of a task that computes it: computed, or measured, read from a column of its name;
-    auto: computed, and an error if the file has such a column."""
+    """Target of a task that computes it: computed, or measured (read from the column of its
+    name); auto computes and reports a column of that name as an error."""
     split: SplitConfig = attrs.field(factory=SplitConfig)
-    """How rows come into splits."""
+    """How rows are assigned to train, valid and test."""
     domain: dict[str, str] = attrs.field(factory=dict)
-    """Domain tag -> file of unlabelled rows for stage 1."""
+    """Domain tag -> file of unlabelled rows for stage 1, such as {SMILES: library.smi}."""
     check: bool = True
-    """True: plugins look the rows over before training (duplicates, outliers, units), see
-    `data_check.json` of the run."""
+    """True: check rows for duplicates, outliers and units before training; `data_check.json` in
+    the run folder holds the details."""
     on_error: str = attrs.field(default="raise", validator=one_of("raise", "keep"))
-    """What a bad row does: raise ends the run, keep leaves it out and reports it."""
+    """How to handle invalid rows: raise stops at the first, keep skips them and lists them in
+    rejected.csv."""
     on_doubt: str = attrs.field(default="raise", validator=one_of("raise", "warn"))
-    """How to handle a file whose rows look like another kind of data, such as DNA for a protein:
-    raise stops where most values do, warn only says so. A few such rows are always a warning."""
+    """How to handle a file that looks like another kind of data, such as DNA for a protein:
+    raise stops if at least half of the values do, warn continues."""
     fix: bool = False
-    """True: rows with faults that their domain can put right are fixed, and listed in
-    fixed.csv; the other bad rows follow `on_error`."""
+    """True: fix invalid rows by the rules of their domains and list them in fixed.csv;
+    `on_error` decides about the others."""
     on_long: str = attrs.field(default="error", validator=one_of("error", "keep"))
-    """What a row too long for the backbone does: error, as any bad row; keep: left out."""
+    """How to handle rows too long for the backbone: error treats them as invalid rows, keep
+    skips them and lists them in rejected.csv."""
 
 
 @attrs.frozen(kw_only=True)
@@ -144,7 +149,7 @@ class JobConfig:
     task: TaskConfig
     """The task."""
     data: DataConfig = attrs.field(factory=DataConfig)
-    """Its rows; what is not given here is taken from the run's `data`."""
+    """Its rows; keys that are missing here come from the run's `data`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -154,42 +159,43 @@ class DomainStageConfig:
     epochs: float = attrs.field(default=1.0, validator=_positive)
     """Passes over the corpus."""
     max_steps: int | None = attrs.field(default=None, validator=_positive)
-    """Most optimizer steps; None: what the epochs need."""
+    """Maximum number of optimizer steps, such as 500; None: as many as the epochs need."""
     rows: int | None = attrs.field(default=None, validator=_positive)
-    """Most corpus rows, drawn by the seed; None: all."""
+    """Maximum number of corpus rows, drawn by the seed, such as 4000; None: all."""
     size: int | None = attrs.field(default=None, validator=_positive)
-    """Rows that a generated corpus makes; None: its own default."""
+    """Number of rows that a generated corpus makes, such as 3000; None: the corpus's default."""
     batch_size: int = attrs.field(default=32, validator=_positive)
-    """Rows of an optimizer step."""
+    """Rows per optimizer step."""
     batch_tokens: int = attrs.field(default=8192, validator=_positive)
-    """Most tokens of a forward batch, padding included; steps are accumulated over batches."""
+    """Maximum number of tokens in a forward batch, padding included; a step accumulates
+    gradients over its batches."""
     tag_length: int = attrs.field(default=10, validator=_positive)
-    """Rows of the tag."""
+    """Number of tag tokens of the domain tag."""
     tag_init: str = attrs.field(
         default="vocabulary", validator=one_of("vocabulary", "mean", "words")
     )
-    """Start of the tag: different vocabulary rows, the mean row (paper), or the words of the
-    domain's field and a colon, such as "de:", over and over."""
+    """Initial tag tokens: vocabulary (different embeddings, drawn at random), mean (their mean,
+    as in the paper) or words (the field's name, such as "de:", repeated)."""
     tag_lr: float = attrs.field(default=0.05, validator=_positive)
-    """Learning rate relative to the root mean square of the embedding rows."""
+    """Learning rate of the tag, relative to the root mean square of the backbone's embeddings."""
     lr: float | None = attrs.field(default=None, validator=_positive)
-    """Absolute learning rate of the tag (paper: 1e-4); None: from `tag_lr`."""
+    """Absolute learning rate of the tag, such as 1e-4 (paper); None: from `tag_lr`."""
     train_symbols: bool = False
-    """True: the domain's symbol table is trained too."""
+    """True: also train the embeddings of the domain's symbols."""
     weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
-    """AdamW's weight decay."""
+    """Weight decay of AdamW, such as 0.01."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
-    """Learning rate over the steps, after the warm-up."""
+    """Learning-rate schedule after the warm-up: cosine, linear or constant."""
     warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
-    """Share of the steps in which the rate rises."""
+    """Share of the steps in which the learning rate rises to its maximum."""
     max_grad_norm: float = attrs.field(default=1.0, validator=_positive)
-    """Largest gradient norm."""
+    """Maximum norm of the gradient; larger gradients are scaled down."""
     num_evaluations: int = attrs.field(default=5, validator=_positive)
-    """Evaluations on held-out rows over the stage."""
+    """Number of evaluations on held-out rows during the stage."""
     patience: int = attrs.field(default=3, validator=_positive)
-    """Evaluations without gain after which the stage stops."""
+    """Number of evaluations without improvement after which the stage stops."""
     fresh: bool = attrs.field(default=False, metadata=NO_EFFECT)
-    """True: train again although the store holds the tag."""
+    """True: train the tag again even if the tag store holds it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -197,75 +203,76 @@ class TaskStageConfig:
     """Stages 2 and 3: a function tag and a head learn a task."""
 
     epochs: float = attrs.field(default=3.0, validator=_positive)
-    """Passes over the training split."""
+    """Passes over the train split."""
     max_steps: int | None = attrs.field(default=None, validator=_positive)
-    """Most optimizer steps; None: what the epochs need."""
+    """Maximum number of optimizer steps, such as 300; None: as many as the epochs need."""
     rows: int | None = attrs.field(default=20_000, validator=_positive)
-    """Most training rows, drawn by the seed; None: all. Baselines always use all."""
+    """Maximum number of training rows, drawn by the seed; None: all. Baselines always use all
+    rows."""
     valid_rows: int | None = attrs.field(default=3000, validator=_positive)
-    """Most validation rows for early stopping, drawn by the seed; None: all. The results are
-    scored on all."""
+    """Maximum number of validation rows for early stopping, drawn by the seed; None: all.
+    Results are scored on all rows."""
     enrich: bool = False
-    """True: the domain tag is trained along, into `SMILES@QED` (stage 2 only; paper preset)."""
+    """True: also train a copy of the domain tag for this task, such as `SMILES@QED` (stage 2
+    only; part of the paper preset)."""
     function_tag_from: str | None = None
-    """Run or artefact whose function tag is used, frozen, so that only the head is trained; None:
-    the function tag is trained."""
+    """Run or artefact whose function tag is reused and stays frozen, such as runs/QED, so that
+    only the head is trained; None: train the tag."""
     domain_tags: bool = True
-    """False: untrained domain tags are used and stage 1 is left out, for comparisons."""
+    """False: skip stage 1 and use untrained domain tags, for comparison."""
     batch_size: int = attrs.field(default=64, validator=_positive)
-    """Rows of an optimizer step."""
+    """Rows per optimizer step."""
     batch_tokens: int = attrs.field(default=8192, validator=_positive)
-    """Most tokens of a forward batch, padding included."""
+    """Maximum number of tokens in a forward batch, padding included."""
     tag_length: int = attrs.field(default=10, validator=_not_negative)
-    """Rows of the function tag; 0: none, so that a text task trains nothing in this stage, for
-    comparisons."""
+    """Number of tag tokens of the function tag; 0: no function tag, so that a text task trains
+    nothing in this stage, for comparison."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
-    """Start of the tag."""
+    """Initial tag tokens: vocabulary (different embeddings, drawn at random) or mean (their
+    mean, as in the paper)."""
     tag_lr: float = attrs.field(default=0.05, validator=_positive)
-    """Learning rate relative to the root mean square of the embedding rows."""
+    """Learning rate of the tag, relative to the root mean square of the backbone's embeddings."""
     lr: float | None = attrs.field(default=None, validator=_positive)
-    """Absolute learning rate of tag and head (paper: 1e-4); None: `tag_lr` and `head_lr`."""
+    """Absolute learning rate of tag and head, such as 1e-4 (paper); None: from `tag_lr` and
+    `head_lr`."""
     head: str = "linear"
-    """Registered head: linear, as in the paper; mlp, with hidden layers, for what depends on two
-    things at once, such as a molecule at a protein."""
+    """Registered head: linear (as in the paper), or mlp (hidden layers) for tasks on two inputs,
+    such as the affinity of a molecule to a protein."""
     head_options: dict[str, Any] = attrs.field(factory=dict)
-    """Further settings of the head; mlp has units, layers and dropout."""
+    """Additional arguments of the head; mlp takes {units: 64, layers: 2, dropout: 0.1}."""
     pooling: str = attrs.field(default="last", validator=one_of("last", "all"))
-    """What the head reads: last, the state of the function tag's last row (paper); all, those of
-    all its rows one after the other, which says more of a pair and overfits sooner."""
+    """Hidden states that the head reads: last (the last tag token, as in the paper) or all (all
+    tag tokens, concatenated; more detail, more overfitting)."""
     head_lr: float = attrs.field(default=1e-4, validator=_positive)
-    """Learning rate of a head that is not solved at every step; small, since Adam moves every
-    weight by it at each step."""
+    """Learning rate of a head that is trained by gradient steps."""
     head_init: str = attrs.field(default="fit", validator=one_of("fit", "mean_embedding"))
-    """fit: the head is fitted to what it reads before the first step and at each evaluation. A
-    linear one is solved in closed form, for numbers also at every step on the last `fit_rows` rows;
-    any other takes `fit_epochs` passes over what it reads, which costs no pass of the backbone.
-    mean_embedding: the paper's start of the linear head (another starts as its module does), then
-    gradient steps."""
+    """fit: fit the head to hidden states before the first step and at each evaluation.
+    mean_embedding: start as in the paper, then take gradient steps."""
     fit_rows: int = attrs.field(default=8000, validator=_positive)
-    """Most training rows that the head is fitted to."""
+    """Maximum number of training rows that the head is fitted to."""
     fit_epochs: int = attrs.field(default=40, validator=_positive)
-    """Passes of such a fit over its rows."""
+    """Passes over these rows when a head without closed form is fitted, such as mlp."""
     huber: float | None = attrs.field(default=None, validator=_positive)
-    """Regression: error, in standard deviations of the target, above which a row counts by its
-    size and not by its square, for targets with far outliers; None: squares throughout."""
+    """Huber loss for regression: error above which it grows linearly, in standard deviations of
+    the target, such as 0.3; None: squared error."""
     weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
-    """AdamW's weight decay."""
+    """Weight decay of AdamW, such as 0.01."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
-    """Learning rate over the steps, after the warm-up."""
+    """Learning-rate schedule after the warm-up: cosine, linear or constant."""
     warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
-    """Share of the steps in which the rate rises."""
+    """Share of the steps in which the learning rate rises to its maximum."""
     max_grad_norm: float = attrs.field(default=1.0, validator=_positive)
-    """Largest gradient norm."""
+    """Maximum norm of the gradient; larger gradients are scaled down."""
     num_evaluations: int = attrs.field(default=10, validator=_positive)
-    """Evaluations on the validation split over the stage."""
+    """Number of evaluations on the valid split during the stage."""
     patience: int = attrs.field(default=4, validator=_positive)
-    """Evaluations without gain after which the stage stops."""
+    """Number of evaluations without improvement after which the stage stops."""
     augment: int = attrs.field(default=0, validator=_not_negative)
-    """Further spellings of each training row by the domains' `augment`."""
+    """Number of additional spellings of each training row, such as 1, made by the domains'
+    `augment`."""
     cache: str = attrs.field(default="auto", converter=cache_setting, metadata=NO_EFFECT)
-    """Room for what rows share: auto (half of the free memory), off, or a size such as 2GB; +disk
-    or +disk:20GB behind it adds a file under TAGLM_HOME, if reading is quicker than computing."""
+    """Memory limit for cached prompt segments: auto (half of the free memory), off or a size
+    such as 2GB. Append +disk or +disk:20GB to spill to disk."""
 
 
 @attrs.frozen(kw_only=True)
@@ -292,38 +299,40 @@ class RunConfig:
     task: TaskConfig | None = None
     """The task; None: `tasks`."""
     tasks: tuple[JobConfig, ...] = ()
-    """Several tasks instead of one; those that name one function tag train it together."""
+    """Several tasks instead of one; tasks that name the same function tag train it together."""
     data: DataConfig = attrs.field(factory=DataConfig)
     """The rows of the task."""
     backbone: str = "nano"
-    """Registered name, folder or Hub id."""
+    """Registered name, folder or Hub id of the causal language model, such as Qwen/Qwen3-0.6B."""
     stages: StagesConfig = attrs.field(factory=StagesConfig)
     """How the stages train."""
     decode: Decoding = attrs.field(factory=Decoding)
-    """How a text task writes its output; kept in the artefact, no training depends on it."""
+    """How a text task writes its output; kept in the artefact, without effect on training."""
     attention: str = attrs.field(default="auto", validator=one_of("auto", "causal", "isolated"))
-    """Mask: auto is isolated for numeric heads and causal for text."""
+    """Attention mask: isolated (a domain span attends only to itself) or causal; auto: isolated
+    for numbers and classes, causal for text."""
     precision: str = attrs.field(default="auto", validator=one_of("auto", "fp32", "bf16"))
-    """Arithmetic of the backbone's linear layers. auto: TAGLM_PRECISION, else bf16 where it is
-    measured to be faster here and close enough to fp32. Everything else is fp32."""
+    """Arithmetic of the backbone's linear layers: fp32 or bf16; auto: TAGLM_PRECISION, else bf16
+    if it measures faster and close to fp32."""
     checkpointing: str = attrs.field(
         default="auto", converter=switch, validator=one_of("auto", "on", "off")
     )
-    """Whether layers are run again in the backward pass to save memory; auto: where a batch of
-    whole rows would keep more than half of the free memory. Results are the same."""
+    """Gradient checkpointing: on, off, or auto (if a batch of whole rows needs more than half of
+    the free memory). Results stay the same."""
     compile: str = attrs.field(default="off", converter=switch, validator=one_of("on", "off"))
-    """on: torch.compile for steps of whole rows, such as stage 1; needs a C++ compiler and a
-    minute, so it pays in long runs at most."""
+    """on: use torch.compile for steps on whole rows, such as stage 1; needs a C++ compiler and
+    about a minute, so it pays in long runs only."""
     device: str = "auto"
-    """cpu, cuda, cuda:1; auto takes a GPU when there is one."""
+    """Device: cpu, cuda or cuda:1; auto: a GPU if there is one."""
     preset: str = attrs.field(default="default", validator=one_of("default", "paper", "quick"))
-    """Values that the other settings start from."""
+    """Set of defaults: default, quick (small and fast) or paper (as in Tag-LLM); see Presets
+    below."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed of data, splits, tags and training."""
     baselines: tuple[str, ...] = attrs.field(default=("all",), converter=_split_names)
     """Baselines to fit and score beside the run: all, none, or names such as mean,ridge."""
     checkpoint_seconds: float = attrs.field(default=60.0, validator=_not_negative)
-    """Seconds between checkpoints: the most work that a killed run loses."""
+    """Seconds between checkpoints; an interrupted run loses at most this much work."""
 
     def __attrs_post_init__(self) -> None:
         if self.task is None and not self.tasks:

@@ -36,6 +36,28 @@ def test_generated_pages_are_up_to_date(page, monkeypatch):
     assert (DOCS / "reference" / page).read_text(encoding="utf-8") == made
 
 
+def test_the_settings_page_lists_each_key_once(monkeypatch):
+    """`tasks` is one line; its keys are those of `task` and `data`."""
+    monkeypatch.setenv("TAGLM_PLUGINS", "")
+    keys = re.findall(r"^\| `([\w.]+)` \|", generator().PAGES["settings.md"](), re.M)
+    names = [key.rpartition(".")[2] for key in keys]
+    assert len(keys) == len(set(keys))
+    assert "tasks" in keys
+    assert not [key for key in keys if key.startswith("tasks.")]
+    assert names.count("on_error") == 1
+    assert names.count("template") == 1
+
+
+@pytest.mark.parametrize("name", ["TaskConfig", "DataConfig", "TaskStageConfig", "RunConfig"])
+def test_a_setting_is_explained_in_two_lines(name):
+    """A long explanation belongs on a page of its own."""
+    from taglm_core.training import config
+
+    notes = generator()._notes(getattr(config, name))
+    assert len(notes) > 5
+    assert not [key for key, note in notes.items() if len(note) > 190]
+
+
 def hooks():
     """Return the names of all hooks."""
     return [n for n, f in vars(hookspecs).items() if getattr(f, "taglm_spec", None) is not None]

@@ -18,7 +18,7 @@ def register_commands() -> list[taglm.Command]:
     return [
         taglm.Command(
             name="data",
-            help="Look at data files before training on them.",
+            help="Check and split data files before training.",
             app="taglm_studies.check:app",
         )
     ]

@@ -304,16 +304,22 @@ def _data() -> None:
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi, fasta or parquet file.")],
+    file: Annotated[Path, typer.Argument(help="Table to check, such as molecules.csv.")],
     task: Annotated[
-        str | None, typer.Option(help="Task that the file is for, or a run file.")
+        str | None, typer.Option(help="Task of the file, such as QED, or a run file (YAML).")
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=COLUMN", help="Column of a field, a target, or of the split."),
+        typer.Option(
+            metavar="NAME=COLUMN", help="Column of a field, a target or the split, such as Y=pKd."
+        ),
     ] = None,
-    target: Annotated[list[str] | None, typer.Option(help="Column to check as a target.")] = None,
-    format: Annotated[str | None, typer.Option(help="csv, tsv.gz, ...; else the name.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to check as a target, such as Y.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="Format, such as tsv.gz.", show_default="by extension")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find duplicates, conflicting targets, outliers and unusable rows in a file."""
@@ -330,21 +336,26 @@ def check(
 
 @app.command()
 def split(
-    file: Annotated[Path, typer.Argument(help="A csv, tsv, jsonl, smi or parquet file.")],
-    task: Annotated[str, typer.Option(help="Task that the file is for, or a run file (YAML).")],
-    out: Annotated[Path, typer.Option(help="Table to write: row and split.")],
+    file: Annotated[Path, typer.Argument(help="Table to split, such as pairs.csv.")],
+    task: Annotated[str, typer.Option(help="Task of the file, such as DC, or a run file (YAML).")],
+    out: Annotated[Path, typer.Option(help="Table to write, with the columns row and split.")],
     name: Annotated[
-        str | None, typer.Option("--split", help="Registered split.", show_default="the task's own")
+        str | None,
+        typer.Option(
+            "--split", help="Registered splitter, such as pair.", show_default="the task's own"
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=COLUMN", help="Column of a field, or one that the split needs."),
+        typer.Option(
+            metavar="NAME=COLUMN", help="Column of a field or of the splitter, such as smiles=Drug."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
-    """Write which split each row is in, for runs with `--set data.split.file=FILE`.
+    """Assign rows to train, valid and test, for runs with `--set data.split.file=FILE`.
 
-    Rows that cannot be used, and rows that the split leaves out, have an empty split.
+    Skipped rows, which are invalid or which the splitter does not assign, have an empty split.
     """
     from taglm_core.plugin import load_registry, parse_pairs, print_note
     from taglm_studies.splits import split_file

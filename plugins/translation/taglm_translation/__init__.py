@@ -169,7 +169,7 @@ def register_commands() -> list[taglm.Command]:
     return [
         taglm.Command(
             name="directions",
-            help="Score translations direction by direction, with intervals and a heat map.",
+            help="Score translations by direction, with intervals and a heat map.",
             app="taglm_translation.directions:directions",
         )
     ]

@@ -11,26 +11,33 @@ _ADVICE = "A table of translations has the columns src_lang, source, tgt_lang an
 
 def directions(
     predictions: Annotated[
-        Path, typer.Argument(help="A finished run, or a table with sources and translations.")
+        Path,
+        typer.Argument(help="Folder of a finished run, or a table of sources and translations."),
     ],
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="Another system's table of the same rows."),
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Table of another system for the same rows, such as mt=mt.csv.",
+        ),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Run whose training directions mark zero-shot ones.")
+        Path | None,
+        typer.Option(help="Run that names the trained directions; others are zero-shot."),
     ] = None,
-    column: Annotated[str, typer.Option(help="Column of the translations.")] = "Translate",
-    metrics: Annotated[str, typer.Option(help="By commas: chrf, bleu, spbleu.")] = "chrf,bleu",
-    samples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=10)] = 1000,
+    column: Annotated[str, typer.Option(help="Column that holds the translations.")] = "Translate",
+    metrics: Annotated[str, typer.Option(help="Metrics: chrf, bleu, spbleu.")] = "chrf,bleu",
+    samples: Annotated[int, typer.Option(help="Number of bootstrap samples.", min=10)] = 1000,
     comet: Annotated[
-        str | None, typer.Option(help="COMET model, a Hub id or a checkpoint (an extra).")
+        str | None, typer.Option(help="COMET model: Hub id or checkpoint (needs the extra comet).")
     ] = None,
-    heat_map: Annotated[Path | None, typer.Option(help="Picture to write (png, svg, pdf).")] = None,
+    heat_map: Annotated[
+        Path | None, typer.Option(help="Heat map to write (png, svg, pdf).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score translations direction by direction against copying the source.
+    """Score translations by direction and compare them with copying the source.
 
     Intervals and p-values come from a paired bootstrap over sentences.
     """
