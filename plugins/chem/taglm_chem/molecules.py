@@ -19,6 +19,7 @@ from taglm_core.errors import DataError
 _PICTURE_SIZE = (320, 240)  # width and height in pixels
 MAX_CHARACTERS = 4000
 """Longest SMILES that is read: chains of twice as many atoms end RDKit's process."""
+_MORE_THAN_ONE = "not a SMILES alone"
 _DEAD = "\0"
 _DEATH = "RDKit's process dies on it"
 _NUMBERS = (
@@ -150,8 +151,10 @@ def explain(rows: Sequence[str]) -> list[str]:
         reasons = []
         for row in rows:
             messages.clear()
-            kind = kind_of(row.strip()) if isinstance(row, str) else None
-            reasons.append(_reason(row, messages) + (f"; it looks like {kind}" if kind else ""))
+            reason = _reason(row, messages)
+            is_text = isinstance(row, str) and not reason.startswith(_MORE_THAN_ONE)
+            kind = kind_of(row.strip()) if is_text else None
+            reasons.append(reason + (f"; it looks like {kind}" if kind else ""))
     return reasons
 
 
@@ -173,7 +176,7 @@ def _reason(row: str, messages: list[str]) -> str:
         return "not a SMILES: it is empty"
     smiles, *rest = row.strip().split(None, 1)
     if rest:
-        return f"not a SMILES alone: {rest[0]!r} stands after it"
+        return f"{_MORE_THAN_ONE}: {rest[0]!r} stands after it"
     mol = Chem.MolFromSmiles(smiles, sanitize=False)
     if mol is None:
         return f"not a valid SMILES: {_syntax_problem(smiles, messages)}"

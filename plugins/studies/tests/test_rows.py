@@ -147,7 +147,7 @@ def test_a_written_split_is_the_split_of_a_run(pairs_file, tmp_path):
         data = DataConfig(file=str(pairs_file), split=SplitConfig(**split), on_error="keep")
         return load_task_rows(task, registry, data, seed=3)
 
-    by_file, by_name = load(file=str(out)), load(name="pair")
+    by_file, by_name = load(file=str(out)), load(method="pair")
     assert by_file.splits == by_name.splits
     assert by_file.numbers == by_name.numbers
 

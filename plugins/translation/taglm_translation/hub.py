@@ -30,7 +30,7 @@ def multiway(
         size: Most training rows; None: no limit.
         file: A file or folder, see `sentences.read_sentences`.
         files: Further ones; their sentences are put together.
-        part_column: Column of the tables that names each row's part; None: the fixed buckets.
+        part_column: Column of the tables that names each row's split; None: the fixed buckets.
         **options: See `pairs.Pairing`.
     """
     paths = [*([file] if file else []), *([files] if isinstance(files, str) else files)]
@@ -84,7 +84,7 @@ def _flores_folder(folder: Path, split: str) -> Path:
 
 
 def _flores_parts(sentences: Sequence[Sentence], split: str) -> list[Sentence]:
-    """Name each sentence's part: devtest is the test split, every tenth of dev the validation."""
+    """Name each sentence's split: devtest is the test split, every tenth of dev the validation."""
     return [
         Sentence(
             f"{split}-{s.id}",
@@ -122,14 +122,14 @@ def opus100(
         left, _, right = pair.partition("-")
         codes = sorted(get(code, f"pairs {pair}").tag.lower() for code in (left, right))
         name = "-".join(codes)
-        for split, part in (("train", "train"), ("validation", "valid"), ("test", "test")):
+        for source, split in (("train", "train"), ("validation", "valid"), ("test", "test")):
             if file is not None:
-                held = _opus_local(Path(file), name, split)[:rows]
+                held = _opus_local(Path(file), name, source)[:rows]
             else:
-                wanted = f"{split}[:{rows}]"
+                wanted = f"{source}[:{rows}]"
                 table = _hub_table(id, name, wanted)
                 held = from_table(_unnested(table))
-            found += [Sentence(f"{name}-{split}-{s.id}", s.texts, part) for s in held]
+            found += [Sentence(f"{name}-{source}-{s.id}", s.texts, split) for s in held]
     return make_rows(found, how, seed, size, file or id)
 
 

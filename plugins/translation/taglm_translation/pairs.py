@@ -153,7 +153,7 @@ def make_rows(
 
 def _splits(sentences: Sequence[Sentence], source: str) -> list[str]:
     """Return the data's own splits, or those of the fixed buckets."""
-    own = [sentence.part for sentence in sentences]
+    own = [sentence.split for sentence in sentences]
     if all(own) and own:
         return parse_splits(own, range(1, len(own) + 1), source, "split")
     return splits_by_groups([sentence_key(s.texts, s.id) if s.texts else s.id for s in sentences])

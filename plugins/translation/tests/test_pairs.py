@@ -72,7 +72,7 @@ def test_directions_are_read():
 
 
 def test_a_sentence_lies_in_one_split_for_all_directions():
-    """Every direction of a sentence has the part of its English side."""
+    """Every direction of a sentence has the split of its English side."""
     sentences = [
         Sentence(str(i), {"EN": f"the {i}", "FR": f"le {i}", "DE": f"das {i}"}) for i in range(200)
     ]
