@@ -152,8 +152,9 @@ def explain(rows: Sequence[str]) -> list[str]:
         for row in rows:
             messages.clear()
             reason = _reason(row, messages)
-            is_text = isinstance(row, str) and not reason.startswith(_MORE_THAN_ONE)
-            kind = kind_of(row.strip()) if is_text else None
+            kind = kind_of(row.strip()) if isinstance(row, str) else None
+            if reason.startswith(_MORE_THAN_ONE) and _parse(row.split()[0]) is not None:
+                kind = None  # a SMILES and its name, which the reason says
             reasons.append(reason + (f"; it looks like {kind}" if kind else ""))
     return reasons
 
