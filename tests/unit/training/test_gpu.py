@@ -81,7 +81,7 @@ def test_a_run_on_a_gpu_and_its_predictor(
     columns = {name: [values[i] for i in rows] for name, values in plan.rows.fields.items()}
     target = plan.task.spec.target
     truth = plan.rows.targets.reshape(len(plan.rows.targets), -1)
-    for k, name in enumerate(target.names):
+    for k, name in enumerate(target.names if target.compute is None else ()):
         held = truth[rows, k].tolist()
         columns[name] = [plan.rows.classes[int(v)] for v in held] if task == "First" else held
     table = Table(columns=columns, rows=list(range(1, len(rows) + 1)), source="x")
