@@ -12,6 +12,7 @@ from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.scores import known_rows, plain, score, scorer
+from taglm_core.model.precision import BF16
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression, SplitData, TaskData
 from taglm_core.store.runfolder import RunFolder
@@ -50,6 +51,9 @@ def evaluate_task(
         scored = _sampled(chosen, plan.config.seed, most) if split == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
         budget = plan.config.stages.task.batch_tokens
+        if plan.precision == BF16 and task_model.reuse is not None:
+            # a block that another batch made is rounded otherwise; a loaded predictor has none
+            task_model.reuse.cache.keep_only(set())
         prediction, errors = task_model.predict_fields(fields, budget, on_progress)
         fine = np.flatnonzero([error is None for error in errors])
         if isinstance(rows.targets, np.ndarray):
