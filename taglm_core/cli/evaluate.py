@@ -1,4 +1,4 @@
-"""`taglm evaluate`: the results of a run, or of its artefact on another labelled file."""
+"""`taglm evaluate`: the results of a run, or of its artefact on another labeled file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def evaluate(
     input_file: Annotated[
         Path | None,
         typer.Option(
-            "--input", "-i", help="Labelled table to score; default: show the results of the run."
+            "--input", "-i", help="Labeled table to score; default: show the results of the run."
         ),
     ] = None,
     task: Annotated[
@@ -87,7 +87,7 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show results, or score a labelled file.
+    """Show results, or score a labeled file.
 
     If columns name the tags, the results also list each combination of tags and mark those that
     were never trained. A file with one column for each tag is scored in all combinations.

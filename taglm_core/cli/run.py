@@ -31,7 +31,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="TAG=FILE",
-            help="Unlabelled rows for stage 1, such as SMILES=library.smi.",
+            help="Unlabeled rows for stage 1, such as SMILES=library.smi.",
         ),
     ] = None,
     column: Annotated[

@@ -124,7 +124,7 @@ class DataConfig:
     split: SplitConfig = attrs.field(factory=SplitConfig)
     """How rows are assigned to train, valid and test."""
     domain: dict[str, str] = attrs.field(factory=dict)
-    """Domain tag -> file of unlabelled rows for stage 1, such as {SMILES: library.smi}."""
+    """Domain tag -> file of unlabeled rows for stage 1, such as {SMILES: library.smi}."""
     check: bool = True
     """True: check rows for duplicates, outliers and units before training; `data_check.json` in
     the run folder holds the details."""
