@@ -24,18 +24,26 @@ from prepare import read_lines
 
 WORDS = ". The value is "
 TAG_LENGTH = 10
+BATCH = 16
 PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0)
 
 
 @torch.no_grad()
 def states(lm: Any, rows: list[list[int]], suffix: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the states at the last symbol and at the end of the suffix, each (rows, hidden)."""
-    ends, behind = [], []
-    for row in rows:
-        found = lm.model(torch.tensor([row + suffix])).last_hidden_state[0]
-        ends.append(found[len(row) - 1])
-        behind.append(found[-1])
-    return torch.stack(ends).double().numpy(), torch.stack(behind).double().numpy()
+    ends = np.empty((len(rows), lm.config.hidden_size))
+    behind = np.empty_like(ends)
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        # Padding stands at the right, where no earlier token sees it.
+        whole = [torch.tensor(rows[i] + suffix) for i in chosen]
+        ids = torch.nn.utils.rnn.pad_sequence(whole, batch_first=True)
+        found = lm.model(ids).last_hidden_state.numpy()
+        for place, i in enumerate(chosen):
+            ends[i] = found[place, len(rows[i]) - 1]
+            behind[i] = found[place, len(whole[place]) - 1]
+    return ends, behind
 
 
 def ridge_scores(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> Any:
@@ -139,8 +147,8 @@ def main() -> None:
     tag = random.Random(1).choices(range(2, lm.config.vocab_size), k=TAG_LENGTH)
     suffix = tokenizer(WORDS).input_ids + tag
     spell = tokenizer.convert_tokens_to_ids
-    report = report_of(lm, suffix, *molecule_parts(args.work, spell, (4000, 1000)))
-    report |= report_of(lm, suffix, *protein_parts(spell, (2000, 500)))
+    report = report_of(lm, suffix, *molecule_parts(args.work, spell, (3000, 800)))
+    report |= report_of(lm, suffix, *protein_parts(spell, (1000, 300)))
     args.out.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
 
