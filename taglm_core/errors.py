@@ -53,9 +53,15 @@ class CheckpointError(TaglmError, RuntimeError):
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.55) -> str:
-    """Return " Did you mean 'x'?" for the known name nearest to `name`, or ""."""
+    """Return " Did you mean 'x'?" for the known name nearest to `name`, or "".
+
+    A short form counts too: "evals" for "num_evaluations".
+    """
     candidates = {k.lower(): k for k in known}
     found = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=cutoff)
+    stem = name.lower()[:4]
+    if not found and len(stem) == 4:
+        found = [c for c in candidates if any(w.startswith(stem) for w in c.split("_")[1:])]
     return f" Did you mean '{candidates[found[0]]}'?" if found else ""
 
 

@@ -22,6 +22,9 @@ _FIX = "A split file names each row of the data once, by its number from 1 on, a
 
 _ADVICE = "A split file has the columns row (from 1) and split (train, valid or test)."
 
+SPLIT_COLUMNS = ("part", "partition", "subset")
+"""Other names that files use for the column of the splits; its cells are checked in any case."""
+
 
 def parts_from_file(
     path: str, numbers: Sequence[int], table_rows: Sequence[int], test_file: str | None = None
@@ -41,7 +44,7 @@ def parts_from_file(
     """
     table = read_table(path)
     row_column = find_column(table.columns, "row", (), {}, table.source, _ADVICE)
-    split_column = find_column(table.columns, "split", ("split",), {}, table.source, _ADVICE)
+    split_column = find_column(table.columns, "split", SPLIT_COLUMNS, {}, table.source, _ADVICE)
     table = _own_rows(table, test_file)
     named = _row_numbers(table, row_column)
     _check_known(table, named, row_column, table_rows)

@@ -96,7 +96,7 @@ def boost_classes(
     """
     work = _plan(features, np.eye(num_classes)[truth["train"]], fold, seed)
     known = np.unique(truth["train"][work.fit])
-    is_known = np.isin(truth[work.part][work.judge], known)
+    is_known = np.isin(truth[work.split][work.judge], known)
     work = attrs.evolve(work, judge=work.judge[is_known])
     if not len(work.judge):
         work = attrs.evolve(work, split="train", judge=work.fit)
@@ -136,7 +136,7 @@ def _plan(features: Features, targets: np.ndarray, fold: Fold, seed: int) -> _Wo
     if len(rows) < len(fold.fit):
         limits["train_rows"] = len(rows)
     judge = fold.rows[sample_rows(len(fold.rows), _MOST_JUDGING_ROWS, seed)]
-    return _Work(fold.fit[rows], fold.part, judge, columns, limits)
+    return _Work(fold.fit[rows], fold.split, judge, columns, limits)
 
 
 def _most_columns(num_rows: int) -> int:
@@ -178,8 +178,8 @@ def _settings(num_fits: int, seed: int) -> dict[str, Any]:
 def _fit(model: Any, features: Features, truth: dict[str, np.ndarray], work: _Work) -> None:
     rows = features.of("train", work.fit, work.columns)
     model.set_params(max_bins=_num_bins(rows))
-    judge = features.of(work.part, work.judge, work.columns)
-    judged = truth[work.part][work.judge]
+    judge = features.of(work.split, work.judge, work.columns)
+    judged = truth[work.split][work.judge]
     with threadpool_limits(1, user_api="openmp"):
         model.fit(rows, truth["train"][work.fit], X_val=judge, y_val=judged)
 

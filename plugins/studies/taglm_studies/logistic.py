@@ -40,8 +40,8 @@ def logistic_ridge(
     is_sparse = np.count_nonzero(rows) < _SPARSE_BELOW * rows.size
     fitted = scipy.sparse.csr_array(rows) if is_sparse else rows
     del rows
-    judged = features.of(fold.part, fold.rows) / scale
-    wanted = truth[fold.part][fold.rows]
+    judged = features.of(fold.split, fold.rows) / scale
+    wanted = truth[fold.split][fold.rows]
     best, least = None, np.inf
     for alpha in ALPHAS:
         model = LogisticRegression(C=alpha, max_iter=_MOST_STEPS)

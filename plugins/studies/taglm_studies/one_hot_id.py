@@ -127,7 +127,7 @@ def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -
         fold: Which rows are fitted and which judge.
     """
     rows, targets = ids.matrices["train"][fold.fit], truth["train"][fold.fit]
-    judged, wanted = ids.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
+    judged, wanted = ids.matrices[fold.split][fold.rows], truth[fold.split][fold.rows]
     spread = targets.std(axis=0)  # (targets,)
     spread = np.where(spread > 0, spread, 1.0)
     best, least = None, np.inf
@@ -157,7 +157,7 @@ def one_hot_classes(
         fold: Which rows are fitted and which judge.
     """
     rows, classes = ids.matrices["train"][fold.fit], truth["train"][fold.fit]
-    judged, wanted = ids.matrices[fold.part][fold.rows], truth[fold.part][fold.rows]
+    judged, wanted = ids.matrices[fold.split][fold.rows], truth[fold.split][fold.rows]
     best, least = None, np.inf
     for penalty in PENALTIES:
         model = LogisticRegression(C=1.0 / penalty, max_iter=_MOST_STEPS)

@@ -36,11 +36,11 @@ def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Basel
     sums = _sums_of_distinct if 2 * num_distinct <= len(fold.fit) else _sums
     mean, products, crossed = sums(features, fold.fit, (targets - target_mean) / spread)
     weights = np.stack(list(_solutions(products, crossed)))  # (candidates, features, targets)
-    wanted = (truth[fold.part][fold.rows] - target_mean) / spread
+    wanted = (truth[fold.split][fold.rows] - target_mean) / spread
     errors = np.zeros(len(weights))
     for start in range(0, len(fold.rows), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        centred = features.of(fold.part, fold.rows[rows]) - mean
+        centred = features.of(fold.split, fold.rows[rows]) - mean
         found = centred @ weights  # (candidates, block, targets)
         errors += np.square(found - wanted[rows]).sum(axis=(1, 2))
     best = weights[int(errors.argmin())] * spread.astype(np.float32)  # (features, targets)

@@ -22,6 +22,13 @@ def test_a_number_with_a_fraction_of_zeros_is_the_row(ending, tmp_path):
     assert split(tmp_path, lines) == SPLITS
 
 
+@pytest.mark.parametrize("name", ["part", "Partition", "subset"])
+def test_other_names_of_the_column_of_splits(name, tmp_path):
+    """Files of other tools call the column of the splits otherwise."""
+    lines = [f"{i + 1},{split}" for i, split in enumerate(SPLITS)]
+    assert split(tmp_path, lines, header=f"row,{name}") == SPLITS
+
+
 def test_an_order_of_its_own_an_empty_split_and_the_column_split(tmp_path):
     """Rows are found by number; an empty cell leaves a row out."""
     lines = ["4,valid", "2,", "1,training", "3,dev"]
