@@ -23,6 +23,8 @@ def check_writable(path: Path) -> None:
     Raises:
         DataError: when its folder is missing or something else than a file is there.
     """
+    if path.parent.exists() and not path.parent.is_dir():
+        raise DataError(f"{path}: '{path.parent}' is a file, not a folder. Choose another folder.")
     if not path.parent.is_dir():
         raise DataError(
             f"{path}: the folder '{path.parent}' does not exist. "

@@ -167,10 +167,12 @@ def check_backbone(artefact: Artefact, found: Fingerprint, name: str) -> None:
     """
     difference = artefact.fingerprint.difference(found)
     if difference is not None:
+        remedy = "leave --backbone out, or train again with it"
+        if artefact.backbone == name:  # its weights have changed since
+            remedy = "give the weights of that time with --backbone FOLDER, or train again"
         raise CheckpointError(
             f"{artefact.folder}: belongs to the backbone '{artefact.backbone}', not to '{name}': "
-            f"{difference}. Tags work with their own backbone only; leave --backbone out, or train "
-            f"again with it."
+            f"{difference}. Tags work with their own backbone only; {remedy}."
         )
     trained, now = artefact.fingerprint.content, found.content
     if trained and now and trained != now:

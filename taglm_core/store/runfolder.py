@@ -62,6 +62,10 @@ class RunFolder:
             raise CheckpointError(
                 f"{self.path} is not empty and holds no run. Give another folder with --out."
             )
+        elif self.path.exists() and not self.path.is_dir():
+            raise CheckpointError(
+                f"{self.path} is a file; a run needs a folder. Give another path with --out."
+            )
         self._made = _missing(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         try:

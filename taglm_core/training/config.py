@@ -14,8 +14,14 @@ from taglm_core.store.fingerprint import NO_EFFECT
 
 
 def _positive(instance: Any, attribute: Any, value: Any) -> None:
-    if value is not None and value <= 0:
+    if value is not None and not value > 0:
         raise ConfigError(f"{attribute.name} must be above 0, not {value!r}.")
+
+
+def _positive_finite(instance: Any, attribute: Any, value: Any) -> None:
+    _positive(instance, attribute, value)
+    if value == float("inf"):
+        raise ConfigError(f"{attribute.name} must be a finite number, not {value!r}.")
 
 
 def _not_negative(instance: Any, attribute: Any, value: Any) -> None:
@@ -156,7 +162,7 @@ class JobConfig:
 class DomainStageConfig:
     """Stage 1: a domain tag learns to predict the next symbol."""
 
-    epochs: float = attrs.field(default=1.0, validator=_positive)
+    epochs: float = attrs.field(default=1.0, validator=_positive_finite)
     """Passes over the corpus."""
     max_steps: int | None = attrs.field(default=None, validator=_positive)
     """Maximum number of optimizer steps, such as 500; None: as many as the epochs need."""
@@ -176,9 +182,9 @@ class DomainStageConfig:
     )
     """Initial tag tokens: vocabulary (different embeddings, drawn at random), mean (their mean,
     as in the paper) or words (the field's name, such as "de:", repeated)."""
-    tag_lr: float = attrs.field(default=0.05, validator=_positive)
+    tag_lr: float = attrs.field(default=0.05, validator=_positive_finite)
     """Learning rate of the tag, relative to the root mean square of the backbone's embeddings."""
-    lr: float | None = attrs.field(default=None, validator=_positive)
+    lr: float | None = attrs.field(default=None, validator=_positive_finite)
     """Absolute learning rate of the tag, such as 1e-4 (paper); None: from `tag_lr`."""
     train_symbols: bool = False
     """True: also train the embeddings of the domain's symbols."""
@@ -202,7 +208,7 @@ class DomainStageConfig:
 class TaskStageConfig:
     """Stages 2 and 3: a function tag and a head learn a task."""
 
-    epochs: float = attrs.field(default=3.0, validator=_positive)
+    epochs: float = attrs.field(default=3.0, validator=_positive_finite)
     """Passes over the train split."""
     max_steps: int | None = attrs.field(default=None, validator=_positive)
     """Maximum number of optimizer steps, such as 300; None: as many as the epochs need."""
@@ -230,9 +236,9 @@ class TaskStageConfig:
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
     """Initial tag tokens: vocabulary (different embeddings, drawn at random) or mean (their
     mean, as in the paper)."""
-    tag_lr: float = attrs.field(default=0.05, validator=_positive)
+    tag_lr: float = attrs.field(default=0.05, validator=_positive_finite)
     """Learning rate of the tag, relative to the root mean square of the backbone's embeddings."""
-    lr: float | None = attrs.field(default=None, validator=_positive)
+    lr: float | None = attrs.field(default=None, validator=_positive_finite)
     """Absolute learning rate of tag and head, such as 1e-4 (paper); None: from `tag_lr` and
     `head_lr`."""
     head: str = "linear"
@@ -243,7 +249,7 @@ class TaskStageConfig:
     pooling: str = attrs.field(default="last", validator=one_of("last", "all"))
     """Hidden states that the head reads: last (the last tag token, as in the paper) or all (all
     tag tokens, concatenated; more detail, more overfitting)."""
-    head_lr: float = attrs.field(default=1e-4, validator=_positive)
+    head_lr: float = attrs.field(default=1e-4, validator=_positive_finite)
     """Learning rate of a head that is trained by gradient steps."""
     head_init: str = attrs.field(default="fit", validator=one_of("fit", "mean_embedding"))
     """fit: fit the head to hidden states before the first step and at each evaluation.

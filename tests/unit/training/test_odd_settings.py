@@ -1,0 +1,42 @@
+"""Rates that are not finite, and paths of results where a file is in the way."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from taglm_core.data.atomic import check_writable
+from taglm_core.errors import CheckpointError, ConfigError, DataError
+from taglm_core.store.artefact import check_backbone
+from taglm_core.store.runfolder import RunFolder
+from taglm_core.training.config import TaskStageConfig
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("key", ["lr", "tag_lr", "head_lr", "epochs"])
+def test_rates_are_finite(key, value):
+    """An infinite rate would train a tag of NaN."""
+    with pytest.raises(ConfigError, match=f"{key} must be"):
+        TaskStageConfig(**{key: value})
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path):
+    """To make the folder would fail, so it is not advised."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is a file, not a folder"):
+        check_writable(tmp_path / "file" / "out.csv")
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("nano", "--backbone FOLDER"), ("x", "leave --b")])
+def test_a_backbone_of_the_same_name_with_other_weights(name, wanted):
+    """Leaving an option out that was not given helps nobody."""
+    fingerprint = SimpleNamespace(difference=lambda other: "other weights")
+    artefact = SimpleNamespace(fingerprint=fingerprint, folder="a", backbone="nano")
+    with pytest.raises(CheckpointError, match=wanted):
+        check_backbone(artefact, SimpleNamespace(content=None), name)
+
+
+def test_a_file_where_a_run_folder_is_wanted(tmp_path):
+    """`--out table.csv` names what is there."""
+    (tmp_path / "table.csv").touch()
+    with pytest.raises(CheckpointError, match="is a file; a run needs a folder"):
+        RunFolder(tmp_path / "table.csv").open({"seed": 0})
