@@ -133,7 +133,7 @@ def doubt_answers(subject: Subject) -> None:
         demand(
             answer is None or (isinstance(answer, str) and bool(answer.strip())),
             f"`doubt` answers {_short(row)} with {answer!r}; give None, or what the row looks "
-            'like, such as "a nucleotide sequence".',
+            'like, such as "a row number".',
         )
         demand(
             list(doubt([row])) == [answer],
