@@ -217,7 +217,7 @@ def test_an_empty_file(taglm, run_file, molecules_csv):
         ("max_steps: 3", "max_step: 3", ["stages.domain.max_step", "'max_steps'"]),
         ("columns: [Y]", "columns: [Z]", ["molecules.csv", "'Z'", "Y"]),
         ("file: molecules.csv", "file: molecule.csv", ["molecule.csv", "molecules.csv"]),
-        ("name: random", "name: randon", ["unknown split 'randon'", "'random'"]),
+        ("method: random", "method: randon", ["unknown splitter 'randon'", "'random'"]),
         ("backbone: ", "backbone: /nowhere", ["unknown backbone"]),
     ],
 )
