@@ -25,7 +25,7 @@ SMALL = {
         "domain": {"size": 60, "max_steps": 3, "tag_length": 3, "num_evaluations": 1},
         "task": {"max_steps": 4, "tag_length": 3, "num_evaluations": 1},
     },
-    "data__split__name": "random",
+    "data__split__method": "random",
 }
 
 
@@ -155,7 +155,7 @@ def test_a_path_and_the_command_give_the_same_numbers(run, home, frame, tmp_path
     found = taglm.Run(tmp_path / "cli").metrics["tasks"]["Sol"]["splits"]
     assert found == run.metrics["tasks"]["Sol"]["splits"]
     by_path = taglm.run(
-        tmp_path / "sol.yaml", str(file), out=tmp_path / "path", data__split={"name": "random"}
+        tmp_path / "sol.yaml", str(file), out=tmp_path / "path", data__split={"method": "random"}
     )
     assert by_path.metrics["tasks"]["Sol"]["splits"] == found
 
