@@ -115,7 +115,7 @@ def check_splits(splits: Sequence[str], rule: str) -> None:
         if split not in splits:
             counts = ", ".join(f"{p} {splits.count(p)}" for p in SPLITS)
             raise DataError(
-                f"the splitter '{rule}' leaves no rows in the {split} split ({counts}). Give more "
+                f"the split '{rule}' leaves no rows in the {split} split ({counts}). Give more "
                 "rows, another splitter (--set data.split.method=random) or a split column "
                 "(--set data.split.column=NAME)."
             )

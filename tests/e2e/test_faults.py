@@ -117,7 +117,7 @@ def test_a_number_that_nothing_can_be_computed_with(target, wanted, taglm, run_f
 def test_one_training_row_is_too_few(taglm, run_file, tmp_path):
     """The closed form of one row would be no number."""
     (tmp_path / "molecules.csv").write_text("Drug,Y,split\nCCO,1,train\nCCN,2,valid\nCCC,3,test\n")
-    words = ["--set", "data.split={name: null, column: split}", "--out", tmp_path / "run"]
+    words = ["--set", "data.split={method: null, column: split}", "--out", tmp_path / "run"]
     done = taglm("run", run_file, *words)
     assert done.code == 1
     assert "too few rows: the split 'column split' leaves 1 row in the train split" in done.err

@@ -64,7 +64,7 @@ def test_data_that_changed_are_refused_and_train_anew_elsewhere(
     [
         ("more.csv", ["--set", "data.test_file=more.csv"]),
         ("corpus.csv", ["--domain-data", "SMILES=corpus.csv"]),
-        ("split.csv", ["--set", "data.split={name: null, file: split.csv}"]),
+        ("split.csv", ["--set", "data.split={method: null, file: split.csv}"]),
     ],
 )
 def test_a_second_file_that_changed_is_refused(
