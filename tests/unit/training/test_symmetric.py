@@ -171,10 +171,10 @@ def test_splits_see_a_pair_and_its_mirror_as_one(toy_registry):
         "there": ["x"] * 120,
         "place": ["north"] * 60 + ["south"] * 60,
     }
-    splits = apply_splitter(toy_registry.splits.get("random"), fields, task, 0)
+    splits = apply_splitter(toy_registry.splitters.get("random"), fields, task, 0)
     assert splits[:60] == splits[60:]
     assert set(splits) == {"train", "valid", "test"}
-    by_row = apply_splitter(toy_registry.splits.get("row"), fields, task, 0)
+    by_row = apply_splitter(toy_registry.splitters.get("row"), fields, task, 0)
     assert by_row[:60] != by_row[60:]
 
 
