@@ -13,7 +13,7 @@ from taglm_core.encoders import TextEncoder
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
 from taglm_core.specs import Encoder
-from taglm_core.training.fit import FitSettings, step_parts, step_rows
+from taglm_core.training.fit import FitSettings, step_batches, step_rows
 
 _LEAST = 20.0
 """MB a second on one core that are asked of an encoder."""
@@ -124,7 +124,7 @@ def _padded(lengths: np.ndarray, rows: int, sorts: bool, tokens: int) -> float:
     parts = [
         lengths[batch[part]]
         for batch in step_rows(lengths, sorts, settings, 0)
-        for part in step_parts(lengths[batch], settings)
+        for part in step_batches(lengths[batch], settings)
     ]
     return 100 * _share(parts)
 

@@ -184,7 +184,7 @@ def _take_step(
     optimizer.zero_grad(set_to_none=True)
     total = objective.weight(batch)
     # gradients of the splits add up to that of the mean over the whole batch
-    splits = step_splits(objective.lengths[batch], settings)
+    splits = step_batches(objective.lengths[batch], settings)
     objective.begin(batch, len(splits))
     for split in splits:
         loss, _ = objective.loss(batch[split])
@@ -199,7 +199,7 @@ def _take_step(
     optimizer.step()
 
 
-def step_splits(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]:
+def step_batches(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]:
     """Cut a step into forward batches of little padding.
 
     Args:
