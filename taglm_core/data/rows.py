@@ -156,11 +156,9 @@ def read_fields(
         domain = task.domain_of_field(field)
         spec = domain.spec if domain is not None else None
         if spec is not None and spec.columns and field == spec.field:
-            splits = [
-                find_column(table.columns, c, (), mapping, table.source) for c in spec.columns
-            ]
-            values[field] = list(zip(*(table.columns[split] for split in splits), strict=True))
-            columns |= dict(zip(spec.columns, splits, strict=True))
+            names = [find_column(table.columns, c, (), mapping, table.source) for c in spec.columns]
+            values[field] = list(zip(*(table.columns[name] for name in names), strict=True))
+            columns |= dict(zip(spec.columns, names, strict=True))
             continue
         aliases = task.spec.aliases.get(field, ())
         aliases += spec.aliases if spec is not None and field == spec.field else ()

@@ -43,8 +43,8 @@ def load_predictor(
         registry: Must provide the domains that the artefact uses.
         backbone: Another name, folder or Hub id of the same backbone; None: the artefact's.
         device: Where to run.
-        cache: Room for what rows share: `auto`, `off` or a size such as `2GB`; `+disk` behind it
-            adds a file.
+        cache: Memory limit for cached prompt segments: `auto`, `off` or a size such as `2GB`;
+            `+disk` appended spills to disk.
         precision: fp32 or bf16; None: the one in which it was trained.
         on_doubt: "raise" refuses data most of whose rows look like another kind of data, "warn"
             only warns.

@@ -183,11 +183,11 @@ def _take_step(
         group["lr"] = group["base_lr"] * share
     optimizer.zero_grad(set_to_none=True)
     total = objective.weight(batch)
-    # gradients of the splits add up to that of the mean over the whole batch
-    splits = step_batches(objective.lengths[batch], settings)
-    objective.begin(batch, len(splits))
-    for split in splits:
-        loss, _ = objective.loss(batch[split])
+    # gradients of the pieces add up to that of the mean over the whole batch
+    pieces = step_batches(objective.lengths[batch], settings)
+    objective.begin(batch, len(pieces))
+    for piece in pieces:
+        loss, _ = objective.loss(batch[piece])
         (loss / total).backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     if not bool(torch.isfinite(norm)):

@@ -151,11 +151,11 @@ class _TagEstimator(BaseEstimator):
                 f"domain: {len(domains)} domains for {len(columns)} columns ({', '.join(names)})."
             )
         fields = [f"x{i}" for i in range(len(columns))]
-        splits = []
+        sentences = []
         for field, name, domain in zip(fields, names, domains, strict=True):
             words = re.sub(r"[^\w ]", " ", name).strip() or field
-            splits.append(f"The {words} is {f'<{domain}>' if domain else ''}{{{field}}}.")
-        return fields, " ".join(splits) + f" The answer is <{_TASK}>"
+            sentences.append(f"The {words} is {f'<{domain}>' if domain else ''}{{{field}}}.")
+        return fields, " ".join(sentences) + f" The answer is <{_TASK}>"
 
     def _splits(self, targets: Mapping[str, list[Any]]) -> np.ndarray:
         """Return whether each row is held out for early stopping; classes keep rows to train on."""
