@@ -218,8 +218,8 @@ def _base(task: Any) -> dict[str, Any]:
 def _say_rows(plan: Plan, progress: Progress) -> None:
     counts = {split: plan.rows.splits.count(split) for split in ("train", "valid", "test")}
     shown = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-    left_out = f", {len(plan.rows.rejected)} left out" if plan.rows.rejected else ""
-    progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{left_out}")
+    skipped = f", {len(plan.rows.rejected)} skipped" if plan.rows.rejected else ""
+    progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{skipped}")
     for remark in plan.labels.remarks:
         progress.say(f"note: {remark}")
     most = plan.config.stages.task.rows

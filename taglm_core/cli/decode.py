@@ -55,16 +55,3 @@ def given_decoding(
         "max_new_tokens": max_new_tokens,
     }
     return {name: value for name, value in given.items() if value is not None}
-
-
-def error_handling(word: str) -> str:
-    """Return what `--on-error` asks for, as the API names it.
-
-    Raises:
-        ConfigError: for another word.
-    """
-    from taglm_core.errors import ConfigError
-
-    if word not in ("raise", "keep"):
-        raise ConfigError(f"--on-error {word}: write raise or keep.")
-    return "skip" if word == "keep" else word

@@ -14,7 +14,6 @@ from taglm_core.cli.decode import (
     Tags,
     Temperature,
     TopP,
-    error_handling,
     given_decoding,
 )
 
@@ -51,8 +50,8 @@ def evaluate(
     on_error: Annotated[
         str,
         typer.Option(
-            metavar="raise|keep",
-            help="How to handle invalid rows: raise stops at the first, keep skips them.",
+            metavar="raise|skip",
+            help="How to handle invalid rows: raise stops at the first, skip skips them.",
         ),
     ] = "raise",
     output_file: Annotated[
@@ -95,15 +94,17 @@ def evaluate(
     from taglm_core.api.evaluation import evaluate as score
     from taglm_core.cli.groups import print_groups
     from taglm_core.cli.screen import BarProgress, errors, parse_pairs, print_json, print_metrics
+    from taglm_core.data.columns import check_on_error
     from taglm_core.data.writers import TableWriter
 
+    check_on_error(on_error, "--on-error")
     writer = TableWriter(output_file) if output_file is not None and input_file else None
     found = score(
         run,
         input_file,
         columns=parse_pairs(column or [], "--column"),
         fix=fix,
-        on_error=error_handling(on_error),
+        on_error=on_error,
         limit=limit,
         labels=labels,
         progress=BarProgress(),
@@ -121,7 +122,7 @@ def evaluate(
     if found.skipped:
         row, reason = found.skipped[0]
         errors.print(
-            f"{len(found.skipped)} rows left out, the first is row {row}: {reason}", markup=False
+            f"{len(found.skipped)} rows skipped, the first is row {row}: {reason}", markup=False
         )
     if as_json:
         print_json(found.metrics)

@@ -14,7 +14,6 @@ from taglm_core.cli.decode import (
     Tags,
     Temperature,
     TopP,
-    error_handling,
     given_decoding,
 )
 
@@ -61,11 +60,11 @@ def predict(
     on_error: Annotated[
         str,
         typer.Option(
-            metavar="raise|keep",
-            help="How to handle invalid rows: raise stops at the first, keep writes them with an "
+            metavar="raise|skip",
+            help="How to handle invalid rows: raise stops at the first, skip writes them with an "
             "error message.",
         ),
-    ] = "keep",
+    ] = "skip",
     fix: Annotated[
         bool,
         typer.Option(
@@ -99,9 +98,10 @@ def predict(
     """
     from taglm_core.api.loading import load
     from taglm_core.cli.screen import BarProgress, errors, parse_pairs
+    from taglm_core.data.columns import check_on_error
     from taglm_core.inference.files import check_target_format
 
-    handling = error_handling(on_error)
+    check_on_error(on_error, "--on-error")
     check_target_format(output_file)
     columns = parse_pairs(column or [], "--column")
     decoding = given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens)
@@ -124,7 +124,7 @@ def predict(
         output_file,
         columns=columns,
         fix=fix,
-        on_error=handling,
+        on_error=on_error,
         overwrite=overwrite_column,
         chunk_rows=chunk_rows,
         progress=progress,

@@ -54,8 +54,8 @@ def run(
     on_error: Annotated[
         str | None,
         typer.Option(
-            metavar="raise|keep",
-            help="How to handle invalid rows: raise stops at the first, keep skips and lists them.",
+            metavar="raise|skip",
+            help="How to handle invalid rows: raise stops at the first, skip skips and lists them.",
             show_default="raise",
         ),
     ] = None,
@@ -68,8 +68,8 @@ def run(
     on_long: Annotated[
         str | None,
         typer.Option(
-            metavar="error|keep",
-            help="How to handle rows too long for the backbone: error treats them as invalid, keep "
+            metavar="error|skip",
+            help="How to handle rows too long for the backbone: error treats them as invalid, skip "
             "skips and lists them.",
             show_default="error",
         ),

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -11,17 +11,34 @@ from taglm_core.data.characters import as_latin, clean, odd_characters, visible,
 from taglm_core.data.classnames import one_spelling
 from taglm_core.data.layout import SEPARATORS
 from taglm_core.data.missing import is_missing, missing_reason
-from taglm_core.errors import DataError, RowError, nearest
+from taglm_core.errors import ConfigError, DataError, RowError, nearest
 
-OnError = Literal["raise", "keep"]
+OnError = Literal["raise", "skip"]
 
 LARGEST = 3.4e38
 """Largest number that float32 holds, which everything is computed in."""
+
+ON_ERROR: tuple[OnError, ...] = get_args(OnError)
+"""How to handle invalid rows: raise stops at the first, skip goes on without them."""
 
 _SHOWN = 5
 _LONGEST_SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
+
+
+def check_on_error(on_error: str, name: str = "on_error") -> None:
+    """Demand one of the ways to handle invalid rows.
+
+    Args:
+        on_error: What was asked for.
+        name: How the caller named it, such as `--on-error`.
+
+    Raises:
+        ConfigError: naming the value and the choices.
+    """
+    if on_error not in ON_ERROR:
+        raise ConfigError(f"{name} must be one of {', '.join(ON_ERROR)}, not {on_error!r}.")
 
 
 def find_column(
@@ -123,14 +140,16 @@ def parse_numbers(
         rows: Row number of each cell, for messages.
         source: The file, for messages.
         column: The column, for messages.
-        on_error: "raise": bad cells are an error that counts them all; "keep": they become NaN.
+        on_error: "raise": bad cells are an error that counts them all; "skip": they become NaN.
 
     Returns:
         float64 `(rows,)`, and for each row None or what is wrong with its cell.
 
     Raises:
         RowError: naming file, row and cell of the first five bad ones.
+        ConfigError: when `on_error` is another word.
     """
+    check_on_error(on_error)
     numbers = np.full(len(values), np.nan)
     errors: list[str | None] = [None] * len(values)
     for index, value in enumerate(values):
@@ -163,7 +182,7 @@ def parse_classes(
         rows: Row number of each cell, for messages.
         source: The file, for messages.
         column: The column, for messages.
-        on_error: "raise": empty cells are an error that counts them all; "keep": they become None.
+        on_error: "raise": empty cells are an error that counts them all; "skip": they become None.
         classes: The names that the task lists; None: those of the cells.
 
     Returns:
@@ -172,7 +191,9 @@ def parse_classes(
     Raises:
         RowError: naming file and row of the first five empty cells.
         DataError: when nobody can say whether two spellings are one class.
+        ConfigError: when `on_error` is another word.
     """
+    check_on_error(on_error)
     listed = set(classes or ())
     names: list[str | None] = []
     errors: list[str | None] = []
@@ -243,7 +264,7 @@ def _raise_any(errors: Sequence[str | None], rows: Sequence[int], source: str, w
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     raise RowError(
         f"{source}: {len(bad)} of {len(rows)} rows have no usable {wanted}:\n{shown}{more}\n"
-        "Fix the cells, or leave these rows out with --on-error keep."
+        "Fix the cells, or skip these rows with --on-error skip."
     )
 
 

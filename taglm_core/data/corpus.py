@@ -43,13 +43,13 @@ class Corpus:
     registry: Registry
     table: Table
     on_error: str
-    """What a bad row does, "raise" or "keep"."""
+    """What a bad row does, "raise" or "skip"."""
     fix: bool
     """Whether rows are first fixed by the domain's rules."""
     on_doubt: str = "warn"
     """"raise" refuses rows that look like another kind of data, "warn" only says so."""
     remarks: list[str] = attrs.field(factory=list)
-    """What the log says of rows that were fixed or left out."""
+    """What the log says of rows that were fixed or skipped."""
 
     @property
     def source(self) -> str:
@@ -177,7 +177,7 @@ def read_corpus(
         file: Table of rows; None: the domain's own dataset.
         seed: Seed of the run.
         size: Rows that a generated dataset makes.
-        on_error: What a bad row does, "raise" or "keep".
+        on_error: What a bad row does, "raise" or "skip".
         fix: Whether rows are first fixed by the domain's rules.
         on_doubt: "raise" refuses rows that look like another kind of data, "warn" only says so.
 
@@ -215,7 +215,7 @@ def corpus_rows(
 
     Raises:
         DataError: when the domain has no corpus and no file was given.
-        RowError: naming bad rows, unless `on_error` is keep.
+        RowError: naming bad rows, unless `on_error` is skip.
     """
     corpus = read_corpus(domain, registry, file, seed, size, on_error, fix)
     return corpus.rows, corpus.source, corpus.num_bucket

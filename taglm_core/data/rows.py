@@ -11,7 +11,7 @@ import numpy as np
 
 from taglm_core.data.assignment import assign_splits, make_room
 from taglm_core.data.characters import odd_characters
-from taglm_core.data.columns import as_value, find_column
+from taglm_core.data.columns import as_value, check_on_error, find_column
 from taglm_core.data.doubt import check_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.labels import label_classes
@@ -36,7 +36,7 @@ _SHOWN = 5
 
 @attrs.frozen(kw_only=True)
 class TaskRows:
-    """Checked rows of a task, bad ones left out."""
+    """Checked rows of a task, invalid rows skipped."""
 
     fields: dict[str, list[str]]
     """Field or tag column -> canonical value of each row."""
@@ -54,7 +54,7 @@ class TaskRows:
     columns: dict[str, str]
     """Field -> column that it was read from."""
     rejected: list[tuple[int, str]]
-    """(row number, reason) of each row that was left out."""
+    """(row number, reason) of each row that was skipped."""
     rule: str
     """What decided the splits."""
     fixed: list[tuple[int, str]] = attrs.field(factory=list)
@@ -331,7 +331,7 @@ def load_task_rows(
         need_targets: False: a file without targets will do.
 
     Raises:
-        RowError: naming bad rows, unless `data.on_error` is keep.
+        RowError: naming bad rows, unless `data.on_error` is skip.
         DataError: for a missing file or column, or a splitter that leaves a split empty.
     """
     table, dataset = load_table(
@@ -406,26 +406,27 @@ def load_task_rows(
 
 
 def settle(table: Table, errors: Sequence[str | None], on_error: str) -> str | None:
-    """Raise the errors of a table's rows, or log how many are left out.
+    """Raise the errors of a table's rows, or log how many are skipped.
 
     Args:
         table: What the rows were read from.
         errors: None or what is wrong with each row.
-        on_error: "raise", or "keep" to go on unless every row is bad.
+        on_error: "raise", or "skip" to skip invalid rows unless every row is invalid.
 
     Returns:
         What was logged, None when every row is good.
     """
+    check_on_error(on_error)
     bad = [(row, e) for row, e in zip(table.rows, errors, strict=True) if e is not None]
     if not bad:
         return None
     if on_error == "raise" or len(bad) == table.num_rows:
-        fix = "Correct the rows, or leave them out with --on-error keep."
+        fix = "Correct the rows, or skip them with --on-error skip."
         if len(bad) == table.num_rows:
-            fix = "Correct the rows; to leave them out would leave none."
+            fix = "Correct the rows; skipping them would leave none."
         raise_rows(table.source, bad, table.num_rows, fix)
     said = (
-        f"{table.source}: {len(bad)} of {table.num_rows} rows left out, the first is row "
+        f"{table.source}: {len(bad)} of {table.num_rows} rows skipped, the first is row "
         f"{bad[0][0]}: {bad[0][1]}"
     )
     logger.warning("%s", said)

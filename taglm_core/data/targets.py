@@ -78,7 +78,7 @@ def _measured(
         return _labels(target, cells, tuple(columns.values()), table.source, errors), columns
     read: list[Any] = []
     for column, values in zip(columns.values(), cells, strict=True):
-        parsed, found = _parser(target)(values, table.rows, table.source, column, on_error="keep")
+        parsed, found = _parser(target)(values, table.rows, table.source, column, on_error="skip")
         for i, error in enumerate(found):
             if len(cells) == 1 or not is_missing(values[i]):
                 errors[i] = errors[i] or error

@@ -178,7 +178,7 @@ def corpus_of(
         DataError: when the corpus is a file that is gone.
     """
     if file is not None:
-        rows, source, _ = corpus_rows(trained.domain, registry, str(file), 0, None, "keep")
+        rows, source, _ = corpus_rows(trained.domain, registry, str(file), 0, None, "skip")
         return [], rows, source
     assert trained.artefact is not None, "asked of a trained tag"
     record = trained.artefact.config.tags[trained.name]
@@ -190,7 +190,7 @@ def corpus_of(
             "a file."
         )
     path = None if is_dataset else source
-    rows, _, _ = corpus_rows(trained.domain, registry, path, seed, settings.get("size"), "keep")
+    rows, _, _ = corpus_rows(trained.domain, registry, path, seed, settings.get("size"), "skip")
     held, used = hold_out(len(rows), seed)
     used = used[: settings.get("rows")]
     return [rows[i] for i in used], [rows[i] for i in held], source

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.columns import check_on_error
 from taglm_core.data.measured import refuse_measured, with_labels
 from taglm_core.data.rows import (
     raise_rows,
@@ -15,7 +16,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
 from taglm_core.inference.groups import grouped, signatures
-from taglm_core.inference.predictor import Predictor, check_on_error
+from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
@@ -87,9 +88,9 @@ def evaluate_table(
     errors = predicted.errors
     bad = [(row, error) for row, error in zip(table.rows, errors, strict=True) if error]
     if bad and (on_error == "raise" or len(bad) == table.num_rows):
-        advice = "Correct the rows, or leave them out with --on-error keep."
+        advice = "Correct the rows, or skip them with --on-error skip."
         if len(bad) == table.num_rows:
-            advice = "Correct the rows; to leave them out would leave none."
+            advice = "Correct the rows; skipping them would leave none."
         raise_rows(table.source, bad, table.num_rows, advice)
     place_of = {row: place for place, row in enumerate(predicted.good)}
     fine = [i for i, error in enumerate(errors) if error is None]

@@ -81,7 +81,7 @@ def predict_file(
             found = predictor.predict_table(table, columns, _advance(progress, done), fix)
             bad = [(row, e) for row, e in zip(table.rows, found.errors, strict=True) if e]
             if bad and on_error == "raise":
-                advice = "Fix the rows, or keep them with their errors: --on-error keep."
+                advice = "Fix the rows, or write them with an error message: --on-error skip."
                 raise_rows(table.source, bad, table.num_rows, advice)
             failed += len(bad)
             first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.columns import check_on_error
 from taglm_core.data.doubt import check_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.mapping import check_mapping
@@ -364,12 +365,6 @@ class Predictor:
             if field not in given and column in table.columns
         }
         return {**remembered, **given}
-
-
-def check_on_error(on_error: str) -> None:
-    """Demand one of the two ways to handle invalid rows."""
-    if on_error not in ("raise", "skip"):
-        raise ConfigError(f"on_error={on_error!r}: write 'raise' or 'skip'.")
 
 
 def _raise_invalid(table: Table, errors: Sequence[str | None], on_error: str) -> None:

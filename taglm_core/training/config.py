@@ -134,8 +134,8 @@ class DataConfig:
     check: bool = True
     """True: check rows for duplicates, outliers and units before training; `data_check.json` in
     the run folder holds the details."""
-    on_error: str = attrs.field(default="raise", validator=one_of("raise", "keep"))
-    """How to handle invalid rows: raise stops at the first, keep skips them and lists them in
+    on_error: str = attrs.field(default="raise", validator=one_of("raise", "skip"))
+    """How to handle invalid rows: raise stops at the first, skip skips them and lists them in
     rejected.csv."""
     on_doubt: str = attrs.field(default="raise", validator=one_of("raise", "warn"))
     """How to handle a file that looks like another kind of data, such as DNA for a protein:
@@ -143,8 +143,8 @@ class DataConfig:
     fix: bool = False
     """True: fix invalid rows by the rules of their domains and list them in fixed.csv;
     `on_error` decides about the others."""
-    on_long: str = attrs.field(default="error", validator=one_of("error", "keep"))
-    """How to handle rows too long for the backbone: error treats them as invalid rows, keep
+    on_long: str = attrs.field(default="error", validator=one_of("error", "skip"))
+    """How to handle rows too long for the backbone: error treats them as invalid rows, skip
     skips them and lists them in rejected.csv."""
 
 

@@ -64,7 +64,7 @@ def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
             splits[split] = _joined([splits[split], *others])
     bad.sort()
     if bad and (data.on_long == "error" and data.on_error == "raise"):
-        fix = "Shorten or remove the rows, or leave them out with --on-long keep."
+        fix = "Shorten or remove the rows, or skip them with --on-long skip."
         raise_rows(rows.source, bad, len(rows), fix)
     rows.rejected.extend(bad)
     for split, held in splits.items():

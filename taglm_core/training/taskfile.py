@@ -47,7 +47,7 @@ def read_task_rows(
     columns: Mapping[str, str] | None = None,
     seed: int = 0,
     need_targets: bool = False,
-    on_error: str = "keep",
+    on_error: str = "skip",
 ) -> TaskRows:
     """Read, check and split the rows of a file as a run of the task would.
 
@@ -59,10 +59,10 @@ def read_task_rows(
         columns: Field -> column.
         seed: Seed of the split.
         need_targets: False: a file without targets will do.
-        on_error: What an invalid row does: "raise" or "keep", which lists it in `rejected`.
+        on_error: What an invalid row does: "raise" or "skip", which lists it in `rejected`.
 
     Raises:
-        RowError: naming invalid rows, unless `on_error` is keep.
+        RowError: naming invalid rows, unless `on_error` is skip.
         DataError: for a missing file or column, or a splitter that leaves a split empty.
     """
     data = DataConfig(

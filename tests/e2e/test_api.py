@@ -427,4 +427,4 @@ def test_bad_rows_in_memory_leave_no_folder(home, frame, tmp_path):
         taglm.run(SOL, rows, **options)
     assert ".parquet" not in str(error.value)
     assert not (tmp_path / "run").exists()
-    assert taglm.run(SOL, rows, **options, data__on_error="keep").folder.is_dir()
+    assert taglm.run(SOL, rows, **options, data__on_error="skip").folder.is_dir()

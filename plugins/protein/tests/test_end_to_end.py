@@ -97,7 +97,7 @@ def test_predictions_for_fasta_are_a_table(finished, taglm, tmp_path):
 
 def test_protparam_predicts_five_numbers_at_once(taglm, tiny, tmp_path):
     """Each target has its own metrics, in its own unit."""
-    more = settings("data.size=120", "backbone=" + str(tiny), "data.on_long=keep")
+    more = settings("data.size=120", "backbone=" + str(tiny), "data.on_long=skip")
     done = taglm("run", "ProtParam", *more, "--out", tmp_path / "run")
     assert done.code == 0, done.err
     task = json.loads((tmp_path / "run" / "metrics.json").read_text())["tasks"]["ProtParam"]
@@ -163,7 +163,7 @@ BAD = {
     "infinite": ("MKTA,inf", ["row 41", "'Y'", "'inf' is infinite"]),
     "missing": ("MKTA,", ["row 41", "'Y'", "the cell is empty"]),
     "no number": ("MKTA,high", ["row 41", "'Y'", "'high' is not a number"]),
-    "too long": (f"{'MKTAY' * 1000},1", ["row 41", "too long", "--on-long keep"]),
+    "too long": (f"{'MKTAY' * 1000},1", ["row 41", "too long", "--on-long skip"]),
 }
 
 
@@ -185,7 +185,7 @@ def test_bad_rows_can_be_kept_out_or_fixed(taglm, tiny, tmp_path):
     """Nothing disappears silently: each row stands in a file of the run."""
     lines = [f"{line},train" for line, _ in BAD.values()]
     text = variants(good_rows()) + "\n".join(lines) + "\n"
-    words = ("--on-error", "keep", "--on-long", "keep", "--fix")
+    words = ("--on-error", "skip", "--on-long", "skip", "--fix")
     done = run_gb1(taglm, tiny, tmp_path, text, *words)
     assert done.code == 0, done.err
     run = tmp_path / "run"

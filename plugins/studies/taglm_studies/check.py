@@ -257,7 +257,7 @@ def _check_target(
     cells = table.columns[column]
     place = (table.rows, table.source, column)
     if kind == "regression":
-        numbers, errors = parse_numbers(cells, *place, on_error="keep")
+        numbers, errors = parse_numbers(cells, *place, on_error="skip")
         values: Sequence[Any] = numbers.tolist()
         unit = getattr(task.spec.target, "unit", "") if task is not None else ""
         more = {
@@ -270,7 +270,7 @@ def _check_target(
         values = [None if k is None else names[k] for k in without_missing(labels)]
         more = {"classes": {name: values.count(name) for name in names}}
     else:
-        found, errors = parse_classes(cells, *place, on_error="keep")
+        found, errors = parse_classes(cells, *place, on_error="skip")
         values = found
         counted = {name: found.count(name) for name in dict.fromkeys(found) if name is not None}
         more = {"classes": counted} if kind == "classification" else {}
@@ -290,7 +290,7 @@ def _check_target(
 def _guessed_kind(table: Table, column: str) -> str:
     """Take a column for numbers when most cells are, unless there are a few whole ones only."""
     cells = table.columns[column]
-    numbers, errors = parse_numbers(cells, table.rows, table.source, column, on_error="keep")
+    numbers, errors = parse_numbers(cells, table.rows, table.source, column, on_error="skip")
     known = {number for number in numbers.tolist() if number == number}
     is_few = len(known) <= _MOST_CLASSES and all(number.is_integer() for number in known)
     is_numeric = 2 * sum(error is None for error in errors) > len(cells)

@@ -144,7 +144,7 @@ def test_a_written_split_is_the_split_of_a_run(pairs_file, tmp_path):
     task = resolve_task(registry.tasks.get("DC").spec, "chem", registry)
 
     def load(**split):
-        data = DataConfig(file=str(pairs_file), split=SplitConfig(**split), on_error="keep")
+        data = DataConfig(file=str(pairs_file), split=SplitConfig(**split), on_error="skip")
         return load_task_rows(task, registry, data, seed=3)
 
     by_file, by_name = load(file=str(out)), load(method="pair")

@@ -88,12 +88,12 @@ def rows_usable(subject: Subject) -> None:
     subject.context.table(subject.context.dataset_of(subject.item))  # skips when out of reach
     resolved = subject.context.resolved(subject.item)
     try:
-        settings = DataConfig(size=SAMPLE_ROWS, on_error="keep")
+        settings = DataConfig(size=SAMPLE_ROWS, on_error="skip")
         rows = load_task_rows(resolved, subject.registry, settings, 0)
     except DataError as error:
         if "leaves no rows" not in str(error):
             raise
-        rows = load_task_rows(resolved, subject.registry, DataConfig(on_error="keep"), 0)
+        rows = load_task_rows(resolved, subject.registry, DataConfig(on_error="skip"), 0)
     demand(
         not rows.rejected,
         f"{len(rows.rejected)} rows of {rows.source} cannot be used, the first is row "

@@ -2,12 +2,17 @@
 
 import datetime
 import decimal
+import typing
 
 import numpy as np
 import pytest
 
-from taglm_core.data.columns import find_column, parse_classes, parse_numbers
-from taglm_core.errors import DataError, RowError
+from taglm_core.cli.evaluate import evaluate
+from taglm_core.cli.predict import predict
+from taglm_core.cli.run import run
+from taglm_core.data.columns import ON_ERROR, find_column, parse_classes, parse_numbers
+from taglm_core.errors import ConfigError, DataError, RowError
+from taglm_core.training.config import DataConfig
 
 ALIASES = ("drug", "canonical_smiles")
 
@@ -91,7 +96,7 @@ def test_parse_numbers_says_what_is_wrong(cell, reason):
     """Each way of not being a finite number has its own words."""
     with pytest.raises(RowError, match=f"a.csv, row 8: column 'Y': .*{reason}"):
         parse_numbers(["1", cell], [7, 8], "a.csv", "Y")
-    numbers, errors = parse_numbers(["1", cell], [7, 8], "a.csv", "Y", on_error="keep")
+    numbers, errors = parse_numbers(["1", cell], [7, 8], "a.csv", "Y", on_error="skip")
     assert numbers[0] == 1.0
     assert np.isnan(numbers[1])
     assert errors[0] is None
@@ -105,7 +110,7 @@ def test_parse_numbers_gathers_all_and_shows_five():
     assert text.startswith("a.csv: 7 of 8 rows have no usable number:")
     assert text.count("is not a number") == 5
     assert "and 2 more" in text
-    assert "--on-error keep" in text
+    assert "--on-error skip" in text
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,24 @@ def test_empty_classes_are_errors():
     cells = ["1.0", "", None, float("nan")]
     with pytest.raises(RowError, match=r"(?s)3 of 4 rows have no usable class.*row 2.*is empty"):
         parse_classes(cells, [1, 2, 3, 4], "a.csv", "Y")
-    names, errors = parse_classes(cells, [1, 2, 3, 4], "a.csv", "Y", on_error="keep")
+    names, errors = parse_classes(cells, [1, 2, 3, 4], "a.csv", "Y", on_error="skip")
     assert names == ["1", None, None, None]
     assert errors == [None] + ["column 'Y': the cell is empty"] * 3
+
+
+@pytest.mark.parametrize("parse", [parse_numbers, parse_classes])
+def test_another_word_for_invalid_rows_is_an_error(parse):
+    """A word that nobody knows must not count as the one that skips rows."""
+    with pytest.raises(ConfigError, match="on_error must be one of raise, skip, not 'keep'"):
+        parse(["1"], [1], "a.csv", "Y", on_error="keep")
+
+
+def test_api_command_and_settings_name_the_same_ways():
+    """What a script says of invalid rows, a command and a run file say too."""
+    for word in ON_ERROR:
+        assert DataConfig(on_error=word).on_error == word
+    with pytest.raises(ConfigError, match="on_error must be one of raise, skip, not 'keep'"):
+        DataConfig(on_error="keep")
+    for command in (run, predict, evaluate):
+        hint = typing.get_type_hints(command, include_extras=True)["on_error"]
+        assert hint.__metadata__[0].metavar == "|".join(ON_ERROR)

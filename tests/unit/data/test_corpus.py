@@ -27,7 +27,7 @@ def counted(monkeypatch):
     return calls
 
 
-def corpus_of(registry, tmp_path, rows=ROWS, on_error="keep", **spec):
+def corpus_of(registry, tmp_path, rows=ROWS, on_error="skip", **spec):
     """Read a file of letters as a corpus."""
     file = tmp_path / "rows.csv"
     file.write_text("letters\n" + "\n".join(rows) + "\n")
@@ -70,7 +70,7 @@ def test_bad_rows_are_said_every_time(toy_registry, tmp_path, counted, caplog):
         known_of(corpus_of(toy_registry, tmp_path, rows), kept)
         said = [record.getMessage() for record in caplog.records]
         assert len(said) == count
-        assert "1 of 7 rows left out, the first is row 7: a z is not allowed" in said[-1]
+        assert "1 of 7 rows skipped, the first is row 7: a z is not allowed" in said[-1]
     assert counted == [7]
     with pytest.raises(RowError, match="a z is not allowed"):
         known_of(corpus_of(toy_registry, tmp_path, rows, on_error="raise"), kept)

@@ -40,7 +40,7 @@ WORDS = [
 def test_every_parser_has_the_same_words(word):
     """A cell that Excel, R, pandas or SQL left out is never a number, a class or a row."""
     assert is_missing(word)
-    place = ([1, 2], "a.csv", "Y", "keep")
+    place = ([1, 2], "a.csv", "Y", "skip")
     assert parse_numbers(["1", word], *place)[1][1] is not None
     names, errors = parse_classes(["1", word], *place)
     assert names == ["1", None]
@@ -54,7 +54,7 @@ def test_native_missing_values_are_missing(value):
     """JSON lines and parquet hold no words for them."""
     assert is_missing(value)
     assert as_value(value) == ""
-    assert parse_classes([value, "a"], [1, 2], "a.csv", "Y", "keep")[0] == [None, "a"]
+    assert parse_classes([value, "a"], [1, 2], "a.csv", "Y", "skip")[0] == [None, "a"]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_sentence_may_be_such_a_word(word):
 
 def test_a_class_may_be_called_none_where_the_task_lists_it():
     """Severity may be none, mild or severe; without the list it is an error that says so."""
-    cells, place = ["none", "mild", "NA"], ([1, 2, 3], "a.csv", "Y", "keep")
+    cells, place = ["none", "mild", "NA"], ([1, 2, 3], "a.csv", "Y", "skip")
     names, errors = parse_classes(cells, *place)
     assert names == [None, "mild", None]
     assert "'none' stands for a missing value; list it in target.classes" in errors[0]
@@ -126,7 +126,7 @@ def test_classes_that_may_be_one_are_refused(cells, message):
     """Whether EC 1.10 is EC 1.1 only the user knows."""
     rows = list(range(1, len(cells) + 1))
     with pytest.raises(DataError, match=message):
-        parse_classes(cells, rows, "a.csv", "Y", "keep")
+        parse_classes(cells, rows, "a.csv", "Y", "skip")
 
 
 def test_listed_classes_stay_apart():
@@ -180,7 +180,7 @@ def test_numbers_with_harmless_characters_are_read(cell, number):
 )
 def test_other_numbers_are_explained_and_none_is_proposed(cell, reason):
     """Three digits behind a comma may be thousands: a guess is wrong by a factor of 1,000."""
-    _, errors = parse_numbers([cell], [1], "a.csv", "Y", "keep")
+    _, errors = parse_numbers([cell], [1], "a.csv", "Y", "skip")
     assert re.search(reason, errors[0])
     assert "write 1" not in errors[0]
     assert "write 0" not in errors[0]
