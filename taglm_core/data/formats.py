@@ -14,7 +14,6 @@ WRITABLE = tuple(reader.name for reader in TABLE_READERS)
 """Formats that tables are written in."""
 
 _ADVICE = {
-    "xlsx": "Save the sheet as csv",
     "xls": "Save the sheet as csv",
     "ods": "Save the sheet as csv",
     "json": "Write one JSON object a line into a .jsonl file",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NoReturn
 
+from taglm_core.data.records import Numbered
 from taglm_core.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -23,52 +24,53 @@ def separator_of(first_line: str) -> str | None:
     return match.group(1) if match else None
 
 
-def checked_rows(records: Iterator[list[str]], source: str, separator: str) -> Iterator[list[str]]:
+def checked_rows(records: Iterator[Numbered], source: str, separator: str) -> Iterator[Numbered]:
     """Demand a header of names and rows of its width; leave out blank lines.
 
     A blank line between the rows of a file with one column is a row with an empty cell. Empty
     columns without a name at the end, which spreadsheets write, are left out.
 
     Args:
-        records: Cells of each line, none for a blank line.
+        records: Number and cells of each line, no cells for a blank line.
         source: The file, for messages.
         separator: What separated the cells.
 
     Raises:
         DataError: naming the row, or what the file seems to be.
     """
-    header = next((cells for cells in records if cells), None)
-    if header is None:
+    place, header = next(((line, cells) for line, cells in records if cells), (0, []))
+    if not header:
         return
     first = list(_until_filled(records))
-    _check_header(header, first[-1] if first and first[-1] else [], source, separator)
+    _check_header(header, first[-1][1] if first else [], source, separator)
     names = _trimmed(header)
-    yield names
-    width, row, blank, num_skipped = len(names), 0, 0, 0
-    for cells in chain(first, records):
+    yield place, names
+    width, row, num_skipped = len(names), 0, 0
+    blank: list[int] = []
+    for line, cells in chain(first, records):
         if not cells:
-            blank += 1
+            blank.append(line)
             continue
         if width == 1:
-            yield from ([""] for _ in range(blank))
-            row += blank
+            yield from ((number, [""]) for number in blank)
+            row += len(blank)
         else:
-            num_skipped += blank
-        blank = 0
+            num_skipped += len(blank)
+        blank = []
         row += 1
         if len(cells) > width:
             cells = cells if any(cells[width:]) else cells[:width]
         if len(cells) != width:
             _fail_width(source, row, header, cells, separator)
-        yield cells
+        yield line, cells
     if num_skipped:
         logger.warning("%s: %d blank lines between the rows were left out", source, num_skipped)
 
 
-def _until_filled(records: Iterator[list[str]]) -> Iterator[list[str]]:
+def _until_filled(records: Iterator[Numbered]) -> Iterator[Numbered]:
     """Give records up to the first that is not blank."""
-    for cells in records:
-        yield cells
+    for line, cells in records:
+        yield line, cells
         if cells:
             return
 

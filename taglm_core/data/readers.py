@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from taglm_core.data import records
 from taglm_core.data.formats import find_reader
 from taglm_core.data.inputs import note_read
 from taglm_core.data.table import Table
@@ -34,6 +35,8 @@ def read_table(
     table = next(chunks)
     for chunk in chunks:
         table.rows.extend(chunk.rows)
+        if table.lines is not None:
+            table.lines.extend(chunk.lines or [])
         for name, values in chunk.columns.items():
             table.columns[name].extend(values)
     return table
@@ -112,7 +115,8 @@ def _numbered(path: Path, batches: Iterator[Batch]) -> Iterator[Table]:
         count = len(next(iter(columns.values()), []))
         if count:
             rows = list(range(done + 1, done + count + 1))
-            yield Table(columns=columns, rows=rows, source=str(path))
+            lines = columns.lines if isinstance(columns, records.Batch) else None
+            yield Table(columns=columns, rows=rows, source=str(path), lines=lines)
         done += count
     if not done:
         raise DataError(f"{path}: there is a header but no row below it (0 rows).")

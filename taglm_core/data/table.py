@@ -18,6 +18,9 @@ class Table:
     """Number of each row in its file: the first row after the header is 1."""
     source: str
     """The file as the user named it, for messages such as "esol.csv, row 17"."""
+    lines: list[int] | None = None
+    """Number of the line of each row as an editor or a spreadsheet shows it, the header and blank
+    lines counted; None: the rows have no lines, as in memory or in parquet."""
 
     def __attrs_post_init__(self) -> None:
         for name, values in self.columns.items():
@@ -38,6 +41,7 @@ class Table:
             columns={name: [values[i] for i in indices] for name, values in self.columns.items()},
             rows=[self.rows[i] for i in indices],
             source=self.source,
+            lines=None if self.lines is None else [self.lines[i] for i in indices],
         )
 
     def column(self, name: str) -> list[Any]:

@@ -30,7 +30,7 @@ _START_BYTES = 1 << 20
 _FIX = "Save the file as UTF-8, for example: iconv -f {} -t utf-8 OLD > NEW"
 
 _MAGIC = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook. Unpack it, or save the sheet as csv",
+    b"PK\x03\x04": "a zip archive or an Excel workbook. Unpack it, or name it .xlsx",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as csv",
     b"PAR1\x15": "a parquet file. Name it .parquet",
     b"BZh91AY&SY": "compressed by bzip2. Unpack it, or compress it by gzip",

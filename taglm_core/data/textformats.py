@@ -1,19 +1,20 @@
 """The general text formats as records: a header, then one list of cells for each row.
 
-Each function takes an open text file and the name for messages. It gives nothing at all for an
-empty file.
+Each function takes an open text file and the name for messages. It gives each record with the
+number of the line on which it begins, and nothing at all for an empty file.
 """
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
 from taglm_core.data.layout import checked_rows, separator_of
-from taglm_core.data.records import record_batches
+from taglm_core.data.records import Numbered, numbered_batches
+from taglm_core.data.textfiles import LineEnds, open_text
 from taglm_core.errors import DataError
 
 # A cell may hold a genome; the limit still ends the reading of a file with a stray quote.
@@ -22,7 +23,7 @@ _LONG_INTEGER = re.compile(r'"([^"]*)"\s*:\s*[\[\s\d.,eE+-]*?-?(\d{4000,})(?![\d
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def csv_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+def csv_records(file: TextIO, source: str) -> Iterator[Numbered]:
     """Read comma-separated text with `"` as quote (RFC 4180).
 
     A first line such as `sep=;`, as Excel reads it, names another separator.
@@ -37,14 +38,14 @@ def csv_records(file: TextIO, source: str) -> Iterator[list[Any]]:
     yield from checked_rows(lines, source, separator or ",")
 
 
-def tsv_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+def tsv_records(file: TextIO, source: str) -> Iterator[Numbered]:
     """Read tab-separated text without quoting and without escapes."""
-    lines = (_chomped(line) for line in file)
-    cells = (line.split("\t") if line else [] for line in lines)
+    lines = enumerate((_chomped(line) for line in file), start=1)
+    cells = ((number, line.split("\t") if line else []) for number, line in lines)
     yield from checked_rows(cells, source, "\t")
 
 
-def jsonl_records(file: TextIO, source: str) -> Iterator[list[Any]]:
+def jsonl_records(file: TextIO, source: str) -> Iterator[Numbered]:
     """Read one JSON object a line; the columns are the keys of all lines, None where missing.
 
     The file is gone through twice, first for the keys, so a broken line is found at once.
@@ -55,27 +56,37 @@ def jsonl_records(file: TextIO, source: str) -> Iterator[list[Any]]:
             names.update(dict.fromkeys(_json_object(line, number, source)))
     if not names:
         return
-    yield list(names)
+    yield 0, list(names)
     file.seek(0)
-    for line in file:
+    for number, line in enumerate(file, start=1):
         if line.strip():
             row = json.loads(line)
-            yield [row.get(name) for name in names]
+            yield number, [row.get(name) for name in names]
 
 
 def csv_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a csv file in batches; its reader finds line ends itself, quoted ones too."""
-    return record_batches(path, csv_records, batch_size, ends="kept")
+    return _batches(path, csv_records, batch_size, "kept")
 
 
 def tsv_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a tsv file in batches."""
-    return record_batches(path, tsv_records, batch_size, ends="first")
+    return _batches(path, tsv_records, batch_size, "first")
 
 
 def jsonl_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
     """Read a jsonl file in batches."""
-    return record_batches(path, jsonl_records, batch_size)
+    return _batches(path, jsonl_records, batch_size, "any")
+
+
+def _batches(
+    path: Path,
+    read_records: Callable[[TextIO, str], Iterator[Numbered]],
+    batch_size: int,
+    ends: LineEnds,
+) -> Iterator[dict[str, list[Any]]]:
+    with open_text(path, ends) as file:
+        yield from numbered_batches(path, read_records(file, str(path)), batch_size)
 
 
 def _chomped(line: str) -> str:
@@ -85,13 +96,13 @@ def _chomped(line: str) -> str:
 
 def _csv_lines(
     lines: Iterable[str], source: str, separator: str, num_before: int
-) -> Iterator[list[str]]:
-    """Give the cells of each line; `num_before` lines stand before them in the file."""
+) -> Iterator[Numbered]:
+    """Give number and cells of each line; `num_before` lines stand before them in the file."""
     reader = csv.reader(lines, strict=True, delimiter=separator)
     while True:
         start = reader.line_num + 1 + num_before
         try:
-            yield next(reader)
+            yield start, next(reader)
         except StopIteration:
             return
         except csv.Error as error:

@@ -53,6 +53,10 @@ class TableWriter:
         self.path = Path(path)
         self._format = writable_format(self.path, format)
         check_writable(self.path)
+        if self._format.name == "xlsx":
+            from taglm_core.data.excel import library
+
+            library(self.path)
         self._stack = ExitStack()
         self._sink: Sink | None = None
         self._names: list[str] | None = None
@@ -129,6 +133,10 @@ def _open_sink(temporary: Path, found: FileFormat, name: str) -> Sink:
         from taglm_core.data.parquet import ParquetSink
 
         return ParquetSink(temporary, name)
+    if found.name == "xlsx":
+        from taglm_core.data.excel import ExcelSink
+
+        return ExcelSink(temporary, name)
     return _TextSink(temporary, found, name)
 
 

@@ -34,6 +34,13 @@ TABLE_READERS = (
         compressible=False,
         description="Apache Parquet; numbers stay numbers",
     ),
+    Reader(
+        name="xlsx",
+        read_batches="taglm_core.data.excel:xlsx_batches",
+        extensions="xlsm",
+        compressible=False,
+        description="first sheet of an Excel workbook; numbers stay numbers (extra `excel`)",
+    ),
 )
 """General table formats, which are read without a look at plugins."""
 

@@ -127,7 +127,7 @@ def test_an_output_that_cannot_hold_predictions_is_refused_at_once(finished, tag
     """A .smi file has no columns for predictions; an unknown ending no format."""
     source = tmp_path / "in.smi"
     source.write_text("CCO ethanol\n")
-    for ending in ("smi", "xlsx"):
+    for ending in ("smi", "xls"):
         done = taglm("predict", finished, "-i", source, "-o", tmp_path / f"out.{ending}")
         assert done.code == 1
         assert "csv" in done.err

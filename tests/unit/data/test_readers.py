@@ -165,7 +165,7 @@ def test_folder_is_not_a_file(tmp_path):
         read_table(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.gz", "csv"])
+@pytest.mark.parametrize("name", ["a.xls", "a", "a.gz", "csv"])
 def test_unknown_extension_lists_the_known(tmp_path, name):
     """It is found before anything is read."""
     path = write(tmp_path / name, "a\n1\n")
@@ -247,3 +247,22 @@ def test_jsonl_of_odd_text(tmp_path):
     path = tmp_path / "a.jsonl"
     write(path, json.dumps({"a": "x\u2028y\x85"}, ensure_ascii=False) + "\n")
     assert read_table(path).columns == {"a": ["x\u2028y\x85"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("a.csv", "a,b\n1,2\n\n3,4\n", [2, 4]),
+        ("a.csv", 'sep=;\na;b\n1;"x\ny"\n3;4\n', [3, 5]),
+        ("a.csv", "a\n1\n\n3\n", [2, 3, 4]),
+        ("a.tsv", "\na\tb\n1\t2\n\n3\t4\n", [3, 5]),
+        ("a.jsonl", '{"a": 1}\n\n{"a": 2}\n', [1, 3]),
+    ],
+)
+def test_rows_know_their_line_in_the_file(tmp_path, name, text, lines):
+    """The line is what an editor shows, however the table is read."""
+    path = write(tmp_path / name, text)
+    assert read_table(path).lines == lines
+    chunks = list(iter_tables(path, chunk_rows=1))
+    assert [line for chunk in chunks for line in chunk.lines] == lines
+    assert read_table(path).select([len(lines) - 1]).lines == lines[-1:]
