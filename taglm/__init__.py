@@ -11,42 +11,12 @@ Example:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import taglm_core
+import taglm_core.api  # its names are imported on first use
 from taglm_core import *  # noqa: F403 # what plugins declare; its __all__ is part of the one below
 from taglm_core import __version__
 
 if TYPE_CHECKING:
-    from taglm_core.api import (
-        Evaluation,
-        Identification,
-        Predictor,
-        Run,
-        Sample,
-        evaluate,
-        identify,
-        load,
-        plugins,
-        run,
-        sample,
-        tags,
-        train,
-    )
-
-_OF_API = [
-    "Evaluation",
-    "Identification",
-    "Predictor",
-    "Run",
-    "Sample",
-    "evaluate",
-    "identify",
-    "load",
-    "plugins",
-    "run",
-    "sample",
-    "tags",
-    "train",
-]
+    from taglm_core.api import *  # noqa: F403
 
 _OF_PLUGINS = {
     "TagClassifier": ("taglm_studies.sklearn", "taglm-plugin-studies"),
@@ -54,22 +24,8 @@ _OF_PLUGINS = {
 }
 """Names that a plugin gives: its module, and the distribution to install."""
 
-__all__ = [
-    "Evaluation",
-    "Identification",
-    "Predictor",
-    "Run",
-    "Sample",
-    "__version__",
-    "evaluate",
-    "identify",
-    "load",
-    "plugins",
-    "run",
-    "sample",
-    "tags",
-    "train",
-]
+__all__ = ["__version__"]
+__all__ += taglm_core.api.__all__
 __all__ += taglm_core.__all__
 
 
@@ -77,8 +33,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
     if name in _OF_PLUGINS:
         value = getattr(_plugin_module(name), name)
-    elif name in _OF_API:
-        value = getattr(importlib.import_module("taglm_core.api"), name)
+    elif name in taglm_core.api.__all__:
+        value = getattr(taglm_core.api, name)
     else:
         raise AttributeError(f"module 'taglm' has no attribute {name!r}")
     globals()[name] = value

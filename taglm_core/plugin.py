@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from taglm_core.data.readers import iter_tables, read_table
     from taglm_core.data.records import record_batches
     from taglm_core.data.rows import TaskRows
-    from taglm_core.data.splits import assign_random, bucket
-    from taglm_core.data.splits import parse_splits as parse_splits
-    from taglm_core.data.splits import splits_by_groups as splits_by_groups
+    from taglm_core.data.splitfile import find_split_column
+    from taglm_core.data.splits import assign_random, bucket, parse_splits, splits_by_groups
     from taglm_core.data.table import Table
     from taglm_core.data.textfiles import open_text, read_lines, read_text
     from taglm_core.data.writers import TableWriter, write_table
@@ -59,6 +58,7 @@ __all__ = [
     "check_writable",
     "clean_cell",
     "find_column",
+    "find_split_column",
     "find_task",
     "import_object",
     "is_known",
@@ -106,6 +106,7 @@ _PLACES = {
     "check_writable": "data.atomic:check_writable",
     "clean_cell": "data.columns:as_value",
     "find_column": "data.columns:find_column",
+    "find_split_column": "data.splitfile:find_split_column",
     "find_task": "training.taskfile:find_task",
     "import_object": "specs.reference:resolve",
     "is_known": "data.masks:is_known",

@@ -44,14 +44,15 @@ _PLACES = {
     "plugins": "api.listing",
     "run": "api.runs",
     "sample": "api.sampling",
+    "tags": "api.tags",
     "train": "api.runs",
 }
+"""Public name -> module of `taglm_core` that holds it; `tags` is a module itself."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for."""
-    if name == "tags":
-        return importlib.import_module("taglm_core.api.tags")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"taglm_core.{_PLACES[name]}"), name)
+    module = importlib.import_module(f"taglm_core.{_PLACES[name]}")
+    return module if name == "tags" else getattr(module, name)

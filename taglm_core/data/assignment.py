@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taglm_core.data.columns import find_column
-from taglm_core.data.splitfile import LEFT_OUT, parts_from_file
+from taglm_core.data.splitfile import LEFT_OUT, splits_from_file
 from taglm_core.data.splits import SPLITS, parse_splits, splits_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, PluginError
@@ -47,7 +47,7 @@ def assign_splits(
         return _splits_from_column(table, good, column, rule)
     if rule.file is not None:
         asked = [table.rows[i] for i in good]
-        splits = parts_from_file(rule.file, asked, table.rows, data.test_file)
+        splits = splits_from_file(rule.file, asked, table.rows, data.test_file)
         return splits, f"file {rule.file}"
     chosen = registry.splitters.get(rule.method, task.plugin) if rule.method else task.split
     chosen = chosen or registry.splitters.get("core/random")

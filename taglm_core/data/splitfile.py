@@ -5,7 +5,7 @@ leaves its row out.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from taglm_core.data.columns import find_column
@@ -22,11 +22,31 @@ _FIX = "A split file names each row of the data once, by its number from 1 on, a
 
 _ADVICE = "A split file has the columns row (from 1) and split (train, valid or test)."
 
-SPLIT_COLUMNS = ("part", "partition", "subset")
+_SPLIT_COLUMNS = ("part", "partition", "subset")
 """Other names that files use for the column of the splits; its cells are checked in any case."""
 
 
-def parts_from_file(
+def find_split_column(
+    table_columns: Iterable[str],
+    mapping: Mapping[str, str],
+    source: str,
+    advice: str = "Name the column: --column split=NAME.",
+) -> str:
+    """Find the column that holds the split of each row: `split`, or another usual name of it.
+
+    Args:
+        table_columns: The columns there are.
+        mapping: Field -> column, as the user gave with `--column`; its key is `split`.
+        source: The file, for messages.
+        advice: What to do when there is none.
+
+    Raises:
+        DataError: when no column fits, or two fit equally well.
+    """
+    return find_column(table_columns, "split", _SPLIT_COLUMNS, mapping, source, advice)
+
+
+def splits_from_file(
     path: str, numbers: Sequence[int], table_rows: Sequence[int], test_file: str | None = None
 ) -> list[str]:
     """Return the split of some rows, `LEFT_OUT` for those whose cell is empty.
@@ -44,7 +64,7 @@ def parts_from_file(
     """
     table = read_table(path)
     row_column = find_column(table.columns, "row", (), {}, table.source, _ADVICE)
-    split_column = find_column(table.columns, "split", SPLIT_COLUMNS, {}, table.source, _ADVICE)
+    split_column = find_split_column(table.columns, {}, table.source, _ADVICE)
     table = _own_rows(table, test_file)
     named = _row_numbers(table, row_column)
     _check_known(table, named, row_column, table_rows)

@@ -91,6 +91,7 @@ def test_every_public_name_is_there():
     for name in taglm.__all__:
         assert getattr(taglm, name) is not None
     assert set(taglm_core.__all__) <= set(taglm.__all__)
+    assert set(taglm_core.api.__all__) == set(taglm_core.api._PLACES)
     assert {"run", "load", "TagRegressor"} <= set(dir(taglm))
     with pytest.raises(AttributeError, match="no attribute 'lood'"):
         taglm.lood  # noqa: B018

@@ -89,7 +89,8 @@ def _numbers(drugs: Sequence[Drug]) -> np.ndarray:
     names = ("aromatic_rings", "polar_surface_area")
     mols = read([drug.smiles for drug in drugs])
     values = np.array([[DESCRIPTORS[name](mol) for name in names] for mol in mols])
-    return values / np.array([1.0, 50.0])
+    scaled: np.ndarray = values / np.array([1.0, 50.0])
+    return scaled
 
 
 def drugcomb_css(*, seed: int = 0, size: int | None = None) -> dict[str, list[Any]]:

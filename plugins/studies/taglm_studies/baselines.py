@@ -109,13 +109,17 @@ def mean(data: TaskData) -> BaselineResult | None:
 def one_hot_id(data: TaskData) -> BaselineResult | None:
     """Fit a ridge on one column for each value of the fields whose values recur."""
     prepared = _prepare(data)
-    return _result(prepared and _on_ids(recurring_ids(prepared.data), prepared), data)
+    if prepared is None:
+        return None
+    return _result(_on_ids(recurring_ids(prepared.data), prepared), data)
 
 
 def one_hot_id_interactions(data: TaskData) -> BaselineResult | None:
     """Fit the ridge on recurring pairs of values too, such as a drug on a cell line."""
     prepared = _prepare(data)
-    return _result(prepared and _on_ids(interacting_ids(prepared.data), prepared), data)
+    if prepared is None:
+        return None
+    return _result(_on_ids(interacting_ids(prepared.data), prepared), data)
 
 
 def nearest(data: TaskData) -> BaselineResult | None:

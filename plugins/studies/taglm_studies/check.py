@@ -15,6 +15,7 @@ from taglm_core.plugin import (
     Table,
     clean_cell,
     find_column,
+    find_split_column,
     find_task,
     import_object,
     is_missing,
@@ -32,7 +33,6 @@ from taglm_studies.units import odd_units
 
 app = typer.Typer(no_args_is_help=True)
 
-_SPLIT_COLUMNS = ("part", "partition")
 _MOST_CLASSES = 10
 
 
@@ -193,7 +193,7 @@ def _splits(
     table: Table, mapping: Mapping[str, str], notes: list[str]
 ) -> tuple[str, list[str]] | None:
     try:
-        column = find_column(table.columns, "split", _SPLIT_COLUMNS, mapping, table.source)
+        column = find_split_column(table.columns, mapping, table.source)
         return column, parse_splits(table.columns[column], table.rows, table.source, column)
     except DataError as error:
         if "split" in mapping:
@@ -260,7 +260,7 @@ def _check_target(
         numbers, errors = parse_numbers(cells, *place, on_error="skip")
         values: Sequence[Any] = numbers.tolist()
         unit = getattr(task.spec.target, "unit", "") if task is not None else ""
-        more = {
+        more: dict[str, Any] = {
             "outliers": findings.outliers(numbers, table.rows),
             "units": odd_units(numbers, f"{column} {unit}", table.rows),
         }

@@ -99,8 +99,8 @@ def compute_features(data: TaskData) -> Features | None:
     words = _word_columns(data)
     matrices += [matrix for matrix, _ in words]
     for split, numbers in index.items():
-        held = [numbers, *(places[split][:, None] for _, places in words)]
-        index[split] = np.concatenate(held, axis=1)
+        columns = [numbers, *(places[split][:, None] for _, places in words)]
+        index[split] = np.concatenate(columns, axis=1)
     return Features(tuple(matrices), index)
 
 

@@ -8,6 +8,7 @@ import itertools
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -130,13 +131,12 @@ def one_hot_numbers(ids: OneHotRows, truth: dict[str, np.ndarray], fold: Fold) -
     judged, wanted = ids.matrices[fold.split][fold.rows], truth[fold.split][fold.rows]
     spread = targets.std(axis=0)  # (targets,)
     spread = np.where(spread > 0, spread, 1.0)
-    best, least = None, np.inf
+    fitted: list[tuple[float, Any]] = []
     for penalty in PENALTIES:
         model = Ridge(alpha=penalty, solver="sparse_cg").fit(rows, targets)
-        found = model.predict(judged).reshape(wanted.shape)
-        cost = float(np.square((found - wanted) / spread).mean())
-        if best is None or cost < least:
-            best, least = model, cost
+        preds = model.predict(judged).reshape(wanted.shape)
+        fitted.append((float(np.square((preds - wanted) / spread).mean()), model))
+    best = min(fitted, key=lambda pair: pair[0])[1]
     return BaselineResult(
         {
             split: best.predict(ids.matrices[split]).reshape(values.shape)

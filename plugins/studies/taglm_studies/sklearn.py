@@ -43,7 +43,7 @@ EXPECTED_FAILED_CHECKS = {
 train on random numbers, which are text here."""
 
 
-class _TagEstimator(BaseEstimator):
+class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """What both estimators share; parameters are described there."""
 
     def __init__(
@@ -200,7 +200,7 @@ class _TagEstimator(BaseEstimator):
         return self._predictor
 
 
-class TagRegressor(RegressorMixin, _TagEstimator):
+class TagRegressor(RegressorMixin, _TagEstimator):  # type: ignore[misc]  # as above
     """A function tag and a head that predict numbers from texts on a frozen language model.
 
     The domain tag comes from the tag store; the first fit that needs it trains it, and all folds of
@@ -278,7 +278,7 @@ class TagRegressor(RegressorMixin, _TagEstimator):
         return found if self._is_1d else found.reshape(len(found), -1)
 
 
-class TagClassifier(ClassifierMixin, _TagEstimator):
+class TagClassifier(ClassifierMixin, _TagEstimator):  # type: ignore[misc]  # as above
     """A function tag and a head that predict classes from texts on a frozen language model.
 
     The domain tag comes from the tag store; the first fit that needs it trains it, and all folds of

@@ -152,6 +152,16 @@ def test_clean_file_is_called_clean(tmp_path, registry):
     assert report["notes"] == ["rows between splits were not compared: no split column"]
 
 
+@pytest.mark.parametrize("column", ["split", "Part", "partition", "subset"])
+def test_split_columns_are_those_of_split_files(tmp_path, registry, column):
+    """A name that a run takes for the column of the splits is one here."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"dna,{column}\nAC,train\nAC,test\n")
+    report = check_file(path, registry)
+    assert report["between_splits"]["column"] == column
+    assert report["between_splits"]["exact"]["groups"] == {"test-train": 1}
+
+
 @pytest.mark.parametrize(
     ("task", "text", "name", "kind"),
     [

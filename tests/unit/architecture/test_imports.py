@@ -119,6 +119,15 @@ def test_a_circle_is_caught(tmp_path):
     assert done.returncode == 1, done.stdout + done.stderr
 
 
+def test_types_of_every_package_are_checked():
+    """A plugin or example that is added is checked by mypy too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    folders = [ROOT, *(ROOT / "plugins").iterdir(), *(ROOT / "examples" / "plugins").iterdir()]
+    named = {file.parent.name for folder in folders for file in folder.glob("taglm*/__init__.py")}
+    assert named == set(project["mypy"]["packages"])
+    assert named - {"taglm"} == set(project["importlinter"]["root_packages"])
+
+
 def modules_imported(text):
     """Return the modules of taglm_core that a source text imports."""
     found = set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taglm_core.data.splitfile import LEFT_OUT, parts_from_file
+from taglm_core.data.splitfile import LEFT_OUT, splits_from_file
 from taglm_core.errors import DataError
 
 SPLITS = ["test", "train", "valid", "train"]
@@ -12,7 +12,7 @@ def split(tmp_path, lines, numbers=(1, 2, 3, 4), name="split.csv", header="row,s
     """Write a split file and return the splits of four rows."""
     file = tmp_path / name
     file.write_text("\n".join([header, *lines]) + "\n")
-    return parts_from_file(str(file), list(numbers), [1, 2, 3, 4], **more)
+    return splits_from_file(str(file), list(numbers), [1, 2, 3, 4], **more)
 
 
 @pytest.mark.parametrize("ending", ["", ".0", ".", ".00"])
@@ -78,7 +78,7 @@ def test_the_split_of_a_run_with_a_test_file_can_be_used_again(tmp_path):
 
 def test_a_jsonl_split_file_holds_numbers(tmp_path):
     """Numbers need not be text."""
-    found = parts_from_file(_jsonl(tmp_path), [1, 2, 3, 4], [1, 2, 3, 4])
+    found = splits_from_file(_jsonl(tmp_path), [1, 2, 3, 4], [1, 2, 3, 4])
     assert found == SPLITS
 
 
