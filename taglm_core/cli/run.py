@@ -95,9 +95,10 @@ def run(
     baselines: Annotated[
         str | None,
         typer.Option(
-            metavar="all|none|NAMES",
-            help="Baselines to fit and score beside the run, such as mean,ridge.",
-            show_default="all",
+            metavar="default|all|none|NAMES",
+            help="Baselines to fit and score beside the run, such as mean,ridge; all adds those "
+            "that take long.",
+            show_default="default",
         ),
     ] = None,
     device: Annotated[

@@ -13,12 +13,14 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
 
     Returns:
         Column names and rows; None where a predictor lacks a value. With several targets a column
-        names the target, "mean" for the mean over all of them.
+        names the target, "mean" for the mean over all of them. The column `seconds` holds the time
+        of training: that of all stages, or of a baseline's fit and of the features that it reads.
     """
     splits = task.get("splits", {})
     keys = list(dict.fromkeys(k for held in splits.values() for k in held.get("metrics", {})))
     plain = [key for key in keys if "." not in key]
     targets = list(dict.fromkeys(key.partition(".")[2] for key in keys if "." in key))
+    seconds = _seconds(task)
     rows: list[list[Any]] = []
     for split, held in splits.items():
         own = {"taglm": held["metrics"]} if "metrics" in held else {}
@@ -29,7 +31,21 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
                 if not target or any(value is not None for value in values):
                     rows.append([split, name, *([target or "mean"] if targets else []), count])
                     rows[-1] += values
-    return ["split", "predictor", *(["target"] if targets else []), "rows", *plain], rows
+                    if seconds:
+                        rows[-1].append(None if target else seconds.get(name))
+    first = ["split", "predictor", *(["target"] if targets else []), "rows"]
+    return [*first, *plain, *(["seconds"] if seconds else [])], rows
+
+
+def _seconds(task: Mapping[str, Any]) -> dict[str, float]:
+    """Return predictor -> seconds of training; empty where the task has no baselines."""
+    found = {
+        name: float(facts["fit_seconds"]) + float(facts.get("feature_seconds", 0.0))
+        for name, facts in task.get("baselines", {}).items()
+        if "fit_seconds" in facts
+    }
+    stages = [float(stage["seconds"]) for stage in task.get("stages", ()) if "seconds" in stage]
+    return {"taglm": sum(stages), **found} if found and stages else found
 
 
 def task_title(name: str, task: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from taglm_core.specs.target import Target
 if TYPE_CHECKING:
     import numpy as np
 
-BASELINE_WORDS = ("all", "none")
+BASELINE_WORDS = ("default", "all", "none")
 """What `baselines` of a run may say instead of names."""
 
 _KINDS = ("regression", "classification")
@@ -46,6 +46,10 @@ class Baseline:
     """Kinds of target that it can predict: regression, classification."""
     needs_features: bool = False
     """True: it applies only where a domain of the task has a feature function."""
+    needs_descriptors: bool = False
+    """True: it applies only where a domain of the task has a function of descriptors."""
+    in_default: bool = True
+    """False: fitted only if the run names it or says `all`, such as a baseline that takes long."""
     description: str = ""
     """One sentence for listings."""
 
@@ -55,6 +59,8 @@ class Baseline:
             return f"it predicts {' and '.join(self.kinds)}, and the target is {data.target.kind}"
         if self.needs_features and not data.features:
             return "it needs features, and no domain of the task has a feature function"
+        if self.needs_descriptors and not data.descriptors:
+            return "it needs descriptors, and no domain of the task computes any"
         return None
 
 
@@ -91,6 +97,9 @@ class TaskData:
     have one."""
     seed: int
     """Seed of the run."""
+    descriptors: Mapping[str, Callable[[Sequence[str]], "np.ndarray"]] = attrs.field(factory=dict)
+    """Domain field -> function of descriptors `(rows) -> float32 (rows, descriptors)`, for the
+    domains that have one."""
     symmetric: tuple[tuple[str, ...], ...] = ()
     """Pairs of fields that change places without changing the answer."""
     shared: dict[str, Any] = attrs.field(factory=dict, repr=False)

@@ -32,7 +32,11 @@ class Domain:
     split: str | None = None
     """The leak-free split of this domain, also the rule of the test bucket; None: random."""
     features: str | None = attrs.field(default=None, validator=optional_reference)
-    """`(rows) -> float32 (rows, features)`, for baselines; None: none."""
+    """`(rows) -> float32 (rows, features)`: many small numbers such as counts of substructures,
+    for baselines; None: none."""
+    descriptors: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows) -> float32 (rows, descriptors)`: the quantities that experts of the domain compute,
+    such as weight and polarity, for baselines; None: none."""
     canonical: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> Checked`: one spelling for each thing, errors for impossible rows."""
     fix: str | None = attrs.field(default=None, validator=optional_reference)

@@ -40,25 +40,28 @@ class BaselineScores:
     scores: dict[str, dict[str, dict[str, Any]]]
     """Split -> baseline -> metric -> value."""
     facts: dict[str, dict[str, float]]
-    """Baseline -> `fit_seconds` (fitting and predicting, features apart) and what bounded it."""
+    """Baseline -> `fit_seconds` (fitting and predicting), `feature_seconds` (the features that it
+    reads, which baselines share) and what bounded it."""
     feature_seconds: float
-    """Time spent in the feature functions, whose results the baselines share."""
+    """Time spent in all feature functions."""
 
 
 def choose_baselines(names: Sequence[str], registry: Registry) -> list[Registered[Baseline]]:
     """Look up the baselines of a run.
 
     Args:
-        names: Registered names, or "all" or "none" alone.
+        names: Registered names, or "default", "all" or "none" alone.
         registry: Where they are looked up.
 
     Raises:
         UnknownNameError: for a name that no plugin registers.
-        ConfigError: when "all" or "none" stands beside names.
+        ConfigError: when "default", "all" or "none" stands beside names.
     """
     words = [name for name in names if name in BASELINE_WORDS]
     if words and len(names) > 1:
         raise ConfigError(f"baselines: '{words[0]}' stands alone, not in {listed(names)}.")
+    if words == ["default"]:
+        return [item for item in registry.baselines if item.spec.in_default]
     if words:
         return list(registry.baselines) if words == ["all"] else []
     return [registry.baselines.get(name, where="baselines") for name in dict.fromkeys(names)]
@@ -73,16 +76,16 @@ def fit_baselines(
     not apply is left out; it is logged when the run names it.
 
     Args:
-        names: Names of baselines, "all" or "none".
+        names: Names of baselines, "default", "all" or "none".
         registry: Where they are looked up.
         data: The rows.
         score: The task's metrics of (truth, prediction).
     """
     groups = groups_of_targets(data)
-    clocks = {f: _Clock(function, len(groups) > 1) for f, function in data.features.items()}
-    data = attrs.evolve(data, features=clocks, shared={})
+    clocks = _Clocks.of(data, len(groups) > 1)
+    data = clocks.put_into(data)
     for group in groups:
-        group.data = attrs.evolve(group.data, features=clocks, shared={})
+        group.data = clocks.put_into(group.data)
     chosen = choose_baselines(names, registry)
     shorts = [item.short for item in chosen]
     found = BaselineScores({}, {}, 0.0)
@@ -91,20 +94,21 @@ def fit_baselines(
         if reason is None:
             try:
                 resolve(item.spec.function, f"baseline {item.name}")  # an import is no fit
-                before, in_features = time.perf_counter(), _seconds(clocks)
+                before, in_features = time.perf_counter(), clocks.seconds
                 result = _fit_groups(item, data, groups)
             except PluginError as error:
                 registry.fail(item.source, "register_baselines", str(error))
                 continue
-            spent = time.perf_counter() - before - (_seconds(clocks) - in_features)
+            spent = time.perf_counter() - before - (clocks.seconds - in_features)
             if result is not None:
                 name = item.short if shorts.count(item.short) == 1 else item.name
-                _add(found, name, result, spent, data, score)
+                seconds = {"fit_seconds": spent, "feature_seconds": clocks.seconds_of(item.spec)}
+                _add(found, name, result, seconds, data, score)
                 continue
             reason = "it finds nothing to fit in these rows"
         if item.short in names or item.name in names:
             logger.warning("%s: baseline '%s' does not apply: %s", data.task, item.short, reason)
-    return attrs.evolve(found, feature_seconds=round(_seconds(clocks), 3))
+    return attrs.evolve(found, feature_seconds=round(clocks.seconds, 3))
 
 
 @attrs.define
@@ -235,14 +239,14 @@ def _add(
     found: BaselineScores,
     name: str,
     result: BaselineResult,
-    seconds: float,
+    seconds: Mapping[str, float],
     data: TaskData,
     score: Score,
 ) -> None:
     for split, values in result.predictions.items():
         metrics = plain(score(data.splits[split].truth, values))
         found.scores.setdefault(split, {})[name] = metrics
-    found.facts[name] = {"fit_seconds": round(seconds, 3), **result.limits}
+    found.facts[name] = {k: round(value, 3) for k, value in seconds.items()} | dict(result.limits)
     if result.limits:
         limits = ", ".join(f"{key} {value:,}" for key, value in result.limits.items())
         logger.info("%s: baseline '%s' uses a part of the data: %s", data.task, name, limits)
@@ -275,6 +279,37 @@ class _Clock:
         for row, values in list(made.items())[: max(0, room // max(1, features[0].nbytes))]:
             self._held[row] = values
         return features
+
+
+@attrs.frozen
+class _Clocks:
+    """The feature functions of a task, each with a clock."""
+
+    features: dict[str, _Clock]
+    descriptors: dict[str, _Clock]
+
+    @classmethod
+    def of(cls, data: TaskData, remembers: bool) -> "_Clocks":
+        """Return clocks for the functions of a task."""
+        made = (
+            {field: _Clock(function, remembers) for field, function in functions.items()}
+            for functions in (data.features, data.descriptors)
+        )
+        return cls(*made)
+
+    def put_into(self, data: TaskData) -> TaskData:
+        """Return a task with these functions, and with nothing shared yet."""
+        return attrs.evolve(data, features=self.features, descriptors=self.descriptors, shared={})
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in all functions."""
+        return _seconds(self.features) + _seconds(self.descriptors)
+
+    def seconds_of(self, spec: Baseline) -> float:
+        """Return the time that the features which a baseline needs took."""
+        features = _seconds(self.features) if spec.needs_features else 0.0
+        return features + (_seconds(self.descriptors) if spec.needs_descriptors else 0.0)
 
 
 def _seconds(clocks: Mapping[str, _Clock]) -> float:

@@ -335,8 +335,9 @@ class RunConfig:
     below."""
     seed: int = 0
     """Random seed of data, splits, tags and training."""
-    baselines: tuple[str, ...] = attrs.field(default=("all",), converter=_split_names)
-    """Baselines to fit and score beside the run: all, none, or names such as mean,ridge."""
+    baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
+    """Baselines to fit and score beside the run: default, all (also those that take long), none,
+    or names such as mean,ridge."""
     checkpoint_seconds: float = attrs.field(default=60.0, validator=_not_negative)
     """Seconds between checkpoints; an interrupted run loses at most this much work."""
 

@@ -31,13 +31,19 @@ def rows_event(task: ResolvedTask, rows: Any, seed: int) -> RowsLoaded:
     )
 
 
-def feature_functions(task: ResolvedTask) -> dict[str, Callable[..., Any]]:
-    """Return field -> feature function, for the domains that have one."""
+def feature_functions(task: ResolvedTask, kind: str = "features") -> dict[str, Callable[..., Any]]:
+    """Return field -> feature function, for the domains that have one.
+
+    Args:
+        task: Whose fields.
+        kind: Which function of the domain: features or descriptors.
+    """
     found = {}
     for field in task.span_fields:
         domain = task.domain_of_field(field)
-        if domain is not None and domain.spec.features is not None:
-            found[field] = resolve(domain.spec.features, f"domain {domain.name}, features")
+        reference = None if domain is None else getattr(domain.spec, kind)
+        if domain is not None and reference is not None:
+            found[field] = resolve(reference, f"domain {domain.name}, {kind}")
     return found
 
 

@@ -140,9 +140,8 @@ def _add_baselines(
         "symmetric": task.symmetric,
     }
     hidden = {split: attrs.evolve(held, prediction=None) for split, held in data.items()}
-    found = fit_baselines(
-        plan.config.baselines, plan.registry, TaskData(splits=hidden, **facts), scorer(task)
-    )
+    rows = TaskData(splits=hidden, descriptors=feature_functions(task, "descriptors"), **facts)
+    found = fit_baselines(plan.config.baselines, plan.registry, rows, scorer(task))
     event = Evaluated(
         splits=data, baselines=found.scores, score=scorer(task), folder=folder.path, **facts
     )

@@ -133,6 +133,9 @@ CASES = [
     case("features_finite", "gives float64; make it float32", wide, "features"),
     case("features_finite", "hold NaN or infinity", with_nan, "features"),
     case("features_batch", "depend on the rows beside it", centred, "features"),
+    case("descriptors_finite", "`descriptors` gives float64; make it float32", wide, "descriptors"),
+    case("descriptors_finite", "`descriptors` of .* hold NaN", with_nan, "descriptors"),
+    case("descriptors_batch", "the descriptors of .* depend on", centred, "descriptors"),
     case(
         "augment_keeps",
         "another thing, which would carry a wrong label",

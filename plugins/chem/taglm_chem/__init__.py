@@ -54,6 +54,7 @@ def register_domains() -> list[taglm.Domain]:
             corpus="chem/molecules",
             split="chem/scaffold",
             features="taglm_chem.features:morgan",
+            descriptors="taglm_chem.descriptors:descriptors",
             canonical="taglm_chem.molecules:canonical",
             doubt="taglm_chem.doubt:doubt",
             augment="taglm_chem.molecules:augment",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from taglm_chem.features import DESCRIPTORS
+from taglm_chem.features import PROPERTIES
 from taglm_chem.generated import Drug, read_drugs
 from taglm_chem.molecules import read
 from taglm_core.errors import DataError
@@ -88,7 +88,7 @@ def _numbers(drugs: Sequence[Drug]) -> np.ndarray:
     """Return aromatic rings and polar surface of each drug: float `(drugs, 2)`."""
     names = ("aromatic_rings", "polar_surface_area")
     mols = read([drug.smiles for drug in drugs])
-    values = np.array([[DESCRIPTORS[name](mol) for name in names] for mol in mols])
+    values = np.array([[PROPERTIES[name](mol) for name in names] for mol in mols])
     scaled: np.ndarray = values / np.array([1.0, 50.0])
     return scaled
 

@@ -12,7 +12,7 @@ from taglm_chem.processes import run_rows
 MORGAN_RADIUS = 2
 MORGAN_SIZE = 2048
 
-DESCRIPTORS: dict[str, Callable[[Chem.Mol], float]] = {
+PROPERTIES: dict[str, Callable[[Chem.Mol], float]] = {
     "molecular_weight": Descriptors.MolWt,
     "heavy_atoms": Chem.Mol.GetNumHeavyAtoms,
     "heteroatoms": rdMolDescriptors.CalcNumHeteroatoms,
@@ -43,23 +43,6 @@ def morgan(rows: Sequence[str]) -> np.ndarray:
     return run_rows(morgan_counts, rows).astype(np.float32)
 
 
-def descriptors(rows: Sequence[str]) -> np.ndarray:
-    """Compute a few plain properties of each molecule, in the order of `DESCRIPTORS`.
-
-    QED is a function of some of them, so as features for QED they nearly give the answer away.
-
-    Args:
-        rows: Valid SMILES, `(rows,)`.
-
-    Returns:
-        float32 `(rows, descriptors)`.
-
-    Raises:
-        DataError: when a row is not a valid SMILES.
-    """
-    return run_rows(descriptor_values, rows)
-
-
 def morgan_counts(rows: Sequence[str]) -> np.ndarray:
     """Return Morgan counts as uint8 `(rows, 2048)`, cut off at 255."""
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=MORGAN_RADIUS, fpSize=MORGAN_SIZE)
@@ -67,9 +50,3 @@ def morgan_counts(rows: Sequence[str]) -> np.ndarray:
     for index, mol in enumerate(read(rows)):
         counts[index] = np.minimum(generator.GetCountFingerprintAsNumPy(mol), 255)
     return counts
-
-
-def descriptor_values(rows: Sequence[str]) -> np.ndarray:
-    """Return the descriptors as float32 `(rows, descriptors)`."""
-    values = [[function(mol) for function in DESCRIPTORS.values()] for mol in read(rows)]
-    return np.array(values, np.float32).reshape(len(rows), len(DESCRIPTORS))

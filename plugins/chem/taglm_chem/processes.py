@@ -100,7 +100,7 @@ def _run(
     if_dead: Any,
 ) -> _Results:
     if workers is None:
-        workers = _usable_cores() if len(rows) > MIN_ROWS else 1
+        workers = usable_cores() if len(rows) > MIN_ROWS else 1
     if workers < 2:
         return function(rows)
     # Every worker takes each n-th row, so that sorted rows do not leave one worker the long ones.
@@ -166,7 +166,8 @@ def serve() -> None:
         _write(answer, result)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

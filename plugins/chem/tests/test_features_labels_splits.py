@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rdkit.Chem import AllChem, MolFromSmiles
 
-from taglm_chem import features, labels, splits
+from taglm_chem import descriptors, features, labels, splits
 from taglm_core.errors import DataError
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
@@ -25,17 +25,31 @@ def test_morgan_counts_environments():
 
 def test_descriptors_of_aspirin():
     """The descriptors stand in the order of their names."""
-    values = dict(zip(features.DESCRIPTORS, features.descriptors([ASPIRIN])[0], strict=True))
-    assert values["molecular_weight"] == pytest.approx(180.16, abs=0.01)
-    assert (values["heavy_atoms"], values["rings"], values["formal_charge"]) == (13, 1, 0)
-    assert values["polar_surface_area"] == pytest.approx(63.6, abs=0.1)
+    values = dict(zip(descriptors.names(), descriptors.descriptors([ASPIRIN])[0], strict=True))
+    assert values["MolWt"] == pytest.approx(180.16, abs=0.01)
+    assert (values["HeavyAtomCount"], values["RingCount"]) == (13, 1)
+    assert values["TPSA"] == pytest.approx(63.6, abs=0.1)
+    assert "qed" not in values
+
+
+def test_descriptors_are_finite_and_computed_once(monkeypatch):
+    """Salts and elements without parameters get numbers; a molecule seen before costs nothing."""
+    rows = ["[Na+].[Cl-]", "[U]", "C" * 200, "CCO", "CCO"]
+    made = descriptors.descriptors(rows)
+    assert made.dtype == np.float32
+    assert np.isfinite(made).all()
+    asked = []
+    monkeypatch.setattr(descriptors, "run_rows", lambda f, rows, **_: asked.extend(rows) or f(rows))
+    again = descriptors.descriptors([*rows[::-1], "CCCCO"])
+    assert asked == ["CCCCO"]
+    np.testing.assert_array_equal(again[:5], made[::-1])
 
 
 @pytest.mark.parametrize(
     "function",
     [
         features.morgan,
-        features.descriptors,
+        descriptors.descriptors,
         splits.scaffold_groups,
         lambda rows: labels.qed({"smiles": rows}),
         lambda rows: labels.logp({"smiles": rows}),

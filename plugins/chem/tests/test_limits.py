@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from taglm_chem.features import descriptors, morgan
+from taglm_chem.descriptors import descriptors
+from taglm_chem.features import morgan
 from taglm_chem.labels import logp, qed
 from taglm_chem.molecules import MAX_CHARACTERS, augment, canonical, draw
 from taglm_chem.processes import HEAVY, run_rows

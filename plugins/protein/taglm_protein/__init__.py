@@ -36,6 +36,7 @@ def register_domains() -> list[taglm.Domain]:
             corpus="protein/sequences",
             split="protein/cluster",
             features="taglm_protein.features:composition_and_kmers",
+            descriptors="taglm_protein.descriptors:descriptors",
             canonical="taglm_protein.residues:canonical",
             doubt="taglm_protein.doubt:doubt",
             fix="taglm_protein.residues:fix",

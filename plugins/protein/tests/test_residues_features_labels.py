@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from taglm_core.errors import DataError
-from taglm_protein import features, labels, picture, residues
+from taglm_protein import descriptors, features, labels, picture, residues
 from taglm_protein.generated import known_proteins, task_sequences
 
 ALL = "ACDEFGHIKLMNPQRSTVWY"
@@ -107,6 +107,21 @@ def test_features_of_a_row_do_not_depend_on_the_others():
     together = features.composition_and_kmers(rows)
     alone = np.concatenate([features.composition_and_kmers([row]) for row in rows])
     np.testing.assert_array_equal(together, alone)
+
+
+def test_descriptors_are_what_their_names_say():
+    """Shares, published scales and ProtParam; letters without numbers count for the length."""
+    rows = ["KKDA", "X", "MKU", "A" * 600]
+    made = descriptors.descriptors(rows)
+    assert made.dtype == np.float32
+    assert np.isfinite(made).all()
+    held = dict(zip(descriptors.names(), made[0].tolist(), strict=True))
+    assert (held["length"], held["share_K"], held["share_negative"]) == (4, 0.5, 0.25)
+    assert held["mean_hydropathy"] == pytest.approx((-3.9 * 2 - 3.5 + 1.8) / 4)
+    assert held["mean_charge_third_1"] == 1.0
+    label = labels.protparam({"sequence": ["KKDA"]})[0, labels.PROTPARAM.index("isoelectric_point")]
+    assert held["isoelectric_point"] == pytest.approx(label)
+    assert made[1].tolist() == [1.0, *[0.0] * (made.shape[1] - 1)]
 
 
 def test_features_tell_the_variants_of_a_protein_apart():

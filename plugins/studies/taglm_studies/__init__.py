@@ -44,6 +44,11 @@ def register_baselines() -> list[taglm.Baseline]:
             description="one_hot_id with a column for each pair of values that recurs",
         ),
         taglm.Baseline(
+            name="tfidf",
+            function="taglm_studies.baselines:tfidf",
+            description="ridge, or logistic regression, on the words of texts (TF-IDF)",
+        ),
+        taglm.Baseline(
             name="nearest",
             function="taglm_studies.baselines:nearest",
             needs_features=True,
@@ -60,6 +65,18 @@ def register_baselines() -> list[taglm.Baseline]:
             function="taglm_studies.baselines:boosting",
             needs_features=True,
             description="gradient-boosted trees on the features (scikit-learn)",
+        ),
+        taglm.Baseline(
+            name="boosting_descriptors",
+            function="taglm_studies.baselines:boosting_descriptors",
+            needs_descriptors=True,
+            description="gradient-boosted trees on the descriptors of the domains",
+        ),
+        taglm.Baseline(
+            name="forest_descriptors",
+            function="taglm_studies.baselines:forest_descriptors",
+            needs_descriptors=True,
+            description="random forest on the descriptors of the domains (scikit-learn)",
         ),
     ]
 

@@ -14,7 +14,14 @@ import numpy as np
 
 from taglm_core import BaselineResult, Classification, TaskData
 from taglm_studies.boosting import boost_classes, boost_numbers
-from taglm_studies.features import Features, Fold, compute_features, make_fold
+from taglm_studies.features import (
+    Features,
+    Fold,
+    compute_features,
+    make_fold,
+    without_the_answer,
+)
+from taglm_studies.forest import forest_classes, forest_numbers
 from taglm_studies.logistic import logistic_ridge
 from taglm_studies.nearest import nearest_rows
 from taglm_studies.one_hot_id import (
@@ -26,6 +33,7 @@ from taglm_studies.one_hot_id import (
 )
 from taglm_studies.orders import both_orders, mean_of_orders
 from taglm_studies.ridge import ridge
+from taglm_studies.tfidf import tfidf_rows
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +48,7 @@ class _Prepared:
     """Split -> what is predicted as float64 `(rows, outputs)`."""
     fold: Fold
     _features: Features | None = None
+    _descriptors: Features | None = None
 
     @property
     def features(self) -> Features | None:
@@ -47,6 +56,22 @@ class _Prepared:
         if self._features is None:
             self._features = compute_features(self.data)
         return self._features
+
+    @property
+    def descriptors(self) -> Features | None:
+        """Descriptors of all splits, without those that a computed label is."""
+        if self._descriptors is None and self.data.descriptors:
+            found = compute_features(self.data, self.data.descriptors)
+            if found is not None and getattr(self.data.target, "compute", None) is not None:
+                found, num_left_out = without_the_answer(found, self.targets["train"])
+                if num_left_out:
+                    _log.info(
+                        "%s: descriptors that equal the label are left out: %d",
+                        self.data.task,
+                        num_left_out,
+                    )
+            self._descriptors = found
+        return self._descriptors
 
     @property
     def truth(self) -> dict[str, np.ndarray]:
@@ -148,23 +173,52 @@ def ridge_regression(data: TaskData) -> BaselineResult | None:
     return _result(outcome, data)
 
 
+def tfidf(data: TaskData) -> BaselineResult | None:
+    """Fit a ridge regression, or a logistic one for classes, on the words of the texts."""
+    prepared = _prepare(data)
+    return _result(prepared and _on_ids(tfidf_rows(prepared.data), prepared), data)
+
+
 def boosting(data: TaskData) -> BaselineResult | None:
     """Fit gradient-boosted trees on the features."""
     prepared = _prepare(data)
-    if prepared is None or prepared.features is None:
+    features = prepared and prepared.features
+    return _result(prepared and _trees(boost_numbers, boost_classes, features, prepared), data)
+
+
+def boosting_descriptors(data: TaskData) -> BaselineResult | None:
+    """Fit gradient-boosted trees on the descriptors."""
+    prepared = _prepare(data)
+    features = prepared and prepared.descriptors
+    return _result(prepared and _trees(boost_numbers, boost_classes, features, prepared), data)
+
+
+def forest_descriptors(data: TaskData) -> BaselineResult | None:
+    """Fit a random forest on the descriptors."""
+    prepared = _prepare(data)
+    features = prepared and prepared.descriptors
+    return _result(prepared and _trees(forest_numbers, forest_classes, features, prepared), data)
+
+
+def _trees(
+    fit_numbers: Callable[..., BaselineResult],
+    fit_classes: Callable[..., BaselineResult],
+    features: Features | None,
+    prepared: _Prepared,
+) -> BaselineResult | None:
+    """Fit trees of one kind to whatever the target is; None when there is nothing to fit."""
+    if features is None or not features.num_columns:
         return None
-    features, targets, fold = prepared.features, prepared.targets, prepared.fold
+    targets, fold, seed = prepared.targets, prepared.fold, prepared.data.seed
     width = targets["train"].shape[1]
     if prepared.has_labels:
-        boost = partial(boost_classes, num_fits=width)
-        outcome = _each_label(boost, features, targets, fold, data.seed)
-    elif prepared.has_classes:
+        fit = partial(fit_classes, num_fits=width)
+        return _each_label(fit, features, targets, fold, seed)
+    if prepared.has_classes:
         if _warn_constant(prepared):
             return None
-        outcome = boost_classes(features, prepared.truth, width, fold, data.seed)
-    else:
-        outcome = boost_numbers(features, targets, fold, data.seed)
-    return _result(outcome, data)
+        return fit_classes(features, prepared.truth, width, fold, seed)
+    return fit_numbers(features, targets, fold, seed)
 
 
 def _warn_constant(prepared: _Prepared) -> bool:

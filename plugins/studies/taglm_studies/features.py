@@ -1,7 +1,7 @@
 """Features of the rows of a task, computed once for each distinct row of a domain."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -12,6 +12,9 @@ from taglm_core.errors import ShapeError
 BLOCK_ROWS = 4096
 MOST_WORDS = 1000
 """Distinct words of a field up to which each has a column of its own."""
+
+_THE_SAME = 0.999999
+"""Correlation with a label from which on a feature is the label."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,13 +65,20 @@ class Features:
             yield rows, self.of(split, rows, columns)
 
 
-def compute_features(data: TaskData) -> Features | None:
+def compute_features(
+    data: TaskData, functions: Mapping[str, Callable[[Sequence[str]], np.ndarray]] | None = None
+) -> Features | None:
     """Compute the features of all splits; None when no domain of the task has a function for them.
+
+    Args:
+        data: The rows.
+        functions: Field -> function of its rows; None: the features of the task.
 
     Raises:
         ShapeError: when a feature function gives another number of rows.
     """
-    fields = list(data.features)
+    functions = data.features if functions is None else functions
+    fields = list(functions)
     if not fields:
         return None
     matrices = []
@@ -82,7 +92,7 @@ def compute_features(data: TaskData) -> Features | None:
             index[split][:, number] = [
                 places.setdefault(r, len(places)) for r in held.fields[field]
             ]
-        matrix = np.asarray(data.features[field](list(places)), dtype=np.float32)
+        matrix = np.asarray(functions[field](list(places)), dtype=np.float32)
         if matrix.ndim != 2 or len(matrix) != len(places):
             raise ShapeError(
                 f"task {data.task}: the features of '{field}' have the shape {matrix.shape} for "
@@ -102,6 +112,31 @@ def compute_features(data: TaskData) -> Features | None:
         columns = [numbers, *(places[split][:, None] for _, places in words)]
         index[split] = np.concatenate(columns, axis=1)
     return Features(tuple(matrices), index)
+
+
+def without_the_answer(features: Features, targets: np.ndarray) -> tuple[Features, int]:
+    """Leave out features that are a target itself, as logP is of a task whose label is logP.
+
+    Args:
+        features: Features of all splits.
+        targets: Computed labels of the train split, float `(rows, targets)`.
+
+    Returns:
+        The other features, and how many were left out.
+    """
+    index = features.index["train"]
+    centred = targets - targets.mean(axis=0)
+    lengths = np.sqrt(np.square(centred).sum(axis=0))
+    kept, num_left_out = [], 0
+    for field, matrix in enumerate(features.matrices):
+        rows = matrix[index[:, field]].astype(np.float64)
+        rows -= rows.mean(axis=0)
+        length = np.sqrt(np.square(rows).sum(axis=0))
+        found = np.abs(rows.T @ centred) / np.maximum(length[:, None] * lengths, 1e-30)
+        is_other = found.max(axis=1) < _THE_SAME
+        num_left_out += int((~is_other).sum())
+        kept.append(matrix if is_other.all() else np.ascontiguousarray(matrix[:, is_other]))
+    return Features(tuple(kept), features.index), num_left_out
 
 
 def _varied(matrix: np.ndarray) -> np.ndarray:

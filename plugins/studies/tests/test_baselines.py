@@ -16,7 +16,7 @@ from taglm_core.data import metrics
 from taglm_core.errors import ShapeError
 from taglm_core.plugins import load_registry
 from taglm_core.training.baselines import fit_baselines
-from taglm_studies import boosting, logistic, nearest
+from taglm_studies import boosting, forest, logistic, nearest
 from taglm_studies.features import compute_features, make_fold, sample_rows
 from taglm_studies.nearest import nearest_rows
 from taglm_studies.ridge import ridge
@@ -156,10 +156,80 @@ def test_the_test_split_is_only_scored():
         np.testing.assert_array_equal(one, other)
 
 
-def test_without_features_only_the_mean():
-    """A text domain has no features."""
+def test_without_features_only_the_mean_and_tfidf():
+    """A text domain has no features; its words can be counted."""
     found = run(make_data(REGRESSION, linear, features={}))
-    assert {name for held in found.values() for name in held} == {"mean"}
+    assert {name for held in found.values() for name in held} == {"mean", "tfidf"}
+
+
+def test_descriptors_have_trees_of_their_own():
+    """A forest and boosting read the descriptors, the others the features."""
+
+    def slow(rows):
+        time.sleep(0.02)
+        return numbers_of(rows)
+
+    found = fit(make_data(REGRESSION, linear, features={}, descriptors={"x": slow}))
+    errors = {name: held["mae"] for name, held in found.scores["test"].items()}
+    assert set(errors) == {"mean", "tfidf", "boosting_descriptors", "forest_descriptors"}
+    assert errors["forest_descriptors"] < 0.6 * errors["mean"]
+    assert errors["boosting_descriptors"] < 0.6 * errors["mean"]
+    assert found.facts["forest_descriptors"]["feature_seconds"] > 0
+    assert found.facts["mean"]["feature_seconds"] == 0
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_trees_on_descriptors_classify(num_classes):
+    """Probabilities for every class that the target names, also one that train has not."""
+    names = tuple(f"c{k}" for k in range(num_classes + 1))
+    target = Classification(names="c", classes=names)
+    made = make_data(
+        target,
+        lambda x, rng: np.minimum(x[:, 0], num_classes - 1),
+        features={},
+        descriptors={"x": numbers_of},
+    )
+    found = run(made)["test"]
+    assert found["forest_descriptors"]["accuracy"] > 0.9
+    assert found["boosting_descriptors"]["accuracy"] > 0.9
+
+
+def test_forest_rows_are_bounded(monkeypatch):
+    """A forest takes rows up to a bound, and says so."""
+    monkeypatch.setattr(forest, "MOST_TRAIN_ROWS", 100)
+    made = make_data(REGRESSION, linear, features={}, descriptors={"x": numbers_of})
+    assert fit(made).facts["forest_descriptors"]["train_rows"] == 100
+
+
+def test_a_descriptor_that_is_the_label_is_left_out(caplog):
+    """The logP of RDKit among the descriptors would answer the task whose label is that logP."""
+    caplog.set_level("INFO")
+    errors = {}
+    for compute in (None, "labels:first"):
+        target = Regression(names=("y",), compute=compute)
+        made = make_data(
+            target, lambda x, rng: x[:, :1] * 2.0, features={}, descriptors={"x": numbers_of}
+        )
+        errors[compute] = run(made)["test"]["forest_descriptors"]["mae"]
+    assert errors[None] < 0.5 * errors["labels:first"]
+    assert "descriptors that equal the label are left out: 1" in caplog.text
+
+
+def test_words_of_texts_are_counted():
+    """The sentiment of a text is in its words; a cell line alone is no text."""
+    rng = np.random.default_rng(0)
+    splits = {}
+    for split, size in SIZES.items():
+        truth = rng.integers(2, size=size)
+        texts = [f"it was {'fine' if t else 'dull'} number {i}" for i, t in enumerate(truth)]
+        splits[split] = SplitData(fields={}, texts={"text": texts}, truth=truth)
+    target = Classification(names="c", classes=("a", "b"))
+    assert run(data_of(splits, target=target, features={}))["test"]["tfidf"]["accuracy"] == 1.0
+    lines = {
+        s: SplitData(fields={}, texts={"cell": ["A", "B"] * (len(h.truth) // 2)}, truth=h.truth)
+        for s, h in splits.items()
+    }
+    assert "tfidf" not in run(data_of(lines, target=target, features={}))["test"]
 
 
 def test_text_and_missing_train_give_nothing():

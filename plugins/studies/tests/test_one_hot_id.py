@@ -151,7 +151,7 @@ def test_fields_that_never_recur_are_no_ids():
         seed=0,
     )
     assert recurring_ids(only) is None
-    assert set(fit(only)["train"]) == {"mean"}
+    assert set(fit(only)["train"]) == {"mean", "tfidf"}
 
 
 def test_classes_and_labels():

@@ -52,35 +52,53 @@ def canonical_idempotent(subject: Subject) -> None:
 
 def features_finite(subject: Subject) -> None:
     """`features` gives finite float32 numbers of shape (rows, features)."""
-    rows = subject.context.rows(subject.item)[:20]
-    made = _call(subject, "features")(rows)
-    demand(
-        isinstance(made, np.ndarray) and made.ndim == 2 and made.shape[0] == len(rows),
-        f"`features` gives {_form(made)} for {len(rows)} rows; give an array of shape "
-        f"({len(rows)}, features).",
-    )
-    demand(made.shape[1] > 0, "`features` gives no feature at all; give at least one column.")
-    demand(
-        made.dtype == np.float32,
-        f"`features` gives {made.dtype}; make it float32 (`.astype(numpy.float32)`).",
-    )
-    bad = np.flatnonzero(~np.isfinite(made).all(axis=1))
-    demand(
-        not len(bad),
-        f"`features` of {_short(rows[int(bad[0])]) if len(bad) else ''} hold NaN or infinity. "
-        "Baselines need numbers: put 0 where a feature is not defined.",
-    )
+    _demand_finite(subject, "features")
 
 
 def features_batch(subject: Subject) -> None:
     """The features of a row are the same alone as in a batch."""
+    _demand_alone(subject, "features")
+
+
+def descriptors_finite(subject: Subject) -> None:
+    """`descriptors` gives finite float32 numbers of shape (rows, descriptors)."""
+    _demand_finite(subject, "descriptors")
+
+
+def descriptors_batch(subject: Subject) -> None:
+    """The descriptors of a row are the same alone as in a batch."""
+    _demand_alone(subject, "descriptors")
+
+
+def _demand_finite(subject: Subject, name: str) -> None:
     rows = subject.context.rows(subject.item)[:20]
-    features = _call(subject, "features")
-    together = features(rows)
+    made = _call(subject, name)(rows)
+    demand(
+        isinstance(made, np.ndarray) and made.ndim == 2 and made.shape[0] == len(rows),
+        f"`{name}` gives {_form(made)} for {len(rows)} rows; give an array of shape "
+        f"({len(rows)}, {name}).",
+    )
+    demand(made.shape[1] > 0, f"`{name}` gives no number at all; give at least one column.")
+    demand(
+        made.dtype == np.float32,
+        f"`{name}` gives {made.dtype}; make it float32 (`.astype(numpy.float32)`).",
+    )
+    bad = np.flatnonzero(~np.isfinite(made).all(axis=1))
+    demand(
+        not len(bad),
+        f"`{name}` of {_short(rows[int(bad[0])]) if len(bad) else ''} hold NaN or infinity. "
+        "Baselines need numbers: put 0 where one is not defined.",
+    )
+
+
+def _demand_alone(subject: Subject, name: str) -> None:
+    rows = subject.context.rows(subject.item)[:20]
+    function = _call(subject, name)
+    together = function(rows)
     for place in (0, len(rows) // 2, len(rows) - 1):
         demand(
-            np.allclose(features([rows[place]])[0], together[place], rtol=1e-4, atol=1e-5),
-            f"the features of {_short(rows[place])} depend on the rows beside it. Use nothing of "
+            np.allclose(function([rows[place]])[0], together[place], rtol=1e-4, atol=1e-5),
+            f"the {name} of {_short(rows[place])} depend on the rows beside it. Use nothing of "
             "the batch, such as its mean.",
         )
 
@@ -210,6 +228,8 @@ CHECKS = (
     Rule(canonical_idempotent, _has("canonical")),
     Rule(features_finite, _has("features")),
     Rule(features_batch, _has("features")),
+    Rule(descriptors_finite, _has("descriptors")),
+    Rule(descriptors_batch, _has("descriptors")),
     Rule(augment_keeps, _has("augment")),
     Rule(doubt_answers, _has("doubt")),
     Rule(doubt_rare, lambda subject: None not in (subject.spec.doubt, subject.spec.corpus)),

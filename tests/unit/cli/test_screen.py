@@ -47,6 +47,19 @@ def test_one_target_stays_one_line_a_predictor(narrow, capsys):
     assert len(lines) == 8
 
 
+def test_seconds_stand_beside_the_scores(narrow, capsys):
+    """The time of a predictor is that of its stages, or of its fit and the features it reads."""
+    found = metrics([], ("mae",))
+    found["tasks"]["Many"] |= {
+        "baselines": {"ridge [2]": {"fit_seconds": 1.5, "feature_seconds": 2.25}},
+        "stages": [{"stage": 1, "seconds": 10.0}, {"stage": 2, "seconds": 20.5}],
+    }
+    screen.print_metrics(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[-1] == "seconds"
+    assert [line.split()[-1] for line in lines[-2:]] == ["30.5", "3.75"]
+
+
 def test_a_table_too_wide_goes_on_below_with_its_leading_column(narrow, capsys):
     """Fourteen numbers a row do not fit."""
     columns = ["direction", *(f"metric{i}" for i in range(14))]

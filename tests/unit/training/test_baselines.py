@@ -2,6 +2,7 @@
 
 import types
 
+import attrs
 import numpy as np
 import pytest
 
@@ -122,7 +123,14 @@ def test_seconds_of_features_are_counted_apart():
 
 
 def test_names_choose():
-    """all, none, short and full names; a name twice counts once."""
+    """default, all, none, short and full names; a name twice counts once."""
+    rare = named(raises, in_default=False)
+    registry = registry_of(constant, by_features, attrs.asdict(rare, recurse=False))
+    assert [b.short for b in choose_baselines(("default",), registry)] == [
+        "constant",
+        "by_features",
+    ]
+    assert len(choose_baselines(("all",), registry)) == 3
     registry = registry_of(constant, by_features)
     assert [b.short for b in choose_baselines(("all",), registry)] == ["constant", "by_features"]
     assert choose_baselines(("none",), registry) == []
@@ -140,6 +148,8 @@ def test_an_unknown_name_offers_the_nearest_and_the_distribution():
         choose_baselines(("ridge",), registry_of(constant))
     with pytest.raises(ConfigError, match="'none' stands alone"):
         choose_baselines(("none", "constant"), registry_of(constant))
+    with pytest.raises(ConfigError, match="'default' stands alone"):
+        choose_baselines(("default", "constant"), registry_of(constant))
 
 
 @pytest.mark.parametrize(
