@@ -176,28 +176,36 @@ def ridge_regression(data: TaskData) -> BaselineResult | None:
 def tfidf(data: TaskData) -> BaselineResult | None:
     """Fit a ridge regression, or a logistic one for classes, on the words of the texts."""
     prepared = _prepare(data)
-    return _result(prepared and _on_ids(tfidf_rows(prepared.data), prepared), data)
+    if prepared is None:
+        return None
+    return _result(_on_ids(tfidf_rows(prepared.data), prepared), data)
 
 
 def boosting(data: TaskData) -> BaselineResult | None:
     """Fit gradient-boosted trees on the features."""
     prepared = _prepare(data)
-    features = prepared and prepared.features
-    return _result(prepared and _trees(boost_numbers, boost_classes, features, prepared), data)
+    if prepared is None:
+        return None
+    found = _trees(boost_numbers, boost_classes, prepared.features, prepared)
+    return _result(found, data)
 
 
 def boosting_descriptors(data: TaskData) -> BaselineResult | None:
     """Fit gradient-boosted trees on the descriptors."""
     prepared = _prepare(data)
-    features = prepared and prepared.descriptors
-    return _result(prepared and _trees(boost_numbers, boost_classes, features, prepared), data)
+    if prepared is None:
+        return None
+    found = _trees(boost_numbers, boost_classes, prepared.descriptors, prepared)
+    return _result(found, data)
 
 
 def forest_descriptors(data: TaskData) -> BaselineResult | None:
     """Fit a random forest on the descriptors."""
     prepared = _prepare(data)
-    features = prepared and prepared.descriptors
-    return _result(prepared and _trees(forest_numbers, forest_classes, features, prepared), data)
+    if prepared is None:
+        return None
+    found = _trees(forest_numbers, forest_classes, prepared.descriptors, prepared)
+    return _result(found, data)
 
 
 def _trees(
