@@ -1,10 +1,14 @@
-"""Metrics in numpy: regression, classification and text; what registers them is in `specs`.
+"""Metrics of scikit-learn and scipy, which are imported when one is computed.
 
 Every function takes `(truth, prediction)` and gives a float: NaN where the metric is undefined for
 these rows (no row, constant truth, a value that is not finite), never a warning or an exception.
+`specs` registers them.
 """
 
+import math
+import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,62 +37,51 @@ NAN = float("nan")
 
 def mae(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Mean absolute error, of float `(rows,)` twice."""
-    if not _usable(truth, prediction):
-        return NAN
-    return float(np.abs(_error(truth, prediction)).mean())
+    return _scored("mean_absolute_error", truth, prediction)
 
 
 def mse(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Mean squared error, of float `(rows,)` twice."""
-    if not _usable(truth, prediction):
-        return NAN
-    return float(_squares(truth, prediction).mean())
+    return _scored("mean_squared_error", truth, prediction)
 
 
 def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Root of the mean squared error, of float `(rows,)` twice."""
-    return float(np.sqrt(mse(truth, prediction)))
+    return _scored("root_mean_squared_error", truth, prediction)
 
 
 def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
     """One less squared error over the variance of the truth, of float `(rows,)` twice."""
     if not _usable(truth, prediction) or _is_constant(truth):
         return NAN
-    spread = _squares(np.full(len(truth), np.mean(truth, dtype=np.float64)), truth).mean()
-    return float(1.0 - _squares(truth, prediction).mean() / spread) if spread else NAN
+    if not np.var(truth, dtype=np.float64):  # squares of differences below 1e-162 are 0
+        return NAN
+    return _scored("r2_score", truth, prediction, force_finite=False)
 
 
 def pearson(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Linear correlation, of float `(rows,)` twice."""
-    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
-        return NAN
-    first, second = _unit(truth), _unit(prediction)
-    return float(np.clip(first @ second, -1.0, 1.0))
+    return _correlation("pearsonr", truth, prediction)
 
 
 def spearman(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Linear correlation of the ranks, ties at their mean rank, of float `(rows,)` twice."""
-    if not _usable(truth, prediction):
-        return NAN
-    return pearson(_ranks(truth), _ranks(prediction))
+    return _correlation("spearmanr", truth, prediction)
 
 
 def concordance(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Concordance index, of float `(rows,)` twice.
 
     Of all pairs with different truth, the share whose predictions have the same order; equal
-    predictions count half. Exact, in O(n log n): sorted by truth, then by prediction, a pair in
-    the wrong order is an inversion of the predictions.
+    predictions count half. No library has it in O(n log n), but scipy has Kendall's tau-b: the same
+    difference of counts, divided by a root that the pairs of equal values give back.
     """
     if not _usable(truth, prediction) or _is_constant(truth):
         return NAN
-    truth, prediction = np.asarray(truth), np.asarray(prediction)
-    order = np.lexsort((prediction, truth))
-    truth, prediction = truth[order], prediction[order]
-    num_pairs = len(truth) * (len(truth) - 1) // 2 - _ties(truth)
-    tied = _ties(np.sort(prediction)) - _ties(truth, prediction)
-    wrong = _inversions(np.unique(prediction, return_inverse=True)[1])
-    return float((num_pairs - wrong - 0.5 * tied) / num_pairs)
+    if _is_constant(prediction):
+        return 0.5
+    tau = _correlation("kendalltau", truth, prediction)
+    return 0.5 + 0.5 * tau * math.sqrt(_different_pairs(prediction) / _different_pairs(truth))
 
 
 def auroc(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -101,7 +94,7 @@ def auroc(truth: np.ndarray, probabilities: np.ndarray) -> float:
         truth: int `(rows,)` class indices.
         probabilities: float `(rows, classes)`.
     """
-    return _over_classes(_auroc, truth, probabilities)
+    return _over_classes("roc_auc_score", truth, probabilities)
 
 
 def auprc(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -111,7 +104,7 @@ def auprc(truth: np.ndarray, probabilities: np.ndarray) -> float:
         truth: int `(rows,)` class indices.
         probabilities: float `(rows, classes)`.
     """
-    return _over_classes(_average_precision, truth, probabilities)
+    return _over_classes("average_precision_score", truth, probabilities)
 
 
 def accuracy(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -121,9 +114,7 @@ def accuracy(truth: np.ndarray, probabilities: np.ndarray) -> float:
         truth: int `(rows,)` class indices.
         probabilities: float `(rows, classes)`.
     """
-    if not _usable(truth, probabilities):
-        return NAN
-    return float((np.argmax(probabilities, axis=1) == truth).mean())
+    return _scored("accuracy_score", truth, probabilities, _predicted)
 
 
 def mcc(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -135,16 +126,9 @@ def mcc(truth: np.ndarray, probabilities: np.ndarray) -> float:
         truth: int `(rows,)` class indices.
         probabilities: float `(rows, classes)`.
     """
-    if not _usable(truth, probabilities) or _is_constant(truth):
+    if len(truth) and _is_constant(truth):
         return NAN
-    counts = _confusion(truth, probabilities)  # (classes, classes), true by predicted
-    true, said, total = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
-    if said.max() == total:
-        return 0.0
-    above = np.trace(counts) * total - true @ said
-    # two roots, since the product of four counts leaves the integers' range
-    below = np.sqrt(total**2 - said @ said) * np.sqrt(total**2 - true @ true)
-    return float(above / below)
+    return _scored("matthews_corrcoef", truth, probabilities, _predicted)
 
 
 def f1(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -156,14 +140,12 @@ def f1(truth: np.ndarray, probabilities: np.ndarray) -> float:
         truth: int `(rows,)` class indices.
         probabilities: float `(rows, classes)`.
     """
-    if not _usable(truth, probabilities):
-        return NAN
-    counts = _confusion(truth, probabilities)  # (classes, classes)
-    both = counts.sum(axis=0) + counts.sum(axis=1)  # (classes,), true and predicted
-    scores = 2.0 * np.diag(counts) / np.maximum(both, 1)
-    if len(counts) == 2:
-        return float(scores[1]) if both[1] else NAN
-    return float(scores[both > 0].mean())
+    if probabilities.shape[1] != 2:
+        return _scored("f1_score", truth, probabilities, _predicted, average="macro")
+    is_first = np.equal(truth, 1)
+    return _scored(
+        "f1_score", is_first, probabilities, lambda p: _predicted(p) == 1, zero_division=NAN
+    )
 
 
 def logloss(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -173,10 +155,8 @@ def logloss(truth: np.ndarray, probabilities: np.ndarray) -> float:
         truth: int `(rows,)` class indices.
         probabilities: float `(rows, classes)`.
     """
-    if not _usable(truth, probabilities):
-        return NAN
-    chosen = np.asarray(probabilities, dtype=np.float64)[np.arange(len(truth)), truth]  # (rows,)
-    return float(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1.0)).mean())
+    labels = np.arange(np.shape(probabilities)[1])
+    return _scored("log_loss", truth, np.asarray(probabilities, np.float64), labels=labels)
 
 
 def exact_match(truth: Sequence[str], prediction: Sequence[str]) -> float:
@@ -196,89 +176,59 @@ def _is_constant(values: np.ndarray) -> bool:
     return bool(np.min(values) == np.max(values))
 
 
-def _error(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    error: np.ndarray = np.asarray(prediction, np.float64) - np.asarray(truth, np.float64)
-    return error
-
-
-def _squares(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # an absurd prediction has the error infinity
-        return np.asarray(np.square(_error(truth, prediction)))
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Centre values and give them length 1; scaled first, so that no square overflows."""
-    centred = np.asarray(values, dtype=np.float64) - np.mean(values, dtype=np.float64)
-    centred = centred / np.abs(centred).max()
-    return np.asarray(centred / np.sqrt(centred @ centred))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Rank from 1, ties at their mean rank: float `(rows,)`."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2.0)[inverse])
-
-
-def _ties(*columns: np.ndarray) -> int:
-    """Count the pairs of equal rows, of columns sorted together."""
-    is_new = np.any([column[1:] != column[:-1] for column in columns], axis=0)
-    lengths = np.diff(np.flatnonzero(np.concatenate([[True], is_new, [True]])))
-    return int((lengths * (lengths - 1) // 2).sum())
-
-
-def _inversions(values: np.ndarray) -> int:
-    """Count the pairs `i < j` with `values[i] > values[j]` of int `(rows,)`, by merging."""
-    size = 1 << (len(values) - 1).bit_length()
-    padded = np.full(size, values.max() + 1, dtype=np.int64)  # the largest, last: no inversion
-    padded[: len(values)] = values
-    total, width = 0, 1
-    while width < size:
-        blocks = padded.reshape(-1, 2 * width)  # (blocks, two sorted halves)
-        order = np.argsort(blocks, axis=1, kind="stable")  # merges the halves
-        # an element of the right half jumps over the larger ones of the left half
-        total += int((order - np.arange(2 * width))[order >= width].sum())
-        padded = np.take_along_axis(blocks, order, axis=1)
-        width *= 2
-    return total
-
-
-def _over_classes(
-    score: Callable[[np.ndarray, np.ndarray], float], truth: np.ndarray, probabilities: np.ndarray
+def _scored(
+    name: str,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    rewrite: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    **options: Any,
 ) -> float:
+    """Return a metric of scikit-learn of what `rewrite` makes of the predictions."""
+    if not _usable(truth, prediction):
+        return NAN
+    from sklearn import metrics
+
+    function: Callable[..., Any] = getattr(metrics, name)
+    with warnings.catch_warnings():  # such as an overflow: the error of an absurd prediction
+        warnings.simplefilter("ignore")
+        return float(function(_double(truth), _double(rewrite(prediction)), **options))
+
+
+def _correlation(name: str, truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Return a correlation of scipy; NaN when either side is constant."""
+    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
+        return NAN
+    from scipy import stats
+
+    function: Callable[..., Any] = getattr(stats, name)
+    with warnings.catch_warnings():  # such as one about nearly constant values
+        warnings.simplefilter("ignore")
+        return float(function(_double(truth), _double(prediction)).statistic)
+
+
+def _double(values: np.ndarray) -> np.ndarray:
+    """Return numbers in double precision; classes as they are."""
+    values = np.asarray(values)
+    return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+
+def _predicted(probabilities: np.ndarray) -> np.ndarray:
+    """Return the most probable class of each row: int64 `(rows,)`."""
+    return np.asarray(np.argmax(probabilities, axis=1))
+
+
+def _different_pairs(values: np.ndarray) -> int:
+    """Count the pairs of rows with different values."""
+    counts = np.unique(values, return_counts=True)[1]
+    return int((len(values) ** 2 - counts @ counts) // 2)
+
+
+def _over_classes(name: str, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the score of class 1 of two, or the mean over the classes that have one."""
     if not _usable(truth, probabilities):
         return NAN
     truth, probabilities = np.asarray(truth), np.asarray(probabilities)
-    if probabilities.shape[1] == 2:
-        return score(truth == 1, probabilities[:, 1])
-    scores = [score(truth == k, probabilities[:, k]) for k in range(probabilities.shape[1])]
-    known = [value for value in scores if value == value]
-    return float(np.mean(known)) if known else NAN
-
-
-def _auroc(is_positive: np.ndarray, scores: np.ndarray) -> float:
-    num_positive = int(is_positive.sum())
-    num_negative = len(is_positive) - num_positive
-    if not num_positive or not num_negative:
-        return NAN
-    above = _ranks(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
-    return float(above / num_positive / num_negative)
-
-
-def _average_precision(is_positive: np.ndarray, scores: np.ndarray) -> float:
-    num_positive = int(is_positive.sum())
-    if not num_positive or num_positive == len(is_positive):
-        return NAN
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of equal scores
-    hits = np.cumsum(is_positive[order])[last]
-    precision = hits / (last + 1)
-    return float(np.diff(hits, prepend=0) @ precision / num_positive)
-
-
-def _confusion(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Count rows by true and predicted class: int64 `(classes, classes)`."""
-    num_classes = probabilities.shape[1]
-    pairs = np.asarray(truth) * num_classes + np.argmax(probabilities, axis=1)
-    counts = np.bincount(pairs, minlength=num_classes**2)
-    return counts.reshape(num_classes, num_classes).astype(np.int64)
+    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
+    known = [k for k in classes if not _is_constant(truth == k)]
+    scores = [_scored(name, truth == k, probabilities[:, k]) for k in known]
+    return float(np.mean(scores)) if scores else NAN

@@ -214,7 +214,11 @@ def step_batches(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]
 
 
 def rate(step: int, settings: FitSettings) -> float:
-    """Return the learning rate of a step as a share of its largest value."""
+    """Return the learning rate of a step as a share of its largest value.
+
+    After the warm-up it is the one of transformers' schedules. Theirs begin at 0, so that the first
+    step of a fit would learn nothing; and a function of the step needs no state to resume.
+    """
     warmup = max(1, round(settings.warmup_ratio * settings.steps))
     if step < warmup:
         return (step + 1) / warmup

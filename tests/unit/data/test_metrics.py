@@ -195,3 +195,38 @@ def test_specs_do_not_import_numpy():
     """Starting the program lists metrics without paying for arrays."""
     code = "import sys, taglm_core.specs.metrics; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numbers_are_those_before_the_libraries():
+    """What runs reported when these were formulas of our own, to rounding."""
+    truth, prediction = numbers(7, ties=True)
+    expected = {
+        "mae": 0.758,
+        "rmse": 0.9747307320486002,
+        "mse": 0.9501,
+        "r2": -0.24852205331350774,
+        "pearson": 0.6749995736650277,
+        "spearman": 0.6544463224359554,
+        "concordance": 0.7413471018629028,
+    }
+    for name, value in expected.items():
+        assert getattr(metrics, name)(truth, prediction) == pytest.approx(value, rel=1e-12), name
+    truth, probabilities = classes(7, 3, ties=True)
+    expected = {
+        "auroc": 0.9136523818459624,
+        "auprc": 0.8420871100137886,
+        "accuracy": 0.78,
+        "mcc": 0.6762607281473423,
+        "f1": 0.7788970288970289,
+        "logloss": 0.6104469573656616,
+    }
+    for name, value in expected.items():
+        got = getattr(metrics, name)(truth, probabilities)
+        assert got == pytest.approx(value, rel=1e-12), name
+
+
+def test_starting_the_program_loads_no_library_of_metrics():
+    """`taglm --help` and `import taglm` stay quick."""
+    code = "import sys, taglm, taglm_core.cli.main, taglm_core.data.metrics; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"sklearn", "scipy"} & set(done.stdout.split())
