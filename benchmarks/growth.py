@@ -22,7 +22,7 @@ from rivals import PeftRival, without_tags
 from stages import Ours, Scale
 
 from taglm_core.model.backbone import Backbone
-from taglm_core.model.reuse import find_reuse
+from taglm_core.model.prefix_cache import PrefixCache
 
 Curve = dict[str, list[float | None]]
 
@@ -134,7 +134,7 @@ def pairs(scale: Scale, counts: list[int]) -> dict[str, Any]:
     curves = []
     # first twice: the allocator's own pools grow over the first pieces and then no more
     for count in [max(counts), *counts]:
-        task_model.reuse = find_reuse(task_model.model, 10**9)
+        task_model.prefix_cache = PrefixCache.on(task_model.model, 10**9)
 
         def screen(count: int = count) -> None:
             for start in range(0, count, 500):

@@ -150,9 +150,9 @@ def critical_path(scale: Scale) -> dict[str, Any]:
     rows = task_model.assemble(sample.fields)
     ours = Ours(task_model, rows, np.zeros((len(rows), 1)), scale)
     chosen = np.arange(len(rows))
-    tails = ours.store.tails
+    suffixes = ours.cached.suffixes
     sides = {
-        "ours": lambda _: collate(tails, chosen, True, "cpu", only="suffix"),
+        "ours": lambda _: collate(suffixes, chosen, True, "cpu", only="suffix"),
         "encoding": lambda _: task_model.assemble(sample.fields),
         "step": lambda _: ours.step(chosen),
     }

@@ -11,8 +11,8 @@ from rivals import plain_loop
 from stages import Scale
 
 from taglm_core.model.assembly import Rows
-from taglm_core.model.cacheplan import WorkOfRows, block_work
-from taglm_core.model.reuse import find_reuse
+from taglm_core.model.prefix_cache import PrefixCache
+from taglm_core.model.prefix_cache.cost_model import ForwardCost, segment_cost
 from taglm_core.model.taskmodel import TaskModel
 
 
@@ -74,15 +74,18 @@ def _versus_loop(fields: dict[str, list[str]], scale: Scale, looped: int) -> dic
 
 def screen(task_model: TaskModel, rows: Rows, scale: Scale) -> torch.Tensor:
     """Screen from nothing: the building of the cache is paid here."""
-    task_model.reuse = find_reuse(task_model.model, 4 * 10**9)
+    task_model.prefix_cache = PrefixCache.on(task_model.model, 4 * 10**9)
     return task_model.states(rows, scale.tokens)
 
 
 def _bound(task_model: TaskModel, rows: Rows) -> float:
     """Return the ratio that counting weights and attention allows."""
-    work = WorkOfRows.of(task_model.model.backbone)
-    reuse = find_reuse(task_model.model, 10**9)
-    store = reuse.store(task_model.model, rows, True, 8192, with_text=False)
-    tails = store.blocks.tails
-    ours = work.run(rows.lengths - tails, tails).sum() + block_work(store.blocks, work).sum()
+    work = ForwardCost.of(task_model.model.backbone)
+    cache = PrefixCache.on(task_model.model, 10**9)
+    cached = cache.rows(rows, True, 8192, with_text=False)
+    suffixes = cached.segments.suffix_starts
+    ours = (
+        work.run(rows.lengths - suffixes, suffixes).sum()
+        + segment_cost(cached.segments, work).sum()
+    )
     return float(work.run(rows.lengths).sum() / ours)

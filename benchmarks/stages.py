@@ -11,10 +11,10 @@ from measure import Clock, interleaved, peak_megabytes, spread
 from rivals import CachedStep, PeftRival, whole_floor, without_tags
 
 from taglm_core.model.assembly import Rows
-from taglm_core.model.blocks import BlockCache
-from taglm_core.model.cacheplan import WorkOfRows, block_work
-from taglm_core.model.rotary import Rotation, find_rotation
-from taglm_core.model.spans import SpanStore
+from taglm_core.model.prefix_cache.cached_rows import CachedRows
+from taglm_core.model.prefix_cache.cost_model import ForwardCost, segment_cost
+from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
+from taglm_core.model.prefix_cache.storage import SegmentStore
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.splits import SplitData
@@ -47,10 +47,10 @@ class Ours:
         self.scale = scale
         rotation = find_rotation(task_model.model.backbone)
         assert isinstance(rotation, Rotation)
-        cache = BlockCache(10**11)
-        self.store = SpanStore(task_model.model, rows, True, rotation, cache, scale.tokens)
-        self.fill_seconds = scale.clock.seconds(self.store.fill)
-        split = SplitData(rows, targets, self.store)
+        cache = SegmentStore(10**11)
+        self.cached = CachedRows(task_model.model, rows, True, rotation, cache, scale.tokens)
+        self.fill_seconds = scale.clock.seconds(self.cached.fill)
+        split = SplitData(rows, targets, self.cached)
         self.objective = TaskObjective(task_model, split, split, scale.tokens)
         tag = task_model.model.tags[task_model.task.function_tag]
         assert task_model.head is not None
@@ -74,11 +74,11 @@ def versus_peft(
     """Measure an epoch of a task on cached segments against prompt tuning and LoRA.
 
     Args:
-        fields: Columns of sampled rows, `scale.batch` x rounds of them.
+        fields: CachedAttention of sampled rows, `scale.batch` x rounds of them.
         targets: float64 `(rows, 1)`.
         template: Of the task.
         scale: Rows, rounds, clock.
-        lengths_of_all: Rows of the whole set, and the work of its distinct blocks; None: those
+        lengths_of_all: Rows of the whole set, and the work of its distinct segments; None: those
             of the sample.
     """
     backbone = setting.backbone_of(scale)
@@ -117,18 +117,18 @@ def _epoch_record(
     whole_set: tuple[int, float] | None,
 ) -> dict[str, Any]:
     """Put together an epoch: steps by their median, the cache shared out over the epochs."""
-    work = WorkOfRows.of(ours.task_model.model.backbone)
-    sampled = float(block_work(ours.store.blocks, work).sum())
-    num_rows, blocks = whole_set or (len(rows), sampled)
+    work = ForwardCost.of(ours.task_model.model.backbone)
+    sampled = float(segment_cost(ours.cached.segments, work).sum())
+    num_rows, segments = whole_set or (len(rows), sampled)
     steps = num_rows / scale.batch
     medians = {side: statistics.median(held) for side, held in times.items()}
-    building = ours.fill_seconds * blocks / sampled / scale.epochs
+    building = ours.fill_seconds * segments / sampled / scale.epochs
     epoch = {side: value * steps for side, value in medians.items()}
     epoch["ours"] += building
-    tails = ours.store.blocks.tails
-    new = float(work.run(rows.lengths - tails, tails).mean()) * _PASS
+    suffixes = ours.cached.segments.suffix_starts
+    new = float(work.run(rows.lengths - suffixes, suffixes).mean()) * _PASS
     old = float(work.run(np.array([len(s) + setting.TAG_LENGTH for s in streams])).mean()) * _PASS
-    bound = old / (new + blocks / num_rows / scale.epochs)
+    bound = old / (new + segments / num_rows / scale.epochs)
     return {
         "ours": round(epoch["ours"], 2),
         "rival": round(epoch["prompt"], 2),
@@ -142,7 +142,7 @@ def _epoch_record(
         "step_ratio": round(medians["prompt"] / medians["ours"], 2),
         "step_bound": round(old / new, 2),
         "cache_seconds": round(building * scale.epochs, 2),
-        "cache_mb_of_sample": round(ours.store.num_bytes / 1e6, 1),
+        "cache_mb_of_sample": round(ours.cached.num_bytes / 1e6, 1),
         "spread": {side: spread(held) for side, held in times.items()},
         "rows": num_rows,
         "tokens_a_row": round(float(rows.lengths.mean()), 1),
@@ -160,8 +160,8 @@ def stage3(name: str, scale: Scale, most_pairs: int | None = None) -> dict[str, 
         pairs = pairs.take(rng.permutation(len(pairs.values))[:most_pairs])
     sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch * scale.rounds])
     backbone = setting.backbone_of(scale)
-    blocks = _all_blocks(setting.task_model(backbone, setting.AFFINITY), pairs)
-    whole = (len(pairs.values), float(block_work(blocks, WorkOfRows.of(backbone)).sum()))
+    segments = _all_blocks(setting.task_model(backbone, setting.AFFINITY), pairs)
+    whole = (len(pairs.values), float(segment_cost(segments, ForwardCost.of(backbone)).sum()))
     targets = sample.values[:, None] - pairs.values.mean()
     record = versus_peft(sample.fields, targets, setting.AFFINITY, scale, whole)
     return {**record, "data": pairs.source}
@@ -172,7 +172,7 @@ def _all_blocks(task_model: TaskModel, pairs: setting.Pairs) -> Any:
     model = task_model.model
     rotation = find_rotation(model.backbone)
     assert isinstance(rotation, Rotation)
-    return SpanStore(model, rows.select(rows.good), True, rotation, BlockCache(0)).blocks
+    return CachedRows(model, rows.select(rows.good), True, rotation, SegmentStore(0)).segments
 
 
 def stage2_qed(scale: Scale, num_rows: int = 20_000) -> dict[str, Any]:
@@ -293,7 +293,7 @@ def stage3_memory(scale: Scale) -> dict[str, Any]:
     rival = PeftRival(setting.backbone_of(scale), "prompt", streams, setting.TAG_LENGTH)
     wanted = torch.zeros(len(rows))
     theirs = peak_megabytes(lambda: rival.step(task_model.model, chosen, wanted, whole.tokens))
-    work = WorkOfRows.of(task_model.model.backbone)
+    work = ForwardCost.of(task_model.model.backbone)
     mean = float(np.mean([len(s) + setting.TAG_LENGTH for s in streams]))
     known = mine is not None and theirs is not None
     return {
@@ -303,7 +303,7 @@ def stage3_memory(scale: Scale) -> dict[str, Any]:
         "bound": round(mean / setting.TAG_LENGTH, 2),
         "unit": "MB of a step beyond the cache",
         "rival_name": "PEFT prompt tuning with the head",
-        "cache_mb": round(ours.store.num_bytes / 1e6, 1),
+        "cache_mb": round(ours.cached.num_bytes / 1e6, 1),
         "multiply_adds_a_token": int(work.per_token),
         "batch": scale.batch,
         "precision": scale.precision,

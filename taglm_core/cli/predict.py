@@ -117,8 +117,8 @@ def predict(
         on_doubt=on_doubt,
     )
     progress = BarProgress()
-    if predictor.task_model.reuse is not None:
-        predictor.task_model.reuse.on_plan = progress.say
+    if predictor.task_model.prefix_cache is not None:
+        predictor.task_model.prefix_cache.on_plan = progress.say
     written = predictor.predict(
         input_file,
         output_file,

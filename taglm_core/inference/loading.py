@@ -6,11 +6,11 @@ from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import BackboneError, CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.backbone import Backbone, load_backbone
-from taglm_core.model.cachebudget import cache_setting, cache_tiers
 from taglm_core.model.heads import make_head
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.precisionprobe import slowdown
-from taglm_core.model.reuse import find_reuse
+from taglm_core.model.prefix_cache import PrefixCache
+from taglm_core.model.prefix_cache.budget import cache_setting
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.targets import Scaling, num_outputs
 from taglm_core.model.taskmodel import TaskModel, build_assembler
@@ -88,8 +88,8 @@ def load_predictor(
     )
     install_task(task_model, artefact)
     if head is not None:
-        tiers, _ = cache_tiers(cache_setting(cache), loaded.device, TagStore().scratch)
-        task_model.reuse = find_reuse(model, tiers=tiers) if tiers else None
+        setting, folder = cache_setting(cache), TagStore().scratch
+        task_model.prefix_cache, _ = PrefixCache.open(model, setting, folder)
     combinations = frozenset(record.trained_combinations)
     domains = {
         written: registry.domains.get(name, where=str(artefact.folder))

@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
 from taglm_core.errors import BackboneError
-from taglm_core.model.cachebudget import free_bytes
+from taglm_core.model.free_memory import free_bytes
 
 AUTO, ON, OFF = "auto", "on", "off"
 _MOST_OF_FREE = 0.5

@@ -85,7 +85,7 @@ def _common(model: TaggedModel, rows: Rows, members: np.ndarray, lead: int) -> T
     """Run the common beginning of some rows once.
 
     Returns:
-        `(1, lead, layers, 2, kv_heads, head_dim)` as `TaggedModel.prefix_cache` gives, or None
+        `(1, lead, layers, 2, kv_heads, head_dim)` as `TaggedModel.keys_and_values` gives, or None
         where it is not worth while.
     """
     if lead < _WORTH_KEEPING or len(members) < 2:
@@ -94,7 +94,7 @@ def _common(model: TaggedModel, rows: Rows, members: np.ndarray, lead: int) -> T
     cut = Rows(
         [first.ids[0][:lead]], [first.spans[0][:lead]], first.suffix, first.read, first.errors
     )
-    return model.prefix_cache(collate(cut, [0], False, model.backbone.device))
+    return model.keys_and_values(collate(cut, [0], False, model.backbone.device))
 
 
 def _batch(

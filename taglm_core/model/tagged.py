@@ -13,7 +13,6 @@ from taglm_core.errors import BackboneError, ShapeError
 from taglm_core.model.assembly import Layout, make_layout
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.collate import Batch
-from taglm_core.model.columns import Columns
 
 
 class TaggedModel:
@@ -120,16 +119,8 @@ class TaggedModel:
             self.embed(batch.ids), mask, batch.position_ids, prefix.cache()
         )
 
-    def tail_states(self, batch: Batch, columns: Columns) -> Tensor:
-        """Run tails, padded on the right, on cached segments: `(batch, seq, hidden)`."""
-        with columns.active(self.backbone.model):
-            # the blocks are there for this pass only
-            return self.backbone.hidden_states(
-                self.embed(batch.ids), None, batch.position_ids, may_run_again=False
-            )
-
     @torch.no_grad()
-    def prefix_cache(self, batch: Batch) -> Tensor:
+    def keys_and_values(self, batch: Batch) -> Tensor:
         """Run prefixes once and return their keys and values.
 
         Args:

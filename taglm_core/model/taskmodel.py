@@ -14,7 +14,7 @@ from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
 from taglm_core.model.generation import write
-from taglm_core.model.reuse import Reuse, screening_batches
+from taglm_core.model.prefix_cache import PrefixCache, screening_batches
 from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.model.targets import Scaling, predictions
 from taglm_core.plugins.resolved import ResolvedTask
@@ -38,7 +38,7 @@ class TaskModel:
     """How a text task writes."""
     num_read: int = 1
     """Rows of the function tag that the head reads, the last ones: 1 as in the paper, or all."""
-    reuse: Reuse | None = None
+    prefix_cache: PrefixCache | None = None
     """What is kept between rows; None: every row is run whole."""
 
     @property
@@ -154,7 +154,7 @@ class TaskModel:
         max_tokens: int = 8192,
         on_progress: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Read the function tag of every row, on kept spans where that saves work.
+        """Read the function tag of every row, on cached segments where that saves work.
 
         Returns:
             fp32 `(rows, width)` in the order of the rows; a row with an error reads zero.
@@ -172,20 +172,19 @@ class TaskModel:
 
     def _reads(self, rows: Rows, max_tokens: int) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield indices of rows and what the head reads for them, `(batch, width)`."""
-        kept = None
-        if self.reuse is not None and len(rows):
-            kept = self.reuse.screen(self.model, rows, self.is_isolated, max_tokens)
-        if kept is None:
+        cached = None
+        if self.prefix_cache is not None and len(rows):
+            cached = self.prefix_cache.screen(rows, self.is_isolated, max_tokens)
+        if cached is None:
             for batch in batches_by_tokens(rows.lengths, max_tokens):
                 device = self.model.backbone.device
                 inputs = collate(rows, batch, self.is_isolated, device)
                 yield batch, self.model.read(inputs, self.num_read)
             return
-        store = kept[0]
-        store.prepare()
-        for batch in screening_batches(store, max_tokens):
-            states, tails = store.states(batch)
-            yield batch, pick(states, tails.read, self.num_read)
+        cached.prepare()
+        for batch in screening_batches(cached, max_tokens):
+            states, suffixes = cached.states(batch)
+            yield batch, pick(states, suffixes.read, self.num_read)
 
     @torch.no_grad()
     def write(

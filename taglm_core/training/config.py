@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.cachebudget import cache_setting
 from taglm_core.model.checkpointing import switch
+from taglm_core.model.prefix_cache.budget import cache_setting
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import one_of
 from taglm_core.specs.target import TARGETS
@@ -85,7 +85,7 @@ class SplitConfig:
     method: str | None = None
     """Registered splitter, such as scaffold or random; None: the task's own."""
     column: str | None = None
-    """Column that holds train, valid or test for each row, such as split."""
+    """Slot that holds train, valid or test for each row, such as split."""
     file: str | None = None
     """Table with the columns row (from 1) and split, such as the split.csv of another run."""
     valid: tuple[str, ...] | None = None

@@ -51,9 +51,9 @@ def evaluate_task(
         scored = _sampled(chosen, plan.config.seed, most) if split == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
         budget = plan.config.stages.task.batch_tokens
-        if plan.precision == BF16 and task_model.reuse is not None:
-            # a block that another batch made is rounded otherwise; a loaded predictor has none
-            task_model.reuse.cache.keep_only(set())
+        if plan.precision == BF16 and task_model.prefix_cache is not None:
+            # a segment that another batch made is rounded otherwise; a loaded predictor has none
+            task_model.prefix_cache.clear()
         prediction, errors = task_model.predict_fields(fields, budget, on_progress)
         fine = np.flatnonzero([error is None for error in errors])
         if isinstance(rows.targets, np.ndarray):

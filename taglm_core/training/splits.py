@@ -10,10 +10,7 @@ import numpy as np
 from taglm_core.data.rows import raise_rows
 from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows, join_rows
-from taglm_core.model.cachebudget import cache_tiers
-from taglm_core.model.cacheplan import plan_reuse
-from taglm_core.model.prefix import PrefixStore
-from taglm_core.model.reuse import Store, find_reuse
+from taglm_core.model.prefix_cache import CachedStates, PrefixCache
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress
 from taglm_core.specs.reference import resolve
@@ -27,8 +24,8 @@ class SplitData:
     rows: Rows
     targets: Any
     """float64 `(rows, targets)`, int64 class indices, or texts."""
-    store: Store | None = None
-    """Kept prefixes; None: whole rows are run."""
+    cached: CachedStates | None = None
+    """Cached segments of the rows; None: whole rows are run."""
 
 
 def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
@@ -132,7 +129,7 @@ def _joined_targets(targets: list[Any]) -> Any:
     return [t for held in targets for t in held]
 
 
-def prepare_reuse(
+def prepare_cache(
     plans: Sequence[Plan], task_models: Sequence[TaskModel], folder: Path, progress: Progress
 ) -> None:
     """Give task models of one tagged model a cache, and say what the backbone does not allow.
@@ -142,76 +139,65 @@ def prepare_reuse(
     Args:
         plans: Of the tasks; the settings are the same for all.
         task_models: One for each plan.
-        folder: Where a file of blocks may lie.
+        folder: Where a file of segments may lie.
         progress: Hears the remarks.
     """
-    plan = plans[0]
-    tiers, remarks = cache_tiers(plan.config.stages.task.cache, plan.backbone.device, folder)
-    reuse = find_reuse(task_models[0].model, tiers=tiers) if tiers else None
-    for line in [*remarks, *(reuse.remarks if reuse is not None else [])]:
+    setting = plans[0].config.stages.task.cache
+    cache, remarks = PrefixCache.open(task_models[0].model, setting, folder)
+    for line in remarks:
         progress.say(line)
-    if reuse is None or not reuse.cache.budget_bytes:
+    if cache is None:
         return
     for task_model in task_models:
-        task_model.reuse = reuse
+        task_model.prefix_cache = cache
     is_wanted = any(plan.is_isolated and len(plan.task.prompt.spans) > 1 for plan in plans)
-    if reuse.reason and is_wanted:
-        progress.say(f"spans are not shared between rows on this backbone: {reuse.reason}")
+    if cache.reason and is_wanted:
+        progress.say(f"spans are not shared between rows on this backbone: {cache.reason}")
 
 
-def keep_prefixes(
+def fill_cache(
     plan: Plan, task_model: TaskModel, splits: dict[str, SplitData], progress: Progress
 ) -> None:
     """Compute what stands before the function tags once, for training and validation rows.
 
     Whatever the cache holds, the results are the same; only the time differs.
     """
-    settings, reuse = plan.config.stages.task, task_model.reuse
-    if reuse is None:
+    settings, cache = plan.config.stages.task, task_model.prefix_cache
+    if cache is None:
         return
-    if not all(reuse.fits(task_model.model, splits[split].rows) for split in ("valid", "train")):
-        # the library's caches are one tensor in the device's memory
-        budget = dict(reuse.cache.rooms).get(str(plan.backbone.device), 0)
-        _keep_by_library(plan, task_model, splits, budget, progress)
+    if not all(cache.fits(splits[split].rows) for split in ("valid", "train")):
+        _keep_whole_prefixes(plan, cache, splits, progress)
         return
-    stores = {
-        split: reuse.store(
-            task_model.model, splits[split].rows, plan.is_isolated, settings.batch_tokens
-        )
+    cached = {
+        split: cache.rows(splits[split].rows, plan.is_isolated, settings.batch_tokens)
         for split in ("valid", "train")
     }
-    counted = [(store.blocks, splits[split].rows.lengths) for split, store in stores.items()]
-    reckoned = plan_reuse(counted, plan.backbone, reuse.cache.rooms, settings.epochs, trains=True)
+    reckoned = cache.training_plan(list(cached.values()), settings.epochs)
     progress.say(reckoned.line())
     if not reckoned.is_worth:
         return
-    for split, store in stores.items():
-        progress.start(f"blocks of the {split} split", len(store.blocks.keys))
-        store.fill(progress.advance)
+    for split, rows in cached.items():
+        progress.start(f"segments of the {split} split", len(rows.segments.keys))
+        rows.fill(progress.advance)
         progress.finish()
-        splits[split].store = store
+        splits[split].cached = rows
 
 
-def _keep_by_library(
-    plan: Plan, task_model: TaskModel, splits: dict[str, SplitData], budget: int, progress: Progress
+def _keep_whole_prefixes(
+    plan: Plan, cache: PrefixCache, splits: dict[str, SplitData], progress: Progress
 ) -> None:
-    """Keep prefixes by the library's caches, where attention cannot read blocks in place."""
+    """Keep whole prefixes where attention cannot read segments in place."""
+    limit = cache.device_bytes
     for split in ("valid", "train"):
-        held = splits[split]
-        progress.start(f"prefixes of the {split} split", len(held.rows))
-        store = PrefixStore(
-            task_model.model,
-            held.rows,
-            plan.is_isolated,
-            budget,
-            plan.config.stages.task.batch_tokens,
-            progress.advance,
-        )
+        rows = splits[split].rows
+        progress.start(f"prefixes of the {split} split", len(rows))
+        max_tokens = plan.config.stages.task.batch_tokens
+        kept = cache.whole_prefixes(rows, plan.is_isolated, max_tokens, limit, progress.advance)
         progress.finish()
-        held.store = store
-        budget -= store.num_bytes
-        if store.num_held < len(held.rows):
+        splits[split].cached = kept
+        limit -= kept.num_bytes
+        if kept.num_cached < len(rows):
             progress.say(
-                f"{store.num_held} of {len(held.rows)} prefixes of the {split} split fit the "
-                "memory for reuse; the others are run again at each use (--cache)"
+                f"{kept.num_cached} of {len(rows)} prefixes of the {split} split fit the "
+                "memory limit of the cache; the others are run again at each use (--cache)"
             )

@@ -30,7 +30,7 @@ from taglm_core.training.lineage import (
     task_artefact,
 )
 from taglm_core.training.plan import DomainPlan, Plan
-from taglm_core.training.splits import SplitData, keep_prefixes, prepare_reuse
+from taglm_core.training.splits import SplitData, fill_cache, prepare_cache
 from taglm_core.training.task_stage import TaskObjective, head_parameters, trained_names
 
 
@@ -167,7 +167,7 @@ def run_task_stage(
     enriched = {m.plan.task.name: _start_enriched(m.plan, m.task_model) for m in members}
     if not plan.config.stages.task.enrich:
         own = [member.task_model for member in members]
-        prepare_reuse([m.plan for m in members], own, store.scratch, progress)
+        prepare_cache([m.plan for m in members], own, store.scratch, progress)
     if plan.stored_task is not None:
         for member in members:
             assert member.plan.stored_task is not None, "a group is stored whole or not at all"
@@ -205,7 +205,7 @@ def _train_task(
     began = time.monotonic()
     if not settings.enrich and settings.tag_length:
         for member in members:
-            keep_prefixes(member.plan, member.task_model, member.splits, progress)
+            fill_cache(member.plan, member.task_model, member.splits, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
     objectives = {
         member.plan.task.name: TaskObjective(
@@ -247,7 +247,7 @@ def _train_task(
         name,
         model,
     )
-    kept = [s for m in members if (s := m.splits["train"].store) is not None]
+    kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(
         stage=plan.stage_number,
         tag=plan.task.function_tag,
@@ -258,7 +258,7 @@ def _train_task(
         steps=result.steps,
         seconds=round(time.monotonic() - began, 2),
         prefix_seconds=prefix_seconds,
-        prefix_rows_kept=sum(held.num_held for held in kept),
+        prefix_rows_kept=sum(each.num_cached for each in kept),
         prefix_bytes=sum(held.num_bytes for held in kept),
         head_start=start,
         selected_by=_selected_by(members),

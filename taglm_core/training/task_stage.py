@@ -81,7 +81,7 @@ class TaskObjective:
         self.valid = valid
         self.max_tokens = max_tokens
         lengths = train.rows.lengths
-        self.lengths = lengths if train.store is None else lengths - train.rows.suffix
+        self.lengths = lengths if train.cached is None else lengths - train.rows.suffix
         self.sorts_batches = sorts_batches
         self._wanted = self.labels(train.targets)
         self._shares = None if self._wanted is None else known_shares(self._wanted)
@@ -282,8 +282,8 @@ class TaskObjective:
         """Return hidden states `(batch, seq, hidden)` and the batch that they belong to."""
         model, isolated = self.task_model.model, self.task_model.is_isolated
         device = model.backbone.device
-        if split.store is not None:
-            return split.store.states(indices)
+        if split.cached is not None:
+            return split.cached.states(indices)
         batch = collate(split.rows, indices, isolated, device)
         return model.hidden_states(batch), batch
 
@@ -306,7 +306,7 @@ class TaskObjective:
         chosen = np.arange(len(split.rows)) if indices is None else indices
         found = torch.zeros(len(chosen), self.task_model.width)
         lengths = split.rows.lengths[chosen]
-        cost = lengths if split.store is None else np.maximum(lengths // 4, 1)
+        cost = lengths if split.cached is None else np.maximum(lengths // 4, 1)
         for batch in batches_by_tokens(cost, self.max_tokens):
             found[torch.from_numpy(batch)] = self._read(split, chosen[batch]).float().cpu()
         return found

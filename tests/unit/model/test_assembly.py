@@ -7,7 +7,7 @@ import torch
 from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler
 from taglm_core.model.collate import collate
-from taglm_core.model.prefix import PrefixStore
+from taglm_core.model.prefix_cache.whole_prefixes import WholePrefixes
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
@@ -107,20 +107,20 @@ def test_cached_prefixes_give_the_full_result(architecture, isolated):
     with torch.no_grad():
         full = model.read(collate(rows, range(4), isolated))
         for budget in (10**9, 30_000, 0):
-            store = PrefixStore(model, rows, isolated, budget)
+            store = WholePrefixes(model, rows, isolated, budget)
             suffix = collate(rows, range(4), isolated, only="suffix")
             states = model.suffix_states(suffix, store.gather(range(4)))
             torch.testing.assert_close(states[:, -1], full, rtol=1e-4, atol=1e-4)
-        assert store.num_held == 0
+        assert store.num_cached == 0
 
 
 def test_the_budget_keeps_a_part_of_the_rows():
     """A small budget keeps some prefixes and stays within its bytes."""
     model, assembler = build()
     rows = assembler.assemble(ROWS)
-    whole = PrefixStore(model, rows, False, 10**9)
-    part = PrefixStore(model, rows, False, whole.num_bytes // 2)
-    assert 0 < part.num_held < 4
+    whole = WholePrefixes(model, rows, False, 10**9)
+    part = WholePrefixes(model, rows, False, whole.num_bytes // 2)
+    assert 0 < part.num_cached < 4
     assert part.num_bytes <= whole.num_bytes // 2
 
 

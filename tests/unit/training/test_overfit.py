@@ -6,7 +6,7 @@ import torch
 import toy_plugin
 
 from taglm_core.model.heads import LinearHead, MLPHead, solve_ridge
-from taglm_core.model.prefix import PrefixStore
+from taglm_core.model.prefix_cache.whole_prefixes import WholePrefixes
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
@@ -70,7 +70,7 @@ def memorise(task_model, targets, folder, steps, extra=None):
     if isinstance(task_model.task.spec.target, Regression):
         task_model.scaling = Scaling.of_targets(targets)
     split = SplitData(rows, targets)
-    split.store = PrefixStore(task_model.model, rows, task_model.is_isolated, 10**9)
+    split.cached = WholePrefixes(task_model.model, rows, task_model.is_isolated, 10**9)
     objective = TaskObjective(task_model, split, split, 4096)
     start_head(objective, "mean_embedding")
     tag = task_model.model.tags["toy/T"]

@@ -8,7 +8,7 @@ import pytest
 
 from taglm_core.data.readers import read_table
 from taglm_core.inference.loading import load_predictor
-from taglm_core.model.tiers import DiskTier
+from taglm_core.model.prefix_cache.storage import DiskFile
 from taglm_core.progress import Silent
 from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
@@ -107,7 +107,7 @@ def curve(metrics):
 def test_validation_curves_are_equal_with_the_cache_on_and_off(
     pairs, toy_backbone, toy_registry, tmp_path, precision
 ):
-    """Reuse saves time and changes nothing else, whatever part of the blocks fits."""
+    """PrefixCache saves time and changes nothing else, whatever part of the segments fits."""
     found = {}
     for cache in ("auto", "off", "20kb"):
         store = TagStore(tmp_path / f"store-{cache}")
@@ -147,8 +147,8 @@ def test_curves_are_equal_where_the_cache_decides_how_a_step_is_cut(
 def test_curves_and_predictions_are_equal_from_every_place(
     pairs, toy_backbone, toy_registry, tmp_path, monkeypatch
 ):
-    """Blocks read from disk are those in memory, bit by bit; the plan says where they lie."""
-    monkeypatch.setattr(DiskTier, "read_rate", lambda self: 1e15)
+    """Segments read from disk are those in memory, bit by bit; the plan says where they lie."""
+    monkeypatch.setattr(DiskFile, "read_rate", lambda self: 1e15)
     found, values = {}, {}
     for cache in ("auto", "20kb+disk:1gb", "off+disk:1gb"):
         folder = tmp_path / cache.replace(":", "-")
@@ -167,7 +167,7 @@ def test_curves_and_predictions_are_equal_from_every_place(
 
 
 def test_rows_beyond_a_sliding_window_use_the_library_s_caches(pairs, toy_registry, tmp_path):
-    """Blocks know nothing of windows; what is kept instead changes no result either."""
+    """Segments know nothing of windows; what is kept instead changes no result either."""
     folder = tmp_path / "windowed"
     backbone = tiny_backbone("mistral", sliding_window=24)
     backbone.model.save_pretrained(folder)
@@ -245,8 +245,8 @@ def test_predictions_are_equal_with_the_cache_on_and_off(
     values, said = {}, []
     for cache in ("auto", "off"):
         predictor = load_predictor(artefact, toy_registry, cache=cache)
-        if predictor.task_model.reuse is not None:
-            predictor.task_model.reuse.on_plan = said.append
+        if predictor.task_model.prefix_cache is not None:
+            predictor.task_model.prefix_cache.on_plan = said.append
         values[cache] = predictor.predict_table(read_table(pairs)).columns["Pair"]
     np.testing.assert_allclose(values["auto"], values["off"], rtol=1e-4, atol=TOLERANCE[precision])
     assert len(set(values["off"])) > 10

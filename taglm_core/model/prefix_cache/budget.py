@@ -1,13 +1,19 @@
-"""What a cache may take: the setting as people write it, what is free, and the places for it."""
+"""Memory limits of a cache: the setting as people write it, what is free, and the storages."""
 
 import shutil
 from pathlib import Path
 
-import psutil
 import torch
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.tiers import RESERVE, DiskTier, MemoryTier, PinnedTier, Tier
+from taglm_core.model.free_memory import free_bytes
+from taglm_core.model.prefix_cache.storage import (
+    RESERVE,
+    DeviceMemory,
+    DiskFile,
+    PinnedMemory,
+    Storage,
+)
 
 AUTO, OFF, DISK = "auto", "off", "disk"
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
@@ -51,15 +57,6 @@ def _size(text: str, given: object) -> int:
             "number is GB); +disk or +disk:20GB behind it adds a file."
         )
     return int(size * factor)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on the device."""
-    if device.type == "cuda":
-        # what torch holds and does not use will be used again before more is taken
-        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + idle
-    return int(psutil.virtual_memory().available)
 
 
 def cache_budget(setting: str, device: torch.device) -> tuple[int, str]:
@@ -106,8 +103,10 @@ def disk_budget(setting: str, folder: Path) -> tuple[int, str]:
     return _at_most(_size(size, size), most, f"{size} of disk", free)
 
 
-def cache_tiers(setting: str, device: torch.device, folder: Path) -> tuple[list[Tier], list[str]]:
-    """Return the places that a setting allows, the quickest first, and remarks.
+def cache_storages(
+    setting: str, device: torch.device, folder: Path
+) -> tuple[list[Storage], list[str]]:
+    """Return the storages that a setting allows, the quickest first, and remarks.
 
     With a GPU these are its memory, then pinned memory of the host for what of a size does not
     fit there (`auto`: half of what is free there too); on a CPU the two are one. The disk comes
@@ -119,19 +118,19 @@ def cache_tiers(setting: str, device: torch.device, folder: Path) -> tuple[list[
         folder: For the file on disk.
     """
     budget, remark = cache_budget(setting, device)
-    tiers: list[Tier] = [MemoryTier(budget, device)] if budget else []
+    storages: list[Storage] = [DeviceMemory(budget, device)] if budget else []
     remarks = [remark]
     if device.type == "cuda":
         host, remarks[0] = _host_budget(setting, budget)
         if host:
-            tiers.append(PinnedTier(host))
+            storages.append(PinnedMemory(host))
     on_disk, remark = disk_budget(setting, folder)
     if on_disk:
         try:
-            tiers.append(DiskTier(on_disk, folder))
+            storages.append(DiskFile(on_disk, folder))
         except OSError as error:
             remark = f"nothing is kept on disk: {error}"
-    return tiers, [line for line in (*remarks, remark) if line]
+    return storages, [line for line in (*remarks, remark) if line]
 
 
 def _host_budget(setting: str, on_device: int) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Constant-prefix reuse by the library's own caches, for backbones that `spans` does not fit.
+"""Whole prefixes in the caches of transformers, for rows that cached segments do not fit.
 
 While only the function tag and the head are trained, the keys and values of everything before the
 function tag never change, so a training step costs `tag_length` tokens a row.
@@ -19,10 +19,10 @@ from taglm_core.model.tagged import PastBatch, TaggedModel
 logger = logging.getLogger(__name__)
 
 
-class PrefixStore:
-    """Keys and values of the prefixes of a set of rows, as many as the budget holds.
+class WholePrefixes:
+    """Keys and values of the prefixes of a set of rows, as many as the limit allows.
 
-    An epoch is a scan, so a fixed share is kept and the rest is run again each time.
+    An epoch is a scan, so a fixed share is cached and the rest is run again each time.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class PrefixStore:
         model: TaggedModel,
         rows: Rows,
         is_isolated: bool,
-        budget_bytes: int,
+        limit_bytes: int,
         max_tokens: int = 8192,
         on_progress: Callable[[int], None] | None = None,
     ) -> None:
@@ -40,7 +40,7 @@ class PrefixStore:
             model: The tagged model; its prefix parameters must stay as they are.
             rows: Rows without errors.
             is_isolated: Attention of the template.
-            budget_bytes: Most memory that the store may take.
+            limit_bytes: Most memory that the store may take.
             max_tokens: Token budget of a forward batch.
             on_progress: Called with the number of rows done.
         """
@@ -48,33 +48,31 @@ class PrefixStore:
         self.rows = rows
         self.is_isolated = is_isolated
         self.starts = np.full(len(rows), -1, dtype=np.int64)
-        self.held: Tensor | None = None
-        self._fill(budget_bytes, max_tokens, on_progress)
+        self.cached: Tensor | None = None
+        self._fill(limit_bytes, max_tokens, on_progress)
 
     @property
-    def num_held(self) -> int:
+    def num_cached(self) -> int:
         """Rows whose prefix is kept."""
         return int((self.starts >= 0).sum())
 
     @property
     def num_bytes(self) -> int:
         """Memory that the kept prefixes take."""
-        return 0 if self.held is None else self.held.numel() * self.held.element_size()
+        return 0 if self.cached is None else self.cached.numel() * self.cached.element_size()
 
-    def _fill(
-        self, budget: int, max_tokens: int, on_progress: Callable[[int], None] | None
-    ) -> None:
+    def _fill(self, limit: int, max_tokens: int, on_progress: Callable[[int], None] | None) -> None:
         lengths = self.rows.suffix
         if not len(self.rows) or int(lengths.max()) == 0:
             return
         first = self._run([0])  # one row tells the bytes of a token
         per_token = first[0, 0].numel() * first.element_size()
-        room = budget // per_token
-        kept = np.flatnonzero(np.cumsum(lengths) <= room)
+        most = limit // per_token
+        kept = np.flatnonzero(np.cumsum(lengths) <= most)
         if not len(kept):
             return
         ends = np.cumsum(lengths[kept])
-        self.held = torch.empty(
+        self.cached = torch.empty(
             (int(ends[-1]), *first.shape[2:]), dtype=first.dtype, device=first.device
         )
         done = 0
@@ -84,7 +82,7 @@ class PrefixStore:
             for place, row in enumerate(chosen):
                 length = int(lengths[row])
                 start = int(ends[indices[place]]) - length
-                self.held[start : start + length] = past[place, :length]
+                self.cached[start : start + length] = past[place, :length]
                 self.starts[row] = start
             done += len(chosen)
             if on_progress is not None:
@@ -94,7 +92,7 @@ class PrefixStore:
         batch = collate(
             self.rows, indices, self.is_isolated, self.model.backbone.device, only="prefix"
         )
-        return self.model.prefix_cache(batch)
+        return self.model.keys_and_values(batch)
 
     def states(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Batch]:
         """Run the suffixes of some rows: `(batch, seq, hidden)`, and the suffixes."""
@@ -112,9 +110,9 @@ class PrefixStore:
         real = offset >= 0
         missing = np.flatnonzero(self.starts[chosen] < 0)
         is_real = torch.from_numpy(real).to(self.model.backbone.device)
-        if self.held is not None and not len(missing):
+        if self.cached is not None and not len(missing):
             flat = np.where(real, self.starts[chosen][:, None] + offset, 0)
-            held = self.held[torch.from_numpy(flat).to(self.held.device)]
+            held = self.cached[torch.from_numpy(flat).to(self.cached.device)]
             return PastBatch(held, is_real)
         ran = self._run(chosen[missing])
         held = torch.zeros(
@@ -127,6 +125,6 @@ class PrefixStore:
                 piece = ran[run_at[place], :length]
             else:
                 start = int(self.starts[row])
-                piece = self.held[start : start + length]  # type: ignore[index]
+                piece = self.cached[start : start + length]  # type: ignore[index]
             held[place, longest - length :] = piece
         return PastBatch(held, is_real)

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from taglm_core.errors import ConfigError
-from taglm_core.model import cachebudget
-from taglm_core.model.blocks import FIRST, RowBlocks
-from taglm_core.model.cachebudget import cache_budget, cache_setting
-from taglm_core.model.cacheplan import WorkOfRows, plan_reuse
+from taglm_core.model.prefix_cache import budget
+from taglm_core.model.prefix_cache.budget import cache_budget, cache_setting
+from taglm_core.model.prefix_cache.cost_model import ForwardCost, plan_cache
+from taglm_core.model.prefix_cache.segments import FIRST, Segments
 from taglm_core.testing import tiny_backbone
 
 CPU = torch.device("cpu")
-ROOM = [("cpu", 10**9)]
+LIMITS = [("cpu", 10**9)]
 
 
 @pytest.mark.parametrize(
@@ -33,28 +33,28 @@ def test_another_setting_is_an_error_that_says_what_works(given):
 
 def test_the_budget_never_exceeds_what_is_free(monkeypatch):
     """A size beyond the free memory is cut down and said, so no run is killed for it."""
-    monkeypatch.setattr(cachebudget, "free_bytes", lambda device: 1_000_000_000)
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 1_000_000_000)
     assert cache_budget("auto", CPU) == (500_000_000, "")
     assert cache_budget("off", CPU) == (0, "")
     assert cache_budget("300mb", CPU) == (300_000_000, "")
-    budget, remark = cache_budget("4gb", CPU)
-    assert budget == 900_000_000
+    limit, remark = cache_budget("4gb", CPU)
+    assert limit == 900_000_000
     assert remark == "the cache takes 900 MB instead of 4gb: 1 GB are free"
 
 
-def blocks(sizes, rows_each, tail):
-    """Return rows that share first blocks, and the lengths of the rows."""
+def segments(sizes, rows_each, suffix):
+    """Return rows that share first segments, and the lengths of the rows."""
     ids = np.repeat(np.arange(len(sizes)), rows_each)[:, None]
     ends = np.array(sizes)[ids[:, 0]]
     cuts = np.stack([np.zeros_like(ends), ends], axis=1)
     keys = tuple(bytes([n]) for n in range(len(sizes)))
-    return RowBlocks((FIRST,), cuts, ids, keys, np.array(sizes)), ends + tail
+    return Segments((FIRST,), cuts, ids, keys, np.array(sizes)), ends + suffix
 
 
 def test_work_counts_weights_and_attention():
     """The count is that of the architecture: every weight once a token, two products a key."""
     backbone = tiny_backbone("llama")
-    work = WorkOfRows.of(backbone)
+    work = ForwardCost.of(backbone)
     # q and o 32 x 32, k and v 32 x 16, three matrices of 32 x 48; two layers
     assert work.per_token == 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48)
     assert work.per_pair == 2 * 2 * 32
@@ -63,15 +63,15 @@ def test_work_counts_weights_and_attention():
 
 
 def test_the_plan_counts_the_saving_and_the_share_that_fits():
-    """A hundred rows on one block of 90 tokens with tails of 10: about ten times less work."""
+    """A hundred rows on one segment of 90 tokens with suffixes of 10: about ten times less work."""
     backbone = tiny_backbone("llama")
-    one = plan_reuse([blocks([90], 100, 10)], backbone, ROOM)
+    one = plan_cache([segments([90], 100, 10)], backbone, LIMITS)
     assert 6 < one.speedup < 10
     assert one.share == 1.0
     assert one.token_bytes == 2 * 2 * 2 * 8 * 4
-    assert "1 blocks" in one.line()
+    assert "1 segments" in one.line()
     assert "all kept on cpu" in one.line()
-    half = plan_reuse([blocks([90, 90], 50, 10)], backbone, [("cpu", 90 * one.token_bytes)])
+    half = plan_cache([segments([90, 90], 50, 10)], backbone, [("cpu", 90 * one.token_bytes)])
     assert half.share == 0.5
     assert half.speedup < one.speedup
     assert "50 % kept" in half.line()
@@ -80,9 +80,9 @@ def test_the_plan_counts_the_saving_and_the_share_that_fits():
 def test_no_cache_is_planned_where_nothing_recurs():
     """One pass over unique rows gains nothing; several passes of training do."""
     backbone = tiny_backbone("llama")
-    rows = [blocks([50, 60, 70], 1, 5)]
-    once = plan_reuse(rows, backbone, ROOM)
+    rows = [segments([50, 60, 70], 1, 5)]
+    once = plan_cache(rows, backbone, LIMITS)
     assert not once.is_worth
     assert once.line().startswith("reuse: none")
-    assert plan_reuse(rows, backbone, ROOM, passes=4, trains=True).is_worth
-    assert plan_reuse(rows, backbone, []).line() == "reuse: off"
+    assert plan_cache(rows, backbone, LIMITS, passes=4, trains=True).is_worth
+    assert plan_cache(rows, backbone, []).line() == "reuse: off"

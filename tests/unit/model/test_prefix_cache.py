@@ -1,4 +1,4 @@
-"""Kept spans give what whole rows give, on every rotary layout, or are not used."""
+"""Cached segments give what whole rows give, on every rotary layout, or are not used."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from toy_plugin import DigitsEncoder, LettersEncoder
 
 from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler
-from taglm_core.model.blocks import BlockCache
 from taglm_core.model.collate import collate
-from taglm_core.model.reuse import find_reuse, screening_batches
-from taglm_core.model.rotary import Rotation, find_rotation
-from taglm_core.model.spans import SpanStore
+from taglm_core.model.prefix_cache import PrefixCache, screening_batches
+from taglm_core.model.prefix_cache.cached_rows import CachedRows
+from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
+from taglm_core.model.prefix_cache.storage import SegmentStore
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.model.tags import initial_tag
@@ -83,9 +83,9 @@ def whole(model, rows):
     return model.read(collate(rows, range(len(rows)), True))
 
 
-def reused(model, rows, budget=10**9, **how):
-    """Return what they read on kept blocks, and the store."""
-    store = SpanStore(model, rows, True, find_rotation(model.backbone), BlockCache(budget), **how)
+def reused(model, rows, limit=10**9, **how):
+    """Return what they read on kept segments, and the store."""
+    store = CachedRows(model, rows, True, find_rotation(model.backbone), SegmentStore(limit), **how)
     store.fill()
     states, batch = store.states(range(len(rows)))
     return pick(states, batch.read), store
@@ -101,20 +101,20 @@ def test_kept_spans_give_the_whole_result(variant, template):
         for with_text in (True, False):
             found, store = reused(model, rows, with_text=with_text)
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-            assert store.num_held == len(rows)
-            assert len(store.cache) < store.blocks.ids.size  # something was shared
+            assert store.num_cached == len(rows)
+            assert len(store.store) < store.segments.ids.size  # something was shared
 
 
-@pytest.mark.parametrize("budget", [0, 40_000])
-def test_what_does_not_fit_is_computed_again(budget):
-    """A small budget is kept to, and the result stays."""
+@pytest.mark.parametrize("limit", [0, 40_000])
+def test_what_does_not_fit_is_computed_again(limit):
+    """A small limit is kept to, and the result stays."""
     model, rows = build()
     with torch.no_grad():
-        found, store = reused(model, rows, budget)
+        found, store = reused(model, rows, limit)
         torch.testing.assert_close(found, whole(model, rows), rtol=1e-4, atol=1e-4)
-    assert store.num_bytes <= budget
-    assert store.num_held < len(rows)
-    assert (store.num_bytes > 0) is (budget > 0)
+    assert store.num_bytes <= limit
+    assert store.num_cached < len(rows)
+    assert (store.num_bytes > 0) is (limit > 0)
 
 
 def test_a_bos_belongs_to_its_span():
@@ -126,20 +126,20 @@ def test_a_bos_belongs_to_its_span():
 
 
 def test_a_span_is_computed_once_wherever_it_stands():
-    """Rows with the same second span at other places look at one block."""
+    """Rows with the same second span at other places look at one segment."""
     model, rows = build()
     _, store = reused(model, rows)
-    spans = store.blocks.ids[:, 1]
+    spans = store.segments.ids[:, 1]
     assert len(np.unique(spans)) == 3
     same = np.flatnonzero(spans == spans[0])
     assert len(same) > 1
-    assert len({int(store.blocks.cuts[row, 1]) for row in same}) > 1
+    assert len({int(store.segments.boundaries[row, 1]) for row in same}) > 1
 
 
 @pytest.mark.parametrize("with_text", [True, False])
 @pytest.mark.parametrize("variant", ["llama", "qwen2 yarn", "gpt_neox"])
 def test_gradients_are_those_of_whole_rows(variant, with_text):
-    """A step on kept spans must move the function tag as a whole step would."""
+    """A step on cached segments must move the function tag as a whole step would."""
     model, rows = build(variant)
     tag = model.tags["t/Value"]
     model.train_only([tag])
@@ -158,24 +158,24 @@ def test_gradients_are_those_of_whole_rows(variant, with_text):
 @pytest.mark.parametrize("device_type", ["cpu", "cuda"])
 def test_reading_in_place_and_padded_agree(device_type, monkeypatch):
     """Both ways of reading a column give the same; a GPU pads all, which is tried here too."""
-    from taglm_core.model import spans
+    from taglm_core.model.prefix_cache import cached_rows
 
     model, rows = build(template=THREE)
-    monkeypatch.setattr(spans, "_SHARED_WORK", 1 if device_type == "cpu" else 10**9)
+    monkeypatch.setattr(cached_rows, "_SHARED_WORK", 1 if device_type == "cpu" else 10**9)
     with torch.no_grad():
         found, _ = reused(model, rows)
         torch.testing.assert_close(found, whole(model, rows), rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision_stays_close():
-    """In bf16 kept blocks and whole rows differ less than bf16 does from fp32."""
+    """In bf16 kept segments and whole rows differ less than bf16 does from fp32."""
     model, rows = build()
     with torch.no_grad():
         exact = whole(model, rows)
         model.backbone.use_bf16()
         rounded = whole(model, rows)
         found, store = reused(model, rows)
-    assert store.num_bytes == int(store.blocks.sizes.sum()) * 2 * 2 * 2 * 8 * 4
+    assert store.num_bytes == int(store.segments.sizes.sum()) * 2 * 2 * 2 * 8 * 4
     size = (rounded - exact).square().mean().sqrt()
     assert size > 1e-4 * exact.square().mean().sqrt()
     assert (found - rounded).square().mean().sqrt() < size
@@ -184,19 +184,19 @@ def test_half_precision_stays_close():
 def test_the_probe_accepts_rotary_backbones():
     """What is found out at load is the rotation itself."""
     model, _ = build()
-    reuse = find_reuse(model, 10**6)
-    assert isinstance(reuse.rotation, Rotation)
-    assert reuse.reason == ""
+    cache = PrefixCache.on(model, 10**6)
+    assert isinstance(cache.rotation, Rotation)
+    assert cache.reason == ""
 
 
 def test_absolute_positions_fall_back_to_whole_prefixes():
     """GPT-2 gives equal results too; only its spans are not shared between rows."""
     model, rows = build("gpt2")
-    reuse = find_reuse(model, 10**9)
-    assert reuse.rotation is None
-    assert reuse.reason == "its positions are not rotary"
-    store = reuse.store(model, rows, True, 8192)
-    assert store.blocks.kinds == ("first",)
+    cache = PrefixCache.on(model, 10**9)
+    assert cache.rotation is None
+    assert cache.reason == "its positions are not rotary"
+    store = cache.rows(rows, True, 8192)
+    assert store.segments.kinds == ("first",)
     with torch.no_grad():
         states, batch = store.states(np.arange(len(rows)))
         found = pick(states, batch.read)
@@ -212,40 +212,39 @@ def test_frequencies_that_depend_on_the_length_are_refused():
 
 def test_a_wrong_rotation_is_found_out(monkeypatch):
     """The probe runs the backbone; frequencies that are not its own fail it, with a reason."""
-    from taglm_core.model import reuse as reuse_module
+    from taglm_core.model.prefix_cache import cache as cache_module
 
     model, _ = build()
     wrong = Rotation(find_rotation(model.backbone).frequencies * 1.5)
-    monkeypatch.setattr(reuse_module, "find_rotation", lambda backbone: wrong)
-    reuse = reuse_module.find_reuse(model, 10**6)
-    assert reuse.rotation is None
-    assert "reads differently at another place" in reuse.reason
-    assert reuse.is_exact
+    monkeypatch.setattr(cache_module, "find_rotation", lambda backbone: wrong)
+    cache = PrefixCache.on(model, 10**6)
+    assert cache.rotation is None
+    assert "reads differently at another place" in cache.reason
+    assert cache.is_exact
 
 
 def test_screening_shares_between_batches_and_drops_what_is_done():
-    """A grid needs each span once; blocks of earlier rows do not pile up."""
+    """A grid needs each span once; segments of earlier rows do not pile up."""
     model, _ = build()
     letters = [row for row in ("abc", "cab" * 20, "b") for _ in range(4)]
     digits = ["1" * n for n in (2, 30, 41, 55)] * 3
     rows = assemble_again(model, letters, digits)
-    reuse = find_reuse(model, 10**9)
-    store, plan = reuse.screen(model, rows, True, 8192)
-    assert plan.speedup > 1.1
+    cache = PrefixCache.on(model, 10**9)
+    store = cache.screen(rows, True, 8192)
     store.prepare()
-    spans = len(np.unique(store.blocks.ids))
-    assert len(reuse.cache) == spans == 7
+    spans = len(np.unique(store.segments.ids))
+    assert len(cache.store) == spans == 7
     with torch.no_grad():
         expected = whole(model, rows)
         for batch in screening_batches(store, 64):
-            states, tails = store.states(batch)
+            states, suffixes = store.states(batch)
             torch.testing.assert_close(
-                pick(states, tails.read), expected[batch], rtol=1e-4, atol=1e-4
+                pick(states, suffixes.read), expected[batch], rtol=1e-4, atol=1e-4
             )
-    held = reuse.cache.num_bytes
+    held = cache.store.num_bytes
     other = assemble_again(model, [row[::-1] + "a" for row in letters], digits)
-    reuse.screen(model, other, True, 8192)[0].prepare()
-    assert reuse.cache.num_bytes < 1.2 * held
+    cache.screen(other, True, 8192).prepare()
+    assert cache.store.num_bytes < 1.2 * held
 
 
 def assemble_again(model, letters, digits):
@@ -269,14 +268,14 @@ def test_rows_that_share_nothing_are_not_screened_on_blocks():
     model, _ = build()
     rows = assemble_again(model, ["abc", "b" * 9], ["1", "0" * 17])
     said = []
-    reuse = find_reuse(model, 10**9)
-    reuse.on_plan = said.append
-    assert reuse.screen(model, rows, True, 8192) is None
+    cache = PrefixCache.on(model, 10**9)
+    cache.on_plan = said.append
+    assert cache.screen(rows, True, 8192) is None
     assert said[0].startswith("reuse: none, since what recurs in 2 rows would save only")
 
 
 def test_attention_is_given_back_to_the_backbone():
-    """After a run on blocks, and after one that fails, the backbone attends as before."""
+    """After a run on segments, and after one that fails, the backbone attends as before."""
     model, rows = build()
     before = model.backbone.model.config._attn_implementation
     with torch.no_grad():
@@ -285,7 +284,7 @@ def test_attention_is_given_back_to_the_backbone():
 
 
 def test_outputs_of_different_length_run_on_kept_prefixes():
-    """In causal mode the prefix is one block, and the output's tokens see what they saw before."""
+    """In causal mode the prefix is one segment, and the tokens of the output see all of it."""
     model, _ = build()
     assembler = Assembler(
         layout=model.layout,
@@ -299,7 +298,7 @@ def test_outputs_of_different_length_run_on_kept_prefixes():
     )
     fields = {"letters": ["abba", "c", "abba"], "answer": ["yes", "a long answer", ""]}
     rows = assembler.assemble(fields, with_output=True)
-    store = find_reuse(model, 10**9).store(model, rows, False, 8192)
+    store = PrefixCache.on(model, 10**9).rows(rows, False, 8192)
     with torch.no_grad():
         full = model.hidden_states(collate(rows, range(3), False))
         states, _ = store.states(np.arange(3))

@@ -1,12 +1,13 @@
-"""Attention of a few new tokens over kept keys and values, which are read where they lie.
+"""Attention of a few new tokens over cached keys and values, which are read where they lie.
 
 The rows of a batch look at several cached segments each: that of a molecule, that of a protein. A
-column is one such block for every row. Rows that share a block are answered together by one
-matrix product, without a copy for each row; short blocks are padded into one product. Partial
-results are joined by their log-sum-exp. Gradients reach the new tokens only, so kept keys and
-values cost nothing in the backward pass.
+slot is one place of the template, with a segment for every row. Rows that share a segment are
+answered together by one matrix product, without a copy for each row; short segments are padded
+into one product. Partial results are joined by their log-sum-exp. Gradients reach the new tokens
+only, so cached keys and values cost nothing in the backward pass.
 
-Letters of shapes: queries = query heads of one key head x new tokens; keys = positions of a block.
+Letters of shapes: queries = query heads of one key head x new tokens; keys = positions of a
+segment.
 """
 
 import contextlib
@@ -19,24 +20,28 @@ import attrs
 import torch
 from torch import Tensor
 
-from taglm_core.model.rotary import Rotation, turn
+from taglm_core.model.collate import Batch
+from taglm_core.model.prefix_cache.rotary import Rotation, turn
+from taglm_core.model.tagged import TaggedModel
 
-NAME = "taglm_columns"
-_SCORES = 2**18  # most scores of one product where nothing is kept: they stay in the L2
+NAME = "taglm_cached_segments"
+_SCORES = (
+    2**18
+)  # most scores of one product where nothing is saved for a backward pass: they stay in the L2
 _LOG2_E = math.log2(math.e)
-_HIDDEN = -1e30  # finite, so that a row which sees nothing of a block gives weight 0, not NaN
+_HIDDEN = -1e30  # finite, so that a row which sees nothing of a segment gives weight 0, not NaN
 
 
 @attrs.frozen(eq=False)
-class Piece:
-    """Kept keys and values that some neighbouring rows of a column look at."""
+class Group:
+    """Cached keys and values that some neighboring rows of a slot look at."""
 
     start: int
-    """First row, in the column's order."""
+    """First row, in the slot's order."""
     stop: int
     """Behind the last row."""
-    held: Tensor
-    """One block for all rows `(layers, 2, kv_heads, keys, head_dim)`, or one for each
+    cached: Tensor
+    """One segment for all rows `(layers, 2, kv_heads, keys, head_dim)`, or one for each
     `(layers, 2, kv_heads, rows, keys, head_dim)`; index 0 of the second axis holds keys."""
     hidden: Tensor | None = None
     """fp32 `(rows, 1, keys)`, added to scores: 0 where a key is real; None: all are."""
@@ -44,38 +49,38 @@ class Piece:
     def queries(self, turned: Tensor) -> Tensor:
         """Return the rows' queries for one product, `(products, queries, head_dim)`."""
         mine = turned[:, self.start : self.stop]  # (kv_heads, rows, queries, head_dim)
-        if self.held.dim() == 5:
+        if self.cached.dim() == 5:
             return mine.flatten(1, 2)
         return mine.flatten(0, 1)
 
     def keys_and_values(self, layer: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return both as `(products, keys, head_dim)`."""
-        keys, values = self.held[layer].to(dtype)
+        keys, values = self.cached[layer].to(dtype)
         return (
-            (keys, values) if self.held.dim() == 5 else (keys.flatten(0, 1), values.flatten(0, 1))
+            (keys, values) if self.cached.dim() == 5 else (keys.flatten(0, 1), values.flatten(0, 1))
         )
 
 
-class Column:
+class Slot:
     """One cached segment for every row of a batch."""
 
     def __init__(
         self,
-        pieces: Sequence[Piece],
+        groups: Sequence[Group],
         order: Tensor | None = None,
         offsets: Tensor | None = None,
         rotation: Rotation | None = None,
     ) -> None:
-        """Keep the pieces.
+        """Keep the groups.
 
         Args:
-            pieces: They cover every row once, in the order of `order`.
+            groups: They cover every row once, in the order of `order`.
             order: int64 `(batch,)`: row of the batch at each place; None: as they are.
-            offsets: int64 `(batch,)`: where each row has the block; None: at the place where its
+            offsets: int64 `(batch,)`: where each row has the segment; None: at the place where its
                 keys were made.
             rotation: Moves queries by the offsets.
         """
-        self.pieces = pieces
+        self.groups = groups
         self.order = order
         self.inverse = None if order is None else torch.argsort(order)
         self.angles: tuple[Tensor, Tensor] | None = None
@@ -85,7 +90,7 @@ class Column:
             self.angles = rotation.angles(placed)
 
     def enter(self, queries: Tensor) -> Tensor:
-        """Order and turn queries `(kv_heads, batch, queries, head_dim)` for the pieces."""
+        """Order and turn queries `(kv_heads, batch, queries, head_dim)` for the groups."""
         if self.order is not None:
             queries = queries.index_select(1, self.order)
         return queries if self.angles is None else turn(queries, *self.angles, back=True)
@@ -97,19 +102,27 @@ class Column:
         return states if self.inverse is None else states.index_select(1, self.inverse)
 
 
-class Columns:
+class CachedAttention:
     """What a forward pass of new tokens looks at beside the new tokens themselves."""
 
-    def __init__(self, columns: Sequence[Column], captures: bool = False) -> None:
-        """Keep the columns; `captures` keeps the new keys and values for later use."""
-        self.columns = columns
+    def __init__(self, slots: Sequence[Slot], captures: bool = False) -> None:
+        """Keep the slots; `captures` keeps the new keys and values for later use."""
+        self.slots = slots
         self.captures = captures
         self.captured: list[Tensor] = []
         """For each layer `(2, batch, kv_heads, seq, head_dim)`."""
 
+    def run(self, model: TaggedModel, batch: Batch) -> Tensor:
+        """Run suffixes, padded on the right, on the slots: `(batch, seq, hidden)`."""
+        with self._active(model.backbone.model):
+            # the segments are there for this pass only
+            return model.backbone.hidden_states(
+                model.embed(batch.ids), None, batch.position_ids, may_run_again=False
+            )
+
     @contextlib.contextmanager
-    def active(self, model: Any) -> Iterator[None]:
-        """Let every attention layer of a transformers model use the columns."""
+    def _active(self, model: Any) -> Iterator[None]:
+        """Let every attention layer of a transformers model use the slots."""
         _register()
         before = model.config._attn_implementation
         token = _ACTIVE.set(self)
@@ -121,7 +134,7 @@ class Columns:
             _ACTIVE.reset(token)
 
 
-_ACTIVE: ContextVar[Columns | None] = ContextVar("taglm_columns", default=None)
+_ACTIVE: ContextVar[CachedAttention | None] = ContextVar(NAME, default=None)
 
 
 def _register() -> None:
@@ -142,15 +155,15 @@ def _layer_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Answer one layer; the signature is that of transformers' attention functions."""
-    columns = _ACTIVE.get()
-    assert columns is not None, f"{NAME} runs inside Columns.active only"
+    active = _ACTIVE.get()
+    assert active is not None, f"{NAME} runs inside CachedAttention.run only"
     if kwargs.get("softcap") is not None or kwargs.get("s_aux") is not None:
         raise NotImplementedError("attention with soft-caps or sinks")
-    if columns.captures:
-        columns.captured.append(torch.stack([key, value]).detach())
+    if active.captures:
+        active.captured.append(torch.stack([key, value]).detach())
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     attended: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
-        query, key, value, columns.columns, module.layer_idx, scale
+        query, key, value, active.slots, module.layer_idx, scale
     )
     return attended.transpose(1, 2), None  # (batch, seq, heads, head_dim)
 
@@ -201,7 +214,7 @@ def _backward(answer: _Answer, grad: Tensor, delta: Tensor, factor: Tensor) -> T
 
 
 class _Attention(torch.autograd.Function):
-    """Attention of new tokens over themselves, causally, and over every column."""
+    """Attention of new tokens over themselves, causally, and over every slot."""
 
     @staticmethod
     def forward(
@@ -209,7 +222,7 @@ class _Attention(torch.autograd.Function):
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        columns: Sequence[Column],
+        slots: Sequence[Slot],
         layer: int,
         scale: float,
     ) -> Tensor:
@@ -231,8 +244,8 @@ class _Attention(torch.autograd.Function):
         mixed, logs = _sums(own)
         results, sums = [mixed.view(shape)], [logs.view(*shape[:3], 1)]
         kept: list[list[_Answer]] = []
-        for column in columns:
-            found, logsum, answers = _run_column(column, queries, layer, dtype, needs_grad)
+        for slot in slots:
+            found, logsum, answers = _run_slot(slot, queries, layer, dtype, needs_grad)
             results.append(found)
             sums.append(logsum)
             kept.append(answers)
@@ -242,7 +255,7 @@ class _Attention(torch.autograd.Function):
             joined.addcmul_(result, (part - total).exp_())
         if needs_grad:
             ctx.save_for_backward(joined, total)
-            ctx.own, ctx.kept, ctx.columns, ctx.scale = own, kept, columns, scale
+            ctx.own, ctx.kept, ctx.slots, ctx.scale = own, kept, slots, scale
         ctx.shape = query.shape
         return joined.transpose(0, 1).reshape(query.shape).to(query.dtype)
 
@@ -264,8 +277,8 @@ class _Attention(torch.autograd.Function):
         d_query = torch.bmm(scores, own.keys).float().view_as(joined)
         d_key = torch.bmm(scores.transpose(1, 2), own.queries)
         d_value = torch.bmm(probabilities.transpose(1, 2), flat)
-        for column, answers in zip(ctx.columns, ctx.kept, strict=True):
-            d_query += _column_backward(column, answers, grads, delta, total)
+        for slot, answers in zip(ctx.slots, ctx.kept, strict=True):
+            d_query += _slot_backward(slot, answers, grads, delta, total)
         shape = (kv_heads, batch, -1, head_dim)
         d_query = d_query.mul_(ctx.scale).transpose(0, 1).reshape(ctx.shape)
         back = grad.dtype
@@ -285,50 +298,50 @@ def _causal(seq: int, groups: int, device: torch.device) -> Tensor:
     return torch.zeros(seq, seq, device=device).masked_fill_(later, _HIDDEN).repeat(1, groups, 1)
 
 
-def _run_column(
-    column: Column, queries: Tensor, layer: int, dtype: torch.dtype, needs_grad: bool
+def _run_slot(
+    slot: Slot, queries: Tensor, layer: int, dtype: torch.dtype, needs_grad: bool
 ) -> tuple[Tensor, Tensor, list[_Answer]]:
     """Return means of values, log-sum-exps and, for the backward pass, the answers."""
-    turned = column.enter(queries).to(dtype)
+    turned = slot.enter(queries).to(dtype)
     found = torch.empty_like(queries)
     logs = torch.empty(*queries.shape[:3], 1, device=queries.device)
     answers = []
-    for piece in column.pieces if needs_grad else _small(column.pieces, queries.shape):
-        keys, values = piece.keys_and_values(layer, dtype)
-        answer = _answer(piece.queries(turned), keys, values, piece.hidden)
+    for group in slot.groups if needs_grad else _in_small_groups(slot.groups, queries.shape):
+        keys, values = group.keys_and_values(layer, dtype)
+        answer = _answer(group.queries(turned), keys, values, group.hidden)
         mixed, logsum = _sums(answer)
-        rows = slice(piece.start, piece.stop)
+        rows = slice(group.start, group.stop)
         shape = found[:, rows].shape
         found[:, rows] = mixed.view(shape)
         logs[:, rows] = logsum.view(*shape[:3], 1)
         if needs_grad:
             answers.append(answer)
-    return column.leave(found), column.leave(logs), answers
+    return slot.leave(found), slot.leave(logs), answers
 
 
-def _small(pieces: Sequence[Piece], shape: Sequence[int]) -> Iterator[Piece]:
-    """Cut pieces that share a block so that the scores of each stay small."""
-    for piece in pieces:
-        if piece.held.dim() != 5:
-            yield piece
+def _in_small_groups(groups: Sequence[Group], shape: Sequence[int]) -> Iterator[Group]:
+    """Cut groups that share a segment so that the scores of each stay small."""
+    for group in groups:
+        if group.cached.dim() != 5:
+            yield group
             continue
-        rows = max(1, _SCORES // (shape[0] * shape[2] * piece.held.shape[3]))
-        for start in range(piece.start, piece.stop, rows):
-            yield attrs.evolve(piece, start=start, stop=min(start + rows, piece.stop))
+        rows = max(1, _SCORES // (shape[0] * shape[2] * group.cached.shape[3]))
+        for start in range(group.start, group.stop, rows):
+            yield attrs.evolve(group, start=start, stop=min(start + rows, group.stop))
 
 
-def _column_backward(
-    column: Column, answers: list[_Answer], grads: Tensor, delta: Tensor, total: Tensor
+def _slot_backward(
+    slot: Slot, answers: list[_Answer], grads: Tensor, delta: Tensor, total: Tensor
 ) -> Tensor:
-    """Return the gradient of the queries through one column."""
-    if column.order is not None:
-        grads, delta, total = (t.index_select(1, column.order) for t in (grads, delta, total))
+    """Return the gradient of the queries through one slot."""
+    if slot.order is not None:
+        grads, delta, total = (t.index_select(1, slot.order) for t in (grads, delta, total))
     d_query = torch.empty_like(grads)
-    for piece, answer in zip(column.pieces, answers, strict=True):
+    for group, answer in zip(slot.groups, answers, strict=True):
         dtype = answer.keys.dtype
-        factor = (answer.largest - piece.queries(total)).exp_()
-        flat = piece.queries(grads).to(dtype)
-        scores = _backward(answer, flat, piece.queries(delta), factor)
-        rows = slice(piece.start, piece.stop)
+        factor = (answer.largest - group.queries(total)).exp_()
+        flat = group.queries(grads).to(dtype)
+        scores = _backward(answer, flat, group.queries(delta), factor)
+        rows = slice(group.start, group.stop)
         d_query[:, rows] = torch.bmm(scores, answer.keys).view(d_query[:, rows].shape)
-    return column.leave(d_query, is_turned=True)
+    return slot.leave(d_query, is_turned=True)

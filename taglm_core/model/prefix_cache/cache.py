@@ -1,0 +1,156 @@
+"""The prefix cache: what rows share before the function tag is computed once and kept.
+
+While only function tags and heads are trained, the keys and values of everything before the
+function tag stay the same; when rows are screened, molecules and proteins recur.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import numpy as np
+from torch import Tensor
+
+from taglm_core.model.assembly import Rows
+from taglm_core.model.collate import Batch
+from taglm_core.model.prefix_cache.budget import cache_storages
+from taglm_core.model.prefix_cache.cached_rows import CachedRows
+from taglm_core.model.prefix_cache.cost_model import CachePlan, plan_cache
+from taglm_core.model.prefix_cache.probe import find_difference, storages_worth_reading
+from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
+from taglm_core.model.prefix_cache.storage import SegmentStore, Storage
+from taglm_core.model.prefix_cache.whole_prefixes import WholePrefixes
+from taglm_core.model.tagged import TaggedModel
+
+
+class CachedStates(Protocol):
+    """Rows of which a part is cached, in either way."""
+
+    @property
+    def num_cached(self) -> int:
+        """Rows that are wholly cached."""
+        ...
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the cache takes."""
+        ...
+
+    def states(self, indices: np.ndarray) -> tuple[Tensor, Batch]:
+        """Run what is not cached of some rows: `(batch, seq, hidden)` and the batch of it."""
+        ...
+
+
+@attrs.define
+class PrefixCache:
+    """Cached segments of the rows of one tagged model.
+
+    They hold while nothing before the function tags is trained.
+    """
+
+    model: TaggedModel
+    store: SegmentStore
+    rotation: Rotation | None
+    """Moves spans; None: only whole prefixes are cached."""
+    reason: str = ""
+    """Why spans are not moved."""
+    is_exact: bool = True
+    """False: not even whole prefixes can be read in place on this backbone."""
+    remarks: list[str] = attrs.field(factory=list)
+    """What became of storages that were asked for."""
+    on_plan: Callable[[str], None] | None = None
+    """Hears the plan of the first rows that are screened."""
+
+    @classmethod
+    def open(
+        cls, model: TaggedModel, setting: str, folder: Path
+    ) -> tuple["PrefixCache | None", list[str]]:
+        """Return a cache as a setting says, None when it allows none, and remarks.
+
+        Args:
+            model: The model.
+            setting: As `cache_setting` gives it.
+            folder: For the file on disk.
+        """
+        storages, remarks = cache_storages(setting, model.backbone.device, folder)
+        if not storages:
+            return None, remarks
+        cache = cls.on(model, storages=storages)
+        return (cache if cache.store.limit_bytes else None), remarks + cache.remarks
+
+    @classmethod
+    def on(
+        cls, model: TaggedModel, limit_bytes: int = 0, storages: Sequence[Storage] = ()
+    ) -> "PrefixCache":
+        """Find out, by running a probe, what can be cached on a model's backbone.
+
+        A span is read at two places and compared with whole rows; where the backbone cannot do
+        that (absolute positions, other rotary layouts) whole prefixes are tried.
+
+        Args:
+            model: The model.
+            limit_bytes: Of memory on the CPU, without `storages`.
+            storages: Where segments lie; a disk is left out where computing is as quick.
+        """
+        worth, remarks = storages_worth_reading(model, storages)
+        store = SegmentStore(limit_bytes, worth)
+        found = find_rotation(model.backbone)
+        if isinstance(found, str):
+            reason = found
+        else:
+            error = find_difference(model, found)
+            if error is None:
+                return cls(model, store, found, remarks=remarks)
+            reason = error
+        return cls(model, store, None, reason, find_difference(model, None) is None, remarks)
+
+    def fits(self, rows: Rows) -> bool:
+        """Whether rows may run on cached segments: these know nothing of sliding windows."""
+        window = self.model.backbone.window
+        return self.is_exact and (window is None or int(rows.lengths.max(initial=0)) <= window)
+
+    def rows(
+        self, rows: Rows, is_isolated: bool, max_tokens: int, with_text: bool = True
+    ) -> CachedRows:
+        """Return rows, divided into segments; nothing is computed yet. See `CachedRows`."""
+        return CachedRows(
+            self.model, rows, is_isolated, self.rotation, self.store, max_tokens, with_text
+        )
+
+    def whole_prefixes(
+        self,
+        rows: Rows,
+        is_isolated: bool,
+        max_tokens: int,
+        limit_bytes: int,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> WholePrefixes:
+        """Compute and keep whole prefixes for rows that do not fit. See `WholePrefixes`."""
+        return WholePrefixes(self.model, rows, is_isolated, limit_bytes, max_tokens, on_progress)
+
+    @property
+    def device_bytes(self) -> int:
+        """Bytes below the limit in the memory of the backbone's device."""
+        return dict(self.store.free).get(str(self.model.backbone.device), 0)
+
+    def training_plan(self, cached: Sequence[CachedRows], epochs: float) -> CachePlan:
+        """Return what the cache would save in training on some rows."""
+        parts = [(each.segments, each.rows.lengths) for each in cached]
+        return plan_cache(parts, self.model.backbone, self.store.free, epochs, trains=True)
+
+    def screen(self, rows: Rows, is_isolated: bool, max_tokens: int) -> CachedRows | None:
+        """Return rows for running each once, None when whole rows are as quick."""
+        if not self.store.limit_bytes or not self.fits(rows):
+            return None
+        cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
+        parts = [(cached.segments, rows.lengths)]
+        plan = plan_cache(parts, self.model.backbone, self.store.limits)
+        if self.on_plan is not None:
+            self.on_plan(plan.line())
+            self.on_plan = None
+        return cached if plan.is_worth else None
+
+    def clear(self) -> None:
+        """Drop every segment."""
+        self.store.keep_only(set())
