@@ -74,7 +74,7 @@ def versus_peft(
     """Measure an epoch of a task on cached segments against prompt tuning and LoRA.
 
     Args:
-        fields: CachedAttention of sampled rows, `scale.batch` x rounds of them.
+        fields: Columns of sampled rows, `scale.batch` x rounds of them.
         targets: float64 `(rows, 1)`.
         template: Of the task.
         scale: Rows, rounds, clock.
@@ -160,14 +160,14 @@ def stage3(name: str, scale: Scale, most_pairs: int | None = None) -> dict[str, 
         pairs = pairs.take(rng.permutation(len(pairs.values))[:most_pairs])
     sample = pairs.take(rng.permutation(len(pairs.values))[: scale.batch * scale.rounds])
     backbone = setting.backbone_of(scale)
-    segments = _all_blocks(setting.task_model(backbone, setting.AFFINITY), pairs)
+    segments = _all_segments(setting.task_model(backbone, setting.AFFINITY), pairs)
     whole = (len(pairs.values), float(segment_cost(segments, ForwardCost.of(backbone)).sum()))
     targets = sample.values[:, None] - pairs.values.mean()
     record = versus_peft(sample.fields, targets, setting.AFFINITY, scale, whole)
     return {**record, "data": pairs.source}
 
 
-def _all_blocks(task_model: TaskModel, pairs: setting.Pairs) -> Any:
+def _all_segments(task_model: TaskModel, pairs: setting.Pairs) -> Any:
     rows = task_model.assemble(pairs.fields)
     model = task_model.model
     rotation = find_rotation(model.backbone)

@@ -1,1 +1,1 @@
-"""Backbone, tags, heads, assembly of rows, constant-prefix reuse."""
+"""Backbone, tags, heads, assembly of rows, cache of common prefixes."""

@@ -85,7 +85,7 @@ class SplitConfig:
     method: str | None = None
     """Registered splitter, such as scaffold or random; None: the task's own."""
     column: str | None = None
-    """Slot that holds train, valid or test for each row, such as split."""
+    """Column that holds train, valid or test for each row, such as split."""
     file: str | None = None
     """Table with the columns row (from 1) and split, such as the split.csv of another run."""
     valid: tuple[str, ...] | None = None

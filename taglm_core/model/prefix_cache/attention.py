@@ -243,19 +243,19 @@ class _Attention(torch.autograd.Function):
         )
         mixed, logs = _sums(own)
         results, sums = [mixed.view(shape)], [logs.view(*shape[:3], 1)]
-        kept: list[list[_Answer]] = []
+        saved: list[list[_Answer]] = []
         for slot in slots:
             found, logsum, answers = _run_slot(slot, queries, layer, dtype, needs_grad)
             results.append(found)
             sums.append(logsum)
-            kept.append(answers)
+            saved.append(answers)
         total = torch.logsumexp(torch.stack(sums), dim=0)  # (kv_heads, batch, queries, 1)
         joined = results[0].mul_((sums[0] - total).exp_())
         for result, part in zip(results[1:], sums[1:], strict=True):
             joined.addcmul_(result, (part - total).exp_())
         if needs_grad:
             ctx.save_for_backward(joined, total)
-            ctx.own, ctx.kept, ctx.slots, ctx.scale = own, kept, slots, scale
+            ctx.own, ctx.saved, ctx.slots, ctx.scale = own, saved, slots, scale
         ctx.shape = query.shape
         return joined.transpose(0, 1).reshape(query.shape).to(query.dtype)
 
@@ -277,7 +277,7 @@ class _Attention(torch.autograd.Function):
         d_query = torch.bmm(scores, own.keys).float().view_as(joined)
         d_key = torch.bmm(scores.transpose(1, 2), own.queries)
         d_value = torch.bmm(probabilities.transpose(1, 2), flat)
-        for slot, answers in zip(ctx.slots, ctx.kept, strict=True):
+        for slot, answers in zip(ctx.slots, ctx.saved, strict=True):
             d_query += _slot_backward(slot, answers, grads, delta, total)
         shape = (kv_heads, batch, -1, head_dim)
         d_query = d_query.mul_(ctx.scale).transpose(0, 1).reshape(ctx.shape)

@@ -61,13 +61,13 @@ def turn(states: Tensor, cos: Tensor, sin: Tensor, back: bool = False) -> Tensor
 
 def find_rotation(backbone: Backbone) -> Rotation | str:
     """Return the rotation of a backbone, or in a few words why spans cannot be moved on it."""
-    held: Any = getattr(backbone.config, "rope_parameters", None)
-    if not held:
+    rope: Any = getattr(backbone.config, "rope_parameters", None)
+    if not rope:
         return "its positions are not rotary"
-    if "rope_type" not in held:
+    if "rope_type" not in rope:
         return "its layers rotate differently"
-    if held["rope_type"] not in _SCALINGS:
-        return f"its rotary scaling '{held['rope_type']}' changes with the length of the input"
+    if rope["rope_type"] not in _SCALINGS:
+        return f"its rotary scaling '{rope['rope_type']}' changes with the length of the input"
     found = [m.inv_freq for m in backbone.base.modules() if hasattr(m, "inv_freq")]
     if not found or any(not torch.equal(found[0], other) for other in found[1:]):
         return "its rotary frequencies were not found in one place"

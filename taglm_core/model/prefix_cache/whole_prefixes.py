@@ -112,10 +112,10 @@ class WholePrefixes:
         is_real = torch.from_numpy(real).to(self.model.backbone.device)
         if self.cached is not None and not len(missing):
             flat = np.where(real, self.starts[chosen][:, None] + offset, 0)
-            held = self.cached[torch.from_numpy(flat).to(self.cached.device)]
-            return PastBatch(held, is_real)
+            gathered = self.cached[torch.from_numpy(flat).to(self.cached.device)]
+            return PastBatch(gathered, is_real)
         ran = self._run(chosen[missing])
-        held = torch.zeros(
+        gathered = torch.zeros(
             (len(chosen), longest, *ran.shape[2:]), dtype=ran.dtype, device=ran.device
         )
         run_at = {int(place): k for k, place in enumerate(missing)}
@@ -126,5 +126,5 @@ class WholePrefixes:
             else:
                 start = int(self.starts[row])
                 piece = self.cached[start : start + length]  # type: ignore[index]
-            held[place, longest - length :] = piece
-        return PastBatch(held, is_real)
+            gathered[place, longest - length :] = piece
+        return PastBatch(gathered, is_real)

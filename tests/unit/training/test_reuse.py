@@ -107,7 +107,7 @@ def curve(metrics):
 def test_validation_curves_are_equal_with_the_cache_on_and_off(
     pairs, toy_backbone, toy_registry, tmp_path, precision
 ):
-    """PrefixCache saves time and changes nothing else, whatever part of the segments fits."""
+    """The cache saves time and changes nothing else, whatever part of the segments fits."""
     found = {}
     for cache in ("auto", "off", "20kb"):
         store = TagStore(tmp_path / f"store-{cache}")
