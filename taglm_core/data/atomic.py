@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from taglm_core.data.links import check_links
 from taglm_core.errors import DataError
 
 _AT_FDCWD = -100
@@ -21,8 +22,10 @@ def check_writable(path: Path) -> None:
     """Check that a file can be put at `path`, before any work is done for it.
 
     Raises:
-        DataError: when its folder is missing or something else than a file is there.
+        DataError: when its folder is missing, something else than a file is there, or a symbolic
+            link leads in a circle.
     """
+    check_links(path, may_be_new=True)
     if path.parent.exists() and not path.parent.is_dir():
         raise DataError(f"{path}: '{path.parent}' is a file, not a folder. Choose another folder.")
     if not path.parent.is_dir():

@@ -11,12 +11,12 @@ from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.doubt import check_rows
 from taglm_core.data.fixing import fix_rows, report_fixed
 from taglm_core.data.readers import read_table
+from taglm_core.data.rowerrors import skip_errors
 from taglm_core.data.rows import (
     empty_reason,
     is_empty,
     load_dataset,
     reads_text,
-    settle,
     with_place,
 )
 from taglm_core.data.splits import NUM_BUCKETS, splits_by_groups
@@ -103,7 +103,7 @@ class Corpus:
             found = [e and with_place(e, row) for e, row in zip(checked.errors, rows, strict=True)]
             errors = first_errors(errors, found)
             rows = [value or "" for value in checked.values]
-        self._remark(settle(table, errors, self.on_error))
+        self._remark(skip_errors(table, errors, self.on_error))
         good = [i for i, error in enumerate(errors) if error is None]
         own = [rows[i] for i in good]
         self._remark(check_rows(self.domain, spec.field, own, table.source, self.on_doubt))

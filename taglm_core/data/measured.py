@@ -6,11 +6,18 @@ import attrs
 
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError, DataError
+from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 
 CHOICES = ("auto", "computed", "measured")
 """Values of `data.labels` and of `--labels`."""
+
+
+def computing_code(registry: Registry) -> frozenset[str]:
+    """Return the references with which the tasks of installed plugins compute their targets."""
+    computed = (getattr(item.spec.target, "compute", None) for item in registry.tasks)
+    return frozenset(reference for reference in computed if reference is not None)
 
 
 def with_labels(task: ResolvedTask, labels: str) -> ResolvedTask:

@@ -50,7 +50,7 @@ def as_table(data: Any, fields: Sequence[str] = (), purpose: str = "this") -> Gi
     """
     if is_path(data):
         path = Path(data)
-        if not path.exists() and not path.suffix:
+        if not path.exists() and not path.is_symlink() and not path.suffix:
             raise DataError(f"{data}: no such file. Give a single row as a list: [{str(data)!r}].")
         return Given(read_table(path))
     if _is_a(data, "pandas", "DataFrame"):

@@ -11,27 +11,27 @@ import numpy as np
 
 from taglm_core.data.assignment import assign_splits, make_room
 from taglm_core.data.characters import odd_characters
-from taglm_core.data.columns import as_value, check_on_error, find_column
+from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.doubt import check_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.labels import label_classes
 from taglm_core.data.measured import refuse_measured
 from taglm_core.data.missing import missing_reason
 from taglm_core.data.readers import read_table
+from taglm_core.data.rowerrors import raise_rows, skip_errors
 from taglm_core.data.splitfile import LEFT_OUT
 from taglm_core.data.splits import check_splits
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
-from taglm_core.errors import ConfigError, DataError, PluginError, RowError, TaglmError
+from taglm_core.errors import ConfigError, DataError, PluginError, TaglmError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Dataset, Domain
+from taglm_core.specs.encoding import first_errors
 from taglm_core.specs.options import check_options
 from taglm_core.specs.reference import resolve
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 5
 
 
 @attrs.frozen(kw_only=True)
@@ -200,30 +200,37 @@ def canonical_fields(
     Returns:
         Field -> canonical values (blank where a row is bad), and one error or None a row.
     """
-    count = len(next(iter(values.values()))) if values else 0
-    errors: list[str | None] = [None] * count
     made: dict[str, list[Any]] = {}
+    count = len(next(iter(values.values()))) if values else 0
+    errors: list[list[str | None]] = [[None] * count]
     for field, column in values.items():
         domain = task.domain_of_field(field)
         rows = [as_value(value, reads_text(domain)) for value in column]
-        for i, row in enumerate(rows):
-            if is_empty(row):
-                errors[i] = errors[i] or f"{field}: {empty_reason(column[i])}"
+        errors.append(
+            [
+                f"{field}: {empty_reason(cell)}" if is_empty(row) else None
+                for row, cell in zip(rows, column, strict=True)
+            ]
+        )
         if domain is not None and domain.spec.canonical is not None:
-            canonical = resolve(domain.spec.canonical, f"domain {domain.name}, canonical")
-            # once for each distinct row: in pairs the same few recur thousands of times
-            distinct = list(dict.fromkeys(row for row in rows if not is_empty(row)))
-            checked = canonical(distinct)
-            found = dict(
-                zip(distinct, zip(checked.values, checked.errors, strict=True), strict=True)
-            )
-            for i, row in enumerate(rows):
-                value, error = found.get(row, (None, None))
-                if error is not None:
-                    errors[i] = errors[i] or f"{field}: {with_place(error, row)}"
-                rows[i] = value if value is not None else _blank(row)
+            rows, invalid = _canonical(rows, domain)
+            errors.append([e and f"{field}: {e}" for e in invalid])
         made[field] = rows
-    return made, errors
+    return made, first_errors(*errors)
+
+
+def _canonical(
+    rows: Sequence[Any], domain: Registered[Domain]
+) -> tuple[list[Any], list[str | None]]:
+    """Return the canonical form of each row, blank where it has none, and its error or None."""
+    canonical = resolve(domain.spec.canonical or "", f"domain {domain.name}, canonical")
+    # once for each distinct row: in pairs the same few recur thousands of times
+    distinct = list(dict.fromkeys(row for row in rows if not is_empty(row)))
+    checked = canonical(distinct)
+    results = dict(zip(distinct, zip(checked.values, checked.errors, strict=True), strict=True))
+    found = [(row, *results.get(row, (None, None))) for row in rows]
+    values = [value if value is not None else _blank(row) for row, value, _ in found]
+    return values, [error and with_place(error, row) for row, _, error in found]
 
 
 def reads_text(domain: Registered[Domain] | None) -> bool:
@@ -251,13 +258,6 @@ def is_empty(row: Any) -> bool:
 def _blank(row: Any) -> Any:
     """Return an empty row of the same form, for encoders to refuse."""
     return ("",) * len(row) if isinstance(row, tuple) else ""
-
-
-def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, fix: str) -> None:
-    """Raise one error that names the first bad rows and counts them all."""
-    shown = "\n".join(f"  row {row}: {reason}" for row, reason in bad[:_SHOWN])
-    more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    raise RowError(f"{source}: {len(bad)} of {total} rows cannot be used:\n{shown}{more}\n{fix}")
 
 
 @attrs.frozen
@@ -295,9 +295,9 @@ def _check_table(
     check_fields(fields, errors, task, domains, table.source, data.on_doubt)
     targets: Any = np.zeros((table.num_rows, 0))
     if need_targets:
-        targets, target_map = read_targets(table, task, fields, errors, data.columns)
+        targets, target_map, errors = read_targets(table, task, fields, errors, data.columns)
         columns = columns | target_map
-    settle(table, errors, data.on_error)
+    skip_errors(table, errors, data.on_error)
     good = [i for i, error in enumerate(errors) if error is None]
     kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
@@ -403,31 +403,3 @@ def load_task_rows(
         fixed=fixed,
         test_source=data.test_file,
     )
-
-
-def settle(table: Table, errors: Sequence[str | None], on_error: str) -> str | None:
-    """Raise the errors of a table's rows, or log how many are skipped.
-
-    Args:
-        table: What the rows were read from.
-        errors: None or what is wrong with each row.
-        on_error: "raise", or "skip" to skip invalid rows unless every row is invalid.
-
-    Returns:
-        What was logged, None when every row is good.
-    """
-    check_on_error(on_error)
-    bad = [(row, e) for row, e in zip(table.rows, errors, strict=True) if e is not None]
-    if not bad:
-        return None
-    if on_error == "raise" or len(bad) == table.num_rows:
-        fix = "Correct the rows, or skip them with --on-error skip."
-        if len(bad) == table.num_rows:
-            fix = "Correct the rows; skipping them would leave none."
-        raise_rows(table.source, bad, table.num_rows, fix)
-    said = (
-        f"{table.source}: {len(bad)} of {table.num_rows} rows skipped, the first is row "
-        f"{bad[0][0]}: {bad[0][1]}"
-    )
-    logger.warning("%s", said)
-    return said

@@ -14,7 +14,12 @@ from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
+from taglm_core.specs.encoding import first_errors
 from taglm_core.specs.reference import resolve
+from taglm_core.specs.target import Target
+
+Errors = list[str | None]
+"""None or what is wrong with each row."""
 
 
 def target_columns(task: ResolvedTask) -> dict[str, str]:
@@ -29,73 +34,93 @@ def read_targets(
     table: Table,
     task: ResolvedTask,
     fields: Mapping[str, Sequence[Any]],
-    errors: list[str | None],
+    errors: Sequence[str | None],
     mapping: Mapping[str, str],
-) -> tuple[Any, dict[str, str]]:
-    """Read or compute the targets; errors are written into `errors`.
+) -> tuple[Any, dict[str, str], list[str | None]]:
+    """Read or compute the targets.
 
     A row of several targets may lack some of them; one that lacks all has an error.
 
+    Args:
+        table: The rows.
+        task: What they are of.
+        fields: Canonical fields.
+        errors: None or what is wrong with the fields of each row.
+        mapping: Target -> column, as the user named it.
+
     Returns:
         Raw targets: float64 `(rows, targets)` with NaN where one is missing; int64
-        `(rows, labels)` with -1 where one is; a list of class words; or texts. And target ->
-        column.
+        `(rows, labels)` with -1 where one is; a list of class words; or texts. Target -> column.
+        And None or the first error of each row.
     """
     target = task.spec.target
+    values, columns, found = _read(target, table, task, fields, errors, mapping)
+    return values, columns, first_errors(errors, *found)
+
+
+def _read(
+    target: Target,
+    table: Table,
+    task: ResolvedTask,
+    fields: Mapping[str, Sequence[Any]],
+    errors: Sequence[str | None],
+    mapping: Mapping[str, str],
+) -> tuple[Any, dict[str, str], list[Errors]]:
+    """Return raw targets, target -> column, and what each check found wrong with each row."""
     if isinstance(target, Regression) and target.compute is not None:
-        return _computed_numbers(target, task, fields, errors), {}
+        numbers, found = _computed_numbers(target, task, fields, errors)
+        return numbers, {}, [found]
     if isinstance(target, Classification) and target.compute is not None:
-        words = _computed_classes(target, task, fields, errors)
+        words, unknown = _computed_classes(target, task, fields, errors)
         if target.multi_label:
-            return _labels(target, words, target.names, table.source, errors), {}
-        return words[0], {}
+            labels, invalid = _labels(target, words, target.names, table.source)
+            return labels, {}, [unknown, *invalid]
+        return words[0], {}, [unknown]
     if isinstance(target, Regression | Classification):
-        return _measured(target, table, task, errors, mapping)
+        return _measured(target, table, task, mapping)
     output = task.prompt.output
     assert output is not None, "a text task has an output field"
     column = find_column(table.columns, output.field, (), mapping, table.source)
     texts = [as_value(value, is_text=True) for value in table.columns[column]]
-    for i, text in enumerate(texts):
-        if not text:
-            errors[i] = errors[i] or f"column '{column}': empty"
-    return texts, {output.field: column}
+    empty: Errors = [None if text else f"column '{column}': empty" for text in texts]
+    return texts, {output.field: column}, [empty]
 
 
 def _measured(
     target: Regression | Classification,
     table: Table,
     task: ResolvedTask,
-    errors: list[str | None],
     mapping: Mapping[str, str],
-) -> tuple[Any, dict[str, str]]:
-    """Return the targets that columns hold, and target -> column."""
+) -> tuple[Any, dict[str, str], list[Errors]]:
+    """Return the targets that columns hold; otherwise as `_read`."""
     columns: dict[str, str] = {}
     for name, wanted in target_columns(task).items():
         aliases = task.spec.aliases.get(wanted, ())
         columns[name] = find_column(table.columns, wanted, aliases, mapping, table.source)
     cells = [table.columns[column] for column in columns.values()]
     if isinstance(target, Classification) and target.multi_label:
-        return _labels(target, cells, tuple(columns.values()), table.source, errors), columns
+        labels, invalid = _labels(target, cells, tuple(columns.values()), table.source)
+        return labels, columns, invalid
     read: list[Any] = []
+    found: list[Errors] = []
     for column, values in zip(columns.values(), cells, strict=True):
-        parsed, found = _parser(target)(values, table.rows, table.source, column, on_error="skip")
-        for i, error in enumerate(found):
-            if len(cells) == 1 or not is_missing(values[i]):
-                errors[i] = errors[i] or error
+        parsed, errors = _parser(target)(values, table.rows, table.source, column, on_error="skip")
+        if len(cells) > 1:
+            pairs = zip(values, errors, strict=True)
+            errors = [None if is_missing(value) else error for value, error in pairs]
         read.append(parsed)
+        found.append(errors)
     if isinstance(target, Classification):
-        return read[0], columns
+        return read[0], columns, found
     numbers = np.stack(read, axis=1)
-    _refuse_empty_rows(is_known(numbers), tuple(columns.values()), errors)
-    return numbers, columns
+    return numbers, columns, [*found, _empty_rows(is_known(numbers), tuple(columns.values()))]
 
 
-def _refuse_empty_rows(known: np.ndarray, columns: Sequence[str], errors: list[str | None]) -> None:
-    """Give rows that lack every target an error."""
-    if len(columns) == 1:
-        return
-    for i in np.flatnonzero(~known.any(axis=1)).tolist():
-        errors[i] = errors[i] or f"all of the columns {', '.join(columns)} are empty"
+def _empty_rows(known: np.ndarray, columns: Sequence[str]) -> Errors:
+    """Return an error for each row that lacks every one of several targets."""
+    reason = f"all of the columns {', '.join(columns)} are empty"
+    is_several = len(columns) > 1
+    return [reason if is_several and not any(row) else None for row in known.tolist()]
 
 
 def _labels(
@@ -103,21 +128,20 @@ def _labels(
     cells: Sequence[Sequence[Any]],
     columns: Sequence[str],
     source: str,
-    errors: list[str | None],
-) -> np.ndarray:
-    """Return int64 `(rows, labels)`; errors are written into `errors`."""
-    made = []
-    for column, values in zip(columns, cells, strict=True):
-        labels, found = parse_labels(values, source, column, target.classes)
-        for i, error in enumerate(found):
-            errors[i] = errors[i] or error
-        made.append(labels)
-    stacked = np.stack(made, axis=1)
+) -> tuple[np.ndarray, list[Errors]]:
+    """Return int64 `(rows, labels)`, and what each check found wrong with each row."""
+    parsed = [
+        parse_labels(values, source, column, target.classes)
+        for column, values in zip(columns, cells, strict=True)
+    ]
+    labels = np.stack([values for values, _ in parsed], axis=1)
+    known = is_known(labels)
     if len(columns) == 1:
-        for i in np.flatnonzero(~is_known(stacked[:, 0])).tolist():
-            errors[i] = errors[i] or f"column '{columns[0]}': the cell is empty"
-    _refuse_empty_rows(is_known(stacked), columns, errors)
-    return stacked
+        reason = f"column '{columns[0]}': the cell is empty"
+        empty: Errors = [None if given else reason for given in known[:, 0].tolist()]
+    else:
+        empty = _empty_rows(known, columns)
+    return labels, [*(errors for _, errors in parsed), empty]
 
 
 def _parser(target: Regression | Classification) -> Any:
@@ -148,9 +172,9 @@ def _computed_numbers(
     target: Regression,
     task: ResolvedTask,
     fields: Mapping[str, Sequence[Any]],
-    errors: list[str | None],
-) -> np.ndarray:
-    """Return float64 `(rows, targets)`, NaN where one cannot be computed."""
+    errors: Sequence[str | None],
+) -> tuple[np.ndarray, Errors]:
+    """Return float64 `(rows, targets)`, NaN where one cannot be computed, and errors by row."""
     compute = resolve(target.compute or "", f"task {task.name}, target")
     good = [i for i, error in enumerate(errors) if error is None]
     made = np.full((len(errors), len(target.names)), np.nan)
@@ -158,19 +182,17 @@ def _computed_numbers(
         picked = {name: [rows[i] for i in good] for name, rows in fields.items()}
         made[good] = np.asarray(compute(picked), dtype=np.float64).reshape(len(good), -1)
     made[~np.isfinite(made)] = np.nan
-    for i in good:
-        if np.isnan(made[i]).all():
-            errors[i] = f"{', '.join(target.names)} cannot be computed"
-    return made
+    reason = f"{', '.join(target.names)} cannot be computed"
+    return made, [reason if lacks else None for lacks in np.isnan(made).all(axis=1).tolist()]
 
 
 def _computed_classes(
     target: Classification,
     task: ResolvedTask,
     fields: Mapping[str, Sequence[Any]],
-    errors: list[str | None],
-) -> list[list[str | None]]:
-    """Return one list of class words a label, None where one cannot be computed."""
+    errors: Sequence[str | None],
+) -> tuple[list[list[str | None]], Errors]:
+    """Return one list of class words a label, None where one cannot be computed, and errors."""
     compute = resolve(target.compute or "", f"task {task.name}, target")
     good = [i for i, error in enumerate(errors) if error is None]
     words: list[list[str | None]] = [[None] * len(errors) for _ in target.names]
@@ -179,9 +201,9 @@ def _computed_classes(
         labels = given if target.multi_label else (given,)
         for column, word in zip(words, labels, strict=True):
             column[i] = None if word is None else str(word)
-        if all(word is None for word in labels):
-            errors[i] = errors[i] or f"{', '.join(target.names)} cannot be computed"
-    return words
+    reason = f"{', '.join(target.names)} cannot be computed"
+    is_lacking = [all(word is None for word in row) for row in zip(*words, strict=True)]
+    return words, [reason if lacks else None for lacks in is_lacking]
 
 
 def encode_classes(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, TextIO
 
 from taglm_core.data.inputs import note_read
+from taglm_core.data.links import check_links
 from taglm_core.errors import DataError, nearest
 
 LineEnds = Literal["any", "feed", "first", "kept"]
@@ -98,6 +99,7 @@ def check_exists(path: Path) -> None:
     Raises:
         DataError: naming the folder that was searched and the nearest name in it.
     """
+    check_links(path)
     if path.is_dir():
         names = sorted(p.name for p in path.iterdir() if p.is_file() and p.suffix)
         inside = f", such as '{path / names[0]}'" if names else ""

@@ -9,17 +9,18 @@ import numpy as np
 
 from taglm_core.data.columns import check_on_error
 from taglm_core.data.measured import refuse_measured, with_labels
-from taglm_core.data.rows import (
-    raise_rows,
-)
+from taglm_core.data.rowerrors import check_errors
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
+from taglm_core.errors import CheckpointError
 from taglm_core.inference.groups import grouped, signatures
+from taglm_core.inference.predicted import ReadRows
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
+from taglm_core.specs.encoding import first_errors
 
 logger = logging.getLogger(__name__)
 
@@ -63,35 +64,23 @@ def evaluate_table(
             computed, and an error if the table has a column of that name.
 
     Raises:
-        RowError: naming bad rows when `on_error` is raise.
+        RowError: naming invalid rows when `on_error` is "raise".
+        CheckpointError: when the target is computed by code that no installed plugin registers.
     """
     check_on_error(on_error)
     task = with_labels(predictor.task_model.task, labels)
     refuse_measured(table, task, labels, ("--labels measured", "--labels computed"))
+    _check_code(predictor, task)
     if limit is not None:
         table = table.select(range(min(limit, table.num_rows)))
     if is_wide(table, task.prompt):
         table = spread(table, task.prompt, predictor.tag_columns())
     rows = predictor.read(table, mapping, fix)
-    fields, errors = rows.fields, rows.errors
-    targets, _ = read_targets(table, task, fields, errors, predictor.mapping(table, mapping))
-    target = task.spec.target
-    if isinstance(target, Classification) and not target.multi_label:
-        known = [i for i, error in enumerate(errors) if error is None]
-        made, _, unknown = encode_classes([targets[i] for i in known], target, ())
-        for place, reason in unknown.items():
-            errors[known[place]] = reason
-        whole = np.zeros(table.num_rows, dtype=np.int64)
-        whole[known] = made
-        targets = whole
-    predicted = predictor.predict_rows(rows, on_progress)
+    fields = rows.fields
+    targets, errors = _targets(predictor, table, task, rows, mapping)
+    predicted = predictor.predict_rows(attrs.evolve(rows, errors=errors), on_progress)
     errors = predicted.errors
-    bad = [(row, error) for row, error in zip(table.rows, errors, strict=True) if error]
-    if bad and (on_error == "raise" or len(bad) == table.num_rows):
-        advice = "Correct the rows, or skip them with --on-error skip."
-        if len(bad) == table.num_rows:
-            advice = "Correct the rows; skipping them would leave none."
-        raise_rows(table.source, bad, table.num_rows, advice)
+    bad = check_errors(table, errors, on_error)
     place_of = {row: place for place, row in enumerate(predicted.good)}
     fine = [i for i, error in enumerate(errors) if error is None]
     chosen = [place_of[i] for i in fine]
@@ -107,9 +96,9 @@ def evaluate_table(
     held = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
     picked = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
     held |= grouped(task, picked, truth, prediction, predictor.combinations)
-    unit = getattr(target, "unit", "")
+    target = task.spec.target
     facts = {
-        "target": {"kind": target.kind, "unit": unit},
+        "target": {"kind": target.kind, "unit": getattr(target, "unit", "")},
         "source": table.source,
         "split": "none",
         "splits": {"input": held},
@@ -119,6 +108,42 @@ def evaluate_table(
     scored = table.select(fine)
     filled = {name: [values[i] for i in fine] for name, values in predicted.columns.items()}
     return Scored({"tasks": {task.name: facts}}, bad, {**scored.columns, **filled})
+
+
+def _targets(
+    predictor: Predictor,
+    table: Table,
+    task: ResolvedTask,
+    rows: ReadRows,
+    mapping: Mapping[str, str],
+) -> tuple[Any, list[str | None]]:
+    """Return the true values, classes as indices, and None or the first error of each row."""
+    columns = predictor.mapping(table, mapping)
+    targets, _, errors = read_targets(table, task, rows.fields, rows.errors, columns)
+    target = task.spec.target
+    if not isinstance(target, Classification) or target.multi_label:
+        return targets, errors
+    known = [i for i, error in enumerate(errors) if error is None]
+    classes, _, unknown = encode_classes([targets[i] for i in known], target, ())
+    indices = np.zeros(table.num_rows, dtype=np.int64)
+    indices[known] = classes
+    not_listed = {known[place]: reason for place, reason in unknown.items()}
+    return indices, first_errors(errors, [not_listed.get(i) for i in range(len(errors))])
+
+
+def _check_code(predictor: Predictor, task: ResolvedTask) -> None:
+    """Demand that a plugin registers the code that computes the target of an artefact.
+
+    An artefact comes from anywhere and may name any module; only what is installed may run.
+    """
+    reference = getattr(task.spec.target, "compute", None)
+    if reference is not None and reference not in predictor.known_code:
+        folder = predictor.artefact and predictor.artefact.folder
+        raise CheckpointError(
+            f"{folder}: computes its target with '{reference}', which no installed plugin "
+            "registers for a task, so it is not run. Score measured values (--labels measured), or "
+            "install the plugin of the task."
+        )
 
 
 def _signed(task: ResolvedTask) -> dict[str, Any]:

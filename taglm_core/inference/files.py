@@ -9,7 +9,7 @@ import attrs
 from taglm_core.data.formats import writable_format
 from taglm_core.data.memory import as_table, is_path
 from taglm_core.data.readers import iter_tables
-from taglm_core.data.rows import raise_rows
+from taglm_core.data.rowerrors import check_errors
 from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError
@@ -18,6 +18,9 @@ from taglm_core.progress import Progress
 
 if TYPE_CHECKING:
     from taglm_core.inference.predictor import Predictor
+
+
+_SKIP = "write them with an error message: --on-error skip (on_error='skip')"
 
 
 @attrs.frozen
@@ -79,10 +82,7 @@ def predict_file(
         for table in _tables(predictor, data, chunk_rows):
             _check_clash(table, predictor.names, overwrite)
             found = predictor.predict_table(table, columns, _advance(progress, done), fix)
-            bad = [(row, e) for row, e in zip(table.rows, found.errors, strict=True) if e]
-            if bad and on_error == "raise":
-                advice = "Fix the rows, or write them with an error message: --on-error skip."
-                raise_rows(table.source, bad, table.num_rows, advice)
+            bad = check_errors(table, found.errors, on_error, _SKIP, needs_rows=False)
             failed += len(bad)
             first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
             made = {**table.columns, **found.columns, "error": [e or "" for e in found.errors]}

@@ -2,6 +2,7 @@
 
 import logging
 
+from taglm_core.data.measured import computing_code
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import BackboneError, CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
@@ -102,6 +103,7 @@ def load_predictor(
         artefact=artefact,
         domains=domains,
         on_doubt=on_doubt,
+        known_code=computing_code(registry),
     )
 
 

@@ -14,7 +14,8 @@ from taglm_core.data.doubt import check_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.mapping import check_mapping
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
-from taglm_core.data.rows import canonical_fields, raise_rows, read_fields
+from taglm_core.data.rowerrors import check_errors
+from taglm_core.data.rows import canonical_fields, read_fields
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
@@ -51,6 +52,8 @@ class Predictor:
     """Tag as a column may name it -> domain."""
     on_doubt: str = "raise"
     """How to handle data most of whose rows look like another kind of data: raise or warn."""
+    known_code: frozenset[str] = frozenset()
+    """References with which installed plugins compute targets; nothing else is imported."""
     metrics: dict[str, Any] | None = None
     """What metrics.json of the run says of this task; None: it was loaded without its run."""
 
@@ -248,7 +251,7 @@ class Predictor:
             rows.fields, self.max_tokens, bar.advance, rows.errors
         )
         bar.finish()
-        _raise_invalid(given.table, errors, on_error)
+        check_errors(given.table, errors, on_error, needs_rows=False)
         _warn_invalid(errors)
         return states
 
@@ -343,7 +346,7 @@ class Predictor:
             found = self.predict_table(given.table, columns, progress.advance, fix)
         finally:
             progress.finish()
-        _raise_invalid(given.table, found.errors, on_error)
+        check_errors(given.table, found.errors, on_error, needs_rows=False)
         return found, given.index
 
     def _array(self, found: Predicted) -> np.ndarray:
@@ -365,12 +368,6 @@ class Predictor:
             if field not in given and column in table.columns
         }
         return {**remembered, **given}
-
-
-def _raise_invalid(table: Table, errors: Sequence[str | None], on_error: str) -> None:
-    bad = [(row, e) for row, e in zip(table.rows, errors, strict=True) if e]
-    if bad and on_error == "raise":
-        raise_rows(table.source, bad, table.num_rows, "Fix the rows, or use on_error='skip'.")
 
 
 def _warn_invalid(errors: Sequence[str | None]) -> None:

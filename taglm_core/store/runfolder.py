@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from taglm_core.data.atomic import write_json, write_text
 from taglm_core.data.digests import GONE, path_digest
+from taglm_core.data.links import check_links
 from taglm_core.errors import CheckpointError
 from taglm_core.store.fingerprint import filled
 
@@ -47,6 +48,7 @@ class RunFolder:
             CheckpointError: when it belongs to another one, what it read has changed, it is no run
                 folder, or it is in use.
         """
+        check_links(self.path)
         file = self.path / "run.yaml"
         if file.is_file():
             held = yaml.safe_load(file.read_text(encoding="utf-8"))

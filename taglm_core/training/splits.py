@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.data.rows import raise_rows
+from taglm_core.data.rowerrors import raise_rows
 from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows, join_rows
 from taglm_core.model.prefix_cache import CachedStates, PrefixCache

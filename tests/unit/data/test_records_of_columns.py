@@ -114,7 +114,7 @@ def test_computed_classes(task):
     fields = {"pair": [("1", "2"), ("", ""), ("1", "7"), ("1", "9")]}
     errors = [None, "pair: empty", None, None]
     table = Table({"a": [""] * 4, "b": [""] * 4}, [1, 2, 3, 4], "in.csv")
-    words, columns = read_targets(table, changed, fields, errors, {})
+    words, columns, errors = read_targets(table, changed, fields, errors, {})
     assert words == ["small", None, "large", None]
     assert columns == {}
     assert errors == [None, "pair: empty", None, "kind cannot be computed"]

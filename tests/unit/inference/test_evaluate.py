@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 import toy_plugin
 
+from taglm_core.data.measured import computing_code
 from taglm_core.data.table import Table
-from taglm_core.errors import RowError
+from taglm_core.errors import CheckpointError, RowError
 from taglm_core.inference.evaluate import evaluate_table
 from taglm_core.inference.loading import load_predictor
 from taglm_core.store.artefact import load_artefact
@@ -57,3 +59,30 @@ def test_the_first_row_that_is_wrong_stops_it_where_asked(toy_registry, toy_back
     table = Table(columns=columns, rows=[1, 2], source="rows")
     with pytest.raises(RowError, match="row 2: .*a z is not allowed"):
         evaluate_table(predictor, table, {}, "raise")
+
+
+@pytest.mark.parametrize("reference", ["shutil:rmtree", "toy_plugin:secret"])
+def test_an_artefact_runs_no_code_that_no_plugin_registers(
+    toy_registry, toy_backbone, reference, monkeypatch
+):
+    """An artefact of somebody else may name any function; predicting goes on without it."""
+    asked = []
+    monkeypatch.setattr(toy_plugin, "secret", asked.append, raising=False)
+    artefact = load_artefact(GOLDEN / "classes")
+    target = attrs.evolve(artefact.task.spec.target, compute=reference)
+    task = attrs.evolve(artefact.task, spec=attrs.evolve(artefact.task.spec, target=target))
+    artefact = attrs.evolve(artefact, config=attrs.evolve(artefact.config, task=task))
+    predictor = load_predictor(artefact, toy_registry, str(toy_backbone), device="cpu")
+    table = Table(columns={"letters": ["abca", "ba"]}, rows=[1, 2], source="rows")
+    with pytest.raises(CheckpointError, match=f"'{reference}', which no installed plugin"):
+        evaluate_table(predictor, table, {}, "raise")
+    assert not asked
+    assert predictor.predict_table(table).errors == [None, None]
+    labelled = table.columns | {"first": ["a", "b"]}
+    table = Table(columns=labelled, rows=[1, 2], source="rows")
+    assert evaluate_table(predictor, table, {}, "raise", labels="measured").skipped == []
+
+
+def test_what_a_plugin_registers_is_computed(toy_registry, toy_backbone):
+    """The same function that trained it scores it."""
+    assert "toy_plugin:share_of_a" in computing_code(toy_registry)
