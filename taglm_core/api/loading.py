@@ -65,23 +65,35 @@ def load(
     registry = load_registry()
     predictor = load_predictor(artefact, registry, backbone, device, cache, precision, on_doubt)
     predictor.metrics = _metrics(artefact.folder, predictor.task.name)
+    predictor.splits_file = _splits_file(artefact.folder)
     add_tags(predictor, tags, registry, TagStore())
     _set_decoding(predictor, decode or {})
     return predictor
 
 
+def _run_folders(artefact: Path | None) -> list[Path]:
+    """Return where the run of an artefact may have left its files: the task's folder, the run's."""
+    if artefact is None or artefact.name != "artefact":
+        return []
+    run = [artefact.parent.parent.parent] if artefact.parent.parent.name == "tasks" else []
+    return [artefact.parent, *run]
+
+
 def _metrics(artefact: Path | None, task: str) -> dict[str, Any] | None:
     """Return what metrics.json of the run says of a task, None for an artefact without its run."""
-    if artefact is None or artefact.name != "artefact":
-        return None
-    run = artefact.parent.parent.parent if artefact.parent.parent.name == "tasks" else None
-    for folder in (artefact.parent, run):
-        file = folder / "metrics.json" if folder is not None else None
-        if file is not None and file.is_file():
+    for folder in _run_folders(artefact):
+        file = folder / "metrics.json"
+        if file.is_file():
             tasks = json.loads(file.read_text(encoding="utf-8")).get("tasks", {})
             found: dict[str, Any] | None = tasks.get(task)
             return found
     return None
+
+
+def _splits_file(artefact: Path | None) -> Path | None:
+    """Return split.csv of the run, None for an artefact without its run."""
+    files = [folder / "split.csv" for folder in _run_folders(artefact)]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _set_decoding(predictor: Predictor, given: Mapping[str, Any]) -> None:

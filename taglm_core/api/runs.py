@@ -98,9 +98,11 @@ class Run:
             frame = pandas.read_csv(
                 folder / f"{split}.csv", keep_default_na=False, na_values=[""], dtype=str
             )
-            frame.insert(0, "split", split)
+            if "split" not in frame:  # a run of an older version
+                frame.insert(0, "split", split)
             frames.append(frame)
-        return _with_numbers(pandas.concat(frames, ignore_index=True), name)
+        target = self.metrics["tasks"][name]["target"]
+        return _with_numbers(pandas.concat(frames, ignore_index=True), target)
 
     def _only_task(self) -> str:
         if len(self.tasks) > 1:
@@ -126,14 +128,18 @@ class Run:
         )
 
 
-def _with_numbers(frame: Any, task: str) -> Any:
-    """Turn the columns of numbers into numbers; those of fields and classes stay text."""
+def _with_numbers(frame: Any, target: Mapping[str, Any]) -> Any:
+    """Turn the columns of numbers into numbers; those of the input and classes stay text."""
     import pandas
 
-    first = next((i for i, name in enumerate(frame.columns) if name.endswith(".measured")), None)
-    numeric = list(frame.columns[first:]) if first is not None else []
-    numeric += [name for name in frame.columns if name == "row" or name.startswith(f"{task}.")]
-    for name in dict.fromkeys(numeric):
+    names = list(frame.columns)
+    first = f"{next(iter(target.get('names', ())), '')}.measured"
+    numeric = [name for name in names if name in ("row", "line")]
+    if target.get("classes") and first not in names:  # probabilities behind two words
+        numeric += names[len(names) - names[::-1].index("measured") + 1 :]
+    elif target.get("names"):
+        numeric += names[names.index(first) :]
+    for name in numeric:
         frame[name] = pandas.to_numeric(frame[name])
     return frame
 

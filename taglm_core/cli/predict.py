@@ -20,15 +20,32 @@ from taglm_core.cli.decode import (
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run or of an artefact.")],
-    input_file: Annotated[Path, typer.Option("--input", "-i", help="Table of rows to predict.")],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="VALUE...|FILE|-",
+            help='Values, such as "CCO" "c1ccccc1O"; or FIELD=VALUE for each of several fields; or '
+            "one table; or - for standard input.",
+        ),
+    ] = None,
+    input_file: Annotated[
+        str | None, typer.Option("--input", "-i", help="Table of rows to predict, or -.")
+    ] = None,
     output_file: Annotated[
-        Path,
+        str | None,
         typer.Option(
             "--output",
             "-o",
             help="Table to write: all input columns, predictions, and a column error.",
+            show_default="standard output",
         ),
-    ],
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="Format of standard input and output, such as csv, tsv or jsonl.",
+        ),
+    ] = "csv",
     task: Annotated[
         str | None, typer.Option(help="Task to use, for a run with several tasks.")
     ] = None,
@@ -90,43 +107,47 @@ def predict(
     decode_seed: DecodeSeed = None,
     max_new_tokens: MaxNewTokens = None,
 ) -> None:
-    """Predict every row of a file.
+    """Predict values, or every row of a table.
 
-    The output holds all input columns, the predictions, and a column `error`.
-    The extension names the format: csv, tsv, jsonl (also with .gz) or parquet; input may also
-    have a format of a plugin.
+    The output holds all input columns, the predictions (six significant digits), and a column
+    `error`. If the input holds the truth, residuals (truth minus prediction) and the split that
+    each row had in the run are added. The extension names the format: csv, tsv, jsonl (also with
+    .gz), parquet or xlsx; input may also have a format of a plugin.
     """
     from taglm_core.api.loading import load
     from taglm_core.cli.screen import BarProgress, errors, parse_pairs
+    from taglm_core.cli.streams import chosen_input, named_rows, opened_input, opened_output
     from taglm_core.data.columns import check_on_error
-    from taglm_core.inference.files import check_target_format
 
     check_on_error(on_error, "--on-error")
-    check_target_format(output_file)
+    source = chosen_input(values or [], input_file)
     columns = parse_pairs(column or [], "--column")
     decoding = given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens)
-    predictor = load(
-        run,
-        backbone,
-        device,
-        precision=precision,
-        task=task,
-        cache=cache,
-        tags=tag or (),
-        decode=decoding,
-        on_doubt=on_doubt,
-    )
-    progress = BarProgress()
-    if predictor.task_model.prefix_cache is not None:
-        predictor.task_model.prefix_cache.on_plan = progress.say
-    written = predictor.predict(
-        input_file,
-        output_file,
-        columns=columns,
-        fix=fix,
-        on_error=on_error,
-        overwrite=overwrite_column,
-        chunk_rows=chunk_rows,
-        progress=progress,
-    )
-    errors.print(str(written), markup=False)
+    is_list = isinstance(source, list)
+    with opened_input(source, format) as data, opened_output(output_file, format, is_list) as out:
+        predictor = load(
+            run,
+            backbone,
+            device,
+            precision=precision,
+            task=task,
+            cache=cache,
+            tags=tag or (),
+            decode=decoding,
+            on_doubt=on_doubt,
+        )
+        progress = BarProgress()
+        if predictor.task_model.prefix_cache is not None:
+            predictor.task_model.prefix_cache.on_plan = progress.say
+        written = predictor.predict(
+            named_rows(data, predictor.fields, predictor.task.name) if is_list else data,
+            out.path,
+            columns=columns,
+            fix=fix,
+            on_error=on_error,
+            overwrite=overwrite_column,
+            chunk_rows=chunk_rows,
+            progress=progress,
+        )
+    if not is_list or output_file:
+        errors.print(str(out.named(written)), markup=False)

@@ -61,6 +61,8 @@ class TaskRows:
     """(row number, what was changed) of each row that was fixed."""
     test_source: str | None = None
     """File of the test split when it is another one; its rows are numbered by themselves."""
+    tables: tuple[Table, ...] = ()
+    """What was read: the rows, then those of `test_source`."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -68,6 +70,15 @@ class TaskRows:
     def of_split(self, split: str) -> np.ndarray:
         """Return the indices of the rows of a split."""
         return np.flatnonzero(np.array(self.splits) == split)
+
+    def as_read(self, chosen: Sequence[int]) -> Table | None:
+        """Return rows of one split with every column of their file; None: nothing was read."""
+        if not self.tables:
+            return None
+        is_other = self.test_source is not None and self.splits[chosen[0]] == "test"
+        table = self.tables[-1 if is_other else 0]
+        place_of = {number: place for place, number in enumerate(table.rows)}
+        return table.select([place_of[self.numbers[i]] for i in chosen])
 
 
 def _made(load: Callable[..., Any], **arguments: Any) -> Any:
@@ -402,4 +413,5 @@ def load_task_rows(
         rule=rule,
         fixed=fixed,
         test_source=data.test_file,
+        tables=(table,) if data.test_file is None else (table, more.table),
     )

@@ -14,6 +14,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError
 from taglm_core.inference.columns import needed_columns
+from taglm_core.inference.truth import beside_truth, found_truth, significant, splits_of
 from taglm_core.progress import Progress
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def predict_file(
 ) -> Written:
     """Predict rows and write them, all input columns first, then predictions and `error`.
 
+    Where the truth stands beside the rows, residuals follow the predictions, and the split that
+    each row's input had in the run. Predictions have six significant digits.
+
     The file appears when all rows are predicted. Arguments as for `Predictor.predict`.
 
     Raises:
@@ -75,18 +79,26 @@ def predict_file(
             row is invalid and `on_error` is "raise".
     """
     check_target_format(path)
+    task = predictor.task_model.task
     done = failed = 0
     first_error = ""
     with TableWriter(path) as writer:
         progress.start("predicting", None)
         for table in _tables(predictor, data, chunk_rows):
+            truth = found_truth(table, task, predictor.mapping(table, columns), columns)
+            table, truth = _with_truth_aside(table, truth, predictor.names)
             _check_clash(table, predictor.names, overwrite)
-            found = predictor.predict_table(table, columns, _advance(progress, done), fix)
+            rows = predictor.read(table, columns, fix)
+            found = predictor.predict_rows(rows, _advance(progress, done))
             bad = check_errors(table, found.errors, on_error, _SKIP, needs_rows=False)
             failed += len(bad)
             first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
-            made = {**table.columns, **found.columns, "error": [e or "" for e in found.errors]}
-            writer.write(made)
+            made = {**found.columns, **beside_truth(table, task, truth, found.columns)}
+            if truth and "split" not in table.columns and predictor.splits:
+                made["split"] = splits_of(task, rows.fields, predictor.splits)
+            made = {name: significant(values) for name, values in made.items()}
+            made["error"] = [e or "" for e in found.errors]
+            writer.write({**table.columns, **made})
             done += table.num_rows
         progress.finish()
     return Written(path, done, failed, first_error)
@@ -97,6 +109,24 @@ def _tables(predictor: "Predictor", data: Any, chunk_rows: int) -> Iterator[Tabl
         return iter_tables(data, chunk_rows)
     task = predictor.task_model.task
     return iter([as_table(data, needed_columns(task), f"task {task.name}").table])
+
+
+def _with_truth_aside(
+    table: Table, truth: Mapping[str, str], names: Sequence[str]
+) -> tuple[Table, dict[str, str]]:
+    """Rename columns of the truth that have the name of a prediction to `TARGET.measured`.
+
+    Returns:
+        The table, and target -> column as renamed.
+    """
+    new = {c: f"{target}.measured" for target, c in truth.items() if c in names}
+    made = {new.get(name, name): values for name, values in table.columns.items()}
+    if len(made) < len(table.columns):
+        return table, dict(truth)
+    return (
+        attrs.evolve(table, columns=made),
+        {target: new.get(column, column) for target, column in truth.items()},
+    )
 
 
 def _advance(progress: Progress, base: int) -> Any:

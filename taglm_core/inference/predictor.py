@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from taglm_core.data.doubt import check_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.mapping import check_mapping
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
+from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import check_errors
 from taglm_core.data.rows import canonical_fields, read_fields
 from taglm_core.data.table import Table
@@ -22,6 +24,7 @@ from taglm_core.inference.columns import needed_columns, prediction_columns, pre
 from taglm_core.inference.files import predict_file
 from taglm_core.inference.predicted import Predicted, ReadRows
 from taglm_core.inference.report import html_report, html_results
+from taglm_core.inference.truth import read_splits
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress
@@ -54,6 +57,8 @@ class Predictor:
     """How to handle data most of whose rows look like another kind of data: raise or warn."""
     known_code: frozenset[str] = frozenset()
     """References with which installed plugins compute targets; nothing else is imported."""
+    splits_file: Path | None = None
+    """split.csv of the run; None: it was loaded without its run."""
     metrics: dict[str, Any] | None = None
     """What metrics.json of the run says of this task; None: it was loaded without its run."""
 
@@ -61,6 +66,18 @@ class Predictor:
     def names(self) -> list[str]:
         """The columns that predictions fill."""
         return prediction_names(self.task_model.task, self.task_model.classes)
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns that the task needs."""
+        return needed_columns(self.task_model.task)
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """Key of a row of the run (`data.rowkeys`) -> its split; empty without the run."""
+        if self.splits_file is None:
+            return {}
+        return read_splits(read_table(self.splits_file).columns)
 
     @property
     def task(self) -> Task:

@@ -6,12 +6,12 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.data.masks import without_missing
-from taglm_core.data.targets import class_words
+from taglm_core.data.rowkeys import row_keys
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.scores import known_rows, plain, score, scorer
+from taglm_core.inference.truth import joined, residual_columns, significant, truth_columns
 from taglm_core.model.precision import BF16
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression, SplitData, TaskData
@@ -163,7 +163,8 @@ def _target_facts(plan: Plan) -> dict[str, Any]:
 
 def _write_splits(plan: Plan, folder: RunFolder) -> None:
     rows = plan.rows
-    columns: dict[str, list[Any]] = {"row": rows.numbers, "split": rows.splits}
+    keys = row_keys(plan.task, rows.fields)
+    columns: dict[str, list[Any]] = {"row": rows.numbers, "split": rows.splits, "key": keys}
     if rows.test_source is not None:  # its rows are numbered by themselves
         columns["file"] = [rows.test_source if p == "test" else rows.source for p in rows.splits]
     with TableWriter(folder.path / "split.csv") as writer:
@@ -184,22 +185,23 @@ def _write_rejected(plan: Plan, folder: RunFolder) -> None:
 def _write_predictions(
     plan: Plan, folder: RunFolder, split: str, chosen: np.ndarray, truth: Any, prediction: Any
 ) -> None:
-    rows = plan.rows
-    columns: dict[str, list[Any]] = {"row": [rows.numbers[i] for i in chosen]}
-    for name in plan.task.fields:
-        columns |= field_columns(plan.task, name, [rows.fields[name][i] for i in chosen])
-    target = plan.task.spec.target
-    if isinstance(target, Regression) or (
-        isinstance(target, Classification) and target.multi_label
-    ):
-        columns |= {
-            f"{name}.measured": without_missing(truth[:, k]) for k, name in enumerate(target.names)
-        }
-    elif isinstance(target, Classification):
-        columns["measured"] = class_words(truth, rows.classes)
-    else:
-        columns["measured"] = truth
-    columns |= prediction_columns(plan.task, rows.classes, prediction)
+    rows, task = plan.rows, plan.task
+    before: dict[str, list[Any]] = {"row": [rows.numbers[i] for i in chosen]}
+    read = rows.as_read(chosen.tolist()) if len(chosen) else None
+    if read is not None and read.lines is not None:
+        before["line"] = read.lines
+    before["split"] = [split] * len(chosen)
+    inputs = dict(read.columns) if read is not None else {}
+    for name in task.fields:
+        held = field_columns(task, name, [rows.fields[name][i] for i in chosen])
+        inputs |= {column: values for column, values in held.items() if column not in inputs}
+    truths = truth_columns(task, rows.classes, truth)
+    made = prediction_columns(task, rows.classes, prediction)
+    by_target = {name.removesuffix(".measured"): values for name, values in truths.items()}
+    after = {**truths, **made, **residual_columns(task, by_target, made)}
+    after = {
+        name: values if name in truths else significant(values) for name, values in after.items()
+    }
     (folder.path / "predictions").mkdir(exist_ok=True)
     with TableWriter(folder.path / "predictions" / f"{split}.csv") as writer:
-        writer.write(columns)
+        writer.write(joined(before, inputs, after))

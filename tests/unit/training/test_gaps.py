@@ -114,7 +114,8 @@ def test_three_properties_with_gaps_use_every_row(stage, toy_registry, toy_backb
         ]
         assert len(pairs) == metrics["splits"]["test"]["target_rows"][name] < len(held)
         rmse = np.sqrt(np.mean([(a - b) ** 2 for a, b in pairs]))
-        assert rmse == pytest.approx(metrics["splits"]["test"]["metrics"][f"rmse.{name}"])
+        wanted = metrics["splits"]["test"]["metrics"][f"rmse.{name}"]
+        assert rmse == pytest.approx(wanted, rel=1e-4)  # files hold six digits
     artefact = load_artefact(tmp_path / "run" / "artefact")
     held = [*artefact.head.values(), artefact.tag("local/Many")]
     assert all(torch.isfinite(tensor).all() for tensor in held)

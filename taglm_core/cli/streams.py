@@ -1,0 +1,162 @@
+"""Where `taglm predict` reads from and writes to: words, a file, standard input and output."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from taglm_core.cli.screen import print_table
+from taglm_core.data.formats import WRITABLE, writable_format
+from taglm_core.data.readers import read_table
+from taglm_core.errors import ConfigError, TaglmError
+from taglm_core.inference.files import Written, check_target_format
+from taglm_core.plugins import load_registry
+
+STANDARD = "-"
+"""Word for standard input or output."""
+
+
+def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
+    """Tell values from a file among the words of a command line.
+
+    A word is a file if there is one of this name, or if it ends like a table.
+
+    Args:
+        words: Words behind the run.
+        given: What `--input` names.
+
+    Returns:
+        A path, "-" for standard input, or a list of values.
+
+    Raises:
+        ConfigError: when there is nothing, or a file beside other words.
+    """
+    if given is not None and words:
+        raise ConfigError(f"--input {given}: leave it out beside {words[0]!r}, or leave that out.")
+    if given is not None:
+        return given
+    if not words:
+        raise ConfigError(
+            'nothing to predict. Give values ("CCO" "c1ccccc1O"), a table (new.csv), or - for '
+            "standard input."
+        )
+    files = [word for word in words if word == STANDARD or _is_file(word)]
+    if files and len(words) > 1:
+        other = next(word for word in words if word is not files[0])
+        raise ConfigError(
+            f"{files[0]!r} is a file and stands beside {other!r}. Give one file, or values alone."
+        )
+    return files[0] if files else list(words)
+
+
+def _is_file(word: str) -> bool:
+    ending = Path(word.removesuffix(".gz")).suffix.lower().lstrip(".")
+    return Path(word).is_file() or any(
+        ending in reader.spec.words for reader in load_registry().readers
+    )
+
+
+def named_rows(words: Sequence[str], fields: Sequence[str], task: str) -> dict[str, list[str]]:
+    """Return words of a command line as columns.
+
+    Args:
+        words: Values of the only field, one a row; or FIELD=VALUE, once for each of several fields.
+        fields: Columns that the task needs.
+        task: Its name, for messages.
+
+    Raises:
+        ConfigError: when words do not fill the fields.
+    """
+    pairs = [word.partition("=") for word in words]
+    given = {name: [value] for name, _, value in pairs if name in fields}
+    if len(given) == len(words) == len(fields):
+        return given
+    if len(fields) == 1 and not given:
+        return {fields[0]: list(words)}
+    raise ConfigError(
+        f"task {task} takes the fields {', '.join(fields)}: write one row as "
+        f"{' '.join(f'{name}=VALUE' for name in fields)}, or give a table with these columns."
+    )
+
+
+@contextmanager
+def opened_input(source: Any, format: str) -> Iterator[Any]:
+    """Give what can be predicted; standard input is kept in a file while it is.
+
+    Args:
+        source: As `chosen_input` gives it.
+        format: Format of standard input.
+
+    Raises:
+        TaglmError: naming standard input instead of the file.
+    """
+    if source != STANDARD:
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="taglm-") as folder:
+        file = Path(folder) / f"input.{format}"
+        with file.open("wb") as opened:
+            shutil.copyfileobj(sys.stdin.buffer, opened)
+        try:
+            yield file
+        except TaglmError as error:
+            raise type(error)(str(error).replace(str(file), "standard input")) from error
+
+
+@attrs.frozen
+class Output:
+    """Where predictions are written."""
+
+    path: Path
+    """The file that is written."""
+    name: str
+    """What the user called it."""
+
+    def named(self, written: Written) -> str:
+        """Say what was written, by the user's name for it."""
+        return str(attrs.evolve(written, path=Path(self.name)))
+
+
+@contextmanager
+def opened_output(given: str | None, format: str, is_list: bool) -> Iterator[Output]:
+    """Give a file to write; what is meant for standard output goes there at the end, whole.
+
+    Args:
+        given: What `--output` names; None or "-": standard output.
+        format: Format on standard output, csv where predictions cannot be written in it.
+        is_list: Whether values of the command line are predicted, which a terminal shows as a
+            table.
+
+    Raises:
+        DataError: for a format in which tables are not written.
+    """
+    if given is not None and given != STANDARD:
+        check_target_format(Path(given))
+        yield Output(Path(given), given)
+        return
+    is_table = is_list and given is None and sys.stdout.isatty()
+    ending = "jsonl" if is_table else format if format.removesuffix(".gz") in WRITABLE else "csv"
+    writable_format(Path(f"output.{ending}"))
+    with tempfile.TemporaryDirectory(prefix="taglm-") as folder:
+        file = Path(folder) / f"output.{ending}"
+        yield Output(file, "standard output")
+        if is_table:
+            _show(file)
+            return
+        sys.stdout.flush()
+        with file.open("rb") as opened:
+            shutil.copyfileobj(opened, sys.stdout.buffer)
+        sys.stdout.flush()
+
+
+def _show(file: Path) -> None:
+    """Print a small table; a column of errors only if there are any."""
+    columns = dict(read_table(file).columns)
+    if not any(columns["error"]):
+        del columns["error"]
+    print_table(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])

@@ -1,0 +1,179 @@
+"""`taglm predict` with what people type: values, a file, standard input and output, Excel."""
+
+import csv
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from taglm_core.data.readers import read_table
+
+LAB = """Compound ID,Drug,Comment,Y
+ACM-1,CCO,"two
+lines",0.3
+ACM-2,c1ccccc1O,,
+ACM-3,not_a_molecule,,1.0
+
+ACM-4,CCN(CC)CC,<note>,oops
+ACM-5,CCCCCCCCCCCCCCCCC,never seen,1.5
+"""
+
+
+@pytest.fixture
+def finished(taglm, run_file, tmp_path):
+    """Return the folder of a finished run."""
+    out = tmp_path / "run"
+    done = taglm("run", run_file, "--out", out)
+    assert done.code == 0, done.err
+    return out
+
+
+def rows_of(text):
+    """Return the rows of csv text."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_values_on_the_command_line(finished, taglm, monkeypatch):
+    """Values give csv for a program; a person at a terminal sees a table."""
+    done = taglm("predict", finished, "CCO", "c1ccccc1O", "bad_one")
+    assert done.code == 0, done.err
+    rows = rows_of(done.out)
+    assert [row["smiles"] for row in rows] == ["CCO", "c1ccccc1O", "bad_one"]
+    assert [bool(row["Sol"]) for row in rows] == [True, True, False]
+    assert rows[2]["error"]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    named = taglm("predict", finished, "smiles=CCO")
+    assert named.code == 0, named.err
+    words = named.out.split()
+    assert words[:3] == ["smiles", "Sol", "CCO"]
+    assert float(words[3]) == pytest.approx(float(rows[0]["Sol"]), rel=1e-3)
+    assert "error" not in named.out
+
+
+def test_a_labeled_file_has_residuals_and_splits(finished, taglm, tmp_path, molecules_csv):
+    """IDs, comments and rows in order; truth minus prediction; which rows the run has seen."""
+    source, out = tmp_path / "lab.csv", tmp_path / "out.csv"
+    source.write_text(LAB)
+    done = taglm("predict", finished, source, "-o", out)
+    assert done.code == 0, done.err
+    assert f"5 rows written to {out}; 1 could not be predicted" in done.err
+    rows = list(csv.DictReader(out.open()))
+    names = ["Compound ID", "Drug", "Comment", "Y", "Sol", "Sol.residual", "split", "error"]
+    assert list(rows[0]) == names
+    assert [row["Compound ID"] for row in rows] == [f"ACM-{i}" for i in (1, 2, 3, 4, 5)]
+    assert [row["Y"] for row in rows] == ["0.3", "", "1.0", "oops", "1.5"]
+    held = {
+        row["Drug"]: row["split"]
+        for name in ("valid", "test")
+        for row in csv.DictReader((finished / "predictions" / f"{name}.csv").open())
+    }
+    for row, is_known in zip(rows, [True, False, False, False, True], strict=True):
+        assert bool(row["Sol.residual"]) == is_known
+        if is_known:
+            residual = float(row["Y"]) - float(row["Sol"])
+            assert float(row["Sol.residual"]) == pytest.approx(residual, abs=1e-5)
+    expected = [held.get(row["Drug"], "train") for row in rows]
+    assert [row["split"] for row in rows] == [*expected[:2], "", expected[3], ""]
+    for row in rows:
+        digits = row["Sol"].lstrip("-").replace(".", "").lstrip("0").partition("e")[0]
+        assert len(digits) <= 6
+
+
+def test_a_truth_named_like_the_prediction_is_kept(finished, taglm, tmp_path):
+    """The column of the truth gives way as TARGET.measured and is not lost."""
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("smiles,Sol\nCCO,0.5\n")
+    done = taglm("predict", finished, "-i", source, "-o", out, "--column", "Y=Sol")
+    assert done.code == 0, done.err
+    (row,) = csv.DictReader(out.open())
+    assert list(row) == ["smiles", "Sol.measured", "Sol", "Sol.residual", "split", "error"]
+    assert row["Sol.measured"] == "0.5"
+    lost = taglm("predict", finished, "-i", source, "-o", out, "--column", "Y=Solubility")
+    assert lost.code == 1
+    assert "no column 'Solubility'" in lost.err
+
+
+def test_standard_input_and_output(finished, taglm, monkeypatch):
+    """A pipe in, a pipe out; messages name standard input."""
+
+    def pipe(text, *words):
+        stdin = SimpleNamespace(buffer=io.BytesIO(text.encode()))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        return taglm("predict", finished, "-", *words)
+
+    done = pipe("id,smiles\n7,CCO\n8,C\n")
+    assert done.code == 0, done.err
+    assert [row["id"] for row in rows_of(done.out)] == ["7", "8"]
+    assert "2 rows written to standard output" in done.err
+    lines = pipe('{"smiles": "CCO", "id": 7}\n', "-o", "-", "--format", "jsonl")
+    assert lines.code == 0, lines.err
+    assert json.loads(lines.out)["Sol"] == pytest.approx(
+        float(rows_of(done.out)[0]["Sol"]), rel=1e-4
+    )
+    smi = pipe("CCO ethanol\n", "--format", "smi")
+    assert rows_of(smi.out)[0]["name"] == "ethanol"
+    lost = pipe("id,x\n1,2\n")
+    assert (lost.code, lost.out) == (1, "")
+    assert "standard input: no column for the field 'smiles'" in lost.err
+    assert "taglm-" not in lost.err
+
+
+def test_excel_in_and_out(finished, taglm, tmp_path):
+    """A workbook gives a workbook with the same rows and numbers."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["ID", "Drug", "Y"], ["a", "CCO", 0.3], [], ["b", "C", None]):
+        book.active.append(row)
+    source, out = tmp_path / "lab.xlsx", tmp_path / "out.xlsx"
+    book.save(source)
+    done = taglm("predict", finished, source, "-o", out)
+    assert done.code == 0, done.err
+    table = read_table(out)
+    assert list(table.columns) == ["ID", "Drug", "Y", "Sol", "Sol.residual", "split", "error"]
+    assert table.columns["Y"] == [0.3, None]
+    assert all(isinstance(value, float) for value in table.columns["Sol"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "nothing to predict"),
+        (("CCO", "missing.csv"), "'missing.csv' is a file and stands beside 'CCO'"),
+        (("missing.csv",), "missing.csv: no such file"),
+        (("CCO", "-i", "x.csv"), "leave it out beside 'CCO'"),
+        (("smiles=CCO", "CCO"), "takes the fields smiles: write one row as smiles=VALUE"),
+        (("CCO", "-o", "out.smi"), "cannot be written"),
+    ],
+)
+def test_words_that_say_too_little_or_too_much(words, message, finished, taglm, tmp_path):
+    """Nothing is guessed and nothing is written."""
+    done = taglm("predict", finished, *words)
+    assert done.code == 1
+    assert message in done.err
+    assert done.out == ""
+
+
+def test_the_files_of_a_run_keep_what_came_in(taglm, run_file, tmp_path):
+    """All input columns, the line that an editor shows, truth, prediction, residual, split."""
+    molecules = tmp_path / "molecules.csv"
+    header, *lines = molecules.read_text().splitlines()
+    made = [f"{header},row,ID", ""]
+    for i, line in enumerate(lines):
+        made += [f"{line},r{i},ID{i}"]
+    molecules.write_text("\n".join(made) + "\n")
+    done = taglm("run", run_file, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    for split in ("valid", "test"):
+        rows = list(csv.DictReader((tmp_path / "run" / "predictions" / f"{split}.csv").open()))
+        own = ["row", "line", "split"]
+        inputs = ["Drug", "Y", "row (input)", "ID", "smiles"]
+        assert list(rows[0]) == [*own, *inputs, "Sol.measured", "Sol", "Sol.residual"]
+        for row in rows:
+            assert row["split"] == split
+            there = made[int(row["line"]) - 1].split(",")
+            assert [row[name] for name in inputs[:4]] == there
+            assert int(row["line"]) == int(row["row"]) + 2
+            residual = float(row["Sol.measured"]) - float(row["Sol"])
+            assert float(row["Sol.residual"]) == pytest.approx(residual, abs=1e-5)
