@@ -10,10 +10,12 @@ from typing import Any
 
 import attrs
 
+from taglm_core.api.tables import check_known, is_table, only_one, settings_of_table
 from taglm_core.data.atomic import jsonable
 from taglm_core.data.digests import path_digest
 from taglm_core.data.inputs import recorded
 from taglm_core.data.memory import as_table, is_path
+from taglm_core.data.recognition import Ask, refuse_to_ask
 from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import ConfigError, TaglmError
@@ -28,7 +30,8 @@ from taglm_core.training.config import RunConfig
 from taglm_core.training.paths import BACKBONE, backbone_digest, named_inputs
 from taglm_core.training.plan import Plan, make_plans
 from taglm_core.training.run import execute, resolved, train_only
-from taglm_core.training.settings import read_run_file, run_config
+from taglm_core.training.runfile import write_run_file
+from taglm_core.training.settings import merge, read_run_file, run_config
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +48,23 @@ class PreparedRun:
     store: TagStore = attrs.field(factory=TagStore)
     table: Table | None = None
     """Rows that were given in memory; None: the settings name their file."""
+    given: Mapping[str, Any] = attrs.field(factory=dict)
+    """The settings that were given, as the content of a run file."""
+    remarks: tuple[str, ...] = ()
+    """What a table was taken for; nothing for a task."""
+
+    def save_config(self, path: Path) -> None:
+        """Write the run file that this run amounts to.
+
+        Args:
+            path: The file, relative to the working folder.
+        """
+        write_run_file(path, self.given, self.remarks)
 
     def plans(self, progress: Progress) -> list[Plan]:
         """Read data and backbone, check them, and say how many rows there are."""
+        for remark in self.remarks:
+            progress.say(remark)
         progress.say("reading data and backbone")
         if self.table is not None:
             self._write_table(self.table)
@@ -156,28 +173,41 @@ def _one_kind(cells: Sequence[Any]) -> list[Any]:
 
 
 def prepare_run(
-    task: "str | PathLike[str] | Mapping[str, Any] | Sequence[str]",
+    task: Any,
     data: Any = None,
     *,
+    target: "str | Sequence[str] | None" = None,
     out: "str | PathLike[str] | None" = None,
     settings: Sequence[Mapping[str, Any]] = (),
     source: str = "taglm.run",
+    ask: Ask = refuse_to_ask,
 ) -> PreparedRun:
     """Read and check the settings of a run.
 
     Args:
         task: As for `run`.
         data: As for `run`.
+        target: As for `run`.
         out: As for `run`.
         settings: Nested settings; later ones win.
         source: What is named in messages; the run file wins.
+        ask: Is asked where it is not clear what a table holds.
 
     Raises:
         ConfigError: listing every unknown key and every wrong value.
+        DataError: when a table cannot be read, or it is not clear what it holds.
     """
-    base = _base(task)
-    source = str(task) if is_path(task) and _is_file(task) else source
     registry = load_registry()
+    remarks: list[str] = []
+    if is_table(task, registry, target is not None):
+        if data is not None:
+            raise ConfigError(f"{source}: give the rows once, not as the task and as data too.")
+        data = only_one(task)
+        base, remarks = settings_of_table(data, registry, target, merge(*settings), ask)
+    else:
+        base = _base(task)
+        check_known(base, data, target, settings, registry)
+    source = str(task) if is_path(task) and _is_file(task) else source
     table = None
     layers: list[Mapping[str, Any]] = [base, *settings]
     if data is not None:
@@ -190,7 +220,14 @@ def prepare_run(
         layers.insert(1, {"data": {"file": _data_file(folder, table)}})
         layers.pop(2)
         config = run_config(source, *layers, registry=registry)
-    return PreparedRun(config=config, registry=registry, folder=folder, table=table)
+    return PreparedRun(
+        config=config,
+        registry=registry,
+        folder=folder,
+        table=table,
+        given=merge(*layers),
+        remarks=tuple(remarks),
+    )
 
 
 def _is_file(task: Any) -> bool:

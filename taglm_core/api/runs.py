@@ -145,9 +145,10 @@ def _with_numbers(frame: Any, target: Mapping[str, Any]) -> Any:
 
 
 def run(
-    task: "str | PathLike[str] | Mapping[str, Any] | Sequence[str]",
+    task: Any,
     data: Any = None,
     *,
+    target: "str | Sequence[str] | None" = None,
     backbone: str | None = None,
     out: "str | PathLike[str] | None" = None,
     progress: Progress | bool | None = None,
@@ -159,10 +160,13 @@ def run(
 
     Args:
         task: A registered task, such as "QED"; several of them in a list; the path of a run file
-            (YAML); or a mapping: the keys of `task` of a run file, or a whole run file.
+            (YAML); or a mapping: the keys of `task` of a run file, or a whole run file. Or a
+            table, as a path such as "lab.csv" or a DataFrame: its columns and their contents then
+            decide the task, and what was decided is said.
         data: Rows: a DataFrame, a dict of columns, a `datasets.Dataset`, or the path of a table;
             None: the task's own dataset. Rows in memory are kept in the run folder, in a file named
             by their content, so that changed rows count as changed settings.
+        target: Column to predict, or several, when `task` is a table, such as "LogS (mol/L)".
         backbone: Registered name, folder or Hub id; None: "nano", or what the run file says.
         out: Run folder; None: runs/TASK.
         progress: True or False: with or without bars; None: bars in notebooks and terminals; or an
@@ -176,10 +180,11 @@ def run(
         CheckpointError: when the folder holds a run of other settings or data.
         DataError: when rows cannot be used.
 
-    Example:
+    Examples:
         taglm.run("QED", preset="quick", out="runs/quick").metrics
+        taglm.run("lab.csv", target="LogS (mol/L)").predictor
     """
-    prepared = prepare_run(task, data, out=out, settings=_layers(backbone, settings))
+    prepared = prepare_run(task, data, target=target, out=out, settings=_layers(backbone, settings))
     for failure in prepared.registry.failures:
         logger.warning("warning: %s", failure)
     metrics = prepared.execute(chosen_progress(progress))
@@ -189,9 +194,10 @@ def run(
 
 
 def train(
-    task: "str | PathLike[str] | Mapping[str, Any]",
+    task: Any,
     data: Any = None,
     *,
+    target: "str | Sequence[str] | None" = None,
     backbone: str | None = None,
     progress: Progress | bool | None = None,
     **settings: Any,
@@ -204,6 +210,7 @@ def train(
     Args:
         task: As for `run`, one task.
         data: As for `run`.
+        target: As for `run`.
         backbone: As for `run`.
         progress: As for `run`.
         **settings: As for `run`.
@@ -218,6 +225,7 @@ def train(
         prepared = prepare_run(
             task,
             data,
+            target=target,
             out=Path(folder) / "run",
             settings=_layers(backbone, settings),
             source="taglm.train",

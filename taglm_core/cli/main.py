@@ -48,6 +48,7 @@ def core_app() -> typer.Typer:
         doctor,
         evaluate,
         identify,
+        init,
         new_plugin,
         plugins,
         predict,
@@ -69,6 +70,7 @@ def core_app() -> typer.Typer:
     )
     app.callback()(_options)
     app.command("run")(run.run)
+    app.command("init")(init.init)
     app.command("predict")(predict.predict)
     app.command("evaluate")(evaluate.evaluate)
     app.command("sample")(sample.sample)

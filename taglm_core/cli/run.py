@@ -9,8 +9,18 @@ import typer
 def run(
     task: Annotated[
         list[str],
-        typer.Argument(help="Registered task such as QED, several of them, or a run file (YAML)."),
+        typer.Argument(
+            help="Table such as lab.csv, registered task such as QED, several tasks, or a run "
+            "file (YAML).",
+        ),
     ],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help='Column of the table to predict, such as "LogS (mol/L)"; may be repeated.',
+        ),
+    ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(help="Backbone: registered name, folder or Hub id.", show_default="nano"),
@@ -116,18 +126,27 @@ def run(
             help="Any setting, such as stages.task.epochs=4; may be repeated.",
         ),
     ] = None,
+    save_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the run file that the command amounts to, such as task.yaml.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be trained, without training.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json.")] = False,
 ) -> None:
-    """Train what a task needs, evaluate it, write a predictor.
+    """Train a predictor from a table or for a task, and evaluate it.
 
-    Examples: `taglm run QED`; `taglm run QED --data molecules.csv --column smiles=Structure`;
+    Examples: `taglm run lab.csv --target "LogS (mol/L)"`;
+    `taglm run QED`; `taglm run QED --data molecules.csv --column smiles=Structure`;
     `taglm run esol.yaml --set stages.task.epochs=10 --out runs/long`.
     """
     from taglm_core.api.preparation import prepare_run
-    from taglm_core.cli.screen import BarProgress, parse_pairs
+    from taglm_core.cli.asking import person_at_terminal
+    from taglm_core.cli.screen import BarProgress, parse_pairs, print_note
     from taglm_core.training.settings import parse_overrides
 
     flags: dict[str, Any] = {
@@ -150,8 +169,19 @@ def run(
         "stages": {"task": {"cache": cache}} if cache is not None else None,
     }
     settings = [_given(**flags), parse_overrides(setting or [])]
-    prepared = prepare_run(task, data, out=out, settings=settings, source="taglm run")
+    prepared = prepare_run(
+        task,
+        data,
+        target=target,
+        out=out,
+        settings=settings,
+        source="taglm run",
+        ask=person_at_terminal(),
+    )
     _warn(prepared.registry.failures)
+    if save_config is not None:
+        prepared.save_config(save_config)
+        print_note(f"wrote {save_config}; `taglm run {save_config}` repeats this run")
     progress = BarProgress()
     if dry_run:
         _show_stages(prepared.plans(progress), progress)

@@ -34,9 +34,25 @@ def set_up_logging(is_debug: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     handler.addFilter(lambda record: record.name.startswith("taglm_") or record.levelno > 20)
+    handler.addFilter(_Once())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if is_debug else logging.INFO)
+
+
+class _Once(logging.Filter):
+    """Lets a warning pass once: a file that is read twice is warned of twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is new."""
+        text = record.getMessage()
+        is_new = record.levelno < logging.WARNING or text not in self._seen
+        self._seen.add(text)
+        return is_new
 
 
 def print_line(text: str) -> None:

@@ -6,6 +6,7 @@ CORE_WORDS = frozenset(
         "doctor",
         "evaluate",
         "identify",
+        "init",
         "new-plugin",
         "plugins",
         "predict",

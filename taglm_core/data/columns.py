@@ -24,6 +24,7 @@ ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 _SHOWN = 5
 _LONGEST_SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
+_BELOW = re.compile(r"(?:<=?|≤)\s*(.+)")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
 
 
@@ -79,7 +80,7 @@ def find_column(
     for name in (field, *aliases):
         if name in columns:
             return name
-        alike = [column for column in columns if _folded(column) == name.lower()]
+        alike = [column for column in columns if folded(column) == name.lower()]
         if len(alike) > 1:
             raise DataError(
                 f"{source}: the columns {' and '.join(map(repr, alike))} fit the field '{field}' "
@@ -97,7 +98,8 @@ def find_column(
     )
 
 
-def _folded(column: str) -> str:
+def folded(column: str) -> str:
+    """Return a column's name as names are compared: in small letters, without invisible ones."""
     return clean(visible(column)).lower()
 
 
@@ -105,10 +107,10 @@ def _column_hint(names: Sequence[str], columns: Sequence[str]) -> str:
     """Say why a header holds none of these names, as far as it can be told."""
     wanted = {name.lower() for name in names}
     for column in columns:
-        if as_latin(_folded(column)) in wanted:
+        if as_latin(folded(column)) in wanted:
             return f" The column {column!r} looks like it, but {odd_characters(column)}."
         for separator, shown in SEPARATORS.items():
-            if wanted & set(map(_folded, column.split(separator))):
+            if wanted & set(map(folded, column.split(separator))):
                 return (
                     f" The column {column!r} holds several names: cells seem to be separated by "
                     f"{shown}."
@@ -132,6 +134,7 @@ def parse_numbers(
     source: str,
     column: str,
     on_error: OnError = "raise",
+    censored_below: float | None = None,
 ) -> tuple[np.ndarray, list[str | None]]:
     """Read cells as finite numbers.
 
@@ -141,6 +144,8 @@ def parse_numbers(
         source: The file, for messages.
         column: The column, for messages.
         on_error: "raise": bad cells are an error that counts them all; "skip": they become NaN.
+        censored_below: Left-censoring limit: a cell such as `<-5` of at most this limit counts as
+            its own limit. None: such cells are bad.
 
     Returns:
         float64 `(rows,)`, and for each row None or what is wrong with its cell.
@@ -154,6 +159,9 @@ def parse_numbers(
     errors: list[str | None] = [None] * len(values)
     for index, value in enumerate(values):
         found = _number(value)
+        limit = limit_of(value) if isinstance(found, str) else None
+        if limit is not None:
+            found = _censored(value, limit, censored_below)
         if isinstance(found, str):
             errors[index] = f"column '{column}': {found}"
         else:
@@ -233,6 +241,23 @@ def _number(value: Any) -> float | str:
     return number
 
 
+def limit_of(value: Any) -> float | None:
+    """Return the limit of a left-censored cell, such as -5 of `<-5`; None for any other cell."""
+    match = _BELOW.fullmatch(with_minus(clean(value))) if isinstance(value, str) else None
+    found = _number(match[1]) if match else None
+    return found if isinstance(found, float) else None
+
+
+def _censored(value: Any, limit: float, censored_below: float | None) -> float | str:
+    """Return what a left-censored cell counts as: at most its limit."""
+    shown = f"{_short(value)} means at most {limit:g}"
+    if censored_below is None:
+        return f"{shown}; the setting task.censored_below={limit:g} uses such cells"
+    if limit > censored_below:
+        return f"{shown}, which is above the left-censoring limit {censored_below:g} of the task"
+    return limit
+
+
 def _beyond(value: Any) -> str:
     return f"{_short(value)} is beyond {LARGEST:g}, the largest number that can be computed with"
 
@@ -245,6 +270,8 @@ def _number_hint(text: Any) -> str:
         return f"; write {text.replace(',', '.')}"
     if _GROUPED.fullmatch(text):
         return "; write it without separators of thousands, and with a point before decimals"
+    if text.startswith((">", "≥")):
+        return "; values above a limit (right-censored) cannot be used"
     odd = odd_characters(text)
     return f": {odd}" if odd else ""
 

@@ -71,7 +71,8 @@ def _records(sheet: Any, source: str) -> Iterator[Numbered]:
             )
         yield line, [_plain(cell) for cell in cells] + [None] * (width - len(cells))
     if num_skipped:
-        logger.warning("%s: %d blank lines between the rows were left out", source, num_skipped)
+        what = "1 blank line" if num_skipped == 1 else f"{num_skipped:,} blank lines"
+        logger.warning("%s: skipped %s between the rows", source, what)
 
 
 def _trimmed(cells: Sequence[Any]) -> list[Any]:

@@ -64,7 +64,8 @@ def checked_rows(records: Iterator[Numbered], source: str, separator: str) -> It
             _fail_width(source, row, header, cells, separator)
         yield line, cells
     if num_skipped:
-        logger.warning("%s: %d blank lines between the rows were left out", source, num_skipped)
+        what = "1 blank line" if num_skipped == 1 else f"{num_skipped:,} blank lines"
+        logger.warning("%s: skipped %s between the rows", source, what)
 
 
 def _until_filled(records: Iterator[Numbered]) -> Iterator[Numbered]:

@@ -147,7 +147,7 @@ def _labels(
 def _parser(target: Regression | Classification) -> Any:
     """Return the function that reads the cells of a target."""
     if isinstance(target, Regression):
-        return parse_numbers
+        return partial(parse_numbers, censored_below=target.censored_below)
     if target.threshold is None:
         return partial(parse_classes, classes=target.classes)
     return partial(_parse_sides, target)

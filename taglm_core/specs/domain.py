@@ -46,6 +46,10 @@ class Domain:
     """`(rows) -> list[str | None]`: for each canonical row None, or what it rather looks like, such
     as "a nucleotide sequence". A few such rows are a warning, a file of them is refused; None:
     every row is taken for what it is."""
+    recognize: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(cells) -> list[bool]`: for each cell of a file whether it can hardly be anything else than
+    a row of this domain. It finds the column in a file whose column names say nothing; None: only
+    the names in `field` and `aliases` do."""
     augment: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows, rng: numpy.random.Generator) -> list[str]`: other spellings of the same things."""
     draw: str | None = attrs.field(default=None, validator=optional_reference)

@@ -100,6 +100,21 @@ def half_bad(*, seed, size):
     return {"letters": ["abc", "abx"] * ((size or 10) // 2)}
 
 
+def never(cells):
+    """Recognize one cell fewer than there are."""
+    return [False] * (len(cells) - 1)
+
+
+def maybe(cells):
+    """Answer in words."""
+    return ["maybe"] * len(cells)
+
+
+def anything(cells):
+    """Recognize every cell."""
+    return [True] * len(cells)
+
+
 def one_group(rows):
     """Put everything into a group of the test bucket."""
     return ["22"] * len(rows)
@@ -149,6 +164,9 @@ CASES = [
     case("doubt_answers", "with False; give None, or what the row looks", saying_no, "doubt"),
     case("doubt_answers", "gives 1 answers for", one_answer, "doubt"),
     case("doubt_rare", "rows of the corpus for something else", everywhere, "doubt"),
+    case("recognize_answers", "gives .* answers for .* cells", never, "recognize"),
+    case("recognize_answers", "answers 'maybe'; give True or False", maybe, "recognize"),
+    case("recognize_rare", "takes 'yes', 'NO', .* for a row", anything, "recognize"),
     case("draw_svg", "without an XML declaration", with_declaration, "draw"),
     case("draw_svg", "no well-formed SVG: mismatched tag", unclosed, "draw"),
     case("corpus_readable", "corpus rows cannot be encoded, the first is 'abx'", corpus="half"),

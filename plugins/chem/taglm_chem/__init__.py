@@ -57,6 +57,7 @@ def register_domains() -> list[taglm.Domain]:
             descriptors="taglm_chem.descriptors:descriptors",
             canonical="taglm_chem.molecules:canonical",
             doubt="taglm_chem.doubt:doubt",
+            recognize="taglm_chem.molecules:recognize",
             augment="taglm_chem.molecules:augment",
             draw="taglm_chem.molecules:draw",
         )

@@ -31,6 +31,9 @@ _NUMBERS = (
 """Numbers in brackets, the largest value of each, and its name."""
 _LOG_LOCK = threading.Lock()
 
+_SIGNS = re.compile(r"[()\[\]=#@]|[cnops]\d|CC")
+"""What a SMILES has and words have not: branches, atoms in brackets, bonds, rings, chains."""
+
 
 def canonical(rows: Sequence[str]) -> Checked:
     """Return RDKit's canonical SMILES of each row, or why there is none.
@@ -85,6 +88,20 @@ def canonical_or_none(rows: Sequence[str]) -> list[str | None]:
     """Return the canonical SMILES of each row, None where RDKit reads no molecule."""
     with rdBase.BlockLogs():
         return [None if mol is None else Chem.MolToSmiles(mol) for mol in map(_parse, rows)]
+
+
+def recognize(cells: Sequence[str]) -> list[bool]:
+    """Say of each cell whether it can hardly be anything else than a SMILES.
+
+    Args:
+        cells: Cells of a file, as text.
+
+    RDKit must read it, and it must show more than a few capital letters, such as NO or CO.
+    """
+    signs = [bool(_SIGNS.search(cell)) for cell in cells]
+    checked = canonical([cell for cell, sign in zip(cells, signs, strict=True) if sign])
+    readable = iter(error is None for error in checked.errors)
+    return [sign and next(readable) for sign in signs]
 
 
 def augment(rows: Sequence[str], rng: np.random.Generator) -> list[str]:

@@ -39,6 +39,7 @@ def register_domains() -> list[taglm.Domain]:
             descriptors="taglm_protein.descriptors:descriptors",
             canonical="taglm_protein.residues:canonical",
             doubt="taglm_protein.doubt:doubt",
+            recognize="taglm_protein.residues:recognize",
             fix="taglm_protein.residues:fix",
             draw="taglm_protein.picture:draw",
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from taglm_core import Checked, Fixed
 from taglm_core.errors import DataError
-from taglm_protein.doubt import kind_of
+from taglm_protein.doubt import doubt, kind_of
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 residues of the genetic code."""
@@ -27,6 +27,24 @@ _OTHER = re.compile(f"[^{STANDARD + RARE + AMBIGUOUS}]")
 _LOWER = re.compile("[a-z]")
 _GAP = re.compile(f"[{re.escape(GAPS)}]")
 _BLANK = re.compile(r"\s")
+
+_LEAST_RECOGNIZED = 12  # letters; shorter ones may be words or codes in capitals
+_ATOMS = frozenset("BCFINOPS")
+
+
+def recognize(cells: Sequence[str]) -> list[bool]:
+    """Say of each cell whether it can hardly be anything else than a protein sequence.
+
+    Args:
+        cells: Cells of a file, as text.
+
+    A dozen capital residue letters that are neither nucleotides nor the atoms of a SMILES.
+    """
+    is_long = [len(cell) >= _LEAST_RECOGNIZED and not _OTHER.search(cell) for cell in cells]
+    return [
+        fits and why is None and not set(cell) <= _ATOMS
+        for cell, fits, why in zip(cells, is_long, doubt(cells), strict=True)
+    ]
 
 
 def canonical(rows: Sequence[str]) -> Checked:

@@ -172,6 +172,31 @@ def doubt_rare(subject: Subject) -> None:
     )
 
 
+def recognize_answers(subject: Subject) -> None:
+    """`recognize` says of each cell True or False, odd cells and no cells included."""
+    recognize = _call(subject, "recognize")
+    rows = [*subject.context.rows(subject.item)[:20], *ODD]
+    for batch in (rows, []):
+        answers = list(recognize(list(batch)))
+        demand(
+            len(answers) == len(batch),
+            f"`recognize` gives {len(answers)} answers for {len(batch)} cells; give one for each.",
+        )
+        odd = [answer for answer in answers if not isinstance(answer, bool)]
+        demand(not odd, f"`recognize` answers {odd[0] if odd else ''!r}; give True or False.")
+
+
+def recognize_rare(subject: Subject) -> None:
+    """`recognize` takes no word, number or identifier for a row of the domain."""
+    cells = ["yes", "NO", "12.5", "INACTIVE", "LAB-0001", "CHEMBL25", "measured twice", "F"]
+    found = [c for c, fits in zip(cells, _call(subject, "recognize")(cells), strict=True) if fits]
+    demand(
+        not found,
+        f"`recognize` takes {', '.join(map(repr, found))} for a row of the domain, so that another "
+        "column of a file would be taken for it. Ask for more evidence.",
+    )
+
+
 def draw_svg(subject: Subject) -> None:
     """`draw` gives one SVG element as text."""
     for row in subject.context.rows(subject.item)[:3]:
@@ -233,6 +258,8 @@ CHECKS = (
     Rule(augment_keeps, _has("augment")),
     Rule(doubt_answers, _has("doubt")),
     Rule(doubt_rare, lambda subject: None not in (subject.spec.doubt, subject.spec.corpus)),
+    Rule(recognize_answers, _has("recognize")),
+    Rule(recognize_rare, _has("recognize")),
     Rule(draw_svg, _has("draw")),
     Rule(corpus_readable, _has("corpus")),
     Rule(split_found, _has("split")),

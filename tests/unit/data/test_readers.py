@@ -101,7 +101,7 @@ def test_blank_lines_of_several_columns_are_counted(tmp_path, caplog):
     table = read_table(path)
     assert table.columns == {"a": ["1", "3"], "b": ["2", "4"]}
     assert table.rows == [1, 2]
-    assert "1 blank lines" in caplog.text
+    assert "skipped 1 blank line between" in caplog.text
 
 
 FAULTS = {

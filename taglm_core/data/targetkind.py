@@ -1,0 +1,129 @@
+"""What a column of targets holds: numbers or classes, decided by its values."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from taglm_core.data.characters import clean
+from taglm_core.data.classnames import class_key
+from taglm_core.data.columns import limit_of, parse_numbers
+from taglm_core.data.labels import LABEL_WORDS
+from taglm_core.data.missing import is_missing
+from taglm_core.data.table import Table
+from taglm_core.errors import DataError
+
+_LEAST_NUMBERS = 0.8
+"""Share of the filled cells that must be numbers for the column to hold numbers."""
+
+_MOST_CLASSES = 20
+_FEW_NUMBERS = 5
+"""Different whole numbers up to which a person is told that they could be classes."""
+
+
+@attrs.frozen(kw_only=True)
+class TargetKind:
+    """What a column of targets holds."""
+
+    column: str
+    kind: str
+    """regression or classification."""
+    said: str
+    """The values in words, such as "numbers from -8.1 to 0.5"."""
+    is_label: bool = False
+    """True: the classes are no and yes."""
+    classes: tuple[str, ...] | None = None
+    """No and yes as the column spells them; None: not a label."""
+    censored_below: float | None = None
+    """Limit of cells such as `<-5`; None: there are none."""
+
+
+def target_kind(table: Table, column: str, wanted: str | None = None) -> TargetKind:
+    """Decide whether a column holds numbers or classes.
+
+    Args:
+        table: The table.
+        column: The column.
+        wanted: "regression" or "classification", if the user says so; None: the values decide.
+
+    Raises:
+        DataError: when it holds neither, or no value at all.
+    """
+    cells = [cell for cell in table.columns[column] if not is_missing(cell)]
+    if not cells:
+        raise DataError(f"{table.source}: the column '{column}' has no values. Choose another.")
+    words = Counter(clean(str(cell)) for cell in cells)
+    pair = _pair(words) if wanted != "regression" else None
+    if pair is not None:
+        counts = " and ".join(f"{word} ({words[word]:,})" for word in pair)
+        return TargetKind(
+            column=column, kind="classification", said=counts, is_label=True, classes=pair
+        )
+    if wanted is None:
+        wanted = _by_values(table.source, column, cells, words)
+    if wanted == "classification":
+        shown = ", ".join(f"{word} ({count:,})" for word, count in words.most_common(4))
+        more = ", ..." if len(words) > 4 else ""
+        said = f"{len(words)} classes: {shown}{more}"
+        return TargetKind(column=column, kind=wanted, said=said)
+    return _of_numbers(column, cells)
+
+
+def _pair(words: Counter[str]) -> tuple[str, str] | None:
+    """Return how the column spells no and yes; None when it holds anything else."""
+    by_key = {class_key(word): word for word, _ in reversed(words.most_common())}
+    for no, yes in LABEL_WORDS:
+        if set(by_key) == {no, yes}:
+            return by_key[no], by_key[yes]
+    return None
+
+
+def _by_values(source: str, column: str, cells: Sequence[Any], words: Counter[str]) -> str:
+    numbers, _ = _numbers(cells)
+    if np.isfinite(numbers).mean() >= _LEAST_NUMBERS:
+        return "regression"
+    if 2 <= len(words) <= _MOST_CLASSES and 2 * len(words) <= len(cells):
+        return "classification"
+    example = next(iter(words))
+    raise DataError(
+        f"{source}: the column '{column}' is no target: it holds {len(words):,} different texts in "
+        f"{len(cells):,} rows, such as {example[:40]!r}. A target is a column of numbers, or of "
+        f"classes of at least two rows each."
+    )
+
+
+def _numbers(cells: Sequence[Any]) -> tuple[np.ndarray, list[float]]:
+    """Return cells as numbers, NaN where one is none, and the limits of cells such as `<-5`."""
+    limits = [limit for cell in cells if (limit := limit_of(cell)) is not None]
+    highest = max(limits, default=None)
+    rows = list(range(1, len(cells) + 1))
+    return parse_numbers(cells, rows, "", "", "skip", censored_below=highest)[0], limits
+
+
+def _of_numbers(column: str, cells: Sequence[Any]) -> TargetKind:
+    """Describe a column of numbers, with the limit that most of its censored cells share."""
+    numbers, limits = _numbers(cells)
+    finite = numbers[np.isfinite(numbers)]
+    said = f"numbers from {finite.min():.6g} to {finite.max():.6g}" if len(finite) else "no numbers"
+    different = np.unique(finite)
+    if not limits and len(different) <= _FEW_NUMBERS and (different == np.round(different)).all():
+        said += (
+            f"; they are {len(different)} different whole numbers, and "
+            "the setting task.target.kind: classification takes them for classes"
+        )
+    if not limits:
+        return TargetKind(column=column, kind="regression", said=said)
+    limit, count = Counter(limits).most_common(1)[0]
+    said += f", {count:,} of them left-censored below {limit:g}"
+    exact = np.array([limit_of(cell) is None for cell in cells]) & (numbers < limit)
+    if exact.any():
+        values = "value counts" if exact.sum() == 1 else "values count"
+        said += f"; {exact.sum():,} exact {values} as at most {limit:g} too"
+    higher = sum(other > limit for other in limits)
+    if higher:
+        said += (
+            f"; {higher:,} {'cell' if higher == 1 else 'cells'} with a higher limit cannot be used"
+        )
+    return TargetKind(column=column, kind="regression", said=said, censored_below=limit)
