@@ -35,7 +35,7 @@ def test_numbers_stay_numbers_and_lines_are_those_of_the_sheet(tmp_path, caplog)
     table = read_table(path)
     assert table.columns == {"ID": ["x1", "x2"], "smiles": ["CCO", "C"], "value": [1.5, None]}
     assert (table.rows, table.lines) == ([1, 2], [3, 5])
-    assert "1 blank lines" in caplog.text
+    assert "skipped 1 blank line between" in caplog.text
     dated = workbook(tmp_path / "b.xlsx", [["when"], [day], [None], [3]], [["other"], [1]])
     with caplog.at_level(logging.WARNING):
         assert read_table(dated).columns == {"when": ["2024-03-01", None, 3]}
