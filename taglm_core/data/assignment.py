@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taglm_core.data.columns import find_column
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.splitfile import LEFT_OUT, splits_from_file
 from taglm_core.data.splits import SPLITS, parse_splits, splits_by_groups
 from taglm_core.data.table import Table
@@ -23,7 +24,7 @@ def assign_splits(
     task: ResolvedTask,
     dataset: Registered[Dataset] | None,
     registry: Registry,
-    data: Any,
+    data: DataConfig,
     seed: int,
 ) -> tuple[list[str], str]:
     """Return the part of each good row, `LEFT_OUT` for none, and the rule that decided it.
@@ -142,7 +143,7 @@ def _field_of_tag(splitter: Registered[Splitter], task: ResolvedTask, tag: str) 
 
 
 def _splits_from_column(
-    table: Table, good: Sequence[int], column: str, rule: Any
+    table: Table, good: Sequence[int], column: str, rule: SplitConfig
 ) -> tuple[list[str], str]:
     name = find_column(table.columns, column, (), {}, table.source, _SPLIT_COLUMN)
     cells = [table.columns[name][i] for i in good]
@@ -167,7 +168,7 @@ def _plain(value: Any) -> str:
     return str(value).strip().removesuffix(".0")
 
 
-def make_room(splits: list[str], data: Any, source: str) -> list[str]:
+def make_room(splits: list[str], data: DataConfig, source: str) -> list[str]:
     """Return the parts of a file beside which a test file stands: no row of it is test.
 
     Rows that a registered splitter would test train instead; a column or file that names test rows

@@ -12,6 +12,7 @@ import numpy as np
 from taglm_core.data.assignment import assign_splits, make_room
 from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
+from taglm_core.data.config import DataConfig
 from taglm_core.data.doubt import check_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.labels import label_classes
@@ -292,7 +293,7 @@ class _Checked:
 def _check_table(
     table: Table,
     task: ResolvedTask,
-    data: Any,
+    data: DataConfig,
     need_targets: bool,
     domains: Mapping[str, Registered[Domain]],
 ) -> _Checked:
@@ -330,7 +331,7 @@ def _both(first: Any, second: Any) -> Any:
 
 
 def load_task_rows(
-    task: ResolvedTask, registry: Registry, data: Any, seed: int, need_targets: bool = True
+    task: ResolvedTask, registry: Registry, data: DataConfig, seed: int, need_targets: bool = True
 ) -> TaskRows:
     """Read, check and split the rows of a task.
 

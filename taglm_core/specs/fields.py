@@ -43,3 +43,22 @@ def one_of(*allowed: str) -> Any:
             )
 
     return check
+
+
+def positive(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand None or a number above 0."""
+    if value is not None and not value > 0:
+        raise ConfigError(f"{attribute.name} must be above 0, not {value!r}.")
+
+
+def positive_finite(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand None or a finite number above 0."""
+    positive(instance, attribute, value)
+    if value == float("inf"):
+        raise ConfigError(f"{attribute.name} must be a finite number, not {value!r}.")
+
+
+def not_negative(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand None or a number that is not below 0."""
+    if value is not None and value < 0:
+        raise ConfigError(f"{attribute.name} must not be below 0, not {value!r}.")

@@ -4,29 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from taglm_core.data.config import DataConfig
 from taglm_core.errors import ConfigError
 from taglm_core.model.checkpointing import switch
 from taglm_core.model.prefix_cache.budget import cache_setting
 from taglm_core.specs import Decoding
-from taglm_core.specs.fields import one_of
+from taglm_core.specs.fields import not_negative, one_of, positive, positive_finite
 from taglm_core.specs.target import TARGETS
 from taglm_core.store.fingerprint import NO_EFFECT
-
-
-def _positive(instance: Any, attribute: Any, value: Any) -> None:
-    if value is not None and not value > 0:
-        raise ConfigError(f"{attribute.name} must be above 0, not {value!r}.")
-
-
-def _positive_finite(instance: Any, attribute: Any, value: Any) -> None:
-    _positive(instance, attribute, value)
-    if value == float("inf"):
-        raise ConfigError(f"{attribute.name} must be a finite number, not {value!r}.")
-
-
-def _not_negative(instance: Any, attribute: Any, value: Any) -> None:
-    if value is not None and value < 0:
-        raise ConfigError(f"{attribute.name} must not be below 0, not {value!r}.")
 
 
 def _target_config() -> type:
@@ -79,76 +64,6 @@ class TaskConfig:
 
 
 @attrs.frozen(kw_only=True)
-class SplitConfig:
-    """How rows come into train, valid and test; at most one of method, column and file."""
-
-    method: str | None = None
-    """Registered splitter, such as scaffold or random; None: the task's own."""
-    column: str | None = None
-    """Column that holds train, valid or test for each row, such as split."""
-    file: str | None = None
-    """Table with the columns row (from 1) and split, such as the split.csv of another run."""
-    valid: tuple[str, ...] | None = None
-    """Values of `column` that mean the validation split, such as [3] for fold 3."""
-    test: tuple[str, ...] | None = None
-    """Values of `column` that mean the test split, such as [4]. With `valid` or `test`, all
-    other values mean train."""
-
-    def __attrs_post_init__(self) -> None:
-        rules = {"method": self.method, "column": self.column, "file": self.file}
-        given = [f"{k}={v}" for k, v in rules.items() if v is not None]
-        if len(given) > 1:
-            raise ConfigError(f"data.split: give one of method, column, file, not {given}.")
-        if (self.valid or self.test) and self.column is None:
-            raise ConfigError("data.split: valid and test are values of a column; name it too.")
-        both = sorted(set(self.valid or ()) & set(self.test or ()))
-        if both:
-            raise ConfigError(f"data.split: the value {both[0]!r} cannot mean valid and test.")
-
-
-@attrs.frozen(kw_only=True)
-class DataConfig:
-    """Where the rows come from."""
-
-    file: str | None = None
-    """Table of rows, such as molecules.csv; None: the task's dataset."""
-    test_file: str | None = None
-    """Table of test rows, such as test.csv; the splitter then divides the other rows into train
-    and valid. None: the splitter makes all three splits."""
-    dataset: str | None = None
-    """Registered dataset, such as dti/binding_affinity; with `file`, the dataset that reads the
-    file. None: the task's own."""
-    options: dict[str, Any] = attrs.field(factory=dict)
-    """Additional arguments of the dataset, such as {directions: [en-fr, fr-en]}."""
-    size: int | None = attrs.field(default=None, validator=_positive)
-    """Number of rows that a generated dataset makes, such as 3000; None: the dataset's default."""
-    columns: dict[str, str] = attrs.field(factory=dict)
-    """Field -> column of the file, such as {smiles: Drug}; other fields are found by name."""
-    labels: str = attrs.field(default="auto", validator=one_of("auto", "computed", "measured"))
-    """Target of a task that computes it: computed, or measured (read from the column of its
-    name); auto computes and reports a column of that name as an error."""
-    split: SplitConfig = attrs.field(factory=SplitConfig)
-    """How rows are assigned to train, valid and test."""
-    domain: dict[str, str] = attrs.field(factory=dict)
-    """Domain tag -> file of unlabeled rows for stage 1, such as {SMILES: library.smi}."""
-    check: bool = True
-    """True: check rows for duplicates, outliers and units before training; `data_check.json` in
-    the run folder holds the details."""
-    on_error: str = attrs.field(default="raise", validator=one_of("raise", "skip"))
-    """How to handle invalid rows: raise stops at the first, skip skips them and lists them in
-    rejected.csv."""
-    on_doubt: str = attrs.field(default="raise", validator=one_of("raise", "warn"))
-    """How to handle a file that looks like another kind of data, such as DNA for a protein:
-    raise stops if at least half of the values do, warn continues."""
-    fix: bool = False
-    """True: fix invalid rows by the rules of their domains and list them in fixed.csv;
-    `on_error` decides about the others."""
-    on_long: str = attrs.field(default="error", validator=one_of("error", "skip"))
-    """How to handle rows too long for the backbone: error treats them as invalid rows, skip
-    skips them and lists them in rejected.csv."""
-
-
-@attrs.frozen(kw_only=True)
 class JobConfig:
     """One of several tasks of a run, with its own rows."""
 
@@ -162,43 +77,43 @@ class JobConfig:
 class DomainStageConfig:
     """Stage 1: a domain tag learns to predict the next symbol."""
 
-    epochs: float = attrs.field(default=1.0, validator=_positive_finite)
+    epochs: float = attrs.field(default=1.0, validator=positive_finite)
     """Passes over the corpus."""
-    max_steps: int | None = attrs.field(default=None, validator=_positive)
+    max_steps: int | None = attrs.field(default=None, validator=positive)
     """Maximum number of optimizer steps, such as 500; None: as many as the epochs need."""
-    rows: int | None = attrs.field(default=None, validator=_positive)
+    rows: int | None = attrs.field(default=None, validator=positive)
     """Maximum number of corpus rows, drawn by the seed, such as 4000; None: all."""
-    size: int | None = attrs.field(default=None, validator=_positive)
+    size: int | None = attrs.field(default=None, validator=positive)
     """Number of rows that a generated corpus makes, such as 3000; None: the corpus's default."""
-    batch_size: int = attrs.field(default=32, validator=_positive)
+    batch_size: int = attrs.field(default=32, validator=positive)
     """Rows per optimizer step."""
-    batch_tokens: int = attrs.field(default=8192, validator=_positive)
+    batch_tokens: int = attrs.field(default=8192, validator=positive)
     """Maximum number of tokens in a forward batch, padding included; a step accumulates
     gradients over its batches."""
-    tag_length: int = attrs.field(default=10, validator=_positive)
+    tag_length: int = attrs.field(default=10, validator=positive)
     """Number of tag tokens of the domain tag."""
     tag_init: str = attrs.field(
         default="vocabulary", validator=one_of("vocabulary", "mean", "words")
     )
     """Initial tag tokens: vocabulary (different embeddings, drawn at random), mean (their mean,
     as in the paper) or words (the field's name, such as "de:", repeated)."""
-    tag_lr: float = attrs.field(default=0.05, validator=_positive_finite)
+    tag_lr: float = attrs.field(default=0.05, validator=positive_finite)
     """Learning rate of the tag, relative to the root mean square of the backbone's embeddings."""
-    lr: float | None = attrs.field(default=None, validator=_positive_finite)
+    lr: float | None = attrs.field(default=None, validator=positive_finite)
     """Absolute learning rate of the tag, such as 1e-4 (paper); None: from `tag_lr`."""
     train_symbols: bool = False
     """True: also train the embeddings of the domain's symbols."""
-    weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
+    weight_decay: float = attrs.field(default=0.0, validator=not_negative)
     """Weight decay of AdamW, such as 0.01."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
     """Learning-rate schedule after the warm-up: cosine, linear or constant."""
-    warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
+    warmup_ratio: float = attrs.field(default=0.03, validator=not_negative)
     """Share of the steps in which the learning rate rises to its maximum."""
-    max_grad_norm: float = attrs.field(default=1.0, validator=_positive)
+    max_grad_norm: float = attrs.field(default=1.0, validator=positive)
     """Maximum norm of the gradient; larger gradients are scaled down."""
-    num_evaluations: int = attrs.field(default=5, validator=_positive)
+    num_evaluations: int = attrs.field(default=5, validator=positive)
     """Number of evaluations on held-out rows during the stage."""
-    patience: int = attrs.field(default=3, validator=_positive)
+    patience: int = attrs.field(default=3, validator=positive)
     """Number of evaluations without improvement after which the stage stops."""
     fresh: bool = attrs.field(default=False, metadata=NO_EFFECT)
     """True: train the tag again even if the tag store holds it."""
@@ -208,14 +123,14 @@ class DomainStageConfig:
 class TaskStageConfig:
     """Stages 2 and 3: a function tag and a head learn a task."""
 
-    epochs: float = attrs.field(default=3.0, validator=_positive_finite)
+    epochs: float = attrs.field(default=3.0, validator=positive_finite)
     """Passes over the train split."""
-    max_steps: int | None = attrs.field(default=None, validator=_positive)
+    max_steps: int | None = attrs.field(default=None, validator=positive)
     """Maximum number of optimizer steps, such as 300; None: as many as the epochs need."""
-    rows: int | None = attrs.field(default=20_000, validator=_positive)
+    rows: int | None = attrs.field(default=20_000, validator=positive)
     """Maximum number of training rows, drawn by the seed; None: all. Baselines always use all
     rows."""
-    valid_rows: int | None = attrs.field(default=3000, validator=_positive)
+    valid_rows: int | None = attrs.field(default=3000, validator=positive)
     """Maximum number of validation rows for early stopping, drawn by the seed; None: all.
     Results are scored on all rows."""
     enrich: bool = False
@@ -226,19 +141,19 @@ class TaskStageConfig:
     only the head is trained; None: train the tag."""
     domain_tags: bool = True
     """False: skip stage 1 and use untrained domain tags, for comparison."""
-    batch_size: int = attrs.field(default=64, validator=_positive)
+    batch_size: int = attrs.field(default=64, validator=positive)
     """Rows per optimizer step."""
-    batch_tokens: int = attrs.field(default=8192, validator=_positive)
+    batch_tokens: int = attrs.field(default=8192, validator=positive)
     """Maximum number of tokens in a forward batch, padding included."""
-    tag_length: int = attrs.field(default=10, validator=_not_negative)
+    tag_length: int = attrs.field(default=10, validator=not_negative)
     """Number of tag tokens of the function tag; 0: no function tag, so that a text task trains
     nothing in this stage, for comparison."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
     """Initial tag tokens: vocabulary (different embeddings, drawn at random) or mean (their
     mean, as in the paper)."""
-    tag_lr: float = attrs.field(default=0.05, validator=_positive_finite)
+    tag_lr: float = attrs.field(default=0.05, validator=positive_finite)
     """Learning rate of the tag, relative to the root mean square of the backbone's embeddings."""
-    lr: float | None = attrs.field(default=None, validator=_positive_finite)
+    lr: float | None = attrs.field(default=None, validator=positive_finite)
     """Absolute learning rate of tag and head, such as 1e-4 (paper); None: from `tag_lr` and
     `head_lr`."""
     head: str = "linear"
@@ -249,31 +164,31 @@ class TaskStageConfig:
     pooling: str = attrs.field(default="last", validator=one_of("last", "all"))
     """Hidden states that the head reads: last (the last tag token, as in the paper) or all (all
     tag tokens, concatenated; more detail, more overfitting)."""
-    head_lr: float = attrs.field(default=1e-4, validator=_positive_finite)
+    head_lr: float = attrs.field(default=1e-4, validator=positive_finite)
     """Learning rate of a head that is trained by gradient steps."""
     head_init: str = attrs.field(default="fit", validator=one_of("fit", "mean_embedding"))
     """fit: fit the head to hidden states before the first step and at each evaluation.
     mean_embedding: start as in the paper, then take gradient steps."""
-    fit_rows: int = attrs.field(default=8000, validator=_positive)
+    fit_rows: int = attrs.field(default=8000, validator=positive)
     """Maximum number of training rows that the head is fitted to."""
-    fit_epochs: int = attrs.field(default=40, validator=_positive)
+    fit_epochs: int = attrs.field(default=40, validator=positive)
     """Passes over these rows when a head without closed form is fitted, such as mlp."""
-    huber: float | None = attrs.field(default=None, validator=_positive)
+    huber: float | None = attrs.field(default=None, validator=positive)
     """Huber loss for regression: error above which it grows linearly, in standard deviations of
     the target, such as 0.3; None: squared error."""
-    weight_decay: float = attrs.field(default=0.0, validator=_not_negative)
+    weight_decay: float = attrs.field(default=0.0, validator=not_negative)
     """Weight decay of AdamW, such as 0.01."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
     """Learning-rate schedule after the warm-up: cosine, linear or constant."""
-    warmup_ratio: float = attrs.field(default=0.03, validator=_not_negative)
+    warmup_ratio: float = attrs.field(default=0.03, validator=not_negative)
     """Share of the steps in which the learning rate rises to its maximum."""
-    max_grad_norm: float = attrs.field(default=1.0, validator=_positive)
+    max_grad_norm: float = attrs.field(default=1.0, validator=positive)
     """Maximum norm of the gradient; larger gradients are scaled down."""
-    num_evaluations: int = attrs.field(default=10, validator=_positive)
+    num_evaluations: int = attrs.field(default=10, validator=positive)
     """Number of evaluations on the valid split during the stage."""
-    patience: int = attrs.field(default=4, validator=_positive)
+    patience: int = attrs.field(default=4, validator=positive)
     """Number of evaluations without improvement after which the stage stops."""
-    augment: int = attrs.field(default=0, validator=_not_negative)
+    augment: int = attrs.field(default=0, validator=not_negative)
     """Number of additional spellings of each training row, such as 1, made by the domains'
     `augment`."""
     cache: str = attrs.field(default="auto", converter=cache_setting, metadata=NO_EFFECT)
@@ -338,7 +253,7 @@ class RunConfig:
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,
     or names such as mean,ridge."""
-    checkpoint_seconds: float = attrs.field(default=60.0, validator=_not_negative)
+    checkpoint_seconds: float = attrs.field(default=60.0, validator=not_negative)
     """Seconds between checkpoints; an interrupted run loses at most this much work."""
 
     def __attrs_post_init__(self) -> None:

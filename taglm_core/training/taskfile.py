@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.measured import with_labels
 from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.errors import ConfigError
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
-from taglm_core.training.config import DataConfig, SplitConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.settings import read_run_file, run_config
 

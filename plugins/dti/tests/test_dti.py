@@ -11,11 +11,11 @@ import pytest
 
 import taglm_core as taglm
 import taglm_dti
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.rows import load_dataset, load_task_rows
 from taglm_core.errors import DataError, UnknownNameError
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task
-from taglm_core.training.config import DataConfig, SplitConfig
 from taglm_dti import generated, splits
 
 MOLECULES = ["CCO", "CCN", "c1ccccc1", "CC(=O)O", "CCCl", "OCCO", "CSC", "CC#N", "NCCN", "C1CC1"]

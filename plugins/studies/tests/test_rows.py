@@ -8,10 +8,10 @@ import pytest
 import taglm_chem
 import taglm_studies
 from taglm_core import Classification, Regression, RowsLoaded
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.rows import load_task_rows
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task
-from taglm_core.training.config import DataConfig, SplitConfig
 from taglm_studies.check import check_file
 from taglm_studies.report import report_lines
 from taglm_studies.splits import split_file

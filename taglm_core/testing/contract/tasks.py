@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from taglm_core.data.config import DataConfig
 from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import DataError
 from taglm_core.specs import Classification, Regression
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
 from taglm_core.testing.contract.report import Rule, demand
-from taglm_core.training.config import DataConfig
 from taglm_core.training.settings import brought_settings
 
 

@@ -5,11 +5,11 @@ import csv
 import pytest
 
 import taglm_core as taglm
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import ConfigError, DataError, PluginError
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task
-from taglm_core.training.config import DataConfig, SplitConfig
 
 TASK = taglm.Task(
     name="T",

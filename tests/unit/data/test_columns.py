@@ -11,8 +11,8 @@ from taglm_core.cli.evaluate import evaluate
 from taglm_core.cli.predict import predict
 from taglm_core.cli.run import run
 from taglm_core.data.columns import ON_ERROR, find_column, parse_classes, parse_numbers
+from taglm_core.data.config import DataConfig
 from taglm_core.errors import ConfigError, DataError, RowError
-from taglm_core.training.config import DataConfig
 
 ALIASES = ("drug", "canonical_smiles")
 

@@ -6,11 +6,11 @@ import attrs
 import pytest
 
 import taglm_core as taglm
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.doubt import check_rows, doubts_of
 from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import ConfigError, DataError, PluginError
 from taglm_core.plugins.resolved import resolve_task
-from taglm_core.training.config import DataConfig, SplitConfig
 
 ODD = "ccc"
 

@@ -3,11 +3,11 @@
 import pytest
 
 import taglm_core as taglm
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.rows import load_task_rows
 from taglm_core.data.targets import class_words, encode_classes
 from taglm_core.errors import ConfigError, RowError
 from taglm_core.plugins.resolved import resolve_task
-from taglm_core.training.config import DataConfig, SplitConfig
 
 
 def first_letter(columns):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import taglm_core as taglm
+from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import DataError, RowError
 from taglm_core.plugins.resolved import resolve_task
-from taglm_core.training.config import DataConfig, SplitConfig
 from taglm_core.training.labelcheck import check_labels
 
 SPLITS = ["train"] * 4 + ["valid"] * 3 + ["test"] * 3
