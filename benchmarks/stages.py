@@ -16,9 +16,8 @@ from taglm_core.model.prefix_cache.cost_model import ForwardCost, segment_cost
 from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
 from taglm_core.model.prefix_cache.storage import SegmentStore
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.training.domain_stage import DomainObjective
+from taglm_core.training.objectives import DomainObjective, HeadObjective
 from taglm_core.training.splits import SplitData
-from taglm_core.training.task_stage import TaskObjective
 
 _PASS = 3.0  # forward, and a backward of the activations that costs twice as much
 
@@ -51,7 +50,7 @@ class Ours:
         self.cached = CachedRows(task_model.model, rows, True, rotation, cache, scale.tokens)
         self.fill_seconds = scale.clock.seconds(self.cached.fill)
         split = SplitData(rows, targets, self.cached)
-        self.objective = TaskObjective(task_model, split, split, scale.tokens)
+        self.objective = HeadObjective(task_model, split, split, scale.tokens)
         tag = task_model.model.tags[task_model.task.function_tag]
         assert task_model.head is not None
         self.optimizer = torch.optim.AdamW([tag, *task_model.head.parameters()], lr=1e-4)

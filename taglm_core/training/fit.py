@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import numpy as np
@@ -15,42 +15,9 @@ from taglm_core.errors import DataError
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.progress import Progress
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
+from taglm_core.training.objectives import Objective
 
 _MOST_PADDING = 0.05
-
-
-class Objective(Protocol):
-    """What a fit minimises."""
-
-    lengths: np.ndarray
-    """int64 `(rows,)`: tokens that a step computes for each training row."""
-    sorts_batches: bool
-    """Whether rows of like length should meet in a batch."""
-
-    @property
-    def buffers(self) -> tuple[Tensor, ...]:
-        """Tensors that `refine` changes in place beside the parameters."""
-        ...
-
-    def refine(self) -> None:
-        """Improve what has a closed form, before an evaluation."""
-        ...
-
-    def begin(self, indices: np.ndarray, num_batches: int) -> None:
-        """Hear the rows of a step, and in how many splits their loss will be asked for."""
-        ...
-
-    def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
-        """Return the summed loss of some training rows, and what to divide it by."""
-        ...
-
-    def weight(self, indices: np.ndarray) -> float:
-        """Return what the loss of some rows will be divided by, without computing it."""
-        ...
-
-    def evaluate(self) -> tuple[float, dict[str, float]]:
-        """Return a score on held-out rows, lower is better, and what to log."""
-        ...
 
 
 @attrs.frozen

@@ -19,19 +19,23 @@ from taglm_core.store.schema import DomainLineage, TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import take_stored
 from taglm_core.training.config import RunConfig
-from taglm_core.training.domain_stage import DomainObjective
-from taglm_core.training.fit import FitResult, FitSettings, Group, Objective, fit
-from taglm_core.training.head_fit import start_head
-from taglm_core.training.joint import JointObjective
+from taglm_core.training.fit import FitResult, FitSettings, Group, fit
 from taglm_core.training.lineage import (
     domain_artefact,
     enriched_artefact,
     enriched_fingerprint,
     task_artefact,
 )
+from taglm_core.training.objectives import (
+    DomainObjective,
+    HeadObjective,
+    JointObjective,
+    Objective,
+    TaskObjective,
+    TextObjective,
+)
 from taglm_core.training.plan import DomainPlan, Plan
 from taglm_core.training.splits import SplitData, fill_cache, prepare_cache
-from taglm_core.training.task_stage import TaskObjective, head_parameters, trained_names
 
 
 def run_domain_stage(
@@ -207,34 +211,17 @@ def _train_task(
         for member in members:
             fill_cache(member.plan, member.task_model, member.splits, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
-    objectives = {
-        member.plan.task.name: TaskObjective(
-            member.task_model,
-            member.splits["train"],
-            member.splits["valid"],
-            settings.batch_tokens,
-            fit_rows=settings.fit_rows if settings.head_init == "fit" else 0,
-            seed=plan.config.seed,
-            # every step runs whole rows where the domain tag moves, so like lengths save padding
-            sorts_batches=settings.enrich,
-            delta=settings.huber,
-            fit_epochs=settings.fit_epochs,
-            selects_by_loss=member.plan.selects_by_loss,
-        )
-        for member in members
-    }
+    objectives = {member.plan.task.name: _task_objective(member) for member in members}
     trained: dict[str, Any] = {}
     for member in members:
-        trained |= trained_names(member.task_model, enriched[member.plan.task.name])
+        trained |= _trained_names(member.task_model, enriched[member.plan.task.name])
     if plan.given_function_tag is not None:
         trained.pop(f"<{plan.task.function_tag}>")
     counts = parameter_counts(trained)
     name = f"stage {plan.stage_number} <{plan.task.function_tag}> for {', '.join(names)}"
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
-    start = {
-        task: start_head(objective, settings.head_init) for task, objective in objectives.items()
-    }
+    start = {name: objective.start(settings.head_init) for name, objective in objectives.items()}
     groups = _task_groups(members, enriched, objectives)
     rows = sum(len(member.splits["train"].rows) for member in members)
     steps = _steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
@@ -263,6 +250,29 @@ def _train_task(
         head_start=start,
         selected_by=_selected_by(members),
         history=result.history,
+    )
+
+
+def _task_objective(member: Member) -> TaskObjective:
+    settings = member.plan.config.stages.task
+    train, valid = member.splits["train"], member.splits["valid"]
+    # every step runs whole rows where the domain tag moves, so like lengths save padding
+    sorts_batches = settings.enrich
+    if member.task_model.head is None:
+        return TextObjective(
+            member.task_model, train, valid, settings.batch_tokens, sorts_batches=sorts_batches
+        )
+    return HeadObjective(
+        member.task_model,
+        train,
+        valid,
+        settings.batch_tokens,
+        fit_rows=settings.fit_rows if settings.head_init == "fit" else 0,
+        seed=member.plan.config.seed,
+        sorts_batches=sorts_batches,
+        delta=settings.huber,
+        fit_epochs=settings.fit_epochs,
+        selects_by_loss=member.plan.selects_by_loss,
     )
 
 
@@ -297,6 +307,16 @@ def _fit(
     return result
 
 
+def _trained_names(task_model: TaskModel, enriched: Iterable[str]) -> dict[str, Any]:
+    """Return name -> parameter or module of everything that a task stage trains."""
+    task, model = task_model.task, task_model.model
+    named: dict[str, Any] = {f"<{task.function_tag}>": model.tags[task.function_tag]}
+    named |= {f"<{tag}>": model.tags[tag] for tag in enriched}
+    if task_model.head is not None:
+        named[f"head {task.name}"] = task_model.head
+    return named
+
+
 def _start_enriched(plan: Plan, task_model: TaskModel) -> dict[str, DomainPlan]:
     """Give each enriched tag the value of its trained domain tag; return them by name."""
     enriched = {}
@@ -322,8 +342,8 @@ def _task_groups(
     for name in [name for names in enriched.values() for name in names]:
         groups.append(Group(f"<{name}>", (tags[name],), lr * 0.5))
     for member in members:
-        if member.task_model.head is not None and not objectives[member.plan.task.name].follows:
+        parameters = objectives[member.plan.task.name].head_parameters
+        if parameters:
             head_lr = settings.lr or settings.head_lr
-            parameters = head_parameters(member.task_model.head)
             groups.append(Group(f"head {member.plan.task.name}", parameters, head_lr))
     return groups

@@ -11,8 +11,8 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.progress import Silent
 from taglm_core.testing import tiny_backbone
-from taglm_core.training.domain_stage import DomainObjective
 from taglm_core.training.fit import FitSettings, Group, fit
+from taglm_core.training.objectives import DomainObjective
 
 ROWS = ["abcabcabc", "aabbcc", "cba", "abc" * 6]
 

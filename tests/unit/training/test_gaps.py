@@ -16,11 +16,11 @@ from taglm_core.store.artefact import load_artefact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, untrained_model
+from taglm_core.training.objectives import HeadObjective
 from taglm_core.training.plan import make_plans
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 from taglm_core.training.splits import assemble_splits
-from taglm_core.training.task_stage import TaskObjective
 
 FAST = {
     "domain": {"max_steps": 2, "num_evaluations": 1, "tag_length": 3, "batch_size": 8},
@@ -176,11 +176,11 @@ def test_the_loss_is_that_of_known_targets(toy_registry, toy_backbone, tmp_path)
     (plan,) = make_plans(run_config("test", base, {}), toy_registry, TagStore())
     model = build_task_model(plan, untrained_model([plan]))
     splits = assemble_splits(plan, model)
-    objective = TaskObjective(model, splits["train"], splits["valid"], 1000)
-    wanted = objective.labels(splits["train"].targets)
+    objective = HeadObjective(model, splits["train"], splits["valid"], 1000)
+    wanted = objective.head_loss.targets(splits["train"].targets)
     known = ~wanted.isnan()
     outputs = torch.ones(wanted.shape, requires_grad=True)
-    loss = objective.loss_of(outputs, wanted)
+    loss = objective.head_loss.mean(outputs, wanted)
     assert float(loss.detach()) == pytest.approx(float((1 - wanted[known]).square().mean()))
     (gradient,) = torch.autograd.grad(loss, outputs)
     assert torch.isfinite(gradient).all()

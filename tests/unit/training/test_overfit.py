@@ -17,9 +17,10 @@ from taglm_core.progress import Silent
 from taglm_core.specs import Classification, Regression, Task, Text
 from taglm_core.testing import tiny_backbone
 from taglm_core.training.fit import FitSettings, Group, fit
-from taglm_core.training.head_fit import fit_in_passes, start_head
+from taglm_core.training.head_fitter import HeadFitter
+from taglm_core.training.head_loss import HeadLoss, ReadRows
+from taglm_core.training.objectives import HeadObjective, TextObjective
 from taglm_core.training.splits import SplitData
-from taglm_core.training.task_stage import TaskObjective
 
 WORDS = ["abc", "cab", "bbbb", "acca", "c", "aab", "bca", "cccc"]
 
@@ -71,8 +72,9 @@ def memorise(task_model, targets, folder, steps, extra=None):
         task_model.scaling = Scaling.of_targets(targets)
     split = SplitData(rows, targets)
     split.cached = WholePrefixes(task_model.model, rows, task_model.is_isolated, 10**9)
-    objective = TaskObjective(task_model, split, split, 4096)
-    start_head(objective, "mean_embedding")
+    kind = HeadObjective if task_model.head is not None else TextObjective
+    objective = kind(task_model, split, split, 4096)
+    objective.start("mean_embedding")
     tag = task_model.model.tags["toy/T"]
     groups = [Group("tag", (tag,), 0.02)]
     if task_model.head is not None:
@@ -153,8 +155,8 @@ def test_the_start_of_the_head(how, toy_registry):
     rows = task_model.assembler.assemble({"letters": WORDS})
     task_model.scaling = Scaling.of_targets(targets)
     split = SplitData(rows, targets)
-    objective = TaskObjective(task_model, split, split, 4096, fit_rows=100)
-    start_head(objective, how)
+    objective = HeadObjective(task_model, split, split, 4096, fit_rows=100)
+    objective.start(how)
     if how == "fit":
         assert np.abs(objective.predict(split) - targets).mean() < 1.0
     else:
@@ -166,11 +168,9 @@ def test_a_far_outlier_pulls_the_tag_by_its_size_only(toy_registry):
     """With a Huber threshold the gradient of a row's error stops growing there."""
     targets = np.array([[0.0], [0.1], [0.0], [-0.1], [0.0], [0.1], [-0.1], [40.0]])
     task_model = build(Regression(names=("y",)), toy_registry, 1)
-    split = SplitData(task_model.assembler.assemble({"letters": WORDS}), targets)
-    objective = TaskObjective(task_model, split, split, 4096, delta=0.5)
     wanted = torch.tensor(targets, dtype=torch.float32)
     outputs = torch.zeros(8, 1, requires_grad=True)
-    objective.row_losses(outputs, wanted).sum().backward()
+    HeadLoss(task_model, delta=0.5).rows(outputs, wanted).sum().backward()
     torch.testing.assert_close(outputs.grad, -2 * wanted.clamp(-0.5, 0.5))
 
 
@@ -185,11 +185,10 @@ def test_a_head_with_hidden_layers_learns_what_no_line_does(censored_below, toy_
     torch.manual_seed(0)
     task_model.head = MLPHead(32, 1, units=32)
     task_model.scaling = Scaling.of_targets(targets[:400], censored_below)
-    rows = task_model.assembler.assemble({"letters": WORDS})
-    train, valid = SplitData(rows, targets[:400]), SplitData(rows, targets[400:])
-    objective = TaskObjective(task_model, train, valid, 4096, fit_epochs=60)
-    wanted = objective.labels(train.targets)
-    kept = fit_in_passes(objective, states[:400], wanted, states[400:])
+    loss = HeadLoss(task_model)
+    fitter, held_out = HeadFitter(loss, epochs=60), ReadRows(states[400:], targets[400:])
+    wanted = loss.targets(targets[:400])
+    kept = fitter.fit(states[:400], wanted, held_out)
     outputs = task_model.outputs(states[400:])
 
     def explained(predicted):
@@ -206,5 +205,5 @@ def test_a_head_with_hidden_layers_learns_what_no_line_does(censored_below, toy_
     before = {name: value.clone() for name, value in task_model.head.state_dict().items()}
     assert kept
     noise = 100 * torch.randn(400, 32, generator=make)
-    assert fit_in_passes(objective, noise, wanted, states[400:]) == {}
+    assert fitter.fit(noise, wanted, held_out) == {}
     assert all((before[k] == v).all() for k, v in task_model.head.state_dict().items())

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.training.task_stage import TaskObjective
+from taglm_core.training.objectives.protocol import TaskObjective
 
 
 class JointObjective:
@@ -19,10 +19,10 @@ class JointObjective:
     def __init__(self, members: Mapping[str, TaskObjective]) -> None:
         """Join the objectives of the tasks, by name."""
         self.members = dict(members)
-        held = list(self.members.values())
-        self.lengths = np.concatenate([member.lengths for member in held])
-        self.sorts_batches = any(member.sorts_batches for member in held)
-        self._starts = np.cumsum([0, *(len(member.lengths) for member in held)])
+        objectives = list(self.members.values())
+        self.lengths = np.concatenate([member.lengths for member in objectives])
+        self.sorts_batches = any(member.sorts_batches for member in objectives)
+        self._starts = np.cumsum([0, *(len(member.lengths) for member in objectives)])
 
     def _shares(self, indices: np.ndarray) -> Iterator[tuple[TaskObjective, np.ndarray]]:
         """Yield each task that has rows among `indices`, with their places in its own split."""
@@ -35,7 +35,7 @@ class JointObjective:
     @property
     def buffers(self) -> tuple[Tensor, ...]:
         """Return the buffers of all tasks."""
-        return tuple(held for member in self.members.values() for held in member.buffers)
+        return tuple(buffer for member in self.members.values() for buffer in member.buffers)
 
     def refine(self) -> None:
         """Solve the heads for the present tag."""
