@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from taglm_core.api.members import Shared, execute_members, members_of
 from taglm_core.api.tables import check_known, is_table, only_one, settings_of_table
 from taglm_core.data.atomic import jsonable
 from taglm_core.data.digests import path_digest
@@ -52,6 +53,8 @@ class PreparedRun:
     """The settings that were given, as the content of a run file."""
     remarks: tuple[str, ...] = ()
     """What a table was taken for; nothing for a task."""
+    shared: Shared | None = None
+    """Of a member of a run over folds or seeds: what it shares with the others."""
 
     def save_config(self, path: Path) -> None:
         """Write the run file that this run amounts to.
@@ -69,7 +72,12 @@ class PreparedRun:
         if self.table is not None:
             self._write_table(self.table)
         with recorded() as read, self._named():
-            plans = make_plans(self.config, self.registry, self.store)
+            beside = self.shared.plan if self.shared is not None else None
+            plans = make_plans(self.config, self.registry, self.store, beside)
+        if self.shared is not None:
+            self.shared.plan = self.shared.plan or plans[0]
+            for plan in plans:
+                plan.caches = self.shared.caches
         self._remember(read)
         for plan in plans:
             _say_rows(plan, progress)
@@ -92,10 +100,7 @@ class PreparedRun:
         try:
             metrics = folder.metrics
             if metrics is None:
-                plans = self.plans(progress)
-                if on_plans is not None:
-                    on_plans(plans)
-                metrics = execute(plans, folder, self.store, progress)
+                metrics = self._train_and_evaluate(progress, on_plans)
             else:
                 progress.say(f"{folder.path} holds the finished run of these settings")
         finally:
@@ -107,8 +112,25 @@ class PreparedRun:
             logger.warning("warning: %s", failure)
         return metrics
 
+    def _train_and_evaluate(self, progress: Progress, on_plans: OnPlans | None) -> dict[str, Any]:
+        members = members_of(self.config)
+        if members:
+            for remark in self.remarks:
+                progress.say(remark)
+            if self.table is not None:
+                self._write_table(self.table)
+            return execute_members(self, members, progress, on_plans)
+        plans = self.plans(progress)
+        if on_plans is not None:
+            on_plans(plans)
+        return execute(plans, self.folder, self.store, progress)
+
     def train(self, progress: Progress) -> Predictor:
         """Train without evaluating; leave nothing but the tags in the store."""
+        if members_of(self.config):
+            raise ConfigError(
+                "taglm.train trains one predictor: leave folds and seeds to taglm.run."
+            )
         self._open()
         try:
             (artefact,) = train_only(self.plans(progress), self.folder, self.store, progress)

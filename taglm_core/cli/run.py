@@ -53,8 +53,28 @@ def run(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Registered splitter, such as scaffold or random.",
+            help="Registered splitter, such as scaffold or random, or cv: a cross-validation whose "
+            "folds are made by the task's own.",
             show_default="the task's own",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Cross-validate: each fold is the test split once; related rows stay in one fold.",
+            show_default="5 with --split cv",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="Number of cross-validations, each with other folds.", show_default="1"),
+    ] = None,
+    fractions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRAIN,VALID,TEST",
+            help="Shares of the splits, such as 0.7,0.1,0.2.",
+            show_default="the splitter's own",
         ),
     ] = None,
     preset: Annotated[
@@ -118,6 +138,13 @@ def run(
         Path | None, typer.Option(help="Run folder to write.", show_default="runs/TASK")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="Random seeds of several runs, such as 0,1,2, with mean and deviation.",
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -152,6 +179,7 @@ def run(
     flags: dict[str, Any] = {
         "backbone": backbone,
         "seed": seed,
+        "seeds": seeds.split(",") if seeds is not None else None,
         "device": device,
         "preset": preset,
         "baselines": baselines,
@@ -159,7 +187,7 @@ def run(
             dataset=dataset,
             domain=parse_pairs(domain_data or [], "--domain-data") or None,
             columns=parse_pairs(column or [], "--column") or None,
-            split={"method": split, "column": None, "file": None} if split else None,
+            split=_split(split, folds, repeats, fractions) or None,
             on_error=on_error,
             on_long=on_long,
             on_doubt=on_doubt,
@@ -188,6 +216,19 @@ def run(
         return
     metrics = prepared.execute(progress, lambda plans: _show_stages(plans, progress))
     _print(metrics, prepared.folder.path, as_json)
+
+
+def _split(
+    method: str | None, folds: int | None, repeats: int | None, fractions: str | None
+) -> dict[str, Any]:
+    """Return what the options say of the splits; `cv` stands for folds of the task's splitter."""
+    named = {"method": None if method == "cv" else method, "column": None, "file": None}
+    folds = 5 if method == "cv" and folds is None else folds
+    shares = fractions.split(",") if fractions is not None else None
+    return {
+        **(named if method is not None else {}),
+        **_given(folds=folds, repeats=repeats, fractions=shares),
+    }
 
 
 def _given(**values: Any) -> dict[str, Any]:

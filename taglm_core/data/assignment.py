@@ -3,10 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from taglm_core.data.columns import find_column
 from taglm_core.data.config import DataConfig, SplitConfig
+from taglm_core.data.folds import (
+    folds_of,
+    random_by_share,
+    read_shares,
+    row_groups,
+    splits_by_share,
+    splits_of_fold,
+)
 from taglm_core.data.splitfile import LEFT_OUT, splits_from_file
-from taglm_core.data.splits import SPLITS, parse_splits, splits_by_groups
+from taglm_core.data.splits import RANDOM, SPLITS, parse_splits, splits_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, PluginError
 from taglm_core.plugins import Registered, Registry
@@ -43,7 +53,16 @@ def assign_splits(
         DataError: when the splitter does not fit the file or the task.
     """
     rule = data.split
-    column = rule.column or (dataset.spec.split_column if dataset and not rule.method else None)
+    if rule.folds is not None and data.test_file is not None:
+        raise DataError(
+            f"{table.source}: data.split.folds makes the test splits, so data.test_file "
+            f"({data.test_file}) has no use. Leave one of them out."
+        )
+    is_shared_out = rule.folds is not None or rule.fractions is not None
+    is_own = rule.method is None and not is_shared_out
+    column = rule.column or (dataset.spec.split_column if dataset and is_own else None)
+    if column is not None and rule.folds is not None:
+        return _folds_from_column(table, good, column, rule)
     if column is not None and rule.file is None:
         return _splits_from_column(table, good, column, rule)
     if rule.file is not None:
@@ -52,11 +71,83 @@ def assign_splits(
         return splits, f"file {rule.file}"
     chosen = registry.splitters.get(rule.method, task.plugin) if rule.method else task.split
     chosen = chosen or registry.splitters.get("core/random")
+    if is_shared_out:
+        keys = group_keys(chosen, fields, task)
+        return _shared_out(keys, rule, chosen, table.source, seed)
     extra = {}
     for name in chosen.spec.columns:
         held = find_column(table.columns, name, (), data.columns, table.source)
         extra[name] = [table.columns[held][i] for i in good]
     return apply_splitter(chosen, fields, task, seed, extra), chosen.name
+
+
+def _shared_out(
+    keys: Sequence[str], rule: Any, splitter: Registered[Splitter], source: str, seed: int
+) -> tuple[list[str], str]:
+    """Return the splits of a fold, or those of the shares that are asked for, and their rule."""
+    if rule.folds is not None:
+        folds = folds_of(keys, rule.folds, seed, rule.repeat, source)
+        return _of_fold(folds, keys, rule, splitter.name, seed)
+    shares = read_shares(rule.fractions)
+    said = f"{splitter.name} ({', '.join(f'{share:g}' for share in shares)})"
+    if splitter.spec.assign == RANDOM:
+        return random_by_share(keys, shares, seed), said
+    return splits_by_share(keys, shares), said
+
+
+def _of_fold(
+    folds: np.ndarray, keys: Sequence[str], rule: Any, said: str, seed: int
+) -> tuple[list[str], str]:
+    """Return the splits in which the asked fold, or the first, is test, and their rule."""
+    fold = rule.fold or 1
+    which = f"fold {fold} of {rule.folds}"
+    which += f", repetition {rule.repeat}" if rule.repeats > 1 else ""
+    splits = splits_of_fold(folds, keys, fold - 1, seed, rule.repeat)
+    return splits, f"{said}, {which}"
+
+
+def _folds_from_column(
+    table: Table, good: Sequence[int], column: str, rule: Any
+) -> tuple[list[str], str]:
+    """Return the splits of a fold that a column of the file names."""
+    name = find_column(table.columns, column, (), {}, table.source, _SPLIT_COLUMN)
+    cells = [_plain(table.columns[name][i]) for i in good]
+    values = sorted(set(cells))
+    if len(values) != rule.folds:
+        raise DataError(
+            f"{table.source}: data.split.folds is {rule.folds}, but the column '{name}' holds "
+            f"{len(values)} values ({', '.join(values[:12])})."
+        )
+    folds = np.array([values.index(cell) for cell in cells], dtype=np.int64)
+    keys = [f"{cell} {i}" for i, cell in enumerate(cells)]
+    return _of_fold(folds, keys, rule, f"column {name}", 0)
+
+
+def group_keys(
+    splitter: Registered[Splitter], fields: Mapping[str, list[Any]], task: ResolvedTask
+) -> list[str]:
+    """Return the group of each row by which a splitter keeps related rows together.
+
+    Args:
+        splitter: The splitter.
+        fields: Canonical fields.
+        task: The task.
+
+    Raises:
+        DataError: when the splitter has no groups, or the task lacks the field that it groups by.
+    """
+    spec = splitter.spec
+    if spec.assign == RANDOM:
+        return row_groups(_given(splitter, fields, task))
+    groups = spec.fold_groups or spec.groups
+    if groups is None:
+        raise DataError(
+            f"the splitter '{splitter.name}' decides about all rows at once, so it makes neither "
+            "folds nor other shares. Use --split random, or a column of folds "
+            "(--set data.split.column=NAME)."
+        )
+    field = _group_field(splitter, fields, task)
+    return list(resolve(groups, f"split {splitter.name}")(fields[field]))
 
 
 def apply_splitter(
@@ -85,16 +176,7 @@ def apply_splitter(
         splits = list(assign({**_given(splitter, fields, task), **(extra or {})}, seed))
     else:
         groups = resolve(spec.groups or "", f"split {splitter.name}")
-        field = spec.field or (task.span_fields[0] if task.span_fields else None)
-        if spec.tags:
-            field = _field_of_tag(splitter, task, spec.tags[0])
-        if field is None or field not in fields:
-            raise DataError(
-                f"the splitter '{splitter.name}' groups by the field '{field}', which task "
-                f"{task.name} does not have (it has {', '.join(fields)}). Use "
-                "--set data.split.method=random."
-            )
-        splits = splits_by_groups(groups(fields[field]))
+        splits = splits_by_groups(groups(fields[_group_field(splitter, fields, task)]))
     count = len(next(iter(fields.values())))
     if len(splits) != count:
         raise PluginError(
@@ -108,6 +190,23 @@ def apply_splitter(
             f"{', '.join(SPLITS)}, or an empty text for a row that is left out."
         )
     return splits
+
+
+def _group_field(
+    splitter: Registered[Splitter], fields: Mapping[str, list[Any]], task: ResolvedTask
+) -> str:
+    """Return the field whose rows a splitter groups."""
+    spec = splitter.spec
+    field = spec.field or (task.span_fields[0] if task.span_fields else None)
+    if spec.tags:
+        field = _field_of_tag(splitter, task, spec.tags[0])
+    if field is None or field not in fields:
+        raise DataError(
+            f"the splitter '{splitter.name}' groups by the field '{field}', which task "
+            f"{task.name} does not have (it has {', '.join(fields)}). Use "
+            "--set data.split.method=random."
+        )
+    return field
 
 
 def _given(

@@ -4,6 +4,7 @@ from typing import Any
 
 import attrs
 
+from taglm_core.data.folds import read_shares
 from taglm_core.errors import ConfigError
 from taglm_core.specs.fields import one_of, positive
 
@@ -23,6 +24,18 @@ class SplitConfig:
     test: tuple[str, ...] | None = None
     """Values of `column` that mean the test split, such as [4]. With `valid` or `test`, all
     other values mean train."""
+    fractions: tuple[str, ...] | None = None
+    """Shares of train, valid and test, such as [0.7, 0.1, 0.2]; None: the splitter's own, mostly
+    [0.8, 0.1, 0.1]."""
+    folds: int | None = None
+    """Number of folds of a cross-validation, such as 5: each is the test split once, and related
+    rows stay in one fold; with `column`, its values are the folds. None: one split."""
+    repeats: int = 1
+    """Number of times that a cross-validation is repeated with other folds."""
+    fold: int | None = None
+    """Fold that is the test split, from 1, in a run on one fold alone; None: every fold in turn."""
+    repeat: int = 1
+    """Repetition whose folds are used, from 1, in a run on one fold alone."""
 
     def __attrs_post_init__(self) -> None:
         rules = {"method": self.method, "column": self.column, "file": self.file}
@@ -34,6 +47,32 @@ class SplitConfig:
         both = sorted(set(self.valid or ()) & set(self.test or ()))
         if both:
             raise ConfigError(f"data.split: the value {both[0]!r} cannot mean valid and test.")
+        if self.fractions is not None:
+            read_shares(self.fractions)
+            if self.column is not None or self.file is not None:
+                raise ConfigError("data.split: a column or a file leaves fractions no use.")
+        self._check_folds()
+
+    def _check_folds(self) -> None:
+        if self.folds is None:
+            if self.fold is not None or self.repeats != 1 or self.repeat != 1:
+                raise ConfigError("data.split: fold, repeats and repeat need folds=NUMBER.")
+            return
+        if self.folds < 2:
+            raise ConfigError(f"data.split.folds must be 2 or more, not {self.folds}.")
+        if self.repeats < 1 or not 1 <= self.repeat <= self.repeats:
+            raise ConfigError("data.split: repeats must be above 0, and repeat one of them.")
+        if self.fold is not None and not 1 <= self.fold <= self.folds:
+            raise ConfigError(f"data.split.fold must be from 1 to {self.folds}, not {self.fold}.")
+        others = {"file": self.file, "valid": self.valid, "test": self.test}
+        others |= {"fractions": self.fractions}
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            raise ConfigError(
+                f"data.split: folds makes every split, so {given[0]} has no use. Leave one out."
+            )
+        if self.column is not None and self.repeats > 1:
+            raise ConfigError("data.split: folds of a column are fixed; leave repeats out.")
 
 
 @attrs.frozen(kw_only=True)

@@ -33,6 +33,9 @@ def splits_by_groups(keys: Sequence[str]) -> list[str]:
     return [known[key] for key in keys]
 
 
+RANDOM = "taglm_core.data.splits:assign_random"
+"""Reference of the rule that keeps nothing apart but equal rows."""
+
 _HELD_OUT_SHARE = 0.05
 _MOST_HELD_OUT = 400
 

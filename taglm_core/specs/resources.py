@@ -42,6 +42,9 @@ class Splitter:
     """Field whose canonical rows are given to `groups`; None: the only domain of the task."""
     groups: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows: list[str]) -> list[str]`: the key of each row."""
+    fold_groups: str | None = attrs.field(default=None, validator=optional_reference)
+    """As `groups`, but for the folds of a cross-validation and other shares, where related rows are
+    found by looking at all of them; None: `groups`."""
     assign: str | None = attrs.field(default=None, validator=optional_reference)
     """`(columns: dict[field, list], seed: int) -> list of "train" | "valid" | "test"`; "" leaves
     a row out of every split, which is reported. The columns are the fields of the task's domain

@@ -16,6 +16,7 @@ from torch import Tensor
 from taglm_core.data.atomic import replace_folder
 from taglm_core.errors import CheckpointError, UnknownNameError, listed, nearest
 from taglm_core.model.backbone import Fingerprint
+from taglm_core.store.runfolder import MEMBERS
 from taglm_core.store.schema import (
     FORMAT_VERSION,
     ArtefactRecord,
@@ -154,6 +155,12 @@ def find_artefact(path: Path, task: str | None = None) -> Path:
             else ""
         )
         raise CheckpointError(f"{path}: no such run or artefact.{near}")
+    members = sorted(folder.parent for folder in path.glob(f"{MEMBERS}/*/artefact"))
+    if members:
+        raise CheckpointError(
+            f"{path}: holds a predictor for each of {len(members)} runs. Name one, such as "
+            f"{members[0]}."
+        )
     raise CheckpointError(
         f"{path}: holds no artefact. A run writes it when it has finished; run it again to go on."
     )

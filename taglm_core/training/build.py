@@ -25,7 +25,7 @@ def untrained_model(plans: Sequence[Plan]) -> TaggedModel:
             item.tag,
             settings.tag_length,
             settings.tag_init,
-            plan.config.seed,
+            plan.config.domain_seed,
             f"{item.domain.spec.field}:",
         )
         model.add_tag(item.tag, rows)

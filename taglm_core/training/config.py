@@ -115,6 +115,9 @@ class DomainStageConfig:
     """Number of evaluations on held-out rows during the stage."""
     patience: int = attrs.field(default=3, validator=positive)
     """Number of evaluations without improvement after which the stage stops."""
+    seed: int | None = attrs.field(default=None, metadata=NO_EFFECT)
+    """Random seed of this stage, such as 0, so that runs with other seeds share its tags; None:
+    the run's."""
     fresh: bool = attrs.field(default=False, metadata=NO_EFFECT)
     """True: train the tag again even if the tag store holds it."""
 
@@ -213,6 +216,16 @@ def _split_names(value: "str | tuple[str, ...] | None") -> tuple[str, ...]:
     return tuple(word.strip() for word in words if word.strip()) or ("none",)
 
 
+def _as_seeds(value: "str | tuple[str, ...] | None") -> tuple[str, ...]:
+    """Take different whole numbers, or one text with commas between them."""
+    given = (value,) if isinstance(value, str) else value or ()
+    words = [word.strip() for text in given for word in str(text).split(",") if word.strip()]
+    wrong = next((word for word in words if not word.isdecimal()), None)
+    if wrong is not None or len(set(map(int, words))) < len(words):
+        raise ConfigError(f"seeds: write different whole numbers, such as 0,1,2, not {words}.")
+    return tuple(str(int(word)) for word in words)
+
+
 @attrs.frozen(kw_only=True)
 class RunConfig:
     """Everything that decides the result of a run."""
@@ -250,6 +263,9 @@ class RunConfig:
     below."""
     seed: int = 0
     """Random seed of data, splits, tags and training."""
+    seeds: tuple[str, ...] = attrs.field(default=(), converter=_as_seeds)
+    """Random seeds of several runs with one summary, such as [0, 1, 2]; they share the domain tags
+    of the first. Empty: `seed` alone."""
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,
     or names such as mean,ridge."""
@@ -271,6 +287,12 @@ class RunConfig:
         if self.task is not None:
             return [self]
         return [attrs.evolve(self, task=job.task, data=job.data, tasks=()) for job in self.tasks]
+
+    @property
+    def domain_seed(self) -> int:
+        """Random seed of stage 1."""
+        own = self.stages.domain.seed
+        return self.seed if own is None else own
 
     @property
     def name(self) -> str:

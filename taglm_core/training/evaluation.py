@@ -53,7 +53,7 @@ def evaluate_task(
         budget = plan.config.stages.task.batch_tokens
         if plan.precision == BF16 and task_model.prefix_cache is not None:
             # a segment that another batch made is rounded otherwise; a loaded predictor has none
-            task_model.prefix_cache.clear()
+            task_model.prefix_cache = task_model.prefix_cache.emptied()
         prediction, errors = task_model.predict_fields(fields, budget, on_progress)
         fine = np.flatnonzero([error is None for error in errors])
         if isinstance(rows.targets, np.ndarray):

@@ -21,6 +21,7 @@ from taglm_core.inference.precision import open_backbone
 from taglm_core.model.backbone import Backbone, Fingerprint
 from taglm_core.model.heads import make_head
 from taglm_core.model.precisionprobe import Measured
+from taglm_core.model.prefix_cache import PrefixCache
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
 from taglm_core.plugins import Registered, Registry
@@ -71,6 +72,8 @@ class Plan:
     is_isolated: bool
     task_fingerprint: str
     stored_task: Artefact | None
+    caches: dict[str, PrefixCache] = attrs.field(factory=dict)
+    """Caches of prompt segments that runs with the same domain tags share, by these tags."""
     given_function_tag: torch.Tensor | None = None
     """`(tag_length, hidden)`: rows of a function tag that stays frozen; None: it is trained."""
 
@@ -183,11 +186,19 @@ def _record(stage: str, tag: str, state: str, parameters: int) -> dict[str, Any]
     return {"stage": stage, "tag": tag, "state": state, "parameters": parameters}
 
 
-def make_plans(config: RunConfig, registry: Registry, store: TagStore) -> list[Plan]:
+def make_plans(
+    config: RunConfig, registry: Registry, store: TagStore, beside: Plan | None = None
+) -> list[Plan]:
     """Load and check everything that a run needs, a plan for each of its tasks.
 
     Backbone and domain tags are shared. Tasks that name one function tag train it together, so
     each one's fingerprint covers them all.
+
+    Args:
+        config: Settings of the run.
+        registry: Where names are looked up.
+        store: Where trained tags are.
+        beside: A plan of another run on the same backbone, which is not opened again.
 
     Raises:
         TaglmError: naming what is wrong and how to fix it.
@@ -195,7 +206,7 @@ def make_plans(config: RunConfig, registry: Registry, store: TagStore) -> list[P
     choose_baselines(config.baselines, registry)  # an unknown name is found before training
     plans: list[Plan] = []
     for job in config.jobs():
-        made = make_plan(job, registry, store, plans[0] if plans else None)
+        made = make_plan(job, registry, store, plans[0] if plans else beside)
         for plan in plans:
             made.share_tags_of(plan)
         plans.append(made)
@@ -384,7 +395,7 @@ def _plan_domain(
         domain,
         registry,
         files.get(domain.spec.tag),
-        config.seed,
+        config.domain_seed,
         settings.size,
         config.data.on_error,
         config.data.fix,
@@ -398,7 +409,7 @@ def _plan_domain(
             "alphabet": alphabet,
             "corpus": known_of(plan.corpus, store.corpora).fingerprint,
             "settings": lean(settings),
-            "seed": config.seed,
+            "seed": config.domain_seed,
             "buckets": NUM_BUCKETS,
         }
     )

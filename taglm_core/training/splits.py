@@ -14,6 +14,7 @@ from taglm_core.model.prefix_cache import CachedStates, PrefixCache
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress
 from taglm_core.specs.reference import resolve
+from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.training.plan import Plan
 
 
@@ -142,12 +143,18 @@ def prepare_cache(
         folder: Where a file of segments may lie.
         progress: Hears the remarks.
     """
-    setting = plans[0].config.stages.task.cache
-    cache, remarks = PrefixCache.open(task_models[0].model, setting, folder)
-    for line in remarks:
-        progress.say(line)
+    plan, model = plans[0], task_models[0].model
+    key = fingerprint_of([plan.is_isolated, {t: d.fingerprint for t, d in plan.domains.items()}])
+    held = plan.caches.get(key)
+    if held is not None:  # of a run before this one on the same backbone and domain tags
+        cache: PrefixCache | None = attrs.evolve(held, model=model)
+    else:
+        cache, remarks = PrefixCache.open(model, plan.config.stages.task.cache, folder)
+        for line in remarks:
+            progress.say(line)
     if cache is None:
         return
+    plan.caches[key] = cache
     for task_model in task_models:
         task_model.prefix_cache = cache
     is_wanted = any(plan.is_isolated and len(plan.task.prompt.spans) > 1 for plan in plans)

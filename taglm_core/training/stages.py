@@ -72,7 +72,7 @@ def _train_domain(
     settings = plan.config.stages.domain
     assert item.corpus is not None, "a tag that is trained has a corpus"
     corpus = item.corpus.rows
-    held_out, others = hold_out(len(corpus), plan.config.seed)
+    held_out, others = hold_out(len(corpus), plan.config.domain_seed)
     chosen = others[: settings.rows]
     objective = DomainObjective(
         model,
@@ -97,7 +97,7 @@ def _train_domain(
     result = _fit(
         objective,
         groups,
-        _fit_settings(settings, steps, plan.config),
+        attrs.evolve(_fit_settings(settings, steps, plan.config), seed=plan.config.domain_seed),
         checkpoint,
         progress,
         name,

@@ -151,6 +151,9 @@ class PrefixCache:
             self.on_plan = None
         return cached if plan.is_worth else None
 
-    def clear(self) -> None:
-        """Drop every segment."""
+    def emptied(self) -> "PrefixCache":
+        """Return a cache without segments: this one on a device, else another beside it."""
+        if self.model.backbone.device.type == "cpu":
+            return attrs.evolve(self, store=SegmentStore(self.store.limit_bytes))
         self.store.keep_only(set())
+        return self
