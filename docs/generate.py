@@ -8,10 +8,12 @@ import inspect
 import itertools
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import attrs
 
@@ -114,10 +116,10 @@ def commands_page() -> str:
 
     lines = ["# Commands", "", "The help texts of the program. Generated from the code.", ""]
     for command in ["", *COMMANDS]:
-        runner = CliRunner()
-        shown = runner.invoke(
-            build_app(), [*command.split(), "--help"], prog_name="taglm", env={"COLUMNS": "100"}
-        )
+        words = [*command.split(), "--help"]
+        with mock.patch.object(sys, "argv", ["taglm", *words]):  # tells which command is imported
+            app = build_app()
+        shown = CliRunner().invoke(app, words, prog_name="taglm", env={"COLUMNS": "100"})
         text = "\n".join(line.rstrip() for line in shown.output.strip().splitlines())
         lines += [f"## taglm {command}".rstrip(), "", "```text", text, "```", ""]
     return "\n".join(lines)

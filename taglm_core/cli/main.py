@@ -43,7 +43,7 @@ def build_app() -> typer.Typer:
 
 
 def core_app() -> typer.Typer:
-    """Return the program with the core's commands alone."""
+    """Return the program without the commands that are registered."""
     from taglm_core.cli import (
         doctor,
         evaluate,
@@ -56,10 +56,7 @@ def core_app() -> typer.Typer:
         sample,
         tags,
     )
-    from taglm_core.specs.reference import resolve
 
-    # the room of the contract suite may import any other, so this one names it and no more
-    check_plugin = resolve("taglm_core.testing.command:check_plugin", "taglm")
     app = typer.Typer(
         name="taglm",
         help="Teach a frozen causal language model a domain with small input tags.",
@@ -78,7 +75,6 @@ def core_app() -> typer.Typer:
     app.command("plugins")(plugins.plugins)
     app.command("doctor")(doctor.doctor)
     app.add_typer(tags.app, name="tags")
-    app.command("check-plugin")(check_plugin)
     app.command("new-plugin")(new_plugin.new_plugin)
     return app
 

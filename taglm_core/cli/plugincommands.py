@@ -1,7 +1,7 @@
-"""Commands of plugins: listed without importing them, imported when called, never in the way."""
+"""Registered commands: listed without importing them, imported when called, never in the way."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import attrs
@@ -9,6 +9,7 @@ import typer
 
 from taglm_core.errors import DuplicateNameError, PluginError, listed
 from taglm_core.plugins import PluginFailure, Registered, Registry
+from taglm_core.plugins.builtin import CORE
 from taglm_core.specs import Command
 from taglm_core.specs.isolation import call_plugin
 from taglm_core.specs.reference import resolve
@@ -24,20 +25,18 @@ class Word:
     is_hidden: bool = False
 
 
-def words(registry: Registry, core: Iterable[str]) -> list[Word]:
-    """Return the words of plugins: short names that the core has not, and all full names."""
-    taken = set(core)
+def words(registry: Registry, core: Collection[str]) -> list[Word]:
+    """Return the registered words: short names that the core has not, and all full names."""
     short: dict[str, list[Registered[Command]]] = {}
     for item in registry.commands:
-        if item.short not in taken:
+        if not _is_taken(item, core):
             short.setdefault(item.short, []).append(item)
     found = [Word(name, tuple(items)) for name, items in short.items()]
     return found + [Word(item.name, (item,), True) for item in registry.commands]
 
 
-def shadowing(registry: Registry, core: Iterable[str]) -> list[PluginFailure]:
+def shadowing(registry: Registry, core: Collection[str]) -> list[PluginFailure]:
     """Return a failure for each command whose word is one of the core's."""
-    taken = set(core)
     return [
         PluginFailure(
             source=item.source,
@@ -46,11 +45,16 @@ def shadowing(registry: Registry, core: Iterable[str]) -> list[PluginFailure]:
             f"`taglm {item.name}` calls the plugin's",
         )
         for item in registry.commands
-        if item.short in taken
+        if _is_taken(item, core)
     ]
 
 
-def add_plugin_commands(app: typer.Typer, registry: Registry, core: Iterable[str]) -> None:
+def _is_taken(item: Registered[Command], core: Collection[str]) -> bool:
+    """Whether a command's word is one of the core's, which registers some of them itself."""
+    return item.short in core and item.source.name != CORE.name
+
+
+def add_plugin_commands(app: typer.Typer, registry: Registry, core: Collection[str]) -> None:
     """Add the commands of plugins; only the one that is called is imported."""
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     for word in words(registry, core):

@@ -3,7 +3,7 @@
 from taglm_core.plugins.compatibility import core_version
 from taglm_core.plugins.discovery import PluginSource
 from taglm_core.plugins.hookspecs import hookimpl
-from taglm_core.specs import Head, Metric, Reader, Splitter
+from taglm_core.specs import Command, Head, Metric, Reader, Splitter
 
 CORE = PluginSource(name="core", distribution="taglm", version=core_version())
 """Who registers what is built in."""
@@ -60,6 +60,18 @@ def register_splitters() -> list[Splitter]:
             whole_rows=True,
             description="80/10/10 by seed; rows equal in every field, words too, stay together",
         ),
+    ]
+
+
+@hookimpl
+def register_commands() -> list[Command]:
+    """The contract suite, of which the program knows no more than of a plugin's command."""
+    return [
+        Command(
+            name="check-plugin",
+            help="Check every object that a plugin registers.",
+            app="taglm_core.testing.command:check_plugin",
+        )
     ]
 
 

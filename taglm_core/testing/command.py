@@ -1,4 +1,4 @@
-"""`taglm check-plugin`: the contract suite without a test file. The program names it by text."""
+"""`taglm check-plugin`: the contract suite without a test file, registered as a command."""
 
 from typing import Annotated
 

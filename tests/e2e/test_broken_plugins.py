@@ -78,7 +78,7 @@ def test_the_words_of_the_core_stay_its_own(tmp_path):
     (failure,) = [f for f in listing["failures"] if f["plugin"] == "bad-commands"]
     assert failure["hook"] == "register_commands"
     assert "`taglm bad-commands/run` calls the plugin's" in failure["reason"]
-    assert "Train what a task needs" in call("run", "--help", folders=[folder])
+    assert "Train a predictor" in call("run", "--help", folders=[folder])
 
 
 def test_a_command_that_cannot_be_imported_ends_alone(tmp_path):
