@@ -69,7 +69,7 @@ def register_commands() -> list[Command]:
     return [
         Command(
             name="check-plugin",
-            help="Check every object that a plugin registers.",
+            help="Check every object that a plugin registers; exit code 1 if a check fails.",
             app="taglm_core.testing.command:check_plugin",
         )
     ]
