@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -16,9 +16,6 @@ from taglm_core.progress import Progress
 from taglm_core.store.runfolder import MEMBERS, RunFolder
 from taglm_core.training.config import RunConfig
 from taglm_core.training.plan import Plan
-
-if TYPE_CHECKING:
-    from taglm_core.api.preparation import PreparedRun
 
 OnPlans = Callable[[Sequence[Plan]], None]
 
@@ -42,6 +39,9 @@ class Member:
     config: RunConfig
     facts: dict[str, int]
     """`seed`, and of a cross-validation `fold` and `repeat`."""
+
+
+RunMember = Callable[[Member, RunFolder, Shared, OnPlans | None], dict[str, Any]]
 
 
 def members_of(config: RunConfig) -> list[Member]:
@@ -102,12 +102,17 @@ def _of(config: RunConfig, seed: int, repeat: int, fold: int) -> RunConfig:
 
 
 def execute_members(
-    prepared: "PreparedRun", members: Sequence[Member], progress: Progress, on_plans: OnPlans | None
+    run: RunMember,
+    folder: RunFolder,
+    members: Sequence[Member],
+    progress: Progress,
+    on_plans: OnPlans | None,
 ) -> dict[str, Any]:
     """Run each member that has not finished, and summarize them.
 
     Args:
-        prepared: The run, its folder open.
+        run: Runs one member and returns its metrics.
+        folder: Of the whole run, open.
         members: As `members_of` gives them.
         progress: Receives progress.
         on_plans: Is shown the plans of the first member.
@@ -118,14 +123,12 @@ def execute_members(
     shared = Shared()
     found = []
     for i, member in enumerate(members):
-        folder = RunFolder(prepared.folder.path / MEMBERS / member.name)
         progress.say(f"{member.name}, {i + 1} of {len(members)}")
-        own = attrs.evolve(prepared, config=member.config, folder=folder, shared=shared)
-        own = attrs.evolve(own, table=None, remarks=())  # said and written by the whole run
-        found.append(own.execute(progress, on_plans if not i else None))
+        own = RunFolder(folder.path / MEMBERS / member.name)
+        found.append(run(member, own, shared, on_plans if not i else None))
     metrics = summarize(members, found)
-    _write_predictions(prepared.folder.path, members, list(metrics["tasks"]))
-    prepared.folder.write_json("metrics.json", metrics)
+    _write_predictions(folder.path, members, list(metrics["tasks"]))
+    folder.write_json("metrics.json", metrics)
     return metrics
 
 

@@ -1,6 +1,7 @@
 """A run before it begins: its task, its settings and its rows from any form that a caller gives."""
 
 import contextlib
+import functools
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from taglm_core.api.members import Shared, execute_members, members_of
+from taglm_core.api.members import Member, Shared, execute_members, members_of
 from taglm_core.api.tables import check_known, is_table, only_one, settings_of_table
 from taglm_core.data.atomic import jsonable
 from taglm_core.data.digests import path_digest
@@ -119,11 +120,24 @@ class PreparedRun:
                 progress.say(remark)
             if self.table is not None:
                 self._write_table(self.table)
-            return execute_members(self, members, progress, on_plans)
+            run = functools.partial(self._run_member, progress)
+            return execute_members(run, self.folder, members, progress, on_plans)
         plans = self.plans(progress)
         if on_plans is not None:
             on_plans(plans)
         return execute(plans, self.folder, self.store, progress)
+
+    def _run_member(
+        self,
+        progress: Progress,
+        member: Member,
+        folder: RunFolder,
+        shared: Shared,
+        on_plans: OnPlans | None,
+    ) -> dict[str, Any]:
+        own = attrs.evolve(self, config=member.config, folder=folder, shared=shared)
+        own = attrs.evolve(own, table=None, remarks=())  # said and written by the whole run
+        return own.execute(progress, on_plans)
 
     def train(self, progress: Progress) -> Predictor:
         """Train without evaluating; leave nothing but the tags in the store."""

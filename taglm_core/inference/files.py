@@ -1,8 +1,8 @@
 """Predicting into a file, chunk by chunk: every input row kept in order, whole or not at all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -14,14 +14,45 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError
 from taglm_core.inference.columns import needed_columns
+from taglm_core.inference.predicted import Predicted
 from taglm_core.inference.truth import beside_truth, found_truth, significant, splits_of
+from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress
 
-if TYPE_CHECKING:
-    from taglm_core.inference.predictor import Predictor
-
-
 _SKIP = "write them with an error message: --on-error skip (on_error='skip')"
+
+
+class RowPredictor(Protocol):
+    """What predicting into a file needs of a predictor; see `Predictor`."""
+
+    @property
+    def task_model(self) -> TaskModel:
+        """Task and model."""
+        ...
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that predictions fill."""
+        ...
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """Key of a row of the run -> its split."""
+        ...
+
+    def mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the columns of the fields, as far as they are known."""
+        ...
+
+    def read(self, table: Table, mapping: Mapping[str, str], fix: bool = False) -> Any:
+        """Read the fields of a table and make them canonical."""
+        ...
+
+    def predict_rows(
+        self, rows: Any, on_progress: Callable[[int], None] | None = None
+    ) -> Predicted:
+        """Predict rows that have been read."""
+        ...
 
 
 @attrs.frozen
@@ -56,7 +87,7 @@ def check_target_format(path: Path) -> None:
 
 
 def predict_file(
-    predictor: "Predictor",
+    predictor: RowPredictor,
     data: Any,
     path: Path,
     columns: Mapping[str, str],
@@ -104,7 +135,7 @@ def predict_file(
     return Written(path, done, failed, first_error)
 
 
-def _tables(predictor: "Predictor", data: Any, chunk_rows: int) -> Iterator[Table]:
+def _tables(predictor: RowPredictor, data: Any, chunk_rows: int) -> Iterator[Table]:
     if is_path(data):
         return iter_tables(data, chunk_rows)
     task = predictor.task_model.task

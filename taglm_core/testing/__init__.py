@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taglm_core.testing.contract.report import Check
+    from taglm_core.testing.contract.outcomes import Check
     from taglm_core.testing.contract.suite import check_plugin, plan_checks
     from taglm_core.testing.tiny import ARCHITECTURES, tiny_backbone, tiny_tokenizer
 
@@ -22,7 +22,7 @@ __all__ = [
 
 _PLACES = {
     "ARCHITECTURES": "taglm_core.testing.tiny",
-    "Check": "taglm_core.testing.contract.report",
+    "Check": "taglm_core.testing.contract.outcomes",
     "check_plugin": "taglm_core.testing.contract.suite",
     "plan_checks": "taglm_core.testing.contract.suite",
     "tiny_backbone": "taglm_core.testing.tiny",

@@ -8,7 +8,8 @@ from taglm_core.specs import BaselineResult, TaskData
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract import made_up
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import NotApplicable, Rule, demand
+from taglm_core.testing.contract.outcomes import NotApplicable, demand
+from taglm_core.testing.contract.report import Rule
 from taglm_core.training.baselines import checked_prediction
 
 

@@ -16,7 +16,7 @@ from taglm_core.plugins import PluginFailure, PluginSource, Registered, Registry
 from taglm_core.plugins.discovery import LoadedPlugin
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
 from taglm_core.specs import Dataset, Domain, Encoder, Task
-from taglm_core.testing.contract.report import NotApplicable
+from taglm_core.testing.contract.outcomes import NotApplicable
 
 T = TypeVar("T")
 

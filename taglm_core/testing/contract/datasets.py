@@ -6,7 +6,8 @@ from typing import Any
 from taglm_core.data.rows import load_dataset
 from taglm_core.data.splits import SPLITS, parse_splits
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.outcomes import demand
+from taglm_core.testing.contract.report import Rule
 
 
 def columns(subject: Subject) -> None:

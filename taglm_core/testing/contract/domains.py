@@ -11,7 +11,8 @@ from taglm_core.specs import Checked
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
 from taglm_core.testing.contract.encoders import ODD, _short
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.outcomes import demand
+from taglm_core.testing.contract.report import Rule
 
 _MOST_DOUBTS = 0.02
 """Share of a domain's own corpus that `doubt` may take for something else."""

@@ -11,7 +11,8 @@ from taglm_core.encoders import load_encoder
 from taglm_core.encoders.symbols import encode_checked
 from taglm_core.specs import Encoded
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.outcomes import demand
+from taglm_core.testing.contract.report import Rule
 
 FOREIGN = ("\u2603", "\u00a4", "\x01")
 """Characters that hardly any alphabet holds: a snowman, a currency sign, a control character."""

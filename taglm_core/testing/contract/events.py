@@ -9,7 +9,8 @@ import numpy as np
 from taglm_core.specs import Evaluated, TaskData
 from taglm_core.testing.contract import made_up
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.outcomes import demand
+from taglm_core.testing.contract.report import Rule
 
 
 def hears_regression(subject: Subject) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import Context, Subject
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.outcomes import demand
+from taglm_core.testing.contract.report import Rule
 
 _STEPS = 400
 _ROWS = 8

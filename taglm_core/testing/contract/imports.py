@@ -7,7 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from taglm_core.testing.contract.context import Context, Subject
-from taglm_core.testing.contract.report import Broken, NotApplicable, Rule, demand
+from taglm_core.testing.contract.outcomes import Broken, NotApplicable, demand
+from taglm_core.testing.contract.report import Rule
 
 HEAVY = (
     "accelerate",

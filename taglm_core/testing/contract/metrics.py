@@ -8,7 +8,8 @@ import numpy as np
 
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import Broken, Rule, demand
+from taglm_core.testing.contract.outcomes import Broken, demand
+from taglm_core.testing.contract.report import Rule
 
 _ROWS = 40
 

@@ -13,7 +13,8 @@ from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 from taglm_core.plugins.builtin import TABLE_READERS
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import NotApplicable, Rule, demand
+from taglm_core.testing.contract.outcomes import NotApplicable, demand
+from taglm_core.testing.contract.report import Rule
 
 _ODD = {
     "empty": b"",

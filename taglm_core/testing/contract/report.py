@@ -1,54 +1,17 @@
-"""What a check is, how it is run, and how it says what a plugin's author should fix."""
+"""What a check is, and how it is run."""
 
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import attrs
 
 from taglm_core.errors import TaglmError, UnavailableError
-
-if TYPE_CHECKING:
-    from taglm_core.testing.contract.context import Subject
-
-
-@attrs.frozen(kw_only=True)
-class Check:
-    """The outcome of one check of one object."""
-
-    kind: str
-    """Kind of object, such as "encoder"."""
-    object: str
-    """Short name of the object, such as "DNA"."""
-    check: str
-    """Name of the check, such as "round_trip"."""
-    outcome: str
-    """"passed", "failed" or "skipped"."""
-    reason: str = ""
-    """Why it failed and what to fix, or why it was skipped; empty when it passed."""
-
-    @property
-    def id(self) -> str:
-        """`kind:object:check`, as pytest shows it."""
-        return f"{self.kind}:{self.object}:{self.check}"
+from taglm_core.testing.contract.context import Subject
+from taglm_core.testing.contract.outcomes import Broken, Check, NotApplicable
 
 
-class Broken(Exception):
-    """The object breaks its contract; the text says how, and what to fix."""
-
-
-class NotApplicable(Exception):
-    """The check cannot be made here; the text says why."""
-
-
-def demand(holds: bool, reason: str) -> None:
-    """Fail the check with a reason unless something holds."""
-    if not holds:
-        raise Broken(reason)
-
-
-def _always(subject: "Subject") -> bool:
+def _always(subject: Subject) -> bool:
     return True
 
 
@@ -56,8 +19,8 @@ def _always(subject: "Subject") -> bool:
 class Rule:
     """A check before it has an object: a function whose docstring says what must hold."""
 
-    function: Callable[["Subject"], None]
-    applies: Callable[["Subject"], bool] = _always
+    function: Callable[[Subject], None]
+    applies: Callable[[Subject], bool] = _always
     """Whether an object has what the check looks at; if not, it is not planned."""
 
     @property
@@ -78,7 +41,7 @@ class Planned:
     kind: str
     object: str
     rule: Rule
-    subject: "Subject"
+    subject: Subject
 
     @property
     def id(self) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from taglm_core.specs.reference import is_reference, resolve
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import Broken, Rule, demand
+from taglm_core.testing.contract.outcomes import Broken, demand
+from taglm_core.testing.contract.report import Rule
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 

@@ -7,7 +7,8 @@ import attrs
 
 from taglm_core.specs.reference import is_reference, resolve
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.outcomes import demand
+from taglm_core.testing.contract.report import Rule
 
 
 def pickles(subject: Subject) -> None:

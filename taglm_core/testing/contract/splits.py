@@ -8,7 +8,8 @@ from taglm_core.plugins import Registered
 from taglm_core.specs import Domain
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import Subject
-from taglm_core.testing.contract.report import NotApplicable, Rule, demand
+from taglm_core.testing.contract.outcomes import NotApplicable, demand
+from taglm_core.testing.contract.report import Rule
 
 
 def rule_given(subject: Subject) -> None:

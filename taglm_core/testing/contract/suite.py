@@ -22,7 +22,8 @@ from taglm_core.testing.contract import (
     templates,
 )
 from taglm_core.testing.contract.context import Context, Subject
-from taglm_core.testing.contract.report import Check, Planned, Rule
+from taglm_core.testing.contract.outcomes import Check
+from taglm_core.testing.contract.report import Planned, Rule
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "plugin": imports.CHECKS,

@@ -8,7 +8,8 @@ from taglm_core.errors import DataError
 from taglm_core.specs import Classification, Regression
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
-from taglm_core.testing.contract.report import Rule, demand
+from taglm_core.testing.contract.outcomes import demand
+from taglm_core.testing.contract.report import Rule
 from taglm_core.training.settings import brought_settings
 
 

@@ -13,7 +13,8 @@ from taglm_core.plugins.resolved import ResolvedTask, domain_name, resolve_task
 from taglm_core.specs import Task, Template, Text
 from taglm_core.specs.prompt import Prompt, parse_template
 from taglm_core.testing.contract.context import Subject, first
-from taglm_core.testing.contract.report import NotApplicable, Rule, demand
+from taglm_core.testing.contract.outcomes import NotApplicable, demand
+from taglm_core.testing.contract.report import Rule
 
 _ROWS = 4
 

@@ -48,7 +48,8 @@ def test_failures_and_skips_carry_their_reason(tmp_path):
     """The author reads what to fix, without a traceback through our code."""
     text = """
 import pytest
-from taglm_core.testing.contract.report import NotApplicable, Planned, Rule, demand
+from taglm_core.testing.contract.outcomes import NotApplicable, demand
+from taglm_core.testing.contract.report import Planned, Rule
 
 def broken(subject):
     "Never holds."
