@@ -58,11 +58,11 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.55) -> str:
     A short form counts too: "evals" for "num_evaluations".
     """
     candidates = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=cutoff)
+    matches = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=cutoff)
     stem = name.lower()[:4]
-    if not found and len(stem) == 4:
-        found = [c for c in candidates if any(w.startswith(stem) for w in c.split("_")[1:])]
-    return f" Did you mean '{candidates[found[0]]}'?" if found else ""
+    if not matches and len(stem) == 4:
+        matches = [c for c in candidates if any(w.startswith(stem) for w in c.split("_")[1:])]
+    return f" Did you mean '{candidates[matches[0]]}'?" if matches else ""
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:

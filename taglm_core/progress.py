@@ -94,5 +94,5 @@ def chosen_progress(asked: "Progress | bool | None") -> Progress:
 def _is_notebook() -> bool:
     """Return whether a Jupyter kernel runs this process."""
     shell = sys.modules.get("IPython")
-    found = shell.get_ipython() if shell is not None else None
-    return type(found).__name__ == "ZMQInteractiveShell"
+    instance = shell.get_ipython() if shell is not None else None
+    return type(instance).__name__ == "ZMQInteractiveShell"

@@ -94,14 +94,14 @@ def evaluate(
 
 def _own_metrics(run: Any) -> dict[str, Any]:
     if isinstance(run, Predictor):
-        found = run.metrics and {"tasks": {run.task.name: run.metrics}}
+        metrics = run.metrics and {"tasks": {run.task.name: run.metrics}}
         folder = run.artefact and run.artefact.folder
     else:
         folder = Path(getattr(run, "folder", run))
-        found = RunFolder(folder).metrics
-    if not found:
+        metrics = RunFolder(folder).metrics
+    if not metrics:
         raise CheckpointError(
             f"{folder}: holds no results (metrics.json is missing). Finish the run, or score its "
             "artefact on a labelled file with --input FILE (data=...)."
         )
-    return found
+    return metrics

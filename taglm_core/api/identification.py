@@ -134,15 +134,15 @@ def _rows(data: Any, column: str, label: str | None) -> tuple[list[str], list[st
 
 
 def _chosen(
-    given: Sequence[str] | None,
+    tags: Sequence[str] | None,
     backbone: Backbone,
     registry: Registry,
     store: TagStore,
     progress: Progress,
 ) -> list[str]:
     """Return the domains to choose from; a domain of records of several columns has no texts."""
-    if given is not None:
-        chosen = [registry.domains.get(word.strip()) for word in given]
+    if tags is not None:
+        chosen = [registry.domains.get(word.strip()) for word in tags]
         for domain in chosen:
             if domain.spec.columns:
                 raise ConfigError(
@@ -150,17 +150,17 @@ def _chosen(
                     f"{', '.join(domain.spec.columns)}, so no text is of it. Leave it out."
                 )
         return [domain.name for domain in chosen]
-    found, records = trained_domains(backbone, registry, store)
+    names, records = trained_domains(backbone, registry, store)
     if records:
         progress.say(
             f"left out, since their rows are records of several columns: {listed(records)}"
         )
-    if not found:
+    if not names:
         raise UnknownNameError(
             f"the store {store.folder} holds no domain tag of texts for the backbone "
             f"{backbone.name}. `taglm run` trains them."
         )
-    return found
+    return names
 
 
 def _calibration(
@@ -180,9 +180,9 @@ def _calibration(
             begun.append(pairs)
         progress.advance(done)
 
-    found = calibrated(trained, registry, store, by_name, progress.say, advance)
+    calibration = calibrated(trained, registry, store, by_name, progress.say, advance)
     progress.finish()
-    return found
+    return calibration
 
 
 def _columns(
@@ -192,16 +192,16 @@ def _columns(
     names: Sequence[str],
     column: str,
 ) -> dict[str, list[Any]]:
-    made: dict[str, list[Any]] = {
+    columns: dict[str, list[Any]] = {
         column: list(rows),
         "domain": [v.domain for v in verdicts],
         "margin": [v.margin for v in verdicts],
     }
     for k, name in enumerate(names):
-        made[f"bits_per_byte.{name}"] = [
+        columns[f"bits_per_byte.{name}"] = [
             float(value) if math.isfinite(value) else None for value in bits[:, k]
         ]
-    return made
+    return columns
 
 
 def _scored(
@@ -222,16 +222,16 @@ def _scored(
         if v.best != truth:
             key = f"{truth} taken for {v.best}"
             wrong[key] = wrong.get(key, 0) + 1
-    found: dict[str, Any] = {"rows": len(pairs)}
+    scores: dict[str, Any] = {"rows": len(pairs)}
     if own:
-        found["of_domains"] = {
+        scores["of_domains"] = {
             "rows": len(own),
             "accuracy_of_best": sum(v.best == truth for v, truth in own) / len(own),
             **_shares([v for v, _ in own], [v.domain == truth for v, truth in own]),
         }
     if strange:
-        found["of_none"] = {"rows": len(strange), **_shares(strange, [False] * len(strange))}
-    return {**found, "wrong": dict(sorted(wrong.items(), key=lambda item: -item[1]))}
+        scores["of_none"] = {"rows": len(strange), **_shares(strange, [False] * len(strange))}
+    return {**scores, "wrong": dict(sorted(wrong.items(), key=lambda item: -item[1]))}
 
 
 def _shares(verdicts: Sequence[Verdict], is_right: Sequence[bool]) -> dict[str, float]:

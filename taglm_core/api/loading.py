@@ -85,8 +85,8 @@ def _metrics(artefact: Path | None, task: str) -> dict[str, Any] | None:
         file = folder / "metrics.json"
         if file.is_file():
             tasks = json.loads(file.read_text(encoding="utf-8")).get("tasks", {})
-            found: dict[str, Any] | None = tasks.get(task)
-            return found
+            metrics: dict[str, Any] | None = tasks.get(task)
+            return metrics
     return None
 
 
@@ -96,15 +96,15 @@ def _splits_file(artefact: Path | None) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _set_decoding(predictor: Predictor, given: Mapping[str, Any]) -> None:
+def _set_decoding(predictor: Predictor, options: Mapping[str, Any]) -> None:
     """Lay settings over what the run remembers."""
     task_model = predictor.task_model
-    if given and task_model.task.is_numeric:
+    if options and task_model.task.is_numeric:
         raise ConfigError(f"task {task_model.task.name} writes no text, so nothing is decoded.")
     known = attrs.fields_dict(Decoding)
-    for key in given:
+    for key in options:
         if key not in known:
             raise ConfigError(
                 f"decode: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}."
             )
-    task_model.decoding = attrs.evolve(task_model.decoding, **given)
+    task_model.decoding = attrs.evolve(task_model.decoding, **options)

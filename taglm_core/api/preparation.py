@@ -153,8 +153,8 @@ class PreparedRun:
         return load_predictor(artefact, self.registry, device=self.config.device)
 
     def _open(self) -> None:
-        found = named_inputs(self.config, self.registry)
-        self.folder.open(resolved(self.config, self.folder.path), RunConfig, found)
+        inputs = named_inputs(self.config, self.registry)
+        self.folder.open(resolved(self.config, self.folder.path), RunConfig, inputs)
 
     def _remember(self, read: Iterable[str]) -> None:
         """Note what loaders have read beside the files that the settings name."""
@@ -163,9 +163,9 @@ class PreparedRun:
         own = self.folder.path.resolve()
         others = [name for name in read if own not in Path(name).resolve().parents]
         known = self.folder.inputs
-        found = {name: path_digest(name) for name in others if name not in known}
-        found[BACKBONE] = backbone_digest(self.config.backbone, self.registry)
-        self.folder.add_inputs(found)
+        inputs = {name: path_digest(name) for name in others if name not in known}
+        inputs[BACKBONE] = backbone_digest(self.config.backbone, self.registry)
+        self.folder.add_inputs(inputs)
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:

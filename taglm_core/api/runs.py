@@ -44,15 +44,15 @@ class Run:
         Raises:
             ConfigError: when the run has not finished.
         """
-        found = RunFolder(self.folder).metrics
-        if found is None:
+        metrics = RunFolder(self.folder).metrics
+        if metrics is None:
             raise ConfigError(
                 f"{self.folder}: holds no results (metrics.json is missing). Run it again to "
                 "finish it."
             )
         if self.task is not None:
-            found["tasks"] = {self.task: found["tasks"][self.task]}
-        return found
+            metrics["tasks"] = {self.task: metrics["tasks"][self.task]}
+        return metrics
 
     @property
     def tasks(self) -> list[str]:

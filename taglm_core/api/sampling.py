@@ -114,8 +114,8 @@ def _known(trained: TrainedDomain, registry: Registry, file: Path | None) -> lis
     if trained.artefact is None and file is None:
         return None
     try:
-        used, held, _ = corpus_of(trained, registry, file)
+        used, held_out, _ = corpus_of(trained, registry, file)
     except DataError as error:
         logger.warning("novelty is not known: %s", error)
         return None
-    return [*used, *held]
+    return [*used, *held_out]

@@ -38,10 +38,10 @@ def show(name: str) -> builtins.list[dict[str, Any]]:
     Raises:
         UnknownNameError: when the store holds no such tag.
     """
-    found = []
+    records = []
     for entry in TagStore().get(name):
         config = load_artefact(entry.folder).config
-        found.append(
+        records.append(
             {
                 "tag": entry.name,
                 "fingerprint": entry.fingerprint,
@@ -52,7 +52,7 @@ def show(name: str) -> builtins.list[dict[str, Any]]:
                 **_shown(config.tags[entry.name]),
             }
         )
-    return found
+    return records
 
 
 def get(name: str) -> np.ndarray:

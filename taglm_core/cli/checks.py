@@ -64,16 +64,16 @@ def run_checks(looked: Looked) -> list[Line]:
         ("disk", _disk),
         ("working folder", _working_folder),
     ]
-    found: list[Line] = []
+    lines: list[Line] = []
     for name, check in checks:
         try:
-            found += check(looked)
+            lines += check(looked)
         except TaglmError as error:
-            found.append(Line("fail", name, " ".join(str(error).split()), "Fix what is named."))
+            lines.append(Line("fail", name, " ".join(str(error).split()), "Fix what is named."))
         except Exception as error:  # one broken library must not hide the other lines
             advice = "Install it again; --debug of other commands shows the traceback."
-            found.append(Line("fail", name, reason_of(error), advice))
-    return found
+            lines.append(Line("fail", name, reason_of(error), advice))
+    return lines
 
 
 def _versions(looked: Looked) -> Lines:
@@ -135,8 +135,8 @@ def _precision(looked: Looked) -> Lines:
         loaded = load_backbone(looked.backbone, looked.registry)
     except TaglmError:
         return  # the check of the backbone tells
-    found = kept_or_measured(loaded, afresh=True)
-    yield Line("ok", "precision", f"on {loaded.device.type}, {found.line()}")
+    measured = kept_or_measured(loaded, afresh=True)
+    yield Line("ok", "precision", f"on {loaded.device.type}, {measured.line()}")
 
 
 def _plugins(looked: Looked) -> Lines:
@@ -170,13 +170,15 @@ def _references(looked: Looked) -> Lines:
 
 def _references_of(spec: Any) -> list[tuple[str, str]]:
     """Return (field, reference) of a spec and of the target inside a task."""
-    found = []
+    references = []
     for name, value in attrs.asdict(spec, recurse=False).items():
         if isinstance(value, str) and name not in ("template", "text") and is_reference(value):
-            found.append((name, value))
+            references.append((name, value))
         elif attrs.has(type(value)):
-            found += [(f"{name}.{inner}", held) for inner, held in _references_of(value)]
-    return found
+            references += [
+                (f"{name}.{inner}", reference) for inner, reference in _references_of(value)
+            ]
+    return references
 
 
 def _extras(looked: Looked) -> Lines:

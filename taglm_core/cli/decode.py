@@ -46,7 +46,7 @@ def given_decoding(
     max_new_tokens: int | None,
 ) -> dict[str, Any]:
     """Return the options that were given, as keys of the settings `decode`."""
-    given = {
+    options = {
         "how": how,
         "beams": beams,
         "temperature": temperature,
@@ -54,4 +54,4 @@ def given_decoding(
         "seed": seed,
         "max_new_tokens": max_new_tokens,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in options.items() if value is not None}

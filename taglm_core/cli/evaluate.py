@@ -99,7 +99,7 @@ def evaluate(
 
     check_on_error(on_error, "--on-error")
     writer = TableWriter(output_file) if output_file is not None and input_file else None
-    found = score(
+    evaluation = score(
         run,
         input_file,
         columns=parse_pairs(column or [], "--column"),
@@ -118,14 +118,15 @@ def evaluate(
     )
     if writer is not None:
         with writer:
-            writer.write(found.columns)
-    if found.skipped:
-        row, reason = found.skipped[0]
+            writer.write(evaluation.columns)
+    if evaluation.skipped:
+        row, reason = evaluation.skipped[0]
         errors.print(
-            f"{len(found.skipped)} rows skipped, the first is row {row}: {reason}", markup=False
+            f"{len(evaluation.skipped)} rows skipped, the first is row {row}: {reason}",
+            markup=False,
         )
     if as_json:
-        print_json(found.metrics)
+        print_json(evaluation.metrics)
     else:
-        print_metrics(found.metrics)
-        print_groups(found.metrics)
+        print_metrics(evaluation.metrics)
+        print_groups(evaluation.metrics)

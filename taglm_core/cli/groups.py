@@ -17,19 +17,21 @@ def print_groups(metrics: Mapping[str, Any]) -> None:
     for name, task in metrics["tasks"].items():
         for metric, signature in task.get("signatures", {}).items():
             results.print(f"{metric}: {signature}")
-        for split, held in task["splits"].items():
-            if split == "train" or not held.get("groups"):
+        for split, facts in task["splits"].items():
+            if split == "train" or not facts.get("groups"):
                 continue
-            groups = held["groups"]
+            groups = facts["groups"]
             metric = next(iter(groups[0]["metrics"]))
             columns, rows = _table(groups, metric)
             title = f"\n{name}, {split}: {metric}; {ZERO_SHOT} never seen together in training"
             print_table(columns, rows, title)
             for kind in ("trained", "zero_shot"):
-                if kind in held:
-                    values = ", ".join(f"{k} {_shown(v)}" for k, v in held[kind]["metrics"].items())
+                if kind in facts:
+                    values = ", ".join(
+                        f"{k} {_shown(v)}" for k, v in facts[kind]["metrics"].items()
+                    )
                     words = kind.replace("_", "-")
-                    results.print(f"{words}: {held[kind]['rows']:,} rows, {values}")
+                    results.print(f"{words}: {facts[kind]['rows']:,} rows, {values}")
 
 
 def _table(groups: Sequence[Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:

@@ -54,7 +54,7 @@ def identify(
     if texts and label is not None:
         raise ConfigError("--label names a column of --input FILE.")
     writer = TableWriter(output_file) if output_file is not None else None
-    found = rank(
+    identification = rank(
         texts or input_file,
         column=column,
         label=label,
@@ -66,11 +66,11 @@ def identify(
     )
     if writer is not None:
         with writer:
-            writer.write(found.columns)
+            writer.write(identification.columns)
     if as_json:
-        print_json(found.report)
+        print_json(identification.report)
     else:
-        _print(found.report, output_file)
+        _print(identification.report, output_file)
 
 
 def _print(report: Mapping[str, Any], out: Path | None) -> None:
@@ -94,12 +94,12 @@ def _print(report: Mapping[str, Any], out: Path | None) -> None:
     print_table(["text", "verdict", "best", "bits/byte", "second", "bits/byte"], shown)
     if len(report["rows"]) > len(shown):
         results.print(f"and {len(report['rows']) - len(shown):,} more", markup=False)
-    held = report["calibration"]
+    calibration = report["calibration"]
     results.print(
-        f"calibrated on {held['rows']} held-out rows of {len(report['domains'])} domains: margin "
-        f"{held['margin']:.3g} bits, best domain right for {held['accuracy']:.1%}, "
-        f"{held['accepted']:.1%} accepted"
-        if held["rows"]
+        f"calibrated on {calibration['rows']} held-out rows of {len(report['domains'])} domains: "
+        f"margin {calibration['margin']:.3g} bits, best domain right for "
+        f"{calibration['accuracy']:.1%}, {calibration['accepted']:.1%} accepted"
+        if calibration["rows"]
         else "not calibrated: no validation rows; give some with --calibrate DOMAIN=FILE",
         markup=False,
     )
@@ -113,16 +113,16 @@ def _print_scored(scored: Mapping[str, Any]) -> None:
     from taglm_core.cli.screen import results
 
     for key, words in (("of_domains", "rows of a domain"), ("of_none", "rows of no domain")):
-        held = scored.get(key)
-        if held is None:
+        score = scored.get(key)
+        if score is None:
             continue
-        best = held.get("accuracy_of_best")
+        best = score.get("accuracy_of_best")
         results.print(
-            f"{held['rows']:,} {words}: "
+            f"{score['rows']:,} {words}: "
             + (f"likeliest domain right for {best:.1%}; " if best is not None else "")
-            + f"accepted and right {held['accepted_and_right']:.1%}, accepted and wrong "
-            f"{held['accepted_and_wrong']:.1%}, unsure {held['unsure']:.1%}, none of these "
-            f"{held['none']:.1%}",
+            + f"accepted and right {score['accepted_and_right']:.1%}, accepted and wrong "
+            f"{score['accepted_and_wrong']:.1%}, unsure {score['unsure']:.1%}, none of these "
+            f"{score['none']:.1%}",
             markup=False,
         )
     for words, count in list(scored["wrong"].items())[:8]:

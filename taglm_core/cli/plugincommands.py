@@ -31,8 +31,8 @@ def words(registry: Registry, core: Collection[str]) -> list[Word]:
     for item in registry.commands:
         if not _is_taken(item, core):
             short.setdefault(item.short, []).append(item)
-    found = [Word(name, tuple(items)) for name, items in short.items()]
-    return found + [Word(item.name, (item,), True) for item in registry.commands]
+    words_of_plugins = [Word(name, tuple(items)) for name, items in short.items()]
+    return words_of_plugins + [Word(item.name, (item,), True) for item in registry.commands]
 
 
 def shadowing(registry: Registry, core: Collection[str]) -> list[PluginFailure]:
@@ -59,13 +59,13 @@ def add_plugin_commands(app: typer.Typer, registry: Registry, core: Collection[s
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     for word in words(registry, core):
         note = word.items[0].spec.help if len(word.items) == 1 else _ambiguous(word)
-        found: Any = _not_called
+        command: Any = _not_called
         if word.name == called:
-            found = _loaded(word)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=word.name, help=note, hidden=word.is_hidden)
+            command = _loaded(word)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=word.name, help=note, hidden=word.is_hidden)
         else:
-            app.command(word.name, help=note, hidden=word.is_hidden)(found)
+            app.command(word.name, help=note, hidden=word.is_hidden)(command)
 
 
 def _loaded(word: Word) -> "typer.Typer | Callable[..., Any]":
@@ -79,20 +79,20 @@ def _loaded(word: Word) -> "typer.Typer | Callable[..., Any]":
         raise DuplicateNameError(f"the command '{word.name}': {_ambiguous(word)}")
     item = word.items[0]
     owner = f"{item.source}, command '{item.short}'"
-    found = resolve(item.spec.app, owner)
+    app = resolve(item.spec.app, owner)
     trial = typer.Typer()
     try:
-        if isinstance(found, typer.Typer):
-            trial.add_typer(found, name=item.short)
-        elif callable(found):
-            trial.command(item.short)(found)
+        if isinstance(app, typer.Typer):
+            trial.add_typer(app, name=item.short)
+        elif callable(app):
+            trial.command(item.short)(app)
         else:
-            raise PluginError(f"expected a typer.Typer or a function, not {type(found).__name__}")
+            raise PluginError(f"expected a typer.Typer or a function, not {type(app).__name__}")
         call_plugin(typer.main.get_command, trial)  # reads the signatures of its functions
     except PluginError as error:
         raise PluginError(f"{owner}: '{item.spec.app}': {error}") from error
-    made: typer.Typer | Callable[..., Any] = found
-    return made
+    checked: typer.Typer | Callable[..., Any] = app
+    return checked
 
 
 def _ambiguous(word: Word) -> str:

@@ -16,10 +16,10 @@ def plugins(
     from taglm_core.cli.words import CORE_WORDS
     from taglm_core.plugins import load_registry
 
-    found = installed()
-    listed = found["plugins"]
+    listing = installed()
+    listed = listing["plugins"]
     hidden = shadowing(load_registry(), CORE_WORDS)
-    failures = [*found["failures"], *map(failure_record, hidden)]
+    failures = [*listing["failures"], *map(failure_record, hidden)]
     if as_json:
         print_json({"plugins": listed, "failures": failures})
         return

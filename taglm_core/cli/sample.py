@@ -78,14 +78,14 @@ def _print(report: Mapping[str, Any], out: Path | None) -> None:
     tag = "with" if report["tag"] else "without"
     print_table(names, [[report[name] for name in names]], f"{report['domain']}, {tag} its tag")
     results.print(f"checked by {report['checked_by']}", markup=False)
-    for name, held in report["properties"].items():
+    for name, facts in report["properties"].items():
         rows = [
             [kind, part["rows"], part["mean"], part["std"], _bars(part["counts"])]
             for kind in ("drawn", "corpus")
-            if (part := held.get(kind)) is not None
+            if (part := facts.get(kind)) is not None
         ]
         if rows:
-            low, high = held["edges"][0], held["edges"][-1]
+            low, high = facts["edges"][0], facts["edges"][-1]
             title = f"\n{name}, histogram from {low:g} to {high:g}"
             print_table(["", "rows", "mean", "std", "histogram"], rows, title)
     if out is not None:

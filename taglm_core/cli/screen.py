@@ -179,13 +179,13 @@ def parse_pairs(words: Sequence[str], option: str) -> dict[str, str]:
     """
     from taglm_core.errors import ConfigError
 
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not (equals and name and value):
             raise ConfigError(f"{option} {word}: write it as NAME=VALUE.")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
@@ -194,7 +194,7 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
 
     for name, task in metrics["tasks"].items():
         print_table(*metric_rows(task), task_title(name, task))
-        for split, held in task["splits"].items():
-            if "target_rows" in held:
-                counts = ", ".join(f"{n} {count:,}" for n, count in held["target_rows"].items())
+        for split, facts in task["splits"].items():
+            if "target_rows" in facts:
+                counts = ", ".join(f"{n} {count:,}" for n, count in facts["target_rows"].items())
                 results.print(f"{split}, rows with a value: {counts}", markup=False)

@@ -39,8 +39,8 @@ def show_tag(
     from taglm_core.api import tags
     from taglm_core.cli.screen import print_json
 
-    found = tags.show(name)
+    records = tags.show(name)
     if as_json:
-        print_json(found)
+        print_json(records)
     else:
-        typer.echo(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip())
+        typer.echo(yaml.safe_dump(records, sort_keys=False, allow_unicode=True).rstrip())

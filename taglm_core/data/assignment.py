@@ -76,8 +76,8 @@ def assign_splits(
         return _shared_out(keys, rule, chosen, table.source, seed)
     extra = {}
     for name in chosen.spec.columns:
-        held = find_column(table.columns, name, (), data.columns, table.source)
-        extra[name] = [table.columns[held][i] for i in good]
+        found_column = find_column(table.columns, name, (), data.columns, table.source)
+        extra[name] = [table.columns[found_column][i] for i in good]
     return apply_splitter(chosen, fields, task, seed, extra), chosen.name
 
 
@@ -217,25 +217,25 @@ def _given(
     if spec.tags:
         return {tag: fields[_field_of_tag(splitter, task, tag)] for tag in spec.tags}
     names = task.fields if spec.whole_rows else (task.span_fields or tuple(fields))
-    given = {name: list(fields[name]) for name in names}
-    pairs = [pair for pair in task.symmetric if pair[0] in given]
+    columns = {name: list(fields[name]) for name in names}
+    pairs = [pair for pair in task.symmetric if pair[0] in columns]
     if pairs:
         firsts = zip(*(fields[first] for first, _ in pairs), strict=True)
         seconds = zip(*(fields[second] for _, second in pairs), strict=True)
         for row, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
             if second < first:
                 for pair, one, other in zip(pairs, first, second, strict=True):
-                    given[pair[0]][row], given[pair[1]][row] = other, one
-    return given
+                    columns[pair[0]][row], columns[pair[1]][row] = other, one
+    return columns
 
 
 def _field_of_tag(splitter: Registered[Splitter], task: ResolvedTask, tag: str) -> str:
     field = task.field_of_tag(tag)
     if field is None:
-        held = ", ".join(f"<{part.tag}>" for part in task.prompt.spans) or "none"
+        tags = ", ".join(f"<{part.tag}>" for part in task.prompt.spans) or "none"
         raise DataError(
             f"the splitter '{splitter.name}' groups by the field after <{tag}>, which task "
-            f"{task.name} does not have (its domain tags: {held}). Use "
+            f"{task.name} does not have (its domain tags: {tags}). Use "
             "--set data.split.method=random."
         )
     return field
@@ -251,12 +251,12 @@ def _splits_from_column(
         return parse_splits(cells, numbers, table.source, name), f"column {name}"
     split_of = {_plain(value): "valid" for value in rule.valid or ()}
     split_of |= {_plain(value): "test" for value in rule.test or ()}
-    held = {_plain(cell) for cell in cells}
-    missing = sorted(set(split_of) - held)
+    words = {_plain(cell) for cell in cells}
+    missing = sorted(set(split_of) - words)
     if missing:
         raise DataError(
             f"{table.source}: data.split names the value {missing[0]!r}, which the column "
-            f"'{name}' does not hold. It holds {', '.join(sorted(held)[:12])}."
+            f"'{name}' does not hold. It holds {', '.join(sorted(words)[:12])}."
         )
     said = ", ".join(f"{split} {value}" for value, split in split_of.items())
     return [split_of.get(_plain(cell), "train") for cell in cells], f"column {name} ({said})"

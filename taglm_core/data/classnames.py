@@ -48,11 +48,11 @@ def one_spelling(
     for name in distinct:
         if name not in listed:
             groups.setdefault(class_key(name), []).append(name)
-    found = {key: group for key, group in groups.items() if set(group) & set(distinct)}
-    _check(found, f"{source}, column '{column}'", listed)
+    spellings = {key: group for key, group in groups.items() if set(group) & set(distinct)}
+    _check(spellings, f"{source}, column '{column}'", listed)
     is_numeric = not listed and all(_WHOLE.fullmatch(name) for name in distinct)
     chosen = {name: name for name in listed}
-    for key, group in found.items():
+    for key, group in spellings.items():
         name = _chosen(key, group, is_numeric)
         chosen |= {spelling: name for spelling in group if spelling not in listed}
         if len(group) > 1:

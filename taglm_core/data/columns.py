@@ -244,8 +244,8 @@ def _number(value: Any) -> float | str:
 def limit_of(value: Any) -> float | None:
     """Return the limit of a left-censored cell, such as -5 of `<-5`; None for any other cell."""
     match = _BELOW.fullmatch(with_minus(clean(value))) if isinstance(value, str) else None
-    found = _number(match[1]) if match else None
-    return found if isinstance(found, float) else None
+    number = _number(match[1]) if match else None
+    return number if isinstance(number, float) else None
 
 
 def _censored(value: Any, limit: float, censored_below: float | None) -> float | str:

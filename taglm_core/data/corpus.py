@@ -100,8 +100,10 @@ class Corpus:
         ]
         if spec.canonical is not None:
             checked = resolve(spec.canonical, f"domain {self.domain.name}, canonical")(rows)
-            found = [e and with_place(e, row) for e, row in zip(checked.errors, rows, strict=True)]
-            errors = first_errors(errors, found)
+            invalid = [
+                e and with_place(e, row) for e, row in zip(checked.errors, rows, strict=True)
+            ]
+            errors = first_errors(errors, invalid)
             rows = [value or "" for value in checked.values]
         self._remark(skip_errors(table, errors, self.on_error))
         good = [i for i, error in enumerate(errors) if error is None]
@@ -135,8 +137,8 @@ class Corpus:
         if spec.split is None:
             return None
         where = f"domain {self.domain.name}"
-        found = self.registry.splitters.get(spec.split, self.domain.source.name, where).spec
-        return found if found.groups is not None else None
+        splitter = self.registry.splitters.get(spec.split, self.domain.source.name, where).spec
+        return splitter if splitter.groups is not None else None
 
     def _deciding_column(self, split: Splitter | None) -> str | None:
         """Return the column by which the split groups rows; None: the rows themselves."""
@@ -151,9 +153,9 @@ class Corpus:
         deciding = list(rows)
         column = self._deciding_column(split)
         if column is not None:
-            held = [as_value(value) for value in self.table.columns[column]]
+            values = [as_value(value) for value in self.table.columns[column]]
             # a record without the deciding column is its own key
-            deciding = [key or row for key, row in zip(held, rows, strict=True)]
+            deciding = [key or row for key, row in zip(values, rows, strict=True)]
         groups = resolve(split.groups or "", f"split {self.domain.spec.split}")
         keys = groups([deciding[i] for i in good])
         return [i for i, split in zip(good, splits_by_groups(keys), strict=True) if split != "test"]
@@ -232,5 +234,5 @@ def _table(
             f"--domain-data {domain.spec.tag}=FILE."
         )
     where = f"corpus of {domain.name}"
-    found = registry.datasets.get(domain.spec.corpus, domain.source.name, where)
-    return load_dataset(found, seed, size)
+    dataset = registry.datasets.get(domain.spec.corpus, domain.source.name, where)
+    return load_dataset(dataset, seed, size)

@@ -31,21 +31,21 @@ class Digests:
         # the time of the last change of the inode cannot be set back, as that of the content can
         facts = [str(real), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
         name = hashlib.sha256(json.dumps([*facts, digest.__name__]).encode()).hexdigest()[:32]
-        kept = self.folder / f"{name}.json"
+        file = self.folder / f"{name}.json"
         try:
-            held = json.loads(kept.read_text(encoding="utf-8"))
-            if isinstance(held, list):
-                return held
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(stored, list):
+                return stored
         except (OSError, ValueError):
             pass  # not kept yet, or not readable: it is made again
-        made = digest(path)
-        self._keep(kept, made)
-        return made
+        lines = digest(path)
+        self._keep(file, lines)
+        return lines
 
-    def _keep(self, kept: Path, made: list[str]) -> None:
+    def _keep(self, file: Path, lines: list[str]) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(kept, made)
+            write_json(file, lines)
         except OSError:
             return  # a folder that cannot be written to costs time, nothing else
 

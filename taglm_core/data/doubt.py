@@ -66,8 +66,8 @@ def doubts_of(domain: Registered[Domain], rows: Sequence[Any]) -> list[str | Non
             f"{domain.source}: doubt of {domain.name} gave {len(answers)} answers for "
             f"{len(distinct)} rows."
         )
-    found = dict(zip(distinct, answers, strict=True))
-    return [found[row] for row in rows]
+    answer_of = dict(zip(distinct, answers, strict=True))
+    return [answer_of[row] for row in rows]
 
 
 def check_rows(
@@ -138,8 +138,8 @@ def check_fields(
         rows = fields[span.field]
         good = [i for i, error in enumerate(errors) if error is None and rows[i]]
         if not span.tag.is_column:
-            held = task.domains[span.tag.name]
-            check_rows(held, span.field, [rows[i] for i in good], source, on_doubt)
+            domain = task.domains[span.tag.name]
+            check_rows(domain, span.field, [rows[i] for i in good], source, on_doubt)
             continue
         tags = fields[span.tag.name]
         for tag in dict.fromkeys(tags[i] for i in good):

@@ -28,13 +28,13 @@ def fix_rows(rows: Sequence[Any], domain: Registered[Domain]) -> tuple[list[Any]
     Raises:
         PluginError: when `fix` gives another number of rows.
     """
-    made: list[Any] = list(rows)
-    changes: list[str | None] = [None] * len(made)
-    filled = [i for i, row in enumerate(made) if isinstance(row, str) and not is_missing(row)]
+    values: list[Any] = list(rows)
+    changes: list[str | None] = [None] * len(values)
+    filled = [i for i, row in enumerate(values) if isinstance(row, str) and not is_missing(row)]
     if domain.spec.fix is None or not filled:
-        return made, changes
+        return values, changes
     fix = resolve(domain.spec.fix, f"domain {domain.name}, fix")
-    fixed: Fixed = fix([made[i].strip() for i in filled])
+    fixed: Fixed = fix([values[i].strip() for i in filled])
     if len(fixed.values) != len(filled) or len(fixed.changes) != len(filled):
         raise PluginError(
             f"{domain.source}: fix of {domain.name} gave {len(fixed.values)} rows for "
@@ -42,9 +42,9 @@ def fix_rows(rows: Sequence[Any], domain: Registered[Domain]) -> tuple[list[Any]
         )
     for i, value, change in zip(filled, fixed.values, fixed.changes, strict=True):
         if change is not None:
-            kept = Content(value) if isinstance(made[i], Content) else value
-            made[i], changes[i] = kept, f"{domain.spec.field}: {change}"
-    return made, changes
+            kept = Content(value) if isinstance(values[i], Content) else value
+            values[i], changes[i] = kept, f"{domain.spec.field}: {change}"
+    return values, changes
 
 
 def fix_fields(
@@ -60,19 +60,19 @@ def fix_fields(
     Returns:
         Field -> values, and (row number, what was changed) of each changed row.
     """
-    made: dict[str, list[Any]] = {}
+    fixed: dict[str, list[Any]] = {}
     changes: dict[int, str] = {}
     for field, column in values.items():
         domain = task.domain_of_field(field)
-        made[field] = list(column)
+        fixed[field] = list(column)
         if domain is not None:
-            made[field], found = fix_rows(column, domain)
-            for i, change in enumerate(found):
+            fixed[field], own_changes = fix_rows(column, domain)
+            for i, change in enumerate(own_changes):
                 if change is not None:
                     changes[i] = f"{changes[i]}; {change}" if i in changes else change
     listed = [(table.rows[i], changes[i]) for i in sorted(changes)]
     report_fixed(table, listed)
-    return made, listed
+    return fixed, listed
 
 
 def report_fixed(table: Table, fixed: Sequence[tuple[int, str]]) -> str | None:

@@ -39,54 +39,54 @@ def is_table_file(path: str | Path) -> bool:
 
 
 def find_reader(
-    path: Path, given: str | None = None, registry: Registry | None = None
+    path: Path, format: str | None = None, registry: Registry | None = None
 ) -> Registered[Reader]:
     """Find the reader of a file by its extension, or by what the user said.
 
     Args:
         path: The file; it need not exist.
-        given: A format such as "csv", "csv.gz" or "plugin/name"; None: the extension decides.
+        format: A format such as "csv", "csv.gz" or "plugin/name"; None: the extension decides.
         registry: Where readers are looked up; None: all installed plugins.
 
     Raises:
         DataError: listing the known formats when none fits.
         DuplicateNameError: when several plugins read the format.
     """
-    word, is_gzip = _word(path, given)
+    word, is_gzip = _word(path, format)
     own = [Registered(f"core/{reader.name}", reader, CORE) for reader in TABLE_READERS]
-    found = [item for item in own if word in (item.name, *item.spec.words)]
-    if not found:
+    readers = [item for item in own if word in (item.name, *item.spec.words)]
+    if not readers:
         registry = registry if registry is not None else load_registry()
-        found = [item for item in registry.readers if word in (item.name, *item.spec.words)]
-        if not found:
-            raise DataError(_unknown(path, word, given, registry))
-    if len(found) > 1:
+        readers = [item for item in registry.readers if word in (item.name, *item.spec.words)]
+        if not readers:
+            raise DataError(_unknown(path, word, format, registry))
+    if len(readers) > 1:
         raise DuplicateNameError(
             f"{path}: several plugins read the format '{word}': "
-            f"{listed(item.name for item in found)}. Rename the file to an extension that one of "
+            f"{listed(item.name for item in readers)}. Rename the file to an extension that one of "
             "them alone reads, or uninstall the others."
         )
-    if is_gzip and not found[0].spec.compressible:
+    if is_gzip and not readers[0].spec.compressible:
         raise DataError(f"{path}: {word} is compressed inside; do without gzip around it.")
-    return found[0]
+    return readers[0]
 
 
-def writable_format(path: Path, given: str | None = None) -> FileFormat:
+def writable_format(path: Path, format: str | None = None) -> FileFormat:
     """Tell the format in which a table is to be written.
 
     Args:
         path: The file; it need not exist.
-        given: A format such as "csv" or "csv.gz"; None: the extension decides.
+        format: A format such as "csv" or "csv.gz"; None: the extension decides.
 
     Raises:
         DataError: listing the formats that can be written.
     """
-    word, is_gzip = _word(path, given)
+    word, is_gzip = _word(path, format)
     reader = next((reader for reader in TABLE_READERS if word in reader.words), None)
     if reader is None:
         known = ", ".join(f".{name}" for name in WRITABLE)
         raise DataError(
-            f"{path}: a table cannot be written in the {_what(path, given)}."
+            f"{path}: a table cannot be written in the {_what(path, format)}."
             f"{nearest(word, WRITABLE)} Known: {known}. Write a .csv file."
         )
     if is_gzip and not reader.compressible:
@@ -94,22 +94,22 @@ def writable_format(path: Path, given: str | None = None) -> FileFormat:
     return FileFormat(reader.name, is_gzip)
 
 
-def _word(path: Path, given: str | None) -> tuple[str, bool]:
+def _word(path: Path, format: str | None) -> tuple[str, bool]:
     """Return the word that names a format, and whether the file is compressed by gzip."""
-    if given is not None and "/" in given:  # the full name of a reader
-        return given.removesuffix(".gz"), given.endswith(".gz")
-    words = (given or path.name).lower().lstrip(".").split(".")
-    is_gzip = words[-1] == "gz" or (given is not None and path.suffix.lower() == ".gz")
+    if format is not None and "/" in format:  # the full name of a reader
+        return format.removesuffix(".gz"), format.endswith(".gz")
+    words = (format or path.name).lower().lstrip(".").split(".")
+    is_gzip = words[-1] == "gz" or (format is not None and path.suffix.lower() == ".gz")
     if words[-1] == "gz":
         words.pop()
-    return (words[-1] if words and (given is not None or len(words) > 1) else ""), is_gzip
+    return (words[-1] if words and (format is not None or len(words) > 1) else ""), is_gzip
 
 
-def _what(path: Path, given: str | None) -> str:
-    return f"format '{given}'" if given else f"extension '{path.suffix}'"
+def _what(path: Path, format: str | None) -> str:
+    return f"format '{format}'" if format else f"extension '{path.suffix}'"
 
 
-def _unknown(path: Path, word: str, given: str | None, registry: Registry) -> str:
+def _unknown(path: Path, word: str, format: str | None, registry: Registry) -> str:
     names = [item.short for item in registry.readers]
     known = ", ".join(f".{name}" for name in names)
     provider = distribution_for("reader", word)
@@ -118,8 +118,8 @@ def _unknown(path: Path, word: str, given: str | None, registry: Registry) -> st
     else:
         advice = _advice(path, word)
     return (
-        f"{path}: unknown {_what(path, given)}.{nearest(word, names)} Known: {known}, text formats "
-        f"also with .gz. {advice}"
+        f"{path}: unknown {_what(path, format)}.{nearest(word, names)} Known: {known}, text "
+        f"formats also with .gz. {advice}"
     )
 
 

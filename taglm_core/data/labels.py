@@ -52,8 +52,10 @@ def parse_labels(
     """
     is_named = classes is not None and tuple(classes) != LABEL_WORDS[0]
     words = _words(cells, (classes or ()) if is_named else ())
-    given = Counter(word for word in words if word is not None)
-    pair = tuple(classes or ()) if is_named else _pair_of(given, f"{source}, column '{column}'")
+    numbers_of = Counter(word for word in words if word is not None)
+    pair = (
+        tuple(classes or ()) if is_named else _pair_of(numbers_of, f"{source}, column '{column}'")
+    )
     exact = {word: value for value, word in enumerate(pair)}
     by_key = {class_key(word): value for value, word in enumerate(pair)}
     labels = np.full(len(words), MISSING_LABEL, dtype=np.int64)
@@ -67,7 +69,7 @@ def parse_labels(
         else:
             errors[row] = (
                 f"column '{column}': {word!r} is not a label ({' or '.join(pair)}); the column "
-                f"holds {counts(given)}. Leave a cell empty where the label is not known"
+                f"holds {counts(numbers_of)}. Leave a cell empty where the label is not known"
             )
     return labels, errors
 
@@ -75,32 +77,32 @@ def parse_labels(
 def _words(cells: Sequence[Any], listed: Sequence[str]) -> list[str | None]:
     """Return cells as text, None where one is missing; beside a plus, minus is a label."""
     texts = [clean(str(cell)) for cell in cells]
-    kept = {*listed, "-"} if "+" in texts else set(listed)
+    content = {*listed, "-"} if "+" in texts else set(listed)
     return [
-        None if text not in kept and is_missing(cell) else text
+        None if text not in content and is_missing(cell) else text
         for text, cell in zip(texts, cells, strict=True)
     ]
 
 
-def counts(given: Counter[str]) -> str:
+def counts(words: Counter[str]) -> str:
     """Return values with their numbers of rows, the most frequent first."""
-    shown = [f"{word!r} in {count:,} rows" for word, count in given.most_common(_SHOWN)]
-    more = len(given) - len(shown)
+    shown = [f"{word!r} in {count:,} rows" for word, count in words.most_common(_SHOWN)]
+    more = len(words) - len(shown)
     return ", ".join(shown) + (f" and {more:,} other values" if more > 0 else "")
 
 
-def _pair_of(given: Counter[str], place: str) -> tuple[str, ...]:
-    held = {class_key(word) for word in given}
-    pairs = [pair for pair in LABEL_WORDS if held & set(pair)]
-    if len(pairs) == 1 or not held:
+def _pair_of(words: Counter[str], place: str) -> tuple[str, ...]:
+    keys = {class_key(word) for word in words}
+    pairs = [pair for pair in LABEL_WORDS if keys & set(pair)]
+    if len(pairs) == 1 or not keys:
         return (*pairs, LABEL_WORDS[0])[0]
     if pairs:
         named = " and ".join("/".join(pair) for pair in pairs)
         raise DataError(
-            f"{place}: the labels mix {named}: {counts(given)}. Write one pair, such as 0 and 1, "
+            f"{place}: the labels mix {named}: {counts(words)}. Write one pair, such as 0 and 1, "
             "and leave a cell empty where the label is not known."
         )
     raise DataError(
-        f"{place}: which label means yes? The column holds {counts(given)}. Write 0 and 1, or name "
+        f"{place}: which label means yes? The column holds {counts(words)}. Write 0 and 1, or name "
         "both words, the one for no first: classes: [NO, YES] in the task's target."
     )

@@ -20,8 +20,8 @@ def is_known(values: Any) -> np.ndarray:
     Returns:
         bool of the same shape.
     """
-    held = np.asarray(values)
-    known: np.ndarray = np.isfinite(held) if held.dtype.kind == "f" else held != MISSING_LABEL
+    array = np.asarray(values)
+    known: np.ndarray = np.isfinite(array) if array.dtype.kind == "f" else array != MISSING_LABEL
     return known
 
 

@@ -101,8 +101,8 @@ def _values(values: Any, name: str) -> list[Any]:
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
         raise DataError(f"{name}: give a list of values, not {values!r}.")
     if _is_a(values, "pandas", "Series"):
-        held = values.astype(object)
-        return [_plain(value) for value in held.where(held.notna(), None).tolist()]
+        objects = values.astype(object)
+        return [_plain(value) for value in objects.where(objects.notna(), None).tolist()]
     if isinstance(values, np.ndarray) and values.ndim != 1:
         raise DataError(f"{name}: give one dimension, not an array of shape {values.shape}.")
     plain = values.tolist() if hasattr(values, "tolist") else list(values)
@@ -163,10 +163,10 @@ def as_frame(columns: Mapping[str, Sequence[Any]], index: Any = None) -> Any:
     """Return columns as a pandas DataFrame; a column without any value is of kind object."""
     import pandas
 
-    made = {
+    series = {
         name: pandas.Series(
             list(values), index=index, dtype=object if all(v is None for v in values) else None
         )
         for name, values in columns.items()
     }
-    return pandas.DataFrame(made, index=index)
+    return pandas.DataFrame(series, index=index)

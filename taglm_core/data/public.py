@@ -59,15 +59,15 @@ def load_public(public: PublicSet, size: int | None = None) -> dict[str, list[An
         DataError: when there is neither a local copy nor a way to the Hub, when the checksum is
             another one, or when a column is missing.
     """
-    found = local_copy(public)
-    table = read_table(found) if found is not None else _from_hub(public)
-    held = table.columns
-    made = {}
+    file = local_copy(public)
+    table = read_table(file) if file is not None else _from_hub(public)
+    cells = table.columns
+    columns = {}
     for name, (first, *others) in public.columns.items():
         advice = f"Rename the column in this copy, or fetch it again from {public.source}."
-        column = find_column(held, first, others, {}, table.source, advice)
-        made[name] = list(held[column][:size])
-    return made
+        column = find_column(cells, first, others, {}, table.source, advice)
+        columns[name] = list(cells[column][:size])
+    return columns
 
 
 def local_copy(public: PublicSet) -> Path | None:

@@ -109,14 +109,14 @@ def load_dataset(
     check_options(f"dataset {dataset.name}", load, options, ("seed", "size"))
     try:
         is_kept = dataset.spec.generated and not options
-        made = (_generated if is_kept else _made)(load, seed=seed, size=size, **options)
+        loaded = (_generated if is_kept else _made)(load, seed=seed, size=size, **options)
     except TaglmError:  # says what a user can fix, such as where to put a local copy
         raise
     except Exception as error:  # charged to the plugin
         raise PluginError(
             f"{dataset.source}: dataset '{dataset.name}' failed: {type(error).__name__}: {error}"
         ) from error
-    columns = {str(k): list(made[k]) for k in getattr(made, "column_names", made)}
+    columns = {str(k): list(loaded[k]) for k in getattr(loaded, "column_names", loaded)}
     missing = [name for name in dataset.spec.columns if name not in columns]
     if missing:
         raise PluginError(f"dataset '{dataset.name}' lacks its column '{missing[0]}'.")
@@ -134,21 +134,21 @@ def load_table(
     Raises:
         DataError: when none of the three is given.
     """
-    given = dict(options.get("options") or {})
+    arguments = dict(options.get("options") or {})
     if file is not None and dataset is None:
-        if given:
+        if arguments:
             raise ConfigError(
-                f"data.options.{next(iter(given))} belongs to a dataset, but data.dataset is not "
-                "given. Name the dataset that is to read the file."
+                f"data.options.{next(iter(arguments))} belongs to a dataset, but data.dataset is "
+                "not given. Name the dataset that is to read the file."
             )
         return read_table(Path(file), registry=registry), None
     name = dataset or task.spec.dataset
     if name is None:
         raise DataError(f"task {task.name} has no dataset of its own: give one with --data FILE.")
-    found = registry.datasets.get(name, task.plugin, f"task {task.name}")
+    registered = registry.datasets.get(name, task.plugin, f"task {task.name}")
     if file is not None:
-        given["file"] = file
-    return load_dataset(found, options["seed"], options["size"], **given), found
+        arguments["file"] = file
+    return load_dataset(registered, options["seed"], options["size"], **arguments), registered
 
 
 def read_fields(
@@ -212,7 +212,7 @@ def canonical_fields(
     Returns:
         Field -> canonical values (blank where a row is bad), and one error or None a row.
     """
-    made: dict[str, list[Any]] = {}
+    canonical: dict[str, list[Any]] = {}
     count = len(next(iter(values.values()))) if values else 0
     errors: list[list[str | None]] = [[None] * count]
     for field, column in values.items():
@@ -227,8 +227,8 @@ def canonical_fields(
         if domain is not None and domain.spec.canonical is not None:
             rows, invalid = _canonical(rows, domain)
             errors.append([e and f"{field}: {e}" for e in invalid])
-        made[field] = rows
-    return made, first_errors(*errors)
+        canonical[field] = rows
+    return canonical, first_errors(*errors)
 
 
 def _canonical(
@@ -240,9 +240,9 @@ def _canonical(
     distinct = list(dict.fromkeys(row for row in rows if not is_empty(row)))
     checked = canonical(distinct)
     results = dict(zip(distinct, zip(checked.values, checked.errors, strict=True), strict=True))
-    found = [(row, *results.get(row, (None, None))) for row in rows]
-    values = [value if value is not None else _blank(row) for row, value, _ in found]
-    return values, [error and with_place(error, row) for row, _, error in found]
+    checked_rows = [(row, *results.get(row, (None, None))) for row in rows]
+    values = [value if value is not None else _blank(row) for row, value, _ in checked_rows]
+    return values, [error and with_place(error, row) for row, _, error in checked_rows]
 
 
 def reads_text(domain: Registered[Domain] | None) -> bool:
@@ -311,9 +311,9 @@ def _check_table(
         columns = columns | target_map
     skip_errors(table, errors, data.on_error)
     good = [i for i, error in enumerate(errors) if error is None]
-    kept = {name: [rows[i] for i in good] for name, rows in fields.items()}
+    good_fields = {name: [rows[i] for i in good] for name, rows in fields.items()}
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
-    return _Checked(table, good, kept, _picked(targets, good), columns, rejected, fixed)
+    return _Checked(table, good, good_fields, _picked(targets, good), columns, rejected, fixed)
 
 
 def _picked(targets: Any, rows: Sequence[int]) -> Any:
@@ -396,9 +396,9 @@ def load_task_rows(
             bad = [(numbers[i], reason) for i, reason in unknown.items()]
             advice = "List the class in the target's classes, or skip these rows."
             if target.classes is None:
-                held = " and ".join(map(repr, classes))
+                names = " and ".join(map(repr, classes))
                 advice = (
-                    f"The train split has no row of it ({len(train):,} rows of {held}; split: "
+                    f"The train split has no row of it ({len(train):,} rows of {names}; split: "
                     f"{rule}): nothing can be learned of such a class. Choose another split."
                 )
             raise_rows(table.source, bad, len(splits), advice)

@@ -77,14 +77,14 @@ def splits_from_file(
         )
     cells = [table.columns[split_column][by_row[n]] for n in numbers]
     places = [i for i, cell in enumerate(cells) if str(cell or "").strip()]
-    found = parse_splits(
+    named_splits = parse_splits(
         [cells[i] for i in places],
         [table.rows[by_row[numbers[i]]] for i in places],
         table.source,
         split_column,
     )
     splits = [LEFT_OUT] * len(cells)
-    for i, split in zip(places, found, strict=True):
+    for i, split in zip(places, named_splits, strict=True):
         splits[i] = split
     return splits
 
@@ -100,14 +100,14 @@ def _own_rows(table: Table, test_file: str | None) -> Table:
 def _row_numbers(table: Table, column: str) -> list[int]:
     numbers = []
     for cell, row in zip(table.columns[column], table.rows, strict=True):
-        found = _row_number(cell)
-        if found is None:
+        number = _row_number(cell)
+        if number is None:
             shown = "is empty" if not str(cell or "").strip() else f"holds {_short(cell)}"
             raise DataError(
                 f"{table.source}, row {row}: column '{column}' {shown}, where a row number of the "
                 f"data is expected. {_FIX}"
             )
-        numbers.append(found)
+        numbers.append(number)
     return numbers
 
 

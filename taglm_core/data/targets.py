@@ -54,8 +54,8 @@ def read_targets(
         And None or the first error of each row.
     """
     target = task.spec.target
-    values, columns, found = _read(target, table, task, fields, errors, mapping)
-    return values, columns, first_errors(errors, *found)
+    values, columns, reasons = _read(target, table, task, fields, errors, mapping)
+    return values, columns, first_errors(errors, *reasons)
 
 
 def _read(
@@ -68,8 +68,8 @@ def _read(
 ) -> tuple[Any, dict[str, str], list[Errors]]:
     """Return raw targets, target -> column, and what each check found wrong with each row."""
     if isinstance(target, Regression) and target.compute is not None:
-        numbers, found = _computed_numbers(target, task, fields, errors)
-        return numbers, {}, [found]
+        numbers, reasons = _computed_numbers(target, task, fields, errors)
+        return numbers, {}, [reasons]
     if isinstance(target, Classification) and target.compute is not None:
         words, unknown = _computed_classes(target, task, fields, errors)
         if target.multi_label:
@@ -102,18 +102,18 @@ def _measured(
         labels, invalid = _labels(target, cells, tuple(columns.values()), table.source)
         return labels, columns, invalid
     read: list[Any] = []
-    found: list[Errors] = []
+    reasons: list[Errors] = []
     for column, values in zip(columns.values(), cells, strict=True):
         parsed, errors = _parser(target)(values, table.rows, table.source, column, on_error="skip")
         if len(cells) > 1:
             pairs = zip(values, errors, strict=True)
             errors = [None if is_missing(value) else error for value, error in pairs]
         read.append(parsed)
-        found.append(errors)
+        reasons.append(errors)
     if isinstance(target, Classification):
-        return read[0], columns, found
+        return read[0], columns, reasons
     numbers = np.stack(read, axis=1)
-    return numbers, columns, [*found, _empty_rows(is_known(numbers), tuple(columns.values()))]
+    return numbers, columns, [*reasons, _empty_rows(is_known(numbers), tuple(columns.values()))]
 
 
 def _empty_rows(known: np.ndarray, columns: Sequence[str]) -> Errors:
@@ -138,7 +138,7 @@ def _labels(
     known = is_known(labels)
     if len(columns) == 1:
         reason = f"column '{columns[0]}': the cell is empty"
-        empty: Errors = [None if given else reason for given in known[:, 0].tolist()]
+        empty: Errors = [None if is_filled else reason for is_filled in known[:, 0].tolist()]
     else:
         empty = _empty_rows(known, columns)
     return labels, [*(errors for _, errors in parsed), empty]
@@ -177,13 +177,13 @@ def _computed_numbers(
     """Return float64 `(rows, targets)`, NaN where one cannot be computed, and errors by row."""
     compute = resolve(target.compute or "", f"task {task.name}, target")
     good = [i for i, error in enumerate(errors) if error is None]
-    made = np.full((len(errors), len(target.names)), np.nan)
+    numbers = np.full((len(errors), len(target.names)), np.nan)
     if good:
         picked = {name: [rows[i] for i in good] for name, rows in fields.items()}
-        made[good] = np.asarray(compute(picked), dtype=np.float64).reshape(len(good), -1)
-    made[~np.isfinite(made)] = np.nan
+        numbers[good] = np.asarray(compute(picked), dtype=np.float64).reshape(len(good), -1)
+    numbers[~np.isfinite(numbers)] = np.nan
     reason = f"{', '.join(target.names)} cannot be computed"
-    return made, [reason if lacks else None for lacks in np.isnan(made).all(axis=1).tolist()]
+    return numbers, [reason if lacks else None for lacks in np.isnan(numbers).all(axis=1).tolist()]
 
 
 def _computed_classes(
@@ -196,9 +196,11 @@ def _computed_classes(
     compute = resolve(target.compute or "", f"task {task.name}, target")
     good = [i for i, error in enumerate(errors) if error is None]
     words: list[list[str | None]] = [[None] * len(errors) for _ in target.names]
-    made = compute({name: [rows[i] for i in good] for name, rows in fields.items()}) if good else []
-    for i, given in zip(good, made, strict=True):
-        labels = given if target.multi_label else (given,)
+    computed = (
+        compute({name: [rows[i] for i in good] for name, rows in fields.items()}) if good else []
+    )
+    for i, answer in zip(good, computed, strict=True):
+        labels = answer if target.multi_label else (answer,)
         for column, word in zip(words, labels, strict=True):
             column[i] = None if word is None else str(word)
     reason = f"{', '.join(target.names)} cannot be computed"
@@ -223,17 +225,17 @@ def encode_classes(
     index = {name: k for k, name in enumerate(names)}
     # another file may spell a class in another way
     by_key = {class_key(name): k for k, name in enumerate(names)}
-    made = np.zeros(len(words), dtype=np.int64)
+    indices = np.zeros(len(words), dtype=np.int64)
     errors: dict[int, str] = {}
     for row, word in enumerate(words):
         if word is None:
             continue
-        found = index.get(word, by_key.get(class_key(word)))
-        if found is None:
+        place = index.get(word, by_key.get(class_key(word)))
+        if place is None:
             errors[row] = f"unknown class {word!r}; known: {', '.join(names)}"
         else:
-            made[row] = found
-    return made, names, errors
+            indices[row] = place
+    return indices, names, errors
 
 
 def class_words(indices: np.ndarray, classes: Sequence[str]) -> list[str]:

@@ -172,9 +172,9 @@ def _check_start(path: Path, start: bytes) -> None:
     for magic, what in _MAGIC.items():
         if start.startswith(magic):
             raise DataError(f"{path}: this is {what}.")
-    found = _wide_encoding(start)
-    if found:
-        raise DataError(f"{path}: the text is {found}, not UTF-8. {_FIX.format(found)}.")
+    encoding = _wide_encoding(start)
+    if encoding:
+        raise DataError(f"{path}: the text is {encoding}, not UTF-8. {_FIX.format(encoding)}.")
 
 
 def _wide_encoding(start: bytes) -> str | None:

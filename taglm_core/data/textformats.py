@@ -114,15 +114,15 @@ def _csv_lines(
 
 def _json_object(line: str, number: int, source: str) -> dict[str, Any]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(items)
-        if len(made) < len(items):
+        record = dict(items)
+        if len(record) < len(items):
             names = [name for name, _ in items]
             twice = next(name for name in names if names.count(name) > 1)
             raise DataError(f"{source}, line {number}: the key '{twice}' stands twice in it.")
-        return made
+        return record
 
     try:
-        found = json.loads(line, object_pairs_hook=pairs)
+        value = json.loads(line, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{source}, line {number}: not valid JSON: {error.msg} at character {error.pos + 1}. "
@@ -132,14 +132,14 @@ def _json_object(line: str, number: int, source: str) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError) as error:  # valid JSON that Python does not hold
         raise DataError(f"{source}, line {number}{_unreadable(line)}") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise DataError(
             f"{source}, line {number}: a JSON object {{...}} was expected, not "
-            f"{type(found).__name__} {line.strip()[:40]}."
+            f"{type(value).__name__} {line.strip()[:40]}."
         )
     if "\\ud" in line or "\\uD" in line:
-        _check_surrogates(found, f"{source}, line {number}")
-    return found
+        _check_surrogates(value, f"{source}, line {number}")
+    return value
 
 
 def _unreadable(line: str) -> str:

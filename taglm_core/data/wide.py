@@ -31,32 +31,32 @@ def spread(table: Table, prompt: Prompt, tag_of: Mapping[str, str]) -> Table:
         DataError: when too few columns are tags, or a tag column of the template has no field.
     """
     slots = _slots(prompt)
-    found = {c: tag_of[c.strip().lower()] for c in table.columns if c.strip().lower() in tag_of}
-    if len(found) < len(slots):
+    tags = {c: tag_of[c.strip().lower()] for c in table.columns if c.strip().lower() in tag_of}
+    if len(tags) < len(slots):
         raise DataError(
             f"{table.source}: neither the column{'s' if len(slots) > 1 else ''} "
             f"{', '.join(prompt.tag_columns)} nor {len(slots)} columns named by a known tag. "
             f"Columns: {', '.join(table.columns)}. Known tags: "
             f"{', '.join(dict.fromkeys(tag_of.values()))}."
         )
-    others = [c for c in table.columns if c not in found]
-    made: dict[str, list[object]] = {c: [] for c in others}
-    made |= {name: [] for pair in slots for name in pair}
+    others = [c for c in table.columns if c not in tags]
+    columns: dict[str, list[object]] = {c: [] for c in others}
+    columns |= {name: [] for pair in slots for name in pair}
     rows: list[int] = []
-    for choice in permutations(found, len(slots)):
+    for choice in permutations(tags, len(slots)):
         for i, number in enumerate(table.rows):
             cells = [table.columns[column][i] for column in choice]
             if any(is_missing(cell, is_text=True) for cell in cells):
                 continue
             for (tag_column, field), column, cell in zip(slots, choice, cells, strict=True):
-                made[tag_column].append(found[column])
-                made[field].append(cell)
+                columns[tag_column].append(tags[column])
+                columns[field].append(cell)
             for column in others:
-                made[column].append(table.columns[column][i])
+                columns[column].append(table.columns[column][i])
             rows.append(number)
     if not rows:
         raise DataError(f"{table.source}: no row has text in {len(slots)} of its tag columns.")
-    return Table(columns=made, rows=rows, source=table.source)
+    return Table(columns=columns, rows=rows, source=table.source)
 
 
 def _slots(prompt: Prompt) -> list[tuple[str, str]]:

@@ -128,31 +128,31 @@ def _check_header(names: list[str], path: Path) -> None:
         raise DataError(f"{path}: a table needs at least one column.")
 
 
-def _open_sink(temporary: Path, found: FileFormat, name: str) -> Sink:
-    if found.name == "parquet":
+def _open_sink(temporary: Path, format: FileFormat, name: str) -> Sink:
+    if format.name == "parquet":
         from taglm_core.data.parquet import ParquetSink
 
         return ParquetSink(temporary, name)
-    if found.name == "xlsx":
+    if format.name == "xlsx":
         from taglm_core.data.excel import ExcelSink
 
         return ExcelSink(temporary, name)
-    return _TextSink(temporary, found, name)
+    return _TextSink(temporary, format, name)
 
 
 class _TextSink:
     """Writes a text format line by line, UTF-8, lines ended by a newline."""
 
-    def __init__(self, temporary: Path, found: FileFormat, name: str) -> None:
+    def __init__(self, temporary: Path, format: FileFormat, name: str) -> None:
         self._raw = temporary.open("wb")
         binary: Any = self._raw
-        if found.is_gzip:  # no name and no time inside: equal tables give equal files
+        if format.is_gzip:  # no name and no time inside: equal tables give equal files
             binary = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
         self._file = io.TextIOWrapper(binary, encoding="utf-8", newline="")
-        self._lines = _LINES[found.name]
+        self._lines = _LINES[format.name]
         self._name = name
         self._num_rows = 0
-        self._has_header = found.name in ("csv", "tsv")
+        self._has_header = format.name in ("csv", "tsv")
 
     def write(self, columns: Columns) -> None:
         """Append a chunk, behind the header if it is the first."""

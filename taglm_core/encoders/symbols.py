@@ -36,8 +36,8 @@ def load_encoder(domain: Domain, name: str) -> Encoder:
     Raises:
         PluginError: when it cannot be imported or breaks the contract.
     """
-    made = resolve(domain.encoder, f"{name}, encoder")
-    encoder = made() if callable(made) else made
+    target = resolve(domain.encoder, f"{name}, encoder")
+    encoder = target() if callable(target) else target
     missing = [
         part
         for part in ("symbols", "spellings", "version", "encode_batch", "decode")

@@ -47,31 +47,31 @@ def calibrated(
         say: Is told which domains have no rows.
         on_progress: Called with the (row, domain) pairs done and in all.
     """
-    kept = store.folder.parent / "calibrations" / f"{_key(trained, files)}.json"
-    found = _load(kept)
-    if found is not None:
-        return found
+    file = store.folder.parent / "calibrations" / f"{_key(trained, files)}.json"
+    calibration = _load(file)
+    if calibration is not None:
+        return calibration
     rows: list[str] = []
     truth: list[int] = []
     for k, item in enumerate(trained):
         try:
-            _, held, _ = corpus_of(item, registry, files.get(item.name))
+            _, held_out, _ = corpus_of(item, registry, files.get(item.name))
         except DataError as error:
             say(f"not calibrated for {item.name}: {error}")
             continue
-        held = held[:VALIDATION_ROWS]
-        rows += held
-        truth += [k] * len(held)
+        held_out = held_out[:VALIDATION_ROWS]
+        rows += held_out
+        truth += [k] * len(held_out)
     if not rows:
         return Calibration()
     pairs = len(rows) * len(trained)
     advance = None if on_progress is None else lambda done: on_progress(done, pairs)
     bits = bits_per_byte(trained, rows, on_progress=advance)
-    found = calibrate(bits, num_bytes(rows), truth, [item.name for item in trained])
+    calibration = calibrate(bits, num_bytes(rows), truth, [item.name for item in trained])
     if len(set(truth)) == len(trained):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(kept, json.dumps(attrs.asdict(found), indent=1).encode())
-    return found
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(file, json.dumps(attrs.asdict(calibration), indent=1).encode())
+    return calibration
 
 
 def _key(trained: Sequence[TrainedDomain], files: Mapping[str, Path]) -> str:
@@ -95,8 +95,8 @@ def _content(item: TrainedDomain) -> str:
 def _load(file: Path) -> Calibration | None:
     """Read what was kept; None when there is nothing, or nothing that can be read."""
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        limits = {name: Typical(**facts) for name, facts in held.pop("limits").items()}
-        return Calibration(**held, limits=limits)
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        limits = {name: Typical(**facts) for name, facts in stored.pop("limits").items()}
+        return Calibration(**stored, limits=limits)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -36,15 +36,15 @@ def check_names(task: ResolvedTask) -> None:
         ConfigError: naming both, before anything is trained.
     """
     target = task.spec.target
-    made = prediction_names(task, getattr(target, "classes", None) or ())
-    names = list(made)
+    columns = prediction_names(task, getattr(target, "classes", None) or ())
+    names = list(columns)
     if isinstance(target, Regression | Classification):
-        made += [f"{name}.measured" for name in target.names]
+        columns += [f"{name}.measured" for name in target.names]
     taken = {}
     for field in task.fields:
         for column in [field, *field_columns(task, field, [])]:
             taken[column.lower()] = column
-    for name in made:
+    for name in columns:
         if name.lower() in taken:
             raise ConfigError(
                 f"task {task.name}: its predictions would fill the column '{name}', but the field "

@@ -140,8 +140,8 @@ def compute_as_trained(trained: Sequence[TrainedDomain]) -> None:
 
     Where they differ, or without a tag, it stays in fp32.
     """
-    found = {item.artefact.precision for item in trained if item.artefact is not None}
-    if found == {BF16}:
+    precisions = {item.artefact.precision for item in trained if item.artefact is not None}
+    if precisions == {BF16}:
         trained[0].model.backbone.use_bf16()
 
 
@@ -155,10 +155,10 @@ def trained_domains(
         no text is of.
     """
     key = backbone.fingerprint().key
-    held = {entry.name for entry in store.entries() if entry.backbone_key == key}
-    found = [domain for domain in registry.domains if domain.name in held]
-    texts = [domain.name for domain in found if not domain.spec.columns]
-    return texts, [domain.name for domain in found if domain.spec.columns]
+    stored = {entry.name for entry in store.entries() if entry.backbone_key == key}
+    domains = [domain for domain in registry.domains if domain.name in stored]
+    texts = [domain.name for domain in domains if not domain.spec.columns]
+    return texts, [domain.name for domain in domains if domain.spec.columns]
 
 
 def corpus_of(
@@ -191,6 +191,6 @@ def corpus_of(
         )
     path = None if is_dataset else source
     rows, _, _ = corpus_rows(trained.domain, registry, path, seed, settings.get("size"), "skip")
-    held, used = hold_out(len(rows), seed)
+    held_out, used = hold_out(len(rows), seed)
     used = used[: settings.get("rows")]
-    return [rows[i] for i in used], [rows[i] for i in held], source
+    return [rows[i] for i in used], [rows[i] for i in held_out], source

@@ -93,15 +93,15 @@ def evaluate_table(
     remarks = metric_doubts(task, truth)
     for remark in remarks:
         logger.warning("warning: %s", remark)
-    held = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
+    results = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
     picked = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
-    held |= grouped(task, picked, truth, prediction, predictor.combinations)
+    results |= grouped(task, picked, truth, prediction, predictor.combinations)
     target = task.spec.target
     facts = {
         "target": {"kind": target.kind, "unit": getattr(target, "unit", "")},
         "source": table.source,
         "split": "none",
-        "splits": {"input": held},
+        "splits": {"input": results},
         **({"remarks": remarks} if remarks else {}),
         **_signed(task),
     }
@@ -147,5 +147,5 @@ def _check_code(predictor: Predictor, task: ResolvedTask) -> None:
 
 
 def _signed(task: ResolvedTask) -> dict[str, Any]:
-    found = signatures(task)
-    return {"signatures": found} if found else {}
+    metric_signatures = signatures(task)
+    return {"signatures": metric_signatures} if metric_signatures else {}

@@ -45,12 +45,12 @@ def grouped(
         }
         for key, members in sorted(places.items())
     ]
-    found: dict[str, Any] = {"groups": groups}
+    results: dict[str, Any] = {"groups": groups}
     for name, is_trained in (("trained", True), ("zero_shot", False)):
         members = [i for i, key in enumerate(keys) if (key in trained) == is_trained]
         if members:
-            found[name] = _scored(task, truth, prediction, members)
-    return found
+            results[name] = _scored(task, truth, prediction, members)
+    return results
 
 
 def _scored(

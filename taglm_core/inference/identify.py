@@ -129,7 +129,7 @@ def bits_per_byte(
     Returns:
         float64 `(rows, domains)`; infinite where the domain cannot encode the row.
     """
-    found = np.full((len(rows), len(domains)), np.inf)
+    bits = np.full((len(rows), len(domains)), np.inf)
     sizes = num_bytes(rows)
     for k, trained in enumerate(domains):
         encoded = trained.encode(rows)
@@ -149,10 +149,10 @@ def bits_per_byte(
             )
             total = torch.zeros(len(chosen), dtype=torch.float64)
             total.index_add_(0, owner.cpu(), nats.double().cpu())
-            found[chosen, k] = total.numpy() / math.log(2) / sizes[chosen]
+            bits[chosen, k] = total.numpy() / math.log(2) / sizes[chosen]
         if on_progress is not None:
             on_progress(len(rows) * (k + 1))
-    return found
+    return bits
 
 
 def num_bytes(rows: Sequence[str]) -> np.ndarray:
@@ -188,20 +188,20 @@ def calibrate(
     is_right = bits.argmin(axis=1) == own
     margin = 0.0
     for value in np.unique(np.concatenate([[0.0], lead[np.isfinite(lead)]])):
-        kept = lead >= value
+        is_answered = lead >= value
         margin = float(value)
-        if is_right[kept].mean() >= confidence:
+        if is_right[is_answered].mean() >= confidence:
             break
     limits = {}
     for k, name in enumerate(names):
         is_held = (own == k) & np.isfinite(bits[:, k])
         if is_held.any():
             limits[name] = Typical.of(bits[is_held, k], sizes[is_held], inside)
-    found = Calibration(
+    calibration = Calibration(
         margin=margin, limits=limits, rows=len(bits), accuracy=float(is_right.mean())
     )
-    accepted = [v.domain in names for v in decide(bits, sizes, names, found)]
-    return attrs.evolve(found, accepted=float(np.mean(accepted)))
+    accepted = [v.domain in names for v in decide(bits, sizes, names, calibration)]
+    return attrs.evolve(calibration, accepted=float(np.mean(accepted)))
 
 
 def _lead(bits: np.ndarray, sizes: np.ndarray) -> np.ndarray:

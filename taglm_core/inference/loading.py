@@ -108,12 +108,12 @@ def load_predictor(
 
 
 def _in_precision(
-    artefact: Artefact, given: str | None, registry: Registry, device: str, precision: str | None
+    artefact: Artefact, backbone: str | None, registry: Registry, device: str, precision: str | None
 ) -> Backbone:
     """Load the backbone in a precision, by default the artefact's; say if that is slow here."""
     if precision not in (None, FP32, BF16):
         raise ConfigError(f"precision {precision}: write fp32 or bf16.")
-    loaded = _loaded(artefact, given, registry, device, precision or artefact.precision)
+    loaded = _loaded(artefact, backbone, registry, device, precision or artefact.precision)
     factor = slowdown(loaded) if precision is None else 1.0
     if factor > _SLOW:
         logger.info(
@@ -125,11 +125,11 @@ def _in_precision(
 
 
 def _loaded(
-    artefact: Artefact, given: str | None, registry: Registry, device: str, precision: str
+    artefact: Artefact, backbone: str | None, registry: Registry, device: str, precision: str
 ) -> Backbone:
     """Load the backbone; where the artefact's own is gone, say how to name another copy."""
-    if given is not None:
-        return load_backbone(given, registry, device, precision)
+    if backbone is not None:
+        return load_backbone(backbone, registry, device, precision)
     try:
         return load_backbone(artefact.backbone, registry, device, precision)
     except UnknownNameError as error:
@@ -153,7 +153,11 @@ def _check_plugins(artefact: Artefact, registry: Registry) -> None:
         CheckpointError: naming the distribution to install.
     """
     there = {loaded.source.name for loaded in registry.plugins}
-    missing = {name: held for name, held in artefact.config.plugins.items() if name not in there}
+    missing = {
+        name: distribution
+        for name, distribution in artefact.config.plugins.items()
+        if name not in there
+    }
     if missing:
         name, distribution = next(iter(missing.items()))
         package = distribution.split(" ")[0]
@@ -167,18 +171,18 @@ def _check_plugins(artefact: Artefact, registry: Registry) -> None:
 def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
     encoders: dict[str, Encoder] = {}
     for domain, record in artefact.config.domains.items():
-        found = registry.domains.get(domain, where=str(artefact.folder))
-        held = record.alphabet
-        if held is None:
+        registered = registry.domains.get(domain, where=str(artefact.folder))
+        alphabet = record.alphabet
+        if alphabet is None:
             continue
-        encoder = load_encoder(found.spec, found.name)
+        encoder = load_encoder(registered.spec, registered.name)
         now = alphabet_of(encoder)
-        if (now.symbols, now.version) != (held.symbols, held.version):
+        if (now.symbols, now.version) != (alphabet.symbols, alphabet.version):
             raise CheckpointError(
-                f"{artefact.folder}: trained with version {held.version} of the encoder of "
-                f"{domain} ({len(held.symbols)} symbols); {found.source} has version "
+                f"{artefact.folder}: trained with version {alphabet.version} of the encoder of "
+                f"{domain} ({len(alphabet.symbols)} symbols); {registered.source} has version "
                 f"{now.version} ({len(now.symbols)} symbols). Install the plugin version that "
-                f"wrote it: {artefact.config.plugins.get(found.source.name, 'unknown')}."
+                f"wrote it: {artefact.config.plugins.get(registered.source.name, 'unknown')}."
             )
         encoders[domain] = encoder
     return encoders

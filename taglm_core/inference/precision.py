@@ -56,10 +56,10 @@ def open_backbone(
         reason = f"in fp32 its weights would fill more than half of the memory of {where}"
         return backbone, Measured(precision=BF16, reason=reason, seconds={})
     backbone.move_to(where)
-    found = kept_or_measured(backbone)
-    if found.precision == BF16:
+    measured = kept_or_measured(backbone)
+    if measured.precision == BF16:
         backbone.use_bf16()
-    return backbone, found
+    return backbone, measured
 
 
 def _fits(backbone: Backbone, device: torch.device) -> bool:
@@ -77,25 +77,25 @@ def kept_or_measured(backbone: Backbone, afresh: bool = False) -> Measured:
     """
     path = home() / _FILE
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        kept = {}
-    if not isinstance(kept, dict):
-        kept = {}
+        stored = {}
+    if not isinstance(stored, dict):
+        stored = {}
     key = f"{backbone.fingerprint().key} {_machine(backbone.device)}"
-    if not afresh and key in kept:
+    if not afresh and key in stored:
         try:
-            return Measured(**kept[key])
+            return Measured(**stored[key])
         except TypeError:  # written by another version
             logger.debug("%s: cannot be read; measuring again", path)
-    found = measure_precision(backbone, looks_always=afresh)
-    logger.debug("precision of %s: %s", backbone.name, found.line())
+    measured = measure_precision(backbone, looks_always=afresh)
+    logger.debug("precision of %s: %s", backbone.name, measured.line())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {**kept, key: attrs.asdict(found)})
+        write_json(path, {**stored, key: attrs.asdict(measured)})
     except OSError as error:
         logger.debug("%s: not written (%s)", path, error)
-    return found
+    return measured
 
 
 def _machine(device: torch.device) -> str:

@@ -91,12 +91,12 @@ class Predictor:
     @property
     def tags(self) -> dict[str, dict[str, Any]]:
         """Tag -> its kind ("domain" or "function"), length in tokens and fingerprint."""
-        held = self.artefact.config.tags if self.artefact is not None else {}
+        records = self.artefact.config.tags if self.artefact is not None else {}
         return {
             name: {
-                "kind": held[name].kind if name in held else "domain",
+                "kind": records[name].kind if name in records else "domain",
                 "length": len(rows),
-                "fingerprint": held[name].fingerprint if name in held else None,
+                "fingerprint": records[name].fingerprint if name in records else None,
             }
             for name, rows in self.task_model.model.tags.items()
         }
@@ -173,11 +173,11 @@ class Predictor:
                 progress=bar,
             )
         check_output(output)
-        found, index = self._predict_memory(data, columns, fix, on_error, bar)
+        predicted, index = self._predict_memory(data, columns, fix, on_error, bar)
         if output == "numpy":
-            _warn_invalid(found.errors)
-            return self._array(found)
-        return as_output({**found.columns, "error": found.errors}, str(output), index)
+            _warn_invalid(predicted.errors)
+            return self._array(predicted)
+        return as_output({**predicted.columns, "error": predicted.errors}, str(output), index)
 
     def predict_proba(
         self,
@@ -213,12 +213,12 @@ class Predictor:
         check_on_error(on_error)
         check_output(output)
         bar = chosen_progress(progress)
-        found, index = self._predict_memory(data, columns, fix, on_error, bar)
-        _warn_invalid(found.errors)
+        predicted, index = self._predict_memory(data, columns, fix, on_error, bar)
+        _warn_invalid(predicted.errors)
         names = list(target.names if target.multi_label else self.task_model.classes)
-        values = np.full((len(found.errors), len(names)), np.nan)
-        if found.good:
-            values[found.good] = found.values
+        values = np.full((len(predicted.errors), len(names)), np.nan)
+        if predicted.good:
+            values[predicted.good] = predicted.values
         if output == "numpy":
             return values
         if output == "pandas":
@@ -259,16 +259,16 @@ class Predictor:
             raise ConfigError(f"task {self.task.name} writes text: it has no head to embed for.")
         check_on_error(on_error)
         bar = chosen_progress(progress)
-        given = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
-        if not given.table.num_rows:
+        read = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
+        if not read.table.num_rows:
             return np.zeros((0, self.task_model.width), dtype=np.float32)
-        rows = self.read(given.table, columns or {}, fix)
-        bar.start("embedding", given.table.num_rows)
+        rows = self.read(read.table, columns or {}, fix)
+        bar.start("embedding", read.table.num_rows)
         states, errors = self.task_model.embed_fields(
             rows.fields, self.max_tokens, bar.advance, rows.errors
         )
         bar.finish()
-        check_errors(given.table, errors, on_error, needs_rows=False)
+        check_errors(read.table, errors, on_error, needs_rows=False)
         _warn_invalid(errors)
         return states
 
@@ -283,9 +283,9 @@ class Predictor:
         """
         assert self.artefact is not None, "made by load_predictor"
         readme = f"# {self.task.name}\n\nA taglm predictor.\n"
-        held = self.artefact.folder and self.artefact.folder / "README.md"
-        if held and held.is_file():
-            readme = held.read_text(encoding="utf-8")
+        own_readme = self.artefact.folder and self.artefact.folder / "README.md"
+        if own_readme and own_readme.is_file():
+            readme = own_readme.read_text(encoding="utf-8")
         save_artefact(Path(folder), self.artefact, readme)
         return Path(folder)
 
@@ -357,34 +357,34 @@ class Predictor:
         progress: Progress,
     ) -> tuple[Predicted, Any]:
         """Predict data in any form; also return the index of a pandas object."""
-        given = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
-        progress.start("predicting", given.table.num_rows)
+        read = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
+        progress.start("predicting", read.table.num_rows)
         try:
-            found = self.predict_table(given.table, columns, progress.advance, fix)
+            predicted = self.predict_table(read.table, columns, progress.advance, fix)
         finally:
             progress.finish()
-        check_errors(given.table, found.errors, on_error, needs_rows=False)
-        return found, given.index
+        check_errors(read.table, predicted.errors, on_error, needs_rows=False)
+        return predicted, read.index
 
-    def _array(self, found: Predicted) -> np.ndarray:
+    def _array(self, predicted: Predicted) -> np.ndarray:
         """Return predictions as one array, NaN or None where a row is invalid."""
-        count, target = len(found.errors), self.task.target
+        count, target = len(predicted.errors), self.task.target
         is_label = isinstance(target, Classification) and not target.multi_label
         if is_label or isinstance(target, Text):
-            return np.array([*found.columns[self.names[0]], None], dtype=object)[:-1]
+            return np.array([*predicted.columns[self.names[0]], None], dtype=object)[:-1]
         values = np.full((count, len(self.names)), np.nan)
-        if found.good:
-            values[found.good] = found.values
+        if predicted.good:
+            values[predicted.good] = predicted.values
         return values[:, 0] if len(self.names) == 1 and isinstance(target, Regression) else values
 
-    def mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
+    def mapping(self, table: Table, columns: Mapping[str, str]) -> dict[str, str]:
         """Return the columns that the user names, and those that the run read and a table has."""
         remembered = {
             field: column
             for field, column in self.columns.items()
-            if field not in given and column in table.columns
+            if field not in columns and column in table.columns
         }
-        return {**remembered, **given}
+        return {**remembered, **columns}
 
 
 def _warn_invalid(errors: Sequence[str | None]) -> None:

@@ -17,17 +17,17 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
         of training: that of all stages, or of a baseline's fit and of the features that it reads.
     """
     splits = task.get("splits", {})
-    keys = list(dict.fromkeys(k for held in splits.values() for k in held.get("metrics", {})))
+    keys = list(dict.fromkeys(k for facts in splits.values() for k in facts.get("metrics", {})))
     plain = [key for key in keys if "." not in key]
     targets = list(dict.fromkeys(key.partition(".")[2] for key in keys if "." in key))
     seconds = _seconds(task)
     rows: list[list[Any]] = []
-    for split, held in splits.items():
-        own = {"taglm": held["metrics"]} if "metrics" in held else {}
-        for name, found in {**own, **held.get("baselines", {})}.items():
-            count = held.get("rows") if name == "taglm" else None
+    for split, facts in splits.items():
+        own = {"taglm": facts["metrics"]} if "metrics" in facts else {}
+        for name, scores in {**own, **facts.get("baselines", {})}.items():
+            count = facts.get("rows") if name == "taglm" else None
             for target in ["", *targets]:
-                values = [found.get(f"{key}.{target}" if target else key) for key in plain]
+                values = [scores.get(f"{key}.{target}" if target else key) for key in plain]
                 if not target or any(value is not None for value in values):
                     rows.append([split, name, *([target or "mean"] if targets else []), count])
                     rows[-1] += values
@@ -39,13 +39,13 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
 
 def _seconds(task: Mapping[str, Any]) -> dict[str, float]:
     """Return predictor -> seconds of training; empty where the task has no baselines."""
-    found = {
+    seconds = {
         name: float(facts["fit_seconds"]) + float(facts.get("feature_seconds", 0.0))
         for name, facts in task.get("baselines", {}).items()
         if "fit_seconds" in facts
     }
     stages = [float(stage["seconds"]) for stage in task.get("stages", ()) if "seconds" in stage]
-    return {"taglm": sum(stages), **found} if found and stages else found
+    return {"taglm": sum(stages), **seconds} if seconds and stages else seconds
 
 
 def task_title(name: str, task: Mapping[str, Any]) -> str:

@@ -118,12 +118,12 @@ def check(trained: TrainedDomain, drawn: Drawn) -> tuple[list[str | None], list[
     fine = [i for i, error in enumerate(errors) if error is None]
     rows = [drawn.rows[i] for i in fine]
     if spec.canonical is not None:
-        found, reasons = resolve(spec.canonical, f"domain {trained.name}, canonical")(rows)
+        checked, reasons = resolve(spec.canonical, f"domain {trained.name}, canonical")(rows)
     elif trained.encoder is not None:
-        found, reasons = rows, trained.encoder.encode_batch(rows).errors
+        checked, reasons = rows, trained.encoder.encode_batch(rows).errors
     else:
-        found, reasons = rows, [None if row.strip() else "empty" for row in rows]
-    for i, value, reason in zip(fine, found, reasons, strict=True):
+        checked, reasons = rows, [None if row.strip() else "empty" for row in rows]
+    for i, value, reason in zip(fine, checked, reasons, strict=True):
         values[i], errors[i] = (value if reason is None else None), reason
     return values, errors
 
@@ -184,7 +184,7 @@ def properties(
     """
     order = np.random.default_rng(seed).permutation(len(corpus))[:_MOST_CORPUS_ROWS]
     beside = [corpus[i] for i in order]
-    found: dict[str, Any] = {}
+    histograms: dict[str, Any] = {}
     for item in registry.tasks:
         target = item.spec.target
         if not isinstance(target, Regression) or target.compute is None:
@@ -196,11 +196,11 @@ def properties(
         compute = resolve(target.compute, f"task {item.name}, target")
         field = task.span_fields[0]
         drawn = _values(compute, field, rows, len(target.names))
-        held = _values(compute, field, beside, len(target.names))
+        others = _values(compute, field, beside, len(target.names))
         for k, name in enumerate(target.names):
-            if name not in found:
-                found[name] = _histograms(drawn[:, k], held[:, k], target.unit)
-    return found
+            if name not in histograms:
+                histograms[name] = _histograms(drawn[:, k], others[:, k], target.unit)
+    return histograms
 
 
 def _values(
@@ -208,8 +208,8 @@ def _values(
 ) -> np.ndarray:
     if not rows:
         return np.zeros((0, targets))
-    made = np.asarray(compute({field: list(rows)}), dtype=np.float64)
-    return made.reshape(len(rows), -1)
+    values = np.asarray(compute({field: list(rows)}), dtype=np.float64)
+    return values.reshape(len(rows), -1)
 
 
 def _histograms(drawn: np.ndarray, corpus: np.ndarray, unit: str) -> dict[str, Any]:

@@ -29,16 +29,16 @@ def score(task: ResolvedTask, truth: Any, prediction: Any) -> dict[str, float]:
         `metric.target` each one's.
     """
     pairs = _pairs(task, truth, prediction)
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for metric in task.metrics:
         function: Callable[[Any, Any], float] = resolve(metric.function, f"metric {metric.name}")
         values = [float(function(t, p)) for _, t, p in pairs]
         defined = [value for value in values if not math.isnan(value)]
-        found[metric.name] = float(np.mean(defined)) if defined else math.nan
+        metrics[metric.name] = float(np.mean(defined)) if defined else math.nan
         if len(pairs) > 1:
             for (name, _, _), value in zip(pairs, values, strict=True):
-                found[f"{metric.name}.{name}"] = value
-    return found
+                metrics[f"{metric.name}.{name}"] = value
+    return metrics
 
 
 def _pairs(task: ResolvedTask, truth: Any, prediction: Any) -> list[tuple[str, Any, Any]]:
@@ -62,7 +62,7 @@ def metric_doubts(task: ResolvedTask, truth: Any) -> list[str]:
         task: Names the metrics.
         truth: As `score` takes it.
     """
-    found = []
+    doubts = []
     for metric in task.metrics:
         if metric.doubt is None:
             continue
@@ -71,8 +71,8 @@ def metric_doubts(task: ResolvedTask, truth: Any) -> list[str]:
             why = ask(own) if len(own) else None
             if why is not None:
                 target = "" if name == task.name else f" of target '{name}'"
-                found.append(f"{metric.name}{target}: {why}")
-    return found
+                doubts.append(f"{metric.name}{target}: {why}")
+    return doubts
 
 
 def _nothing(task: ResolvedTask, truth: Any) -> Any:

@@ -33,7 +33,7 @@ def unmet(distribution: str, only: str | None = None) -> list[str]:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
-    found = []
+    lines = []
     try:
         requirements = importlib.metadata.requires(distribution) or []
     except importlib.metadata.PackageNotFoundError:
@@ -42,7 +42,7 @@ def unmet(distribution: str, only: str | None = None) -> list[str]:
         try:
             wanted = Requirement(line)
         except InvalidRequirement:
-            found.append(f"'{line}' cannot be read")
+            lines.append(f"'{line}' cannot be read")
             continue
         if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
             continue
@@ -50,10 +50,10 @@ def unmet(distribution: str, only: str | None = None) -> list[str]:
             continue
         version = _installed(wanted.name)
         if version is None:
-            found.append(f"{wanted.name}{wanted.specifier} is asked for, none is installed")
+            lines.append(f"{wanted.name}{wanted.specifier} is asked for, none is installed")
         elif not wanted.specifier.contains(version, prereleases=True):
-            found.append(f"{wanted.name}{wanted.specifier} is asked for, {version} is installed")
-    return found
+            lines.append(f"{wanted.name}{wanted.specifier} is asked for, {version} is installed")
+    return lines
 
 
 def core_version() -> str:

@@ -83,23 +83,23 @@ def discover(only: Iterable[str] | None = None) -> Discovered:
         only = [name.strip() for name in listed.split(",") if name.strip()]
     wanted = None if only is None else set(only)
     points, failures = _entry_points()
-    found = Discovered(failures=failures)
+    discovered = Discovered(failures=failures)
     for point in points:
         if wanted is not None and point.name not in wanted:
             continue
         source = _source(point)
         try:
-            _check_name(source, found.loaded)
+            _check_name(source, discovered.loaded)
             plugin = _load(point)
         except PluginError as error:
             hook = "import" if error.__cause__ is not None else "registration"
-            found.failures.append(PluginFailure(source=source, hook=hook, reason=str(error)))
+            discovered.failures.append(PluginFailure(source=source, hook=hook, reason=str(error)))
         else:
-            found.loaded.append(LoadedPlugin(source, plugin))
+            discovered.loaded.append(LoadedPlugin(source, plugin))
     if listed is not None:
         names = sorted({point.name for point in points})
-        found.notes.extend(_unknown(name, names) for name in only or () if name not in names)
-    return found
+        discovered.notes.extend(_unknown(name, names) for name in only or () if name not in names)
+    return discovered
 
 
 def _unknown(name: str, names: list[str]) -> str:
@@ -118,7 +118,7 @@ def _check_name(source: PluginSource, loaded: list[LoadedPlugin]) -> None:
             f"'{source.name}' cannot be the name of a plugin: a letter, then letters, digits, "
             f"'_', '.' and '-', and none of {', '.join(RESERVED)}. Rename the entry point."
         )
-    taken = next((held.source for held in loaded if held.source.name == source.name), None)
+    taken = next((other.source for other in loaded if other.source.name == source.name), None)
     if taken is not None:
         raise PluginError(
             f"the plugin name '{source.name}' is already taken by {taken.distribution} "

@@ -29,19 +29,19 @@ def _remarks(value: Any) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [
             f"returned {shown(value)}, expected {{'summary': [...], 'report': {{...}}}} or None"
         ]
-    kept: dict[str, Any] = {}
+    usable: dict[str, Any] = {}
     faults: list[str] = []
     for key, item in value.items():
         if key == "summary" and _are_lines(item):
-            kept[key] = list(item)
+            usable[key] = list(item)
         elif key == "report" and isinstance(item, Mapping):
-            kept[key] = dict(item)
+            usable[key] = dict(item)
         elif key in ("summary", "report"):
             wanted = "a list of lines" if key == "summary" else "a dictionary"
             faults.append(f"the {key} is {shown(item)}, expected {wanted}")
         else:
             faults.append(f"returned the unknown key {shown(key)}; known: summary, report")
-    return kept or None, faults
+    return usable or None, faults
 
 
 def _are_lines(value: Any) -> bool:

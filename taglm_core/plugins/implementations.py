@@ -36,10 +36,10 @@ def add_hooks(loaded: LoadedPlugin) -> list[tuple[str, str]]:
     manager = new_manager()
     failures: list[tuple[str, str]] = []
     try:
-        found = call_plugin(_marked, manager, loaded.plugin)
+        hooks = call_plugin(_marked, manager, loaded.plugin)
     except PluginError as error:
         return [("registration", str(error))]
-    for attribute, (hook, is_optional) in found.items():
+    for attribute, (hook, is_optional) in hooks.items():
         try:
             if hook not in SPECIFIED:
                 if is_optional:
@@ -53,8 +53,8 @@ def add_hooks(loaded: LoadedPlugin) -> list[tuple[str, str]]:
             failures.append((hook, str(error)))
         else:
             loaded.hooks[hook] = getattr(manager.hook, hook)
-    failures += _unmarked(loaded.plugin, found)
-    if not found and not failures:
+    failures += _unmarked(loaded.plugin, hooks)
+    if not hooks and not failures:
         reason = "implements no hook; write functions such as register_domains with @hookimpl"
         failures.append(("registration", reason))
     return failures
@@ -62,24 +62,24 @@ def add_hooks(loaded: LoadedPlugin) -> list[tuple[str, str]]:
 
 def _marked(manager: pluggy.PluginManager, plugin: Any) -> dict[str, tuple[str, bool]]:
     """Return attribute -> (hook, whether an unknown hook is fine) of all implementations."""
-    found: dict[str, tuple[str, bool]] = {}
+    marked: dict[str, tuple[str, bool]] = {}
     for attribute in dir(plugin):
         options = manager.parse_hookimpl_opts(plugin, attribute)
         if options is not None:
             hook = options.get("specname") or attribute
-            found[attribute] = (hook, bool(options.get("optionalhook")))
-    return found
+            marked[attribute] = (hook, bool(options.get("optionalhook")))
+    return marked
 
 
-def _unmarked(plugin: Any, found: dict[str, tuple[str, bool]]) -> list[tuple[str, str]]:
+def _unmarked(plugin: Any, marked: dict[str, tuple[str, bool]]) -> list[tuple[str, str]]:
     """Name functions that have a hook's name but lack the decorator: they would never be called."""
-    implemented = {hook for hook, _ in found.values()}
+    implemented = {hook for hook, _ in marked.values()}
     return [
         (hook, f"{hook} is a plain function; decorate it with @taglm.hookimpl")
         for hook in SPECIFIED
         if hook not in implemented
-        and inspect.isfunction(held := getattr(plugin, hook, None))
-        and not hasattr(held, "taglm_spec")
+        and inspect.isfunction(function := getattr(plugin, hook, None))
+        and not hasattr(function, "taglm_spec")
     ]
 
 
@@ -94,13 +94,13 @@ def _unknown(hook: str, loaded: LoadedPlugin) -> str:
 
 def _check_arguments(hook: str, function: Any, loaded: LoadedPlugin) -> None:
     """Demand that an implementation asks for no argument that the hook does not give."""
-    given = SPECIFIED[hook]
+    specified = SPECIFIED[hook]
     signature = call_plugin(inspect.signature, function)
     empty = inspect.Parameter.empty
     needed = [p.name for p in signature.parameters.values() if p.default is empty]
-    surplus = [name for name in needed if name not in given]
+    surplus = [name for name in needed if name not in specified]
     if surplus:
         raise PluginError(
             f"{hook}{signature}: unknown argument '{surplus[0]}'; this hook gives "
-            f"{', '.join(given) or 'none'}.{newer(loaded.source)}"
+            f"{', '.join(specified) or 'none'}.{newer(loaded.source)}"
         )

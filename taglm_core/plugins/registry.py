@@ -99,14 +99,14 @@ class Names(Generic[T]):
             return self._by_name[name]
         if plugin is not None and f"{plugin}/{name}" in self._by_name:
             return self._by_name[f"{plugin}/{name}"]
-        found = [item for item in self if item.short == name]
+        matches = [item for item in self if item.short == name]
         place = f"{where}: " if where else ""
-        if len(found) == 1:
-            return found[0]
-        if found:
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
             raise DuplicateNameError(
                 f"{place}the {self.kind} '{name}' is given by several plugins: "
-                f"{listed(item.name for item in found)}. Write the full name."
+                f"{listed(item.name for item in matches)}. Write the full name."
             )
         raise UnknownNameError(f"{place}unknown {self.kind} '{name}'.{self._advice(name)}")
 
@@ -142,8 +142,8 @@ class Registry:
 
     def of_kind(self, kind: str) -> Names[Any]:
         """Return the names of a kind, such as "domain"."""
-        found: Names[Any] = getattr(self, f"{kind}s")
-        return found
+        names: Names[Any] = getattr(self, f"{kind}s")
+        return names
 
     def send(self, event_hook: str, event: Any) -> list[tuple[PluginSource, Any]]:
         """Call an event hook of each plugin by itself; a failure is recorded, not raised.
@@ -163,10 +163,10 @@ class Registry:
                 self.fail(loaded.source, event_hook, str(error))
                 continue
             for value in returned:
-                kept, faults = checked_result(event_hook, value)
+                usable, faults = checked_result(event_hook, value)
                 for fault in faults:
                     self.fail(loaded.source, event_hook, fault)
-                results += [(loaded.source, kept)] if kept else []
+                results += [(loaded.source, usable)] if usable else []
         return results
 
     def fail(self, source: PluginSource, hook: str, reason: str) -> None:
@@ -195,18 +195,18 @@ def load_registry(
     """
     from taglm_core.plugins import builtin
 
-    found = discover(only)
+    discovered = discover(only)
     registry = Registry()
-    for failure in found.failures:
+    for failure in discovered.failures:
         registry.fail(failure.source, failure.hook, failure.reason)
-    if found.notes and os.environ.get("TAGLM_STRICT") == "1":
-        raise UnknownNameError(found.notes[0])
-    registry.notes.extend(found.notes)
+    if discovered.notes and os.environ.get("TAGLM_STRICT") == "1":
+        raise UnknownNameError(discovered.notes[0])
+    registry.notes.extend(discovered.notes)
     added = [
         LoadedPlugin(PluginSource(name=name, distribution="extra", version="0"), plugin)
         for name, plugin in extra
     ]
-    for item in [LoadedPlugin(builtin.CORE, builtin), *found.loaded, *added]:
+    for item in [LoadedPlugin(builtin.CORE, builtin), *discovered.loaded, *added]:
         for hook, reason in add_hooks(item):
             registry.fail(item.source, hook, reason)
         if item.hooks:

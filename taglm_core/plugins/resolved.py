@@ -77,11 +77,11 @@ class ResolvedTask:
 
     def orders(self, fields: Mapping[str, T]) -> list[dict[str, T]]:
         """Return the fields as they are and, for a symmetric task, in the other order."""
-        given = dict(fields)
+        first = dict(fields)
         if not self.symmetric:
-            return [given]
+            return [first]
         partner = {a: b for pair in self.symmetric for a, b in (pair, pair[::-1])}
-        return [given, {field: given[partner.get(field, field)] for field in given}]
+        return [first, {field: first[partner.get(field, field)] for field in first}]
 
 
 def domain_name(tag: str) -> str:
@@ -106,8 +106,8 @@ def resolve_task(
     text = task.template
     where = f"task {task.name}"
     if prompt is not None:
-        found = registry.templates.get(f"{task.name}.{prompt}", plugin, where)
-        text = found.spec.text
+        variant = registry.templates.get(f"{task.name}.{prompt}", plugin, where)
+        text = variant.spec.text
     read = parse_template(text, task.function_tag, isinstance(task.target, Text))
     domains = {
         tag.name: registry.domains.get(domain_name(tag.name), plugin, f"template of {where}")
@@ -135,28 +135,30 @@ def _symmetric(task: Task, prompt: Prompt) -> tuple[tuple[str, ...], ...]:
     kinds: dict[str, str] = {part.field: f"<{part.tag}>" for part in prompt.spans}
     kinds |= dict.fromkeys([*prompt.text_fields, *prompt.tag_columns], "words")
     for pair in task.symmetric:
-        held = [kinds.get(field) for field in pair]
-        if held[0] != held[1]:
-            found = ", ".join(f"{f}: {k or 'missing'}" for f, k in zip(pair, held, strict=True))
+        kinds_of_pair = [kinds.get(field) for field in pair]
+        if kinds_of_pair[0] != kinds_of_pair[1]:
+            shown = ", ".join(
+                f"{f}: {k or 'missing'}" for f, k in zip(pair, kinds_of_pair, strict=True)
+            )
             raise ConfigError(
                 f"task {task.name}: the fields {' and '.join(pair)} cannot change places, since "
-                f"they stand for different things in its template ({found})."
+                f"they stand for different things in its template ({shown})."
             )
     return tuple(pair for pair in task.symmetric if pair[0] in kinds)
 
 
 def _metrics(task: Task, plugin: str, registry: Registry) -> tuple[Metric, ...]:
     names = task.metrics or _USUAL_METRICS[task.target.kind]
-    found = [registry.metrics.get(name, plugin, f"task {task.name}").spec for name in names]
-    for metric in found:
+    metrics = [registry.metrics.get(name, plugin, f"task {task.name}").spec for name in names]
+    for metric in metrics:
         if metric.kind != task.target.kind:
             raise ConfigError(
                 f"task {task.name}: the metric '{metric.name}' judges {metric.kind}, but the "
                 f"target is {task.target.kind}."
             )
-    if isinstance(task.target, Classification) and not found:
+    if isinstance(task.target, Classification) and not metrics:
         raise UnknownNameError(f"task {task.name}: no metric.")
-    return tuple(found)
+    return tuple(metrics)
 
 
 def _split(

@@ -32,11 +32,11 @@ def code_stamp(reference: str) -> str:
 
 def _sources(module: str) -> list[Path]:
     """Return the source files of the package that a module is in, or of the module alone."""
-    found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
         return []
-    file = Path(found.origin)
-    if "." not in module and found.submodule_search_locations is None:
+    file = Path(spec.origin)
+    if "." not in module and spec.submodule_search_locations is None:
         return [file]
     return sorted(file.parent.rglob("*.py"))
 

@@ -93,8 +93,8 @@ class Prompt:
     @property
     def domain_tags(self) -> tuple[TagName, ...]:
         """The distinct domain tags in order, those without data included."""
-        found = [part.tag for part in self.parts if isinstance(part, SpanPart | TagPart)]
-        return tuple(dict.fromkeys(found))
+        tags = [part.tag for part in self.parts if isinstance(part, SpanPart | TagPart)]
+        return tuple(dict.fromkeys(tags))
 
     @property
     def text_fields(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def resolve(reference: str, owner: str) -> Any:
 
 
 def _imported(module_name: str, attribute: str) -> Any:
-    found: Any = importlib.import_module(module_name)
+    value: Any = importlib.import_module(module_name)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value

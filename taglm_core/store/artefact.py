@@ -166,13 +166,13 @@ def find_artefact(path: Path, task: str | None = None) -> Path:
     )
 
 
-def check_backbone(artefact: Artefact, found: Fingerprint, name: str) -> None:
+def check_backbone(artefact: Artefact, fingerprint: Fingerprint, name: str) -> None:
     """Demand the backbone that an artefact belongs to.
 
     Raises:
         CheckpointError: naming both backbones and what differs.
     """
-    difference = artefact.fingerprint.difference(found)
+    difference = artefact.fingerprint.difference(fingerprint)
     if difference is not None:
         remedy = "leave --backbone out, or train again with it"
         if artefact.backbone == name:  # its weights have changed since
@@ -181,9 +181,9 @@ def check_backbone(artefact: Artefact, found: Fingerprint, name: str) -> None:
             f"{artefact.folder}: belongs to the backbone '{artefact.backbone}', not to '{name}': "
             f"{difference}. Tags work with their own backbone only; {remedy}."
         )
-    trained, now = artefact.fingerprint.content, found.content
+    trained, now = artefact.fingerprint.content, fingerprint.content
     if trained and now and trained != now:
-        cosine = float(np.dot(artefact.fingerprint.probe, found.probe))
+        cosine = float(np.dot(artefact.fingerprint.probe, fingerprint.probe))
         logger.warning(
             "backbone '%s' is not the same file as the one that %s was trained with (cosine of a "
             "probe's outputs: %.5f). A copy in another precision gives nearly the same results; a "

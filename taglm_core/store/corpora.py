@@ -35,8 +35,8 @@ def known_of(corpus: Corpus, folder: Path) -> Known:
     """
     file = folder / f"{fingerprint_of(corpus.content())}.json"
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        known = Known(fingerprint=str(held["fingerprint"]), remarks=tuple(held["remarks"]))
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        known = Known(fingerprint=str(stored["fingerprint"]), remarks=tuple(stored["remarks"]))
     except (OSError, ValueError, TypeError, KeyError):  # not there, or damaged: made anew
         known = Known(fingerprint=fingerprint_of(corpus.rows), remarks=tuple(corpus.remarks))
         folder.mkdir(parents=True, exist_ok=True)

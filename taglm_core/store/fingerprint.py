@@ -40,12 +40,12 @@ def lean(value: Any) -> Any:
     """
     if attrs.has(type(value)):
         kind = getattr(value, "kind", None)
-        found = {} if kind is None else {"kind": kind}
+        plain = {} if kind is None else {"kind": kind}
         for field in attrs.fields(type(value)):
-            held = getattr(value, field.name)
-            if field.metadata.get("has_effect", True) and held != default_of(field):
-                found[field.name] = lean(held)
-        return found
+            content = getattr(value, field.name)
+            if field.metadata.get("has_effect", True) and content != default_of(field):
+                plain[field.name] = lean(content)
+        return plain
     if isinstance(value, Mapping):
         return {str(key): lean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -58,9 +58,9 @@ def default_of(field: "attrs.Attribute[Any]") -> Any:
     if AS_BEFORE in field.metadata:
         return field.metadata[AS_BEFORE]
     default: Any = field.default
-    made = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+    value = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
     convert: Any = field.converter
-    return made if made is attrs.NOTHING or convert is None else convert(made)
+    return value if value is attrs.NOTHING or convert is None else convert(value)
 
 
 def filled(plain: Any, kind: Any) -> Any:

@@ -14,9 +14,9 @@ def install_tag(model: TaggedModel, artefact: Artefact, name: str) -> None:
         UnknownNameError: when the artefact does not hold the tag.
     """
     rows = artefact.tag(name)
-    held = model.tags.get(name)
-    if held is not None and held.shape == rows.shape:
-        held.data.copy_(rows)
+    parameter = model.tags.get(name)
+    if parameter is not None and parameter.shape == rows.shape:
+        parameter.data.copy_(rows)
     else:
         model.add_tag(name, rows)
 
@@ -35,13 +35,13 @@ def install_table(
     if encoder is None:
         return
     trained = artefact.tables.get(domain) if artefact is not None else None
-    held = model.tables.get(domain)
-    if held is None:
+    table = model.tables.get(domain)
+    if table is None:
         spellings = tuple(encoder.spellings)
         rows = symbol_rows(model.backbone, spellings) if trained is None else trained
         model.add_table(domain, rows)
     elif trained is not None:
-        held.data.copy_(trained)
+        table.data.copy_(trained)
 
 
 def install_task(task_model: TaskModel, artefact: Artefact) -> None:

@@ -53,8 +53,10 @@ class RunFolder:
         check_links(self.path)
         file = self.path / "run.yaml"
         if file.is_file():
-            held = yaml.safe_load(file.read_text(encoding="utf-8"))
-            differences = list(_differences(filled(held, kind), json.loads(json.dumps(config)), ""))
+            stored = yaml.safe_load(file.read_text(encoding="utf-8"))
+            differences = list(
+                _differences(filled(stored, kind), json.loads(json.dumps(config)), "")
+            )
             if differences:
                 shown = "\n".join(f"  {line}" for line in differences[:8])
                 raise CheckpointError(
@@ -89,19 +91,19 @@ class RunFolder:
         file = self.path / _INPUTS
         return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
-    def add_inputs(self, found: Mapping[str, str]) -> None:
+    def add_inputs(self, inputs: Mapping[str, str]) -> None:
         """Remember what the run reads; what is remembered already stays."""
-        held = {name: digest for name, digest in self.inputs.items() if digest}
-        if not set(found) <= set(held):
-            self.write_json(_INPUTS, {**found, **held})
+        known = {name: digest for name, digest in self.inputs.items() if digest}
+        if not set(inputs) <= set(known):
+            self.write_json(_INPUTS, {**inputs, **known})
 
     def _check_inputs(self, now: Mapping[str, str]) -> None:
         """Refuse a run whose files or backbone are not those that it was trained on."""
         changed = []
         for name, digest in self.inputs.items():
-            found = now.get(name, "") if name in now else path_digest(name)
-            if digest and found and found != digest:
-                state = "is gone" if found == GONE else "has changed"
+            digest_now = now.get(name, "") if name in now else path_digest(name)
+            if digest and digest_now and digest_now != digest:
+                state = "is gone" if digest_now == GONE else "has changed"
                 changed.append(f"{name} {state} since")
         if changed:
             shown = "\n".join(f"  {line}" for line in changed[:8])
@@ -195,12 +197,12 @@ def _missing(path: Path) -> list[Path]:
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
-def _differences(held: Any, given: Any, path: str) -> Any:
-    if isinstance(held, dict) and isinstance(given, dict):
-        for key in sorted({*held, *given}):
-            yield from _differences(held.get(key), given.get(key), f"{path}.{key}".lstrip("."))
-    elif isinstance(held, list) and isinstance(given, list) and len(held) == len(given):
-        for i, pair in enumerate(zip(held, given, strict=True)):
+def _differences(stored: Any, current: Any, path: str) -> Any:
+    if isinstance(stored, dict) and isinstance(current, dict):
+        for key in sorted({*stored, *current}):
+            yield from _differences(stored.get(key), current.get(key), f"{path}.{key}".lstrip("."))
+    elif isinstance(stored, list) and isinstance(current, list) and len(stored) == len(current):
+        for i, pair in enumerate(zip(stored, current, strict=True)):
             yield from _differences(*pair, f"{path}.{i}")
-    elif held != given:
-        yield f"{path}: {held!r} there, {given!r} now"
+    elif stored != current:
+        yield f"{path}: {stored!r} there, {current!r} now"

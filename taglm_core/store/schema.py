@@ -322,8 +322,8 @@ def _converter() -> cattrs.Converter:
     def read_target(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping) or value.get("kind") not in TARGETS:
             raise ConfigError(f"a target's kind is one of {', '.join(TARGETS)}, not {value!r}")
-        held = {key: item for key, item in value.items() if key != "kind"}
-        return converter.structure(held, TARGETS[value["kind"]])
+        fields = {key: item for key, item in value.items() if key != "kind"}
+        return converter.structure(fields, TARGETS[value["kind"]])
 
     def read_lineage(value: Any, _: Any) -> Any:
         is_domain = isinstance(value, Mapping) and "corpus" in value

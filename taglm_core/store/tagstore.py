@@ -60,18 +60,18 @@ class TagStore:
 
     def entries(self) -> list[StoredTag]:
         """List what the store holds, sorted by name."""
-        found = []
+        tags = []
         for config in sorted(self.folder.glob("*/*/*/*/config.json")):
             folder = config.parent
             backbone_key, plugin, tag = folder.relative_to(self.folder).parts[:3]
-            found.append(StoredTag(f"{plugin}/{tag}", backbone_key, folder.name, folder))
-        return sorted(found, key=lambda entry: (entry.name, entry.fingerprint))
+            tags.append(StoredTag(f"{plugin}/{tag}", backbone_key, folder.name, folder))
+        return sorted(tags, key=lambda entry: (entry.name, entry.fingerprint))
 
     def newest(self, backbone_key: str, name: str) -> StoredTag | None:
         """Return the entry of a tag that was written last for a backbone, None: there is none."""
-        found = [e for e in self.entries() if e.name == name and e.backbone_key == backbone_key]
-        times = {e.folder: (e.folder / "config.json").stat().st_mtime_ns for e in found}
-        return max(found, key=lambda e: times[e.folder], default=None)
+        tags = [e for e in self.entries() if e.name == name and e.backbone_key == backbone_key]
+        times = {e.folder: (e.folder / "config.json").stat().st_mtime_ns for e in tags}
+        return max(tags, key=lambda e: times[e.folder], default=None)
 
     def get(self, name: str) -> list[StoredTag]:
         """Return the entries of a tag by full or short name, or by leading fingerprint.
@@ -80,16 +80,16 @@ class TagStore:
             UnknownNameError: offering the nearest.
         """
         entries = self.entries()
-        found = [
+        tags = [
             entry
             for entry in entries
             if name in (entry.name, entry.name.partition("/")[2])
             or (len(name) >= 4 and entry.fingerprint.startswith(name))
         ]
-        if not found:
+        if not tags:
             shorts = {entry.name.partition("/")[2] for entry in entries}
             raise UnknownNameError(
                 f"the store {self.folder} holds no tag '{name}'.{nearest(name, shorts)} It holds: "
                 f"{listed(shorts) or 'nothing yet; `taglm run` trains tags'}."
             )
-        return found
+        return tags

@@ -192,8 +192,8 @@ def _mark_chirality_classes(ids: np.ndarray, data: np.ndarray, ahead: np.ndarray
     """Write TH, AL, SP, TB and OH into `ids` `(bytes,)` where they follow an `@`."""
     place = np.flatnonzero(data == ord("@")) + 1
     place = place[place < len(data)]
-    found = _CLASSES[data[place].astype(np.uint16) << 7 | ahead[place]]
-    ids[place[found >= 0]] = found[found >= 0]
+    classes = _CLASSES[data[place].astype(np.uint16) << 7 | ahead[place]]
+    ids[place[classes >= 0]] = classes[classes >= 0]
 
 
 def _without_overlaps(pairs: np.ndarray) -> np.ndarray:
@@ -206,8 +206,8 @@ def _without_overlaps(pairs: np.ndarray) -> np.ndarray:
     if is_first.all():
         return pairs
     run_start = np.maximum.accumulate(np.where(is_first, np.arange(len(pairs)), 0))
-    kept: np.ndarray = pairs[(np.arange(len(pairs)) - run_start) % 2 == 0]
-    return kept
+    separate: np.ndarray = pairs[(np.arange(len(pairs)) - run_start) % 2 == 0]
+    return separate
 
 
 def _explain(row: str) -> str:

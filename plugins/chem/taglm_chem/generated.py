@@ -138,11 +138,11 @@ def fragment_pool() -> Pool:
         mol = Chem.MolFromSmiles(drug.smiles)
         # Environment 7 marks a double bond, which the joining of single bonds leaves alone.
         bonds = [bond for bond in BRICS.FindBRICSBonds(mol) if "7" not in bond[1]]
-        for cuts, found in ((1, ends), (2, middles)):
+        for cuts, pieces in ((1, ends), (2, middles)):
             for cut in itertools.combinations(bonds, cuts):
                 for smiles in Chem.MolToSmiles(BRICS.BreakBRICSBonds(mol, bonds=cut)).split("."):
-                    if smiles.count("*") == cuts and smiles not in found:
-                        found[smiles] = _read_fragment(smiles, drug.name)
+                    if smiles.count("*") == cuts and smiles not in pieces:
+                        pieces[smiles] = _read_fragment(smiles, drug.name)
     # A middle fragment can be entered from either side.
     both_ways = [
         fragment._replace(dummies=fragment.dummies[::way], labels=fragment.labels[::way])

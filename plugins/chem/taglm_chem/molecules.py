@@ -49,10 +49,10 @@ def canonical(rows: Sequence[str]) -> Checked:
     """
     errors: list[str | None] = [refusal(row) for row in rows]
     fine = [index for index, error in enumerate(errors) if error is None]
-    found = run_rows(canonical_or_none, [rows[i] for i in fine], if_dead=_DEAD)
+    written = run_rows(canonical_or_none, [rows[i] for i in fine], if_dead=_DEAD)
     values: list[str | None] = [None] * len(rows)
     failed = []
-    for index, value in zip(fine, found, strict=True):
+    for index, value in zip(fine, written, strict=True):
         if value is None:
             failed.append(index)
         elif value == _DEAD:

@@ -76,21 +76,21 @@ def run_rows(
     outside = set(heavy)
     light = [i for i in range(len(rows)) if i not in outside]
     try:
-        found = [(heavy, isolated(function, [rows[i] for i in heavy], if_dead))]
+        by_places = [(heavy, isolated(function, [rows[i] for i in heavy], if_dead))]
     except DataError:
         raise
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return _here(function, rows, error)
     if light:
-        found.append((light, _run(function, [rows[i] for i in light], workers, if_dead)))
+        by_places.append((light, _run(function, [rows[i] for i in light], workers, if_dead)))
     whole: Any = [None] * len(rows)
-    if isinstance(found[0][1], np.ndarray):
-        whole = np.empty((len(rows), *found[0][1].shape[1:]), found[0][1].dtype)
-    for places, results in found:
+    if isinstance(by_places[0][1], np.ndarray):
+        whole = np.empty((len(rows), *by_places[0][1].shape[1:]), by_places[0][1].dtype)
+    for places, results in by_places:
         for place, result in zip(places, results, strict=True):
             whole[place] = result
-    made: _Results = whole
-    return made
+    merged: _Results = whole
+    return merged
 
 
 def _run(

@@ -98,17 +98,17 @@ def _structure_end(lines: list[str]) -> int:
 
 def _fields(lines: list[str]) -> dict[str, str]:
     """Return data field -> value; lines of one value are joined by a space."""
-    found: dict[str, list[str]] = {}
+    lines_of: dict[str, list[str]] = {}
     values: list[str] | None = None
     for line in lines[_structure_end(lines) :]:
         if line.startswith(">") and "<" in line:
             name = line[line.index("<") + 1 :].partition(">")[0].strip()
-            values = found.setdefault(f"field_{name}" if name.lower() in _OWN else name, [])
+            values = lines_of.setdefault(f"field_{name}" if name.lower() in _OWN else name, [])
         elif values is not None and line.strip():
             values.append(line.strip())
         else:
             values = None
-    return {name: " ".join(value) for name, value in found.items()}
+    return {name: " ".join(value) for name, value in lines_of.items()}
 
 
 def _smiles_of(lines: list[str]) -> tuple[str | None, str]:

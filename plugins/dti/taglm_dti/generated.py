@@ -120,10 +120,10 @@ def _sequence(random: Random) -> str:
 
 
 def _distinct(make: Callable[[], str], count: int) -> list[str]:
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[make()] = None
-    return list(found)
+    rows: dict[str, None] = {}
+    while len(rows) < count:
+        rows[make()] = None
+    return list(rows)
 
 
 def _pick(random: Random, choices: Sequence[_Choice]) -> _Choice:

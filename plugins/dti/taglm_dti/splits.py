@@ -49,17 +49,17 @@ def cold_both(columns: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     Returns:
         The part of each pair; "" where its two halves are in different ones.
     """
-    found = [_shares(values, [seed, place]) for place, values in enumerate(columns.values())]
-    return [splits[0] if len(set(splits)) == 1 else "" for splits in zip(*found, strict=True)]
+    shares = [_shares(values, [seed, place]) for place, values in enumerate(columns.values())]
+    return [splits[0] if len(set(splits)) == 1 else "" for splits in zip(*shares, strict=True)]
 
 
 def _shares(values: Sequence[str], seed: list[int]) -> list[str]:
     distinct = list(dict.fromkeys(values))
     order = np.random.default_rng(seed).permutation(len(distinct))
-    held = max(1, round(BOTH_SHARE * len(distinct)))
+    num_test = max(1, round(BOTH_SHARE * len(distinct)))
     split_of = dict.fromkeys(distinct, "train")
-    split_of |= {distinct[i]: "test" for i in order[:held]}
-    split_of |= {distinct[i]: "valid" for i in order[held : 2 * held]}
+    split_of |= {distinct[i]: "test" for i in order[:num_test]}
+    split_of |= {distinct[i]: "valid" for i in order[num_test : 2 * num_test]}
     return [split_of[value] for value in values]
 
 

@@ -101,21 +101,21 @@ def read_known() -> tuple[Known, ...]:
 def generate(seed: str) -> Iterator[tuple[str, str]]:
     """Yield (sequence, how it was made) without end or repetition."""
     random = Random(seed)
-    made: list[str] = []
+    sequences: list[str] = []
     seen: set[str] = set()
     while True:
         kind = random.random()
         if kind < _SHARE_KNOWN:
             row, source = _from_known(random)
-        elif kind < _SHARE_KNOWN + _SHARE_COPIES and made:
-            number = int(random.random() * len(made))
-            row, rate = _copy(made[number], random)
+        elif kind < _SHARE_KNOWN + _SHARE_COPIES and sequences:
+            number = int(random.random() * len(sequences))
+            row, rate = _copy(sequences[number], random)
             source = f"copy of row {number + 1} with {rate} % exchanged"
         else:
             row, source = _chain(_length(random), random), "random"
         if row not in seen and LENGTHS[0] <= len(row) <= LENGTHS[1]:
             seen.add(row)
-            made.append(row)
+            sequences.append(row)
             yield row, source
 
 
@@ -176,7 +176,7 @@ def _copy(row: str, random: Random) -> tuple[str, int]:
     """Exchange up to 40 % of the residues; return the copy and the per cent aimed at."""
     rate = _between(random, 1, 40)
     background = list(itertools.accumulate(BACKGROUND.values())), "".join(BACKGROUND)
-    made = []
+    residues = []
     for residue in row:
         if random.random() < rate / 100:
             alike = [group for group in _EXCHANGES if residue in group]
@@ -184,8 +184,8 @@ def _copy(row: str, random: Random) -> tuple[str, int]:
                 residue = _pick(random, _pick(random, alike).replace(residue, ""))
             else:
                 residue = _draw(background, random)
-        made.append(residue)
-    return "".join(made), rate
+        residues.append(residue)
+    return "".join(residues), rate
 
 
 def _pick(random: Random, choices: Sequence[_Choice]) -> _Choice:

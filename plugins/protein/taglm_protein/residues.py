@@ -85,7 +85,7 @@ def _fixed(row: str) -> tuple[str, str | None]:
     row, num_blanks = _BLANK.subn("", row)
     row, num_gaps = _GAP.subn("", row)
     has_stop = row.endswith(_STOP)
-    row, num_lower = _LOWER.subn(lambda found: found[0].upper(), row.removesuffix(_STOP))
+    row, num_lower = _LOWER.subn(lambda match: match[0].upper(), row.removesuffix(_STOP))
     done = [
         f"{num_blanks} white space characters taken out" if num_blanks else "",
         f"{num_gaps} gaps taken out" if num_gaps else "",
@@ -101,13 +101,13 @@ def explain(row: object) -> str | None:
         return f"not text but {row!r}"
     if not row:
         return "empty sequence"
-    found = _OTHER.search(row)
-    if found is None:
+    match = _OTHER.search(row)
+    if match is None:
         return None
     more = len(_OTHER.findall(row)) - 1
     others = f", and {more} more" if more else ""
-    letter = found[0]
-    return f"unknown residue {letter!r} at position {found.start() + 1}{others}{_hint(row, letter)}"
+    letter = match[0]
+    return f"unknown residue {letter!r} at position {match.start() + 1}{others}{_hint(row, letter)}"
 
 
 def read(rows: Sequence[str]) -> Sequence[str]:

@@ -107,12 +107,12 @@ def largest_shares(rows: Sequence[str], others: Sequence[str]) -> np.ndarray:
         float64 `(rows,)`: the largest share of common 5-mers, of the protein with fewer of them.
     """
     index = _Index([kmer_set(row) for row in rows])
-    found = np.zeros(len(rows))
+    largest = np.zeros(len(rows))
     for first in range(0, len(others), _CHUNK_ROWS):
         chunk = [kmer_set(row) for row in others[first : first + _CHUNK_ROWS]]
         for row, _, share in index.shares(chunk):
-            np.maximum.at(found, row, share)
-    return found
+            np.maximum.at(largest, row, share)
+    return largest
 
 
 def kmer_set(row: str) -> np.ndarray:
@@ -164,7 +164,7 @@ class _Index:
     """Which proteins have a 5-mer: sorted (5-mer, protein) pairs that are searched by halving."""
 
     def __init__(self, kmers: Sequence[np.ndarray]) -> None:
-        self.sizes = np.array([len(found) for found in kmers], np.int64)  # (proteins,)
+        self.sizes = np.array([len(own) for own in kmers], np.int64)  # (proteins,)
         codes = np.concatenate(kmers) if len(kmers) else np.zeros(0, np.int64)
         order = np.argsort(codes, kind="stable")
         self.codes = codes[order]  # (pairs,)
@@ -187,7 +187,7 @@ class _Index:
             Pieces of (protein of the index, other protein, share of the smaller set), `(pairs,)`
             each; pairs without a common 5-mer are left out.
         """
-        sizes = np.array([len(found) for found in others], np.int64)
+        sizes = np.array([len(own) for own in others], np.int64)
         codes = np.concatenate(others)
         first = np.searchsorted(self.codes, codes, side="left")
         counts = np.searchsorted(self.codes, codes, side="right") - first

@@ -61,22 +61,22 @@ class _Prepared:
     def descriptors(self) -> Features | None:
         """Descriptors of all splits, without those that a computed label is."""
         if self._descriptors is None and self.data.descriptors:
-            found = compute_features(self.data, self.data.descriptors)
-            if found is not None and getattr(self.data.target, "compute", None) is not None:
-                found, num_left_out = without_the_answer(found, self.targets["train"])
+            features = compute_features(self.data, self.data.descriptors)
+            if features is not None and getattr(self.data.target, "compute", None) is not None:
+                features, num_left_out = without_the_answer(features, self.targets["train"])
                 if num_left_out:
                     _log.info(
                         "%s: descriptors that equal the label are left out: %d",
                         self.data.task,
                         num_left_out,
                     )
-            self._descriptors = found
+            self._descriptors = features
         return self._descriptors
 
     @property
     def truth(self) -> dict[str, np.ndarray]:
         """Split -> truth as it is given, such as class indices."""
-        return {split: np.asarray(held.truth) for split, held in self.data.splits.items()}
+        return {split: np.asarray(rows.truth) for split, rows in self.data.splits.items()}
 
     @property
     def has_classes(self) -> bool:
@@ -186,8 +186,8 @@ def boosting(data: TaskData) -> BaselineResult | None:
     prepared = _prepare(data)
     if prepared is None:
         return None
-    found = _trees(boost_numbers, boost_classes, prepared.features, prepared)
-    return _result(found, data)
+    result = _trees(boost_numbers, boost_classes, prepared.features, prepared)
+    return _result(result, data)
 
 
 def boosting_descriptors(data: TaskData) -> BaselineResult | None:
@@ -195,8 +195,8 @@ def boosting_descriptors(data: TaskData) -> BaselineResult | None:
     prepared = _prepare(data)
     if prepared is None:
         return None
-    found = _trees(boost_numbers, boost_classes, prepared.descriptors, prepared)
-    return _result(found, data)
+    result = _trees(boost_numbers, boost_classes, prepared.descriptors, prepared)
+    return _result(result, data)
 
 
 def forest_descriptors(data: TaskData) -> BaselineResult | None:
@@ -204,8 +204,8 @@ def forest_descriptors(data: TaskData) -> BaselineResult | None:
     prepared = _prepare(data)
     if prepared is None:
         return None
-    found = _trees(forest_numbers, forest_classes, prepared.descriptors, prepared)
-    return _result(found, data)
+    result = _trees(forest_numbers, forest_classes, prepared.descriptors, prepared)
+    return _result(result, data)
 
 
 def _trees(
@@ -265,7 +265,7 @@ def _as_outputs(data: TaskData) -> dict[str, np.ndarray]:
 
     Outputs are the numbers, the labels, or one column of 0 and 1 for each class.
     """
-    truth = {split: np.asarray(held.truth) for split, held in data.splits.items()}
+    truth = {split: np.asarray(rows.truth) for split, rows in data.splits.items()}
     if not isinstance(data.target, Classification) or data.target.multi_label:
         return {split: values.astype(np.float64) for split, values in truth.items()}
     highest = max(int(values.max()) for values in truth.values() if len(values))
@@ -286,11 +286,11 @@ def _each_label(
     for label in range(targets["train"].shape[1]):
         truth = {split: values[:, label].astype(np.int64) for split, values in targets.items()}
         if len(np.unique(truth["train"][fold.fit])) < 2:
-            for made in predictions.values():
-                made[:, label] = truth["train"][fold.fit][0]
+            for preds in predictions.values():
+                preds[:, label] = truth["train"][fold.fit][0]
             continue
         outcome = fit(features, truth, 2, fold, seed)
-        for split, made in predictions.items():
-            made[:, label] = outcome.predictions[split][:, 1]
+        for split, preds in predictions.items():
+            preds[:, label] = outcome.predictions[split][:, 1]
         limits |= outcome.limits
     return BaselineResult(predictions, limits)

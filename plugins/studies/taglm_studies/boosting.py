@@ -61,8 +61,8 @@ def boost_numbers(
         model = HistGradientBoostingRegressor(**_settings(num_targets, seed))
         _fit(model, features, column, work)
         for split in truth:
-            found = _predict(model.predict, features, split, work)
-            predictions[split][:, target] = found * scale + center
+            preds = _predict(model.predict, features, split, work)
+            predictions[split][:, target] = preds * scale + center
         limits |= work.limits
     return BaselineResult(predictions, limits)
 
@@ -105,9 +105,9 @@ def boost_classes(
     _fit(model, features, truth, work)
     predictions = {}
     for split, values in truth.items():
-        made = np.zeros((len(values), num_classes))
-        made[:, model.classes_] = _predict(model.predict_proba, features, split, work)
-        predictions[split] = made
+        probabilities = np.zeros((len(values), num_classes))
+        probabilities[:, model.classes_] = _predict(model.predict_proba, features, split, work)
+        predictions[split] = probabilities
     return BaselineResult(predictions, work.limits)
 
 
@@ -159,10 +159,10 @@ def _correlation(features: Features, rows: np.ndarray, targets: np.ndarray) -> n
         crossed += block.T @ targets[chosen].astype(np.float32)
     variance = squares - np.square(total) / len(rows)
     length = np.sqrt(np.maximum(variance, 0.0))
-    found = np.abs(crossed) / np.maximum(np.sqrt(np.square(targets).sum(axis=0)), 1e-30)
+    correlations = np.abs(crossed) / np.maximum(np.sqrt(np.square(targets).sum(axis=0)), 1e-30)
     # a column that is nearly constant would win by rounding alone
     is_varied = variance > 1e-6 * np.maximum(squares, 1e-30)
-    return np.where(is_varied, found.max(axis=1) / np.maximum(length, 1e-30), 0.0)
+    return np.where(is_varied, correlations.max(axis=1) / np.maximum(length, 1e-30), 0.0)
 
 
 def _settings(num_fits: int, seed: int) -> dict[str, Any]:

@@ -157,11 +157,11 @@ def _doubts(domain: Registered[Domain] | None, values: Sequence[Any]) -> list[st
     if domain is None or domain.spec.doubt is None:
         return [None] * len(values)
     good = [i for i, value in enumerate(values) if value is not None]
-    found: list[str | None] = [None] * len(values)
+    reasons: list[str | None] = [None] * len(values)
     ask = import_object(domain.spec.doubt, f"domain {domain.name}, doubt")
     for i, why in zip(good, ask([values[i] for i in good]), strict=True):
-        found[i] = None if why is None else f"looks like {why}"
-    return found
+        reasons[i] = None if why is None else f"looks like {why}"
+    return reasons
 
 
 def _canonical(
@@ -212,11 +212,13 @@ def _target_columns(
 ) -> dict[str, str]:
     """Return target -> column, of the task and of those asked for."""
     aliases = task.spec.aliases if task is not None else {}
-    found = {name: find_column(table.columns, name, (), mapping, table.source) for name in targets}
+    columns = {
+        name: find_column(table.columns, name, (), mapping, table.source) for name in targets
+    }
     if task is None:
         if not targets:
             notes.append("no target was checked: name one with --target, or the task with --task")
-        return found
+        return columns
     target = task.spec.target
     if isinstance(target, Regression | Classification):
         wanted = dict(zip(target.names, target.columns or target.names, strict=True))
@@ -226,14 +228,14 @@ def _target_columns(
     for name, column in wanted.items():
         try:
             others = aliases.get(column, ())
-            found[name] = find_column(table.columns, column, others, mapping, table.source)
+            columns[name] = find_column(table.columns, column, others, mapping, table.source)
         except DataError as error:
             is_computed = getattr(target, "compute", None) is not None
             if column in mapping:
                 raise
             why = "the task computes it" if is_computed else str(error)
             notes.append(f"target {name} was not checked: {why}")
-    return found
+    return columns
 
 
 def _without_targets(table: Table, columns: Sequence[str]) -> dict[str, Any]:
@@ -270,9 +272,9 @@ def _check_target(
         values = [None if k is None else names[k] for k in without_missing(labels)]
         more = {"classes": {name: values.count(name) for name in names}}
     else:
-        found, errors = parse_classes(cells, *place, on_error="skip")
-        values = found
-        counted = {name: found.count(name) for name in dict.fromkeys(found) if name is not None}
+        classes, errors = parse_classes(cells, *place, on_error="skip")
+        values = classes
+        counted = {name: classes.count(name) for name in dict.fromkeys(classes) if name is not None}
         more = {"classes": counted} if kind == "classification" else {}
     if several:
         empty = [is_missing(cell) for cell in cells]
@@ -327,11 +329,11 @@ def check(
     from taglm_studies.report import report_lines
 
     mapping = parse_pairs(column or [], "--column")
-    found = check_file(file, load_registry(), task, mapping, target or (), format)
+    report = check_file(file, load_registry(), task, mapping, target or (), format)
     if as_json:
-        print_json(to_json(found))
+        print_json(to_json(report))
     else:
-        typer.echo("\n".join(report_lines(found)))
+        typer.echo("\n".join(report_lines(report)))
 
 
 @app.command()

@@ -44,17 +44,17 @@ class Features:
             columns: Indices of features in order; None: all.
         """
         chosen = self.index[split][rows]
-        found = []
+        blocks = []
         first = 0
         for field, matrix in enumerate(self.matrices):
             if columns is None:
-                found.append(matrix[chosen[:, field]])
+                blocks.append(matrix[chosen[:, field]])
             else:
                 last = first + matrix.shape[1]
                 own = columns[(columns >= first) & (columns < last)] - first
-                found.append(matrix[np.ix_(chosen[:, field], own)])
+                blocks.append(matrix[np.ix_(chosen[:, field], own)])
                 first = last
-        return np.concatenate(found, axis=1)
+        return np.concatenate(blocks, axis=1)
 
     def blocks(
         self, split: str, columns: np.ndarray | None = None
@@ -83,14 +83,14 @@ def compute_features(
         return None
     matrices = []
     index = {
-        split: np.empty((len(held.truth), len(fields)), np.int64)
-        for split, held in data.splits.items()
+        split: np.empty((len(rows.truth), len(fields)), np.int64)
+        for split, rows in data.splits.items()
     }
     for number, field in enumerate(fields):
         places: dict[str, int] = {}
-        for split, held in data.splits.items():
+        for split, rows in data.splits.items():
             index[split][:, number] = [
-                places.setdefault(r, len(places)) for r in held.fields[field]
+                places.setdefault(r, len(places)) for r in rows.fields[field]
             ]
         matrix = np.asarray(functions[field](list(places)), dtype=np.float32)
         if matrix.ndim != 2 or len(matrix) != len(places):
@@ -127,16 +127,16 @@ def without_the_answer(features: Features, targets: np.ndarray) -> tuple[Feature
     index = features.index["train"]
     centred = targets - targets.mean(axis=0)
     lengths = np.sqrt(np.square(centred).sum(axis=0))
-    kept, num_left_out = [], 0
+    matrices, num_left_out = [], 0
     for field, matrix in enumerate(features.matrices):
         rows = matrix[index[:, field]].astype(np.float64)
         rows -= rows.mean(axis=0)
         length = np.sqrt(np.square(rows).sum(axis=0))
-        found = np.abs(rows.T @ centred) / np.maximum(length[:, None] * lengths, 1e-30)
-        is_other = found.max(axis=1) < _THE_SAME
+        correlations = np.abs(rows.T @ centred) / np.maximum(length[:, None] * lengths, 1e-30)
+        is_other = correlations.max(axis=1) < _THE_SAME
         num_left_out += int((~is_other).sum())
-        kept.append(matrix if is_other.all() else np.ascontiguousarray(matrix[:, is_other]))
-    return Features(tuple(kept), features.index), num_left_out
+        matrices.append(matrix if is_other.all() else np.ascontiguousarray(matrix[:, is_other]))
+    return Features(tuple(matrices), features.index), num_left_out
 
 
 def _varied(matrix: np.ndarray) -> np.ndarray:
@@ -150,7 +150,7 @@ def _word_columns(data: TaskData) -> list[tuple[np.ndarray, dict[str, np.ndarray
 
     A field counts whose values recur in the training split; a word that train has not is all zeros.
     """
-    found = []
+    columns = []
     for field, train in data.splits["train"].texts.items():
         distinct = list(dict.fromkeys(train))
         if 2 * len(distinct) > len(train) or len(distinct) > MOST_WORDS:
@@ -158,11 +158,13 @@ def _word_columns(data: TaskData) -> list[tuple[np.ndarray, dict[str, np.ndarray
         places = {word: place for place, word in enumerate(distinct)}
         matrix = np.eye(len(distinct) + 1, len(distinct), dtype=np.float32)
         rows = {
-            split: np.array([places.get(w, len(distinct)) for w in held.texts[field]], np.int64)
-            for split, held in data.splits.items()
+            split: np.array(
+                [places.get(w, len(distinct)) for w in data_of_split.texts[field]], np.int64
+            )
+            for split, data_of_split in data.splits.items()
         }
-        found.append((matrix, rows))
-    return found
+        columns.append((matrix, rows))
+    return columns
 
 
 def sample_rows(num_rows: int, most: int, seed: int) -> np.ndarray:

@@ -24,11 +24,11 @@ def task_fields(table: Table, task: ResolvedTask, mapping: Mapping[str, str]) ->
     Raises:
         DataError: naming the field that has no column.
     """
-    found = []
+    fields = []
     for name in task.fields:
         domain = task.domain_of_field(name)
-        found.append(_field(table, name, domain, mapping, task.spec.aliases.get(name, ())))
-    return found
+        fields.append(_field(table, name, domain, mapping, task.spec.aliases.get(name, ())))
+    return fields
 
 
 def _field(
@@ -75,20 +75,20 @@ def known_fields(
                 raise
             continue
         claims.setdefault(field.columns, []).append(field)
-    found = []
+    all_fields = []
     for columns, fields in claims.items():
         if len(fields) > 1:
             names = ", ".join(field.domain.name for field in fields if field.domain is not None)
             notes.append(f"column {columns[0]} fits several domains ({names}); give --task")
         else:
-            found += fields
+            all_fields += fields
     named = {domain.spec.field for domain in registry.domains} | {"split", *targets}
-    found += [_field(table, name, None, mapping) for name in mapping if name not in named]
-    if not found:
+    all_fields += [_field(table, name, None, mapping) for name in mapping if name not in named]
+    if not all_fields:
         known = ", ".join(sorted({domain.spec.field for domain in registry.domains})) or "none"
         raise DataError(
             f"{table.source}: no column of a known field (fields: {known}). Columns: "
             f"{', '.join(table.columns)}. Name the task with --task, or a column with "
             "--column FIELD=NAME."
         )
-    return found
+    return all_fields

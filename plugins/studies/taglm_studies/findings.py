@@ -23,11 +23,11 @@ Groups = list[list[int]]
 
 def equal_rows(keys: Sequence[Hashable | None]) -> Groups:
     """Return the indices of rows with equal keys, groups of two and more; None equals nothing."""
-    found: dict[Hashable, list[int]] = defaultdict(list)
+    rows_of: dict[Hashable, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         if key is not None:
-            found[key].append(index)
-    return [indices for indices in found.values() if len(indices) > 1]
+            rows_of[key].append(index)
+    return [indices for indices in rows_of.values() if len(indices) > 1]
 
 
 def duplicates(groups: Groups, rows: Sequence[int]) -> dict[str, Any]:
@@ -55,12 +55,12 @@ def between_splits(groups: Groups, splits: Sequence[str], rows: Sequence[int]) -
     pairs: dict[str, int] = defaultdict(int)
     examples: list[dict[str, int]] = []
     for group in groups:
-        held = sorted({splits[i] for i in group})
-        for number, first in enumerate(held):
-            for second in held[number + 1 :]:
+        names = sorted({splits[i] for i in group})
+        for number, first in enumerate(names):
+            for second in names[number + 1 :]:
                 pairs[f"{first}-{second}"] += 1
-        if len(held) > 1 and len(examples) < SHOWN:
-            firsts = [next(i for i in group if splits[i] == split) for split in held]
+        if len(names) > 1 and len(examples) < SHOWN:
+            firsts = [next(i for i in group if splits[i] == split) for split in names]
             examples.append({splits[i]: rows[i] for i in firsts})
     return {"groups": dict(sorted(pairs.items())), "examples": examples}
 
@@ -73,28 +73,28 @@ def conflicts(groups: Groups, values: Sequence[Any], rows: Sequence[int]) -> dic
         values: Target of each index; None or NaN where it has none.
         rows: Row number of each index.
     """
-    found = []
+    conflicting = []
     num_inputs = 0
     for group in groups:
-        held = [(i, values[i]) for i in group if values[i] is not None and values[i] == values[i]]
-        num_inputs += len(held) > 1
-        if len({value for _, value in held}) > 1:
-            found.append(held)
-    numeric = all(isinstance(value, float) for held in found for _, value in held)
-    result: dict[str, Any] = {"groups": len(found), "repeated_inputs": num_inputs}
-    if numeric and found:
-        found.sort(key=_spread, reverse=True)
-        spreads = [_spread(held) for held in found]
+        known = [(i, values[i]) for i in group if values[i] is not None and values[i] == values[i]]
+        num_inputs += len(known) > 1
+        if len({value for _, value in known}) > 1:
+            conflicting.append(known)
+    numeric = all(isinstance(value, float) for known in conflicting for _, value in known)
+    result: dict[str, Any] = {"groups": len(conflicting), "repeated_inputs": num_inputs}
+    if numeric and conflicting:
+        conflicting.sort(key=_spread, reverse=True)
+        spreads = [_spread(known) for known in conflicting]
         result |= {"median_spread": float(np.median(spreads)), "largest_spread": spreads[0]}
     result["examples"] = [
-        {"rows": [rows[i] for i, _ in held[:SHOWN]], "values": [v for _, v in held[:SHOWN]]}
-        for held in found[:SHOWN]
+        {"rows": [rows[i] for i, _ in known[:SHOWN]], "values": [v for _, v in known[:SHOWN]]}
+        for known in conflicting[:SHOWN]
     ]
     return result
 
 
-def _spread(held: list[tuple[int, Any]]) -> float:
-    values = [value for _, value in held]
+def _spread(known: list[tuple[int, Any]]) -> float:
+    values = [value for _, value in known]
     return float(max(values) - min(values))
 
 

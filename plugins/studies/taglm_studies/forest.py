@@ -38,8 +38,8 @@ def forest_numbers(
     predictions = {}
     for split, values in truth.items():
         blocks = [model.predict(block) for _, block in features.blocks(split)]
-        made = np.concatenate(blocks).reshape(values.shape)
-        predictions[split] = made * scale + center
+        preds = np.concatenate(blocks).reshape(values.shape)
+        predictions[split] = preds * scale + center
     return BaselineResult(predictions, _limits(rows, fold))
 
 
@@ -70,12 +70,12 @@ def forest_classes(
     model.fit(features.of("train", rows), truth["train"][rows])
     predictions = {}
     for split, values in truth.items():
-        made = np.zeros((len(values), num_classes))
+        probabilities = np.zeros((len(values), num_classes))
         for chosen, block in features.blocks(split):
-            made[chosen.start : chosen.start + len(block), model.classes_] = model.predict_proba(
-                block
+            probabilities[chosen.start : chosen.start + len(block), model.classes_] = (
+                model.predict_proba(block)
             )
-        predictions[split] = made
+        predictions[split] = probabilities
     return BaselineResult(predictions, _limits(rows, fold))
 
 

@@ -14,7 +14,7 @@ def columns_of(X: Any) -> tuple[list[str], dict[str, list[Any]]]:
     """Return the columns of inputs: their names, and position -> cells."""
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         named = list(X.columns)
-        made = {f"{i}": X.iloc[:, i].tolist() for i in range(len(named))}
+        columns = {f"{i}": X.iloc[:, i].tolist() for i in range(len(named))}
     else:
         cells = np.asarray(dense(X))
         if cells.ndim not in (1, 2):
@@ -25,21 +25,21 @@ def columns_of(X: Any) -> tuple[list[str], dict[str, list[Any]]]:
             cells = check_array(cells, dtype=None)
         table = cells.reshape(len(cells), -1)
         named = [None] * table.shape[1]
-        made = {f"{i}": table[:, i].tolist() for i in range(table.shape[1])}
-    plain = ["input"] if len(made) == 1 else [f"input {i + 1}" for i in range(len(made))]
+        columns = {f"{i}": table[:, i].tolist() for i in range(table.shape[1])}
+    plain = ["input"] if len(columns) == 1 else [f"input {i + 1}" for i in range(len(columns))]
     # numbers that pandas gives to columns without names say nothing in a prompt
     names = [n if isinstance(n, str) else p for n, p in zip(named, plain, strict=True)]
-    count = len(next(iter(made.values()), []))
-    if not made:
+    count = len(next(iter(columns.values()), []))
+    if not columns:
         raise ValueError(
             f"Found array with 0 feature(s) (shape=({count}, 0)) while a minimum of 1 is required."
         )
     if not count:
         raise ValueError(
-            f"Found array with 0 sample(s) (shape=(0, {len(made)})) while a minimum of 1 is "
+            f"Found array with 0 sample(s) (shape=(0, {len(columns)})) while a minimum of 1 is "
             "required."
         )
-    return names, made
+    return names, columns
 
 
 def dense(X: Any) -> Any:
@@ -71,12 +71,12 @@ def checked_targets(X: Any, y: Any, estimator: Any) -> np.ndarray:
     return column_or_1d(values, warn=True) if values.ndim == 2 and values.shape[1] == 1 else values
 
 
-def with_splits(data: Mapping[str, list[Any]], held: np.ndarray) -> dict[str, list[Any]]:
+def with_splits(data: Mapping[str, list[Any]], is_held_out: np.ndarray) -> dict[str, list[Any]]:
     """Return the columns with the split of each row.
 
     A run needs test rows; those of an estimator are the caller's, so one held-out row stands there
     a second time. It is never predicted.
     """
-    again = int(np.flatnonzero(held)[0])
-    made = {name: [*cells, cells[again]] for name, cells in data.items()}
-    return {**made, SPLIT_COLUMN: [*("valid" if h else "train" for h in held), "test"]}
+    again = int(np.flatnonzero(is_held_out)[0])
+    columns = {name: [*cells, cells[again]] for name, cells in data.items()}
+    return {**columns, SPLIT_COLUMN: [*("valid" if h else "train" for h in is_held_out), "test"]}

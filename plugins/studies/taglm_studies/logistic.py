@@ -32,8 +32,8 @@ def logistic_ridge(
     Returns:
         Probabilities `(rows, classes)` of all splits.
     """
-    kept = fold.fit[sample_rows(len(fold.fit), MOST_TRAIN_ROWS, seed)]
-    rows = features.of("train", kept)
+    chosen_rows = fold.fit[sample_rows(len(fold.fit), MOST_TRAIN_ROWS, seed)]
+    rows = features.of("train", chosen_rows)
     scale = rows.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0).astype(np.float32)  # (features,)
     rows /= scale
@@ -47,23 +47,23 @@ def logistic_ridge(
         model = LogisticRegression(C=alpha, max_iter=_MOST_STEPS)
         with warnings.catch_warnings():  # a baseline need not be exact to the last digit
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(fitted, truth["train"][kept])
-        found = _probabilities(model, judged, num_classes)[np.arange(len(wanted)), wanted]
-        cost = float(-np.log(np.maximum(found, 1e-12)).mean())
+            model.fit(fitted, truth["train"][chosen_rows])
+        probabilities = _probabilities(model, judged, num_classes)[np.arange(len(wanted)), wanted]
+        cost = float(-np.log(np.maximum(probabilities, 1e-12)).mean())
         if best is None or cost < least:
             best, least = model, cost
     predictions = {}
     for split, values in truth.items():
-        made = np.empty((len(values), num_classes))
+        preds = np.empty((len(values), num_classes))
         for chosen, block in features.blocks(split):
-            made[chosen] = _probabilities(best, block / scale, num_classes)
-        predictions[split] = made
-    limits = {} if len(kept) == len(fold.fit) else {"train_rows": len(kept)}
+            preds[chosen] = _probabilities(best, block / scale, num_classes)
+        predictions[split] = preds
+    limits = {} if len(chosen_rows) == len(fold.fit) else {"train_rows": len(chosen_rows)}
     return BaselineResult(predictions, limits)
 
 
 def _probabilities(model: LogisticRegression, rows: np.ndarray, num_classes: int) -> np.ndarray:
     """Return probabilities `(rows, classes)`; 0 for a class that was not in the rows fitted."""
-    made = np.zeros((len(rows), num_classes))
-    made[:, model.classes_] = model.predict_proba(rows)
-    return made
+    probabilities = np.zeros((len(rows), num_classes))
+    probabilities[:, model.classes_] = model.predict_proba(rows)
+    return probabilities

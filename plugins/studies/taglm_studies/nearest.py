@@ -22,8 +22,10 @@ def nearest_rows(features: Features, values: np.ndarray, seed: int) -> BaselineR
         values: float `(train rows, outputs)`.
         seed: Chooses the training rows when there are more than `MOST_TRAIN_ROWS`.
     """
-    kept = sample_rows(len(values), MOST_TRAIN_ROWS, seed)
-    fields = [_Field(m, features.index["train"][kept, i]) for i, m in enumerate(features.matrices)]
+    candidates = sample_rows(len(values), MOST_TRAIN_ROWS, seed)
+    fields = [
+        _Field(m, features.index["train"][candidates, i]) for i, m in enumerate(features.matrices)
+    ]
     predictions = {}
     for split, index in features.index.items():
         if split == "train":
@@ -35,8 +37,8 @@ def nearest_rows(features: Features, values: np.ndarray, seed: int) -> BaselineR
             for number, field in enumerate(fields[1:], start=1):
                 total += field.similarity(index[rows, number])
             best[rows] = total.argmax(axis=1)
-        predictions[split] = values[kept[best]]
-    limits = {} if len(kept) == len(values) else {"train_rows": len(kept)}
+        predictions[split] = values[candidates[best]]
+    limits = {} if len(candidates) == len(values) else {"train_rows": len(candidates)}
     return BaselineResult(predictions, limits)
 
 
@@ -54,14 +56,18 @@ class _Field:
         """Return the similarity of rows to every training row: float32 `(rows, train rows)`."""
         distinct, places = np.unique(index, return_inverse=True)
         rows = self._prepared(distinct)
-        found: np.ndarray = rows @ self.train.T  # (distinct rows, distinct train rows)
+        similarities: np.ndarray = rows @ self.train.T  # (distinct rows, distinct train rows)
         if self.is_tanimoto:
             below = np.square(rows).sum(axis=1)[:, None] + self.norms
-            below -= found
-            found /= np.maximum(below, _TINY, out=below)
-        if not _counts_up(places, len(found)):
-            found = found[places]
-        return found if _counts_up(self.places, len(self.norms)) else found[:, self.places]
+            below -= similarities
+            similarities /= np.maximum(below, _TINY, out=below)
+        if not _counts_up(places, len(similarities)):
+            similarities = similarities[places]
+        return (
+            similarities
+            if _counts_up(self.places, len(self.norms))
+            else similarities[:, self.places]
+        )
 
     def _prepared(self, chosen: np.ndarray) -> np.ndarray:
         rows: np.ndarray = self.matrix[chosen]

@@ -68,17 +68,17 @@ def interacting_ids(data: TaskData) -> OneHotRows | None:
 
 def _distinct(names: Sequence[str], columns: Mapping[str, Sequence[object]]) -> tuple[str, ...]:
     """Return names, but of those whose values decide each other the first one only."""
-    kept: list[str] = []
+    distinct: list[str] = []
     for name in names:
         alike = (
             len(set(zip(columns[name], columns[other], strict=True)))
             == len(set(columns[name]))
             == len(set(columns[other]))
-            for other in kept
+            for other in distinct
         )
         if not any(alike):
-            kept.append(name)
-    return tuple(kept)
+            distinct.append(name)
+    return tuple(distinct)
 
 
 def _one_hot_rows(
@@ -94,9 +94,9 @@ def _one_hot_rows(
         for group in groups
     ]
     for split in data.splits:
-        held = _columns(data, split)
+        columns = _columns(data, split)
         blocks = [
-            _one_hot(_values(held, group), place)
+            _one_hot(_values(columns, group), place)
             for group, place in zip(groups, places, strict=True)
         ]
         matrices[split] = scipy.sparse.hstack(blocks, format="csr")
@@ -108,8 +108,8 @@ def _values(columns: Mapping[str, Sequence[object]], group: tuple[str, ...]) -> 
 
 
 def _columns(data: TaskData, split: str) -> dict[str, Sequence[object]]:
-    held = data.splits[split]
-    return {**held.fields, **held.texts}
+    rows = data.splits[split]
+    return {**rows.fields, **rows.texts}
 
 
 def _one_hot(values: Sequence[object], places: Mapping[object, int]) -> "scipy.sparse.coo_array":
@@ -164,8 +164,8 @@ def one_hot_classes(
         with warnings.catch_warnings():  # a baseline need not be exact to the last digit
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(rows, classes)
-        found = _probabilities(model, judged, num_classes)[np.arange(len(wanted)), wanted]
-        cost = float(-np.log(np.maximum(found, 1e-12)).mean())
+        probabilities = _probabilities(model, judged, num_classes)[np.arange(len(wanted)), wanted]
+        cost = float(-np.log(np.maximum(probabilities, 1e-12)).mean())
         if best is None or cost < least:
             best, least = model, cost
     return BaselineResult(
@@ -176,6 +176,6 @@ def one_hot_classes(
 def _probabilities(
     model: LogisticRegression, rows: "scipy.sparse.csr_array", num_classes: int
 ) -> np.ndarray:
-    made = np.zeros((rows.shape[0], num_classes))
-    made[:, model.classes_] = model.predict_proba(rows)
-    return made
+    probabilities = np.zeros((rows.shape[0], num_classes))
+    probabilities[:, model.classes_] = model.predict_proba(rows)
+    return probabilities

@@ -18,16 +18,16 @@ def both_orders(data: TaskData) -> TaskData:
         return data
     partner = {a: b for pair in data.symmetric for a, b in (pair, pair[::-1])}
     return attrs.evolve(
-        data, splits={name: _doubled(held, partner) for name, held in data.splits.items()}
+        data, splits={name: _doubled(rows, partner) for name, rows in data.splits.items()}
     )
 
 
-def _doubled(held: SplitData, partner: Mapping[str, str]) -> SplitData:
+def _doubled(rows: SplitData, partner: Mapping[str, str]) -> SplitData:
     return attrs.evolve(
-        held,
-        fields=_both(held.fields, partner),
-        texts=_both(held.texts, partner),
-        truth=np.concatenate([held.truth, held.truth]),
+        rows,
+        fields=_both(rows.fields, partner),
+        texts=_both(rows.texts, partner),
+        truth=np.concatenate([rows.truth, rows.truth]),
     )
 
 
@@ -41,5 +41,5 @@ def mean_of_orders(prediction: np.ndarray, num_rows: int) -> np.ndarray:
     """Return the mean over the orders: `(orders * num_rows, outputs)` to `(num_rows, outputs)`."""
     if len(prediction) == num_rows:
         return prediction
-    found: np.ndarray = prediction.reshape(-1, num_rows, prediction.shape[1]).mean(axis=0)
-    return found
+    means: np.ndarray = prediction.reshape(-1, num_rows, prediction.shape[1]).mean(axis=0)
+    return means

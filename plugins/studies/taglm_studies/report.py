@@ -20,17 +20,17 @@ def report_lines(report: Report) -> Iterator[str]:
         yield from _found(field["doubtful"]["count"], what, _rows(field["doubtful"]))
     yield "rows"
     yield from _found(report["empty_rows"]["count"], "empty rows", _rows(report["empty_rows"]))
-    for kind, found in report["duplicates"].items():
-        examples = ["rows " + ", ".join(map(str, rows)) for rows in found["examples"]]
-        yield from _found(found["repeated_rows"], f"rows repeat another ({kind})", examples)
+    for kind, finding in report["duplicates"].items():
+        examples = ["rows " + ", ".join(map(str, rows)) for rows in finding["examples"]]
+        yield from _found(finding["repeated_rows"], f"rows repeat another ({kind})", examples)
     if "between_splits" in report:
         yield from _split_lines(report["between_splits"])
     for name, target in report["targets"].items():
         yield f"target {name} (column {target['column']}, {target['kind']})"
         yield from _target_lines(target)
     if "without_targets" in report:
-        found = report["without_targets"]
-        yield from _found(found["count"], "rows without any target", _rows(found))
+        finding = report["without_targets"]
+        yield from _found(finding["count"], "rows without any target", _rows(finding))
     for note in report["notes"]:
         yield f"note: {note}"
 
@@ -57,28 +57,28 @@ def _target_lines(target: Report) -> Iterator[str]:
     yield from _found(target["unusable"]["count"], "unusable cells", _rows(target["unusable"]))
     if target.get("missing"):
         yield f"       {target['missing']:,} empty cells; the other targets of the rows are used"
-    found = target["conflicts"]
-    what = f"of {found['repeated_inputs']:,} repeated inputs have different targets"
-    if "largest_spread" in found:
-        what += f": spread {_number(found['median_spread'])} (median)"
-        what += f" to {_number(found['largest_spread'])}"
+    finding = target["conflicts"]
+    what = f"of {finding['repeated_inputs']:,} repeated inputs have different targets"
+    if "largest_spread" in finding:
+        what += f": spread {_number(finding['median_spread'])} (median)"
+        what += f" to {_number(finding['largest_spread'])}"
     examples = [
         ", ".join(
             f"row {row} {_number(value)}"
             for row, value in zip(one["rows"], one["values"], strict=True)
         )
-        for one in found["examples"]
+        for one in finding["examples"]
     ]
-    yield from _found(found["groups"], what, examples)
+    yield from _found(finding["groups"], what, examples)
     if "classes" in target:
         yield f"       classes: {_counts(target['classes'])}"
     if "outliers" in target:
-        found = target["outliers"]
+        finding = target["outliers"]
         examples = [
             f"row {one['row']} {_number(one['value'])}, robust z {one['z']}"
-            for one in found["examples"]
+            for one in finding["examples"]
         ]
-        yield from _found(found["count"], "outliers", examples)
+        yield from _found(finding["count"], "outliers", examples)
     for odd in target.get("units", ()):
         examples = [f"row {one['row']} {_number(one['value'])}" for one in odd["examples"]]
         yield from _found(odd["count"], f"odd units: {odd['what']}", examples)
@@ -90,8 +90,8 @@ def _found(count: int, what: str, examples: Iterable[str]) -> Iterator[str]:
         yield f"         {example}"
 
 
-def _rows(found: Report) -> list[str]:
-    return [f"row {one['row']}: {one['reason']}" for one in found["examples"]]
+def _rows(finding: Report) -> list[str]:
+    return [f"row {one['row']}: {one['reason']}" for one in finding["examples"]]
 
 
 def _counts(counts: Mapping[str, int]) -> str:

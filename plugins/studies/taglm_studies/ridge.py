@@ -41,15 +41,15 @@ def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Basel
     for start in range(0, len(fold.rows), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         centred = features.of(fold.split, fold.rows[rows]) - mean
-        found = centred @ weights  # (candidates, block, targets)
-        errors += np.square(found - wanted[rows]).sum(axis=(1, 2))
+        candidates_preds = centred @ weights  # (candidates, block, targets)
+        errors += np.square(candidates_preds - wanted[rows]).sum(axis=(1, 2))
     best = weights[int(errors.argmin())] * spread.astype(np.float32)  # (features, targets)
     predictions = {}
     for split, values in truth.items():
-        made = np.empty(values.shape)
+        preds = np.empty(values.shape)
         for rows, block in features.blocks(split):
-            made[rows] = (block - mean) @ best + target_mean
-        predictions[split] = made
+            preds[rows] = (block - mean) @ best + target_mean
+        predictions[split] = preds
     return BaselineResult(predictions)
 
 

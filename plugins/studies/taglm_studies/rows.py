@@ -26,16 +26,16 @@ def look_over(event: RowsLoaded) -> dict[str, Any]:
     }
     for name, values in _targets(event).items():
         numbers = isinstance(event.target, Regression)
-        held: dict[str, Any] = {
+        result: dict[str, Any] = {
             "missing": sum(value is None or value != value for value in values),
             "conflicts": findings.conflicts(equal, values, event.numbers),
         }
         if numbers:
-            found = np.asarray(values, dtype=np.float64)
-            held["outliers"] = findings.outliers(found, event.numbers)
+            measured = np.asarray(values, dtype=np.float64)
+            result["outliers"] = findings.outliers(measured, event.numbers)
             unit = event.target.unit if isinstance(event.target, Regression) else ""
-            held["units"] = odd_units(found, f"{name} {unit}", event.numbers)
-        report["targets"][name] = held
+            result["units"] = odd_units(measured, f"{name} {unit}", event.numbers)
+        report["targets"][name] = result
     return {"summary": [_summary(event, report)], "report": report}
 
 
@@ -72,38 +72,38 @@ def _field(event: RowsLoaded, name: str) -> dict[str, Any]:
         dict.fromkeys(
             value
             for side in sorted(sides)
-            for value, held in zip(event.fields[side], event.splits, strict=True)
-            if held == split
+            for value, row_split in zip(event.fields[side], event.splits, strict=True)
+            if row_split == split
         )
         for split in ("train", "test")
     )
     new = [value for value in test if value not in train]
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "test_values": len(test),
         "also_in_train": len(test) - len(new),
         "new": len(new),
     }
     if new and train and name in event.features:
-        found["near"] = near_rows(event.features[name], new, list(train), event.seed)
-    return found
+        report["near"] = near_rows(event.features[name], new, list(train), event.seed)
+    return report
 
 
 def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
     said = []
     leaks = report["between_splits"]["groups"].get("test-train", 0)
     said.append(f"{leaks:,} inputs in train and test")
-    for name, held in report["fields"].items():
-        text = f"{name}: {held['new']:,} of {held['test_values']:,} test values new"
-        near = held.get("near")
+    for name, facts in report["fields"].items():
+        text = f"{name}: {facts['new']:,} of {facts['test_values']:,} test values new"
+        near = facts.get("near")
         if near and near["count"]:
             text += f", {near['count']} of {near['compared']} compared nearly as in train"
         said.append(text)
-    for name, held in report["targets"].items():
-        if held["missing"]:
-            said.append(f"{name}: missing in {held['missing']:,} rows")
-        if held["conflicts"]["groups"]:
-            said.append(f"{name}: {held['conflicts']['groups']:,} inputs with different values")
-        if held.get("outliers", {}).get("count"):
-            said.append(f"{name}: {held['outliers']['count']:,} outliers")
-        said += [f"{name}: {found['what']}" for found in held.get("units", ())]
+    for name, facts in report["targets"].items():
+        if facts["missing"]:
+            said.append(f"{name}: missing in {facts['missing']:,} rows")
+        if facts["conflicts"]["groups"]:
+            said.append(f"{name}: {facts['conflicts']['groups']:,} inputs with different values")
+        if facts.get("outliers", {}).get("count"):
+            said.append(f"{name}: {facts['outliers']['count']:,} outliers")
+        said += [f"{name}: {doubt['what']}" for doubt in facts.get("units", ())]
     return "; ".join(said)

@@ -44,9 +44,9 @@ def nearest_similarity(
         below = squares[0][:, None] + squares[1] - crossed
     else:
         below = np.sqrt(squares[0])[:, None] * np.sqrt(squares[1])
-    found = crossed / np.maximum(below, _TINY)
-    best = found.argmax(axis=1)
-    return found[np.arange(len(rows)), best], best
+    similarities = crossed / np.maximum(below, _TINY)
+    best = similarities.argmax(axis=1)
+    return similarities[np.arange(len(rows)), best], best
 
 
 def near_rows(
@@ -69,16 +69,16 @@ def near_rows(
         How many were compared with how many, the count, and the nearest as examples.
     """
     few = [test[i] for i in sample_rows(len(test), most[0], seed)]
-    held = [train[i] for i in sample_rows(len(train), most[1], seed)]
-    values, places = nearest_similarity(features, few, held)
+    sampled = [train[i] for i in sample_rows(len(train), most[1], seed)]
+    values, places = nearest_similarity(features, few, sampled)
     order = [i for i in np.argsort(-values, kind="stable")[:SHOWN] if values[i] >= NEAR]
     return {
         "compared": len(few),
-        "with": len(held),
+        "with": len(sampled),
         "threshold": NEAR,
         "count": int((values >= NEAR).sum()),
         "examples": [
-            {"test": few[i], "train": held[places[i]], "similarity": round(float(values[i]), 3)}
+            {"test": few[i], "train": sampled[places[i]], "similarity": round(float(values[i]), 3)}
             for i in order
         ],
     }

@@ -109,15 +109,15 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             task, data, backbone=self.backbone, progress=False, **self._settings()
         )
         with tempfile.TemporaryDirectory(prefix="taglm-") as folder:
-            held = predictor.save(Path(folder) / "artefact")
-            self.artefact_ = {file.name: file.read_bytes() for file in sorted(held.iterdir())}
+            saved = predictor.save(Path(folder) / "artefact")
+            self.artefact_ = {file.name: file.read_bytes() for file in sorted(saved.iterdir())}
         self._predictor = predictor
         return self
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings of the run; those of `settings` win."""
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else 0
-        given = {
+        settings = {
             "preset": self.preset,
             "seed": seed,
             "device": self.device,
@@ -128,7 +128,7 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             "stages.task.epochs": self.epochs,
             "stages.task.head": self.head,
         }
-        return {k: v for k, v in given.items() if v is not None} | dict(self.settings or {})
+        return {k: v for k, v in settings.items() if v is not None} | dict(self.settings or {})
 
     def _prompt(
         self, names: Sequence[str], columns: Mapping[str, list[Any]]
@@ -171,9 +171,9 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     def _held_out(
         self, order: np.ndarray, wanted: int, targets: Mapping[str, list[Any]]
     ) -> np.ndarray:
-        held = np.zeros(len(order), dtype=bool)
-        held[order[:wanted]] = True
-        return held
+        is_held_out = np.zeros(len(order), dtype=bool)
+        is_held_out[order[:wanted]] = True
+        return is_held_out
 
     def _metrics(
         self, data: Mapping[str, list[Any]], targets: Mapping[str, list[Any]]
@@ -187,8 +187,8 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         fields, _ = self._prompt(names, columns)
         data = dict(zip(fields, columns.values(), strict=True))
         predict = getattr(self._loaded(), what)
-        found: np.ndarray = predict(data, "numpy", on_error="raise", progress=False)
-        return found
+        preds: np.ndarray = predict(data, "numpy", on_error="raise", progress=False)
+        return preds
 
     def _loaded(self) -> Any:
         """Return the predictor, after unpickling from the artefact."""
@@ -274,8 +274,8 @@ class TagRegressor(RegressorMixin, _TagEstimator):  # type: ignore[misc]  # as a
         Raises:
             ValueError: when a row is invalid.
         """
-        found = self._predict(X, "predict")
-        return found if self._is_1d else found.reshape(len(found), -1)
+        preds = self._predict(X, "predict")
+        return preds if self._is_1d else preds.reshape(len(preds), -1)
 
 
 class TagClassifier(ClassifierMixin, _TagEstimator):  # type: ignore[misc]  # as above
@@ -350,20 +350,20 @@ class TagClassifier(ClassifierMixin, _TagEstimator):  # type: ignore[misc]  # as
         """Hold rows out in turn from the classes; each keeps one to train on."""
         labels = np.array(targets["y"])
         queues = {c: [i for i in order if labels[i] == c][:-1] for c in np.unique(labels)}
-        held = np.zeros(len(order), dtype=bool)
+        is_held_out = np.zeros(len(order), dtype=bool)
         turns = sorted((k, c) for c, queue in queues.items() for k in range(len(queue)))
         for k, c in turns[:wanted]:
-            held[queues[c][k]] = True
-        if not held.any():
+            is_held_out[queues[c][k]] = True
+        if not is_held_out.any():
             raise ValueError("every class has a single row: none is left to validate on.")
-        return held
+        return is_held_out
 
     def _metrics(
         self, data: Mapping[str, list[Any]], targets: Mapping[str, list[Any]]
     ) -> list[str]:
         pairs = zip(data["y"], data[SPLIT_COLUMN], strict=True)
-        held = {label for label, split in pairs if split == "valid"}
-        return ["auroc", "accuracy"] if len(held) == len(self.classes_) else ["accuracy"]
+        valid_labels = {label for label, split in pairs if split == "valid"}
+        return ["auroc", "accuracy"] if len(valid_labels) == len(self.classes_) else ["accuracy"]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return probabilities.

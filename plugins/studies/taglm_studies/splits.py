@@ -30,9 +30,9 @@ def split_file(
     Returns:
         Part -> rows; "" for rows without a split.
     """
-    found, columns = find_task(task, registry)
+    resolved, columns = find_task(task, registry)
     rows = read_task_rows(
-        file, found, registry, split=split, columns={**columns, **mapping}, seed=seed
+        file, resolved, registry, split=split, columns={**columns, **mapping}, seed=seed
     )
     splits = dict(zip(rows.numbers, rows.splits, strict=True)) | {r: "" for r, _ in rows.rejected}
     numbers = sorted(splits)

@@ -31,11 +31,14 @@ def tfidf_rows(data: TaskData) -> OneHotRows | None:
             except ValueError:  # no word at all, such as texts of punctuation
                 continue
             for split in data.splits:
-                made = vectorizer.transform(_texts(data, split)[name])
-                blocks[split].append(scipy.sparse.csr_array(made))
+                weights = vectorizer.transform(_texts(data, split)[name])
+                blocks[split].append(scipy.sparse.csr_array(weights))
     if not blocks["train"]:
         return None
-    matrices = {s: scipy.sparse.hstack(held, format="csr") for s, held in blocks.items()}
+    matrices = {
+        s: scipy.sparse.hstack(matrices_of_split, format="csr")
+        for s, matrices_of_split in blocks.items()
+    }
     return OneHotRows(matrices, tuple(train))
 
 
@@ -48,9 +51,9 @@ def _vectorizers() -> list[TfidfVectorizer]:
 
 
 def _texts(data: TaskData, split: str) -> dict[str, list[str]]:
-    held = data.splits[split]
-    columns = {f: rows for f, rows in held.fields.items() if f not in data.features}
-    columns |= held.texts
+    data_of_split = data.splits[split]
+    columns = {f: rows for f, rows in data_of_split.fields.items() if f not in data.features}
+    columns |= data_of_split.texts
     return {
         name: [row if isinstance(row, str) else " ".join(row) for row in rows]
         for name, rows in columns.items()

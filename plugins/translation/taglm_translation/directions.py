@@ -57,21 +57,21 @@ def directions(
         if path is not None:
             check_writable(path)
     others = {name: Path(file) for name, file in parse_pairs(against or [], "--against").items()}
-    held = read_translations(_table_of(predictions), column, others)
+    translations = read_translations(_table_of(predictions), column, others)
     found_run = run or (predictions if predictions.is_dir() else None)
     trained = _trained(found_run) if found_run is not None else None
-    report = score_directions(held, names, trained, samples)
+    report = score_directions(translations, names, trained, samples)
     report["signatures"] = signatures
     if comet is not None:
-        _add_comet(report, held, comet)
+        _add_comet(report, translations, comet)
     if heat_map is not None:
-        draw_heat_map(report, names[0], next(iter(held.systems)), str(heat_map))
+        draw_heat_map(report, names[0], next(iter(translations.systems)), str(heat_map))
     if out is not None:
         write_json(out, report)
     if as_json:
         print_json(report)
         return
-    _print(report, names, list(held.systems))
+    _print(report, names, list(translations.systems))
     for path in (heat_map, out):
         if path is not None:
             print_line(f"written: {path}")
@@ -108,8 +108,8 @@ def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> An
             table.columns, column, (), {}, table.source, "Name the column: --column NAME."
         )
         return {
-            name: [clean_cell(cell, is_text=True) for cell in table.columns[held]]
-            for name, held in picked.items()
+            name: [clean_cell(cell, is_text=True) for cell in table.columns[source_column]]
+            for name, source_column in picked.items()
         }
 
     own = columns_of(path)
@@ -138,16 +138,16 @@ def _trained(run: Path) -> set[tuple[str, str]]:
     return {(src, tgt) for src, tgt in task.trained_combinations}
 
 
-def _add_comet(report: dict[str, Any], held: Any, model: str) -> None:
+def _add_comet(report: dict[str, Any], translations: Any, model: str) -> None:
     """Put the mean COMET of each direction beside the other metrics."""
     from taglm_translation.metrics import comet
 
-    name = next(iter(held.systems))
-    values = comet(held.source, held.truth, held.systems[name], model)
+    name = next(iter(translations.systems))
+    values = comet(translations.source, translations.truth, translations.systems[name], model)
     report["signatures"]["comet"] = model
     for record in report["directions"]:
         pair = (record["from"], record["to"])
-        own = [v for v, d in zip(values, held.directions, strict=True) if d == pair]
+        own = [v for v, d in zip(values, translations.directions, strict=True) if d == pair]
         record["comet"] = {name: {"score": round(sum(own) / len(own), 4)}}
 
 

@@ -39,8 +39,8 @@ def multiway(
             "dataset translation/multiway reads files: give --data FILE, or data.options.files."
         ) from FileNotFoundError("no file was given")
     how = pairing(options)
-    found = [sentence for path in paths for sentence in read_sentences(path, part_column)]
-    return make_rows(found, how, seed, size, ", ".join(map(str, paths)))
+    sentences = [sentence for path in paths for sentence in read_sentences(path, part_column)]
+    return make_rows(sentences, how, seed, size, ", ".join(map(str, paths)))
 
 
 def flores(
@@ -63,14 +63,14 @@ def flores(
         **options: See `pairs.Pairing`.
     """
     how = pairing(options)
-    found: list[Sentence] = []
+    sentences: list[Sentence] = []
     for split in ("dev", "devtest"):
         if file is not None:
-            held = read_sentences(_flores_folder(Path(file), split))
+            read = read_sentences(_flores_folder(Path(file), split))
         else:
-            held = from_table(_hub_table(id, config, split))
-        found += _flores_parts(held, split)
-    return make_rows(found, how, seed, size, file or id)
+            read = from_table(_hub_table(id, config, split))
+        sentences += _flores_parts(read, split)
+    return make_rows(sentences, how, seed, size, file or id)
 
 
 def _flores_folder(folder: Path, split: str) -> Path:
@@ -117,20 +117,20 @@ def opus100(
         **options: See `pairs.Pairing`.
     """
     how = pairing(options)
-    found: list[Sentence] = []
+    sentences: list[Sentence] = []
     for pair in [pairs] if isinstance(pairs, str) else pairs:
         left, _, right = pair.partition("-")
         codes = sorted(get(code, f"pairs {pair}").tag.lower() for code in (left, right))
         name = "-".join(codes)
         for source, split in (("train", "train"), ("validation", "valid"), ("test", "test")):
             if file is not None:
-                held = _opus_local(Path(file), name, source)[:rows]
+                read = _opus_local(Path(file), name, source)[:rows]
             else:
                 wanted = f"{source}[:{rows}]"
                 table = _hub_table(id, name, wanted)
-                held = from_table(_unnested(table))
-            found += [Sentence(f"{name}-{source}-{s.id}", s.texts, split) for s in held]
-    return make_rows(found, how, seed, size, file or id)
+                read = from_table(_unnested(table))
+            sentences += [Sentence(f"{name}-{source}-{s.id}", s.texts, split) for s in read]
+    return make_rows(sentences, how, seed, size, file or id)
 
 
 def _opus_local(folder: Path, name: str, split: str) -> list[Sentence]:
@@ -146,8 +146,8 @@ def _opus_local(folder: Path, name: str, split: str) -> list[Sentence]:
 
 def _unnested(table: Table) -> Table:
     """Turn a column `translation` of dictionaries into one column a language."""
-    held = table.column("translation")
-    columns = {code: [row[code] for row in held] for code in held[0]} if held else {}
+    texts = table.column("translation")
+    columns = {code: [row[code] for row in texts] for code in texts[0]} if texts else {}
     return Table(columns=columns, rows=table.rows, source=table.source)
 
 
@@ -160,7 +160,7 @@ def _hub_table(id: str, config: str, split: str) -> Table:
     import datasets
 
     try:
-        held = datasets.load_dataset(id, config, split=split)
+        dataset = datasets.load_dataset(id, config, split=split)
     except Exception as error:  # the library raises many kinds; each becomes one message
         reason = str(error).strip().split("\n")[0]
         raise DataError(
@@ -168,6 +168,6 @@ def _hub_table(id: str, config: str, split: str) -> Table:
             "It needs the network once (and, for some sets, `hf auth login`); offline give a local "
             "copy: --data FOLDER."
         ) from error
-    columns = {name: list(held[name]) for name in held.column_names}
+    columns = {name: list(dataset[name]) for name in dataset.column_names}
     count = len(next(iter(columns.values()), []))
     return Table(columns=columns, rows=list(range(1, count + 1)), source=f"{id} {config} {split}")

@@ -58,9 +58,9 @@ def languages(environment: Mapping[str, str] | None = None) -> tuple[Language, .
     Raises:
         ConfigError: for a word that is no language code.
     """
-    held = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     known = {language.tag: language for language in BUILT_IN}
-    for word in re.split(r"[\s,]+", held.get(VARIABLE, "").strip()):
+    for word in re.split(r"[\s,]+", variables.get(VARIABLE, "").strip()):
         if not word:
             continue
         if not _CODE.fullmatch(word):
@@ -90,11 +90,11 @@ def get(code: str, where: str) -> Language:
         ConfigError: offering the nearest, and how to add a language.
     """
     known = languages()
-    found = find(code, known)
-    if found is None:
+    match = find(code, known)
+    if match is None:
         tags = [language.tag for language in known]
         raise ConfigError(
             f"{where}: unknown language '{code}'.{nearest(code, tags)} Known: {', '.join(tags)}. "
             f"Add others by the environment variable {VARIABLE}, such as {VARIABLE}=NL."
         )
-    return found
+    return match

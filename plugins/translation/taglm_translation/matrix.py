@@ -30,7 +30,7 @@ class Translations:
 
 
 def score_directions(
-    held: Translations,
+    translations: Translations,
     metrics: Sequence[str],
     trained: Collection[tuple[str, str]] | None = None,
     samples: int = SAMPLES,
@@ -39,7 +39,7 @@ def score_directions(
     """Score every direction, and all trained and zero-shot ones together.
 
     Args:
-        held: The rows.
+        translations: The rows.
         metrics: Names of metrics, such as chrf.
         trained: Directions that training saw; None: not known.
         samples: Resamples of the bootstrap.
@@ -51,21 +51,23 @@ def score_directions(
         of its bootstrap and, for the systems held against, the p-value of the difference.
     """
     places: dict[tuple[str, str], list[int]] = {}
-    for i, direction in enumerate(held.directions):
+    for i, direction in enumerate(translations.directions):
         places.setdefault(direction, []).append(i)
     records = []
     for direction, rows in sorted(places.items()):
         known = {} if trained is None else {"trained": direction in trained}
-        found = compare(held, rows, metrics, samples, seed)
-        records.append({"from": direction[0], "to": direction[1], **known, **found})
-    pooled = {"all": list(range(len(held.directions)))}
+        scores = compare(translations, rows, metrics, samples, seed)
+        records.append({"from": direction[0], "to": direction[1], **known, **scores})
+    pooled = {"all": list(range(len(translations.directions)))}
     if trained is not None:
         for name, wanted in (("trained", True), ("zero-shot", False)):
-            pooled[name] = [i for i, d in enumerate(held.directions) if (d in trained) == wanted]
+            pooled[name] = [
+                i for i, d in enumerate(translations.directions) if (d in trained) == wanted
+            ]
     return {
         "directions": records,
         "pooled": {
-            name: compare(held, rows, metrics, samples, seed)
+            name: compare(translations, rows, metrics, samples, seed)
             for name, rows in pooled.items()
             if rows
         },
@@ -74,15 +76,15 @@ def score_directions(
 
 
 def compare(
-    held: Translations, rows: Sequence[int], metrics: Sequence[str], samples: int, seed: int
+    translations: Translations, rows: Sequence[int], metrics: Sequence[str], samples: int, seed: int
 ) -> dict[str, Any]:
     """Score some rows by paired bootstrap (Koehn 2004), as sacrebleu does it.
 
     Returns:
         `rows`, and metric -> system -> score, interval and, but for the first system, p.
     """
-    truth = [held.truth[i] for i in rows]
-    outputs = {name: [values[i] for i in rows] for name, values in held.systems.items()}
+    truth = [translations.truth[i] for i in rows]
+    outputs = {name: [values[i] for i in rows] for name, values in translations.systems.items()}
     record: dict[str, Any] = {"rows": len(rows)}
     for metric in metrics:
         record[metric] = _tested(metric, truth, outputs, samples, seed)
@@ -104,8 +106,8 @@ def _tested(
     names = list(texts)
     with _seeded(seed):
         if len(names) == 1:
-            found = scorer(metric).corpus_score(texts[names[0]], references, n_bootstrap=samples)
-            results = {names[0]: (found.score, found._mean, found._ci, None)}
+            scores = scorer(metric).corpus_score(texts[names[0]], references, n_bootstrap=samples)
+            results = {names[0]: (scores.score, scores._mean, scores._ci, None)}
         else:
             test = PairedTest(
                 [(name, texts[name]) for name in names],

@@ -48,9 +48,9 @@ def spm_path() -> Path:
     Raises:
         UnavailableError: saying where to get it and how to name it.
     """
-    given = os.environ.get(SPM_VARIABLE)
+    chosen = os.environ.get(SPM_VARIABLE)
     usual = Path.home() / ".sacrebleu" / "models" / "flores200sacrebleuspm"
-    path = Path(given).expanduser() if given else usual
+    path = Path(chosen).expanduser() if chosen else usual
     if not path.is_file():
         raise UnavailableError(
             f"spBLEU needs the FLORES-200 tokenizer model, which is not at '{path}'. Download "
@@ -89,8 +89,8 @@ def corpus_score(name: str, truth: Sequence[str], prediction: Sequence[str]) -> 
     """Return a corpus score from 0 to 100; NaN without rows."""
     if not len(truth):
         return float("nan")
-    found = scorer(name).corpus_score(prepared(name, prediction), [prepared(name, truth)])
-    return float(found.score)
+    result = scorer(name).corpus_score(prepared(name, prediction), [prepared(name, truth)])
+    return float(result.score)
 
 
 def signature(name: str) -> str:
@@ -179,8 +179,8 @@ def comet(
     rows = [
         {"src": s, "mt": p, "ref": t} for s, t, p in zip(source, truth, prediction, strict=True)
     ]
-    found = load_from_checkpoint(path).predict(rows, batch_size=16, progress_bar=False)
-    return [float(value) for value in found.scores]
+    result = load_from_checkpoint(path).predict(rows, batch_size=16, progress_bar=False)
+    return [float(value) for value in result.scores]
 
 
 def _comet_checkpoint(download: Any, model: str) -> str:

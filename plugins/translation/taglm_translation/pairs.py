@@ -65,13 +65,13 @@ def pairing(options: Mapping[str, Any]) -> Pairing:
             raise ConfigError(
                 f"data.options.{name} is unknown here; known: {', '.join(sorted(known))}."
             )
-    given = dict(options)
+    values = dict(options)
     for name in ("languages", "directions", "test_directions"):
-        value = given.get(name)
+        value = values.get(name)
         if value is not None:
             words = value.replace(",", " ").split() if isinstance(value, str) else value
-            given[name] = tuple(map(str, words))
-    return Pairing(**given)
+            values[name] = tuple(map(str, words))
+    return Pairing(**values)
 
 
 def read_directions(words: Sequence[str], available: Sequence[str]) -> list[Direction]:
@@ -80,10 +80,10 @@ def read_directions(words: Sequence[str], available: Sequence[str]) -> list[Dire
     Raises:
         ConfigError: for a word that is no direction, or a language that the data lack.
     """
-    found: dict[Direction, None] = {}
+    directions: dict[Direction, None] = {}
     for word in words:
         if word.lower() == "all":
-            found |= dict.fromkeys(permutations(available, 2))
+            directions |= dict.fromkeys(permutations(available, 2))
             continue
         sign = "=" if "=" in word else "-"
         left, _, right = word.partition(sign)
@@ -95,10 +95,10 @@ def read_directions(words: Sequence[str], available: Sequence[str]) -> list[Dire
                 raise ConfigError(
                     f"direction {word}: the data hold no {tag}; they hold {', '.join(available)}."
                 )
-        found[pair] = None
+        directions[pair] = None
         if sign == "=":
-            found[pair[::-1]] = None
-    return list(found)
+            directions[pair[::-1]] = None
+    return list(directions)
 
 
 def make_rows(
@@ -123,8 +123,8 @@ def make_rows(
         DataError: when nothing is left.
     """
     wanted = [get(code, "data.options.languages").tag for code in how.languages]
-    held = dict.fromkeys(tag for s in sentences for tag in s.texts)
-    available = [tag for tag in held if not wanted or tag in wanted]
+    tags = dict.fromkeys(tag for s in sentences for tag in s.texts)
+    available = [tag for tag in tags if not wanted or tag in wanted]
     directions = read_directions(how.directions, available)
     tested = (
         directions
@@ -135,14 +135,16 @@ def make_rows(
     splits = _splits(sentences, source)
     checks = {tag: get(tag, source) for tag in available}
     fine = [_usable(sentence, checks, how, left_out) for sentence in sentences]
-    made: dict[str, dict[Direction, list[list[str]]]] = {}
+    rows_of: dict[str, dict[Direction, list[list[str]]]] = {}
     for split, among in (("test", tested), ("valid", directions), ("train", directions)):
         chosen = [i for i, name in enumerate(splits) if name == split]
-        made[split] = {d: _rows_of(d, chosen, sentences, fine, split, how, left_out) for d in among}
-    _leave_out_shared(made, left_out)
+        rows_of[split] = {
+            d: _rows_of(d, chosen, sentences, fine, split, how, left_out) for d in among
+        }
+    _leave_out_shared(rows_of, left_out)
     rng = np.random.default_rng([seed, 11])
     rows: list[list[str]] = []
-    for split, by_direction in made.items():
+    for split, by_direction in rows_of.items():
         limit = how.per_direction if split == "train" else how.test_per_direction
         drawn = [_drawn(group, limit, rng) for group in by_direction.values()]
         woven = [row for turn in zip_longest(*drawn) for row in turn if row is not None]
@@ -215,15 +217,15 @@ def _rows_of(
 
 
 def _leave_out_shared(
-    made: dict[str, dict[Direction, list[list[str]]]], left_out: Counter[str]
+    rows_of: dict[str, dict[Direction, list[list[str]]]], left_out: Counter[str]
 ) -> None:
     """Leave out of each split the rows that share a text with a split before it."""
     seen: set[tuple[str, str]] = set()
-    for split, by_direction in made.items():
+    for split, by_direction in rows_of.items():
         for direction, rows in by_direction.items():
-            kept = [r for r in rows if (r[1], r[2]) not in seen and (r[3], r[4]) not in seen]
-            left_out[f"{split} rows sharing a text with another split"] += len(rows) - len(kept)
-            by_direction[direction] = kept
+            unshared = [r for r in rows if (r[1], r[2]) not in seen and (r[3], r[4]) not in seen]
+            left_out[f"{split} rows sharing a text with another split"] += len(rows) - len(unshared)
+            by_direction[direction] = unshared
         seen |= {side for rows in by_direction.values() for r in rows for side in _sides(r)}
 
 

@@ -25,12 +25,12 @@ Entry = Mapping[str, str]
 @functools.cache
 def _grammar() -> dict[str, dict[str, Entry]]:
     """Return kind -> key -> language -> entry."""
-    found: dict[str, dict[str, Entry]] = {}
+    entries: dict[str, dict[str, Entry]] = {}
     path = Path(__file__).with_name("phrases.tsv")
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            found.setdefault(row["kind"], {})[row["key"]] = row
-    return found
+            entries.setdefault(row["kind"], {})[row["key"]] = row
+    return entries
 
 
 def _adjective(entry: str, gender: str) -> str:
@@ -43,7 +43,7 @@ def _adjective(entry: str, gender: str) -> str:
 def _clauses() -> list[list[dict[str, str]]]:
     """Return the clauses of each kind, language -> text in lower case."""
     words = _grammar()
-    made: list[list[dict[str, str]]] = []
+    clauses: list[list[dict[str, str]]] = []
     for clause in words["clause"].values():
         fields = [field for field in _FIELDS if "{" + field in clause["EN"]]
         kinds = ["noun" if field == "object" else field for field in fields]
@@ -51,8 +51,8 @@ def _clauses() -> list[list[dict[str, str]]]:
         for keys in product(*(words[kind] for kind in kinds)):
             entries = {f: words[k][key] for f, k, key in zip(fields, kinds, keys, strict=True)}
             of_kind.append({lang.tag: _clause(clause, entries, lang.tag) for lang in BUILT_IN})
-        made.append(of_kind)
-    return made
+        clauses.append(of_kind)
+    return clauses
 
 
 def _clause(clause: Entry, entries: Mapping[str, Entry], tag: str) -> str:
@@ -80,8 +80,8 @@ def sentences(seed: int, count: int) -> list[Sentence]:
     """
     rng = np.random.default_rng([seed, 7])
     clauses, joints = _clauses(), list(_grammar()["joint"].values())
-    made: dict[str, Sentence] = {}
-    while len(made) < count:
+    by_text: dict[str, Sentence] = {}
+    while len(by_text) < count:
         kinds = rng.choice(len(clauses), size=2, replace=False)  # two kinds, each as likely
         first, second = (clauses[k][int(rng.integers(len(clauses[k])))] for k in kinds)
         joint = joints[int(rng.integers(len(joints)))]
@@ -90,8 +90,8 @@ def sentences(seed: int, count: int) -> list[Sentence]:
             tag = language.tag
             text = joint[tag].format(a=first[tag], b=second[tag])
             texts[tag] = text[0].upper() + text[1:]
-        made.setdefault(texts["EN"], Sentence(str(len(made) + 1), texts))
-    return list(made.values())
+        by_text.setdefault(texts["EN"], Sentence(str(len(by_text) + 1), texts))
+    return list(by_text.values())
 
 
 def parallel(
@@ -110,15 +110,15 @@ def parallel(
         directions=(chosen,) if isinstance(chosen, str) else tuple(chosen),
         test_directions=("all",),
     )
-    made = sentences(seed, max(100, wanted // 4))
-    rows = make_rows(made, how, seed, None, "translation/phrases")
+    generated = sentences(seed, max(100, wanted // 4))
+    rows = make_rows(generated, how, seed, None, "translation/phrases")
     return _cut(rows, wanted)
 
 
 def _cut(rows: dict[str, list[str]], wanted: int) -> dict[str, list[str]]:
     """Return so many rows, the first ones of each split in their shares."""
     places = {
-        split: [i for i, held in enumerate(rows["split"]) if held == split]
+        split: [i for i, row_split in enumerate(rows["split"]) if row_split == split]
         for split in ("train", "valid", "test")
     }
     test = places["test"][: wanted // 5]
@@ -135,5 +135,5 @@ def corpus(tag: str, seed: int, size: int | None) -> dict[str, list[str]]:
         seed: Seed of the run; the sentences are others than those of `parallel`.
         size: How many; None: 2,000.
     """
-    made = sentences(seed + 1, 2000 if size is None else size)
-    return {name.lower(): [s.texts[name] for s in made] for name in dict.fromkeys((tag, "EN"))}
+    generated = sentences(seed + 1, 2000 if size is None else size)
+    return {name.lower(): [s.texts[name] for s in generated] for name in dict.fromkeys((tag, "EN"))}

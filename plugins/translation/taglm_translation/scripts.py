@@ -32,13 +32,13 @@ def _script(letter: str) -> str:
 
 def counts(text: str) -> dict[str, int]:
     """Return how many letters a text has of each script, by first words of Unicode names."""
-    found: dict[str, int] = {}
+    letters: dict[str, int] = {}
     for character in text:
         # vowel signs of Thai, Lao and Khmer are marks, not letters
         if character.isalpha() or unicodedata.category(character)[0] == "M":
             script = _script(character)
-            found[script] = found.get(script, 0) + 1
-    return found
+            letters[script] = letters.get(script, 0) + 1
+    return letters
 
 
 def share_without_blanks(texts: Sequence[str]) -> float:
@@ -55,12 +55,12 @@ def _doubt(script: str, name: str, rows: Sequence[str]) -> list[str | None]:
     """Say of texts of a language in which script they are, where it is another one."""
     answers: list[str | None] = []
     for row in rows:
-        held = counts(row)
-        total = sum(held.values())
-        if total < _LEAST_LETTERS or held.get(script, 0) >= _LEAST_SHARE * total:
+        letters = counts(row)
+        total = sum(letters.values())
+        if total < _LEAST_LETTERS or letters.get(script, 0) >= _LEAST_SHARE * total:
             answers.append(None)
             continue
-        other = max(held, key=lambda word: held[word])
+        other = max(letters, key=lambda word: letters[word])
         answers.append(
             f"text in another script than {name} ({_NAMES.get(other, other.title())} letters)"
         )

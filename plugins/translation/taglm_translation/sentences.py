@@ -51,8 +51,8 @@ def read_sentences(path: str | Path, split_column: str | None = None) -> list[Se
 def language_columns(columns: Sequence[str]) -> dict[str, Language]:
     """Return column -> language for the columns that are named by a language."""
     known = languages()
-    found = {column: find(column.removeprefix("sentence_"), known) for column in columns}
-    return {column: language for column, language in found.items() if language is not None}
+    language_of = {column: find(column.removeprefix("sentence_"), known) for column in columns}
+    return {column: language for column, language in language_of.items() if language is not None}
 
 
 def from_table(table: Table, split_column: str | None = None) -> list[Sentence]:
@@ -69,8 +69,8 @@ def from_table(table: Table, split_column: str | None = None) -> list[Sentence]:
             f"{table.source}: {what} among the columns {', '.join(table.columns)}. A multi-column "
             "file has one column for each language, named by its code: en, fr, ... ."
         )
-    held = next((table.columns[name] for name in _IDS if name in table.columns), None)
-    ids: Sequence[Any] = held if held is not None else table.rows
+    id_cells = next((table.columns[name] for name in _IDS if name in table.columns), None)
+    ids: Sequence[Any] = id_cells if id_cells is not None else table.rows
     splits = table.column(split_column) if split_column else [""] * table.num_rows
     return [
         Sentence(
@@ -93,7 +93,7 @@ def _text(value: Any) -> str:
 def _language_files(folder: Path, stem: str | None = None) -> dict[Path, Language]:
     """Return the files of a folder that are named by a language: `NAME.en` or `eng_Latn.dev`."""
     known = languages()
-    found: dict[Path, Language] = {}
+    files: dict[Path, Language] = {}
     for file in sorted(folder.iterdir()):
         if not file.is_file() or (stem is not None and _plain(file).stem != stem):
             continue
@@ -101,8 +101,8 @@ def _language_files(folder: Path, stem: str | None = None) -> dict[Path, Languag
         if language is None and stem is None:
             language = find(_plain(file).stem, known)
         if language is not None:
-            found[file] = language
-    return found
+            files[file] = language
+    return files
 
 
 def _plain(file: Path) -> Path:
@@ -122,7 +122,7 @@ def _from_lines(files: Mapping[Path, Language], source: str) -> list[Sentence]:
         if language.tag in lines:
             raise DataError(f"{source}: two files of the language {language.tag} ({file.name}).")
         lines[language.tag] = read_lines(file)
-    counts = {tag: len(held) for tag, held in lines.items()}
+    counts = {tag: len(texts) for tag, texts in lines.items()}
     if len(set(counts.values())) > 1:
         names = ", ".join(file.name for file in files)
         raise DataError(
@@ -130,6 +130,8 @@ def _from_lines(files: Mapping[Path, Language], source: str) -> list[Sentence]:
             "line ends at a line feed alone; `wc -l` counts them."
         )
     return [
-        Sentence(str(i + 1), {tag: text for tag, held in lines.items() if (text := _text(held[i]))})
+        Sentence(
+            str(i + 1), {tag: text for tag, texts in lines.items() if (text := _text(texts[i]))}
+        )
         for i in range(next(iter(counts.values())))
     ]

@@ -14,11 +14,11 @@ def sequences(*, seed: int, size: int | None) -> dict[str, list[str]]:
         size: Number of sequences; None: 4,000.
     """
     rng = np.random.default_rng(seed)
-    made: dict[str, None] = {}
+    rows: dict[str, None] = {}
     wanted = 4000 if size is None else size
-    while len(made) < wanted:
-        made[_sequence(rng)] = None
-    return {"dna": list(made)}
+    while len(rows) < wanted:
+        rows[_sequence(rng)] = None
+    return {"dna": list(rows)}
 
 
 def _sequence(rng: np.random.Generator) -> str:

@@ -67,9 +67,9 @@ class AirEncoder:
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         errors: list[str | None] = []
         for place, row in enumerate(rows, start=1):
-            found = [index.get(value) for index, value in zip(_INDEX, row, strict=True)]
-            fine = [k for k in found if k is not None]
-            is_whole = len(fine) == len(found)
+            indices = [index.get(value) for index, value in zip(_INDEX, row, strict=True)]
+            fine = [k for k in indices if k is not None]
+            is_whole = len(fine) == len(indices)
             errors.append(None if is_whole else _problem(row))
             ids += fine if is_whole else []
             offsets[place] = len(ids)

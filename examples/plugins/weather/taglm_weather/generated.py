@@ -17,9 +17,9 @@ def stations(*, seed: int, size: int | None) -> dict[str, list[float]]:
     temperature = rng.normal(12.0, 12.0, count)
     humidity = 100 * rng.beta(3.0, 1.5, count)
     pressure = rng.normal(1000.0, 25.0, count)
-    made = {}
+    columns = {}
     for scale, values in zip(SCALES, (temperature, humidity, pressure), strict=True):
         steps = np.round((values - scale.low) / scale.step)
-        kept = scale.low + scale.step * np.clip(steps, 0, scale.count - 1)
-        made[scale.name] = [float(value) for value in kept]
-    return made
+        on_scale = scale.low + scale.step * np.clip(steps, 0, scale.count - 1)
+        columns[scale.name] = [float(value) for value in on_scale]
+    return columns
