@@ -8,6 +8,7 @@ from taglm_core.errors import BackboneError, CheckpointError, ConfigError, Unkno
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.backbone import Backbone, load_backbone
 from taglm_core.model.heads import make_head
+from taglm_core.model.kernel_head import KERNEL
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.precisionprobe import slowdown
 from taglm_core.model.prefix_cache import PrefixCache
@@ -69,11 +70,13 @@ def load_predictor(
     is_isolated = record.attention == "isolated"
     num_read, head = 1, None
     if record.head is not None:
-        spec = registry.heads.get(record.head.name, task.plugin)
         num_read = len(artefact.tag(task.function_tag)) if record.head.pooling == "all" else 1
-        outputs = num_outputs(task.spec.target, getattr(record.spec.target, "classes", None) or ())
-        head = make_head(spec, num_read * loaded.hidden_size, outputs, record.head.options)
-        head.to(loaded.device)
+        if record.head.name != KERNEL:  # that one is made from its numbers
+            spec = registry.heads.get(record.head.name, task.plugin)
+            classes = getattr(record.spec.target, "classes", None) or ()
+            outputs = num_outputs(task.spec.target, classes)
+            head = make_head(spec, num_read * loaded.hidden_size, outputs, record.head.options)
+            head.to(loaded.device)
     task_model = TaskModel(
         task=task,
         model=model,
@@ -87,8 +90,8 @@ def load_predictor(
         decoding=record.decoding,
         num_read=num_read,
     )
-    install_task(task_model, artefact)
-    if head is not None:
+    install_task(task_model, artefact, registry)
+    if task_model.head is not None:
         setting, folder = cache_setting(cache), TagStore().scratch
         task_model.prefix_cache, _ = PrefixCache.open(model, setting, folder)
     combinations = frozenset(record.trained_combinations)

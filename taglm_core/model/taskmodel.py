@@ -13,6 +13,7 @@ from taglm_core.model.assembly import Assembler, Rows, join_rows
 from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
+from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
 from taglm_core.model.prefix_cache import PrefixCache, screening_batches
 from taglm_core.model.tagged import TaggedModel, pick
@@ -36,6 +37,8 @@ class TaskModel:
     classes: tuple[str, ...] = ()
     decoding: Decoding = attrs.field(factory=Decoding)
     """How a text task writes."""
+    features: FeatureReader | None = None
+    """What the head reads beside the states; None: nothing."""
     num_read: int = 1
     """Rows of the function tag that the head reads, the last ones: 1 as in the paper, or all."""
     prefix_cache: PrefixCache | None = None
@@ -53,7 +56,10 @@ class TaskModel:
         return attrs.evolve(rows, errors=first_errors(rows.errors, limits))
 
     def outputs(self, states: Tensor) -> Tensor:
-        """Return standardised outputs or logits: `(batch, width)` to `(batch, num_outputs)`."""
+        """Return standardised outputs or logits: `(batch, width)` to `(batch, num_outputs)`.
+
+        The features of a head that reads some stand behind its states.
+        """
         assert self.head is not None, "a text task has no head"
         raw: Tensor = self.head(states.float())
         return raw + self.scaling.offset.to(raw.device)
@@ -68,12 +74,22 @@ class TaskModel:
         rows: Rows,
         max_tokens: int = 8192,
         on_progress: Callable[[int], None] | None = None,
+        features: Tensor | None = None,
     ) -> Any:
-        """Return predictions of rows without errors: an array as `finish` gives, or texts."""
+        """Return predictions of rows without errors: an array as `finish` gives, or texts.
+
+        Args:
+            rows: Assembled.
+            max_tokens: Token budget of a batch.
+            on_progress: Called with the number of rows done.
+            features: `(rows, features)` of a head that reads some.
+        """
         target = self.task.spec.target
         if isinstance(target, Text):
             return self.write(rows, target.max_new_tokens, max_tokens, on_progress)
         states = self.states(rows, max_tokens, on_progress)
+        if features is not None:
+            states = torch.cat([states, features], dim=1)
         return self.finish(self.outputs(states.to(self.model.backbone.device)))
 
     def predict_fields(
@@ -100,10 +116,20 @@ class TaskModel:
             return None, found
         share = len(rows) // len(good)
         advance = on_progress and (lambda done: on_progress(done // share))
-        values = self.predict(rows, max_tokens, advance)
+        values = self.predict(rows, max_tokens, advance, self._features_of(fields, good))
         if share > 1:
             values = values.reshape(share, len(good), -1).mean(axis=0)  # (good rows, outputs)
         return values, found
+
+    def _features_of(self, fields: Mapping[str, Sequence[Any]], good: list[int]) -> Tensor | None:
+        """Return the features of good rows, those of each order one after the other."""
+        if self.features is None:
+            return None
+        found = [
+            self.features.read({name: [values[i] for i in good] for name, values in order.items()})
+            for order in self.task.orders(fields)
+        ]
+        return torch.cat(found)
 
     def embed_fields(
         self,
@@ -143,6 +169,8 @@ class TaskModel:
         """
         orders = [self.assemble(order) for order in self.task.orders(fields)]
         held = [errors] if errors is not None else []
+        if self.features is not None:
+            held.append(self.features.errors(fields))
         found = first_errors(*held, *(rows.errors for rows in orders))
         good = [i for i, error in enumerate(found) if error is None]
         return (join_rows([rows.select(good) for rows in orders]) if good else None), good, found

@@ -1,8 +1,11 @@
 """Putting what an artefact holds into a model: the only place that does."""
 
+from taglm_core.model.features import FeatureReader
+from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
+from taglm_core.plugins import Registry
 from taglm_core.specs import Encoder
 from taglm_core.store.artefact import Artefact
 
@@ -44,17 +47,25 @@ def install_table(
         table.data.copy_(trained)
 
 
-def install_task(task_model: TaskModel, artefact: Artefact) -> None:
-    """Give a task model the tags, the head and the scaling of a task's artefact.
+def install_task(task_model: TaskModel, artefact: Artefact, registry: Registry) -> None:
+    """Give a task model the tags, the head with its features, and the scaling of a task's artefact.
 
     Its tags must have been added to the model before, since their places decide the ids.
     """
     for name in artefact.tags:
         if name in task_model.model.tags:
             install_tag(task_model.model, artefact, name)
-    if task_model.head is None:
+    record = artefact.task.head
+    if record is None:
         return
-    task_model.head.load_state_dict(artefact.head)
+    if record.name == KERNEL:
+        task_model.head = KernelHead.of_state(artefact.head).to(task_model.model.backbone.device)
+        task_model.model.heads[task_model.task.name] = task_model.head
+        if record.features:
+            task_model.features = FeatureReader.of_records(record.features, registry)
+    else:
+        assert task_model.head is not None, "made from the record"
+        task_model.head.load_state_dict(artefact.head)
     scaling = artefact.task.scaling
     assert scaling is not None, "a head has a scaling"
     task_model.scaling = scaling.copy()

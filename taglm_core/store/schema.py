@@ -19,6 +19,7 @@ from torch import Tensor
 from taglm_core.encoders import Alphabet
 from taglm_core.errors import CheckpointError, ConfigError, nearest
 from taglm_core.model.backbone import Fingerprint
+from taglm_core.model.features import FeatureRecord
 from taglm_core.model.targets import Scaling
 from taglm_core.specs import Decoding, Target, Task
 from taglm_core.specs.target import TARGETS
@@ -92,6 +93,8 @@ class TaskLineage:
     prefix_bytes: int = 0
     head_start: dict[str, dict[str, float]] = attrs.field(factory=dict)
     """Task -> what the fit of its head before the first step found."""
+    head_choice: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    """Task -> which head was chosen after training, and the errors of those compared."""
     selected_by: str = ""
     """What early stopping judged by."""
     history: list[dict[str, Any]] = attrs.field(factory=list)
@@ -139,6 +142,8 @@ class HeadRecord:
     options: dict[str, Any] = attrs.field(factory=dict)
     pooling: str = "last"
     """What it reads: the state of the function tag's last row, or of all its rows."""
+    features: tuple[FeatureRecord, ...] = ()
+    """What it reads beside the states."""
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ from taglm_core.model.prefix_cache.budget import cache_setting
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import not_negative, one_of, positive, positive_finite
 from taglm_core.specs.target import TARGETS
-from taglm_core.store.fingerprint import NO_EFFECT
+from taglm_core.store.fingerprint import AS_BEFORE, NO_EFFECT
 
 
 def _target_config() -> type:
@@ -159,9 +159,13 @@ class TaskStageConfig:
     lr: float | None = attrs.field(default=None, validator=positive_finite)
     """Absolute learning rate of tag and head, such as 1e-4 (paper); None: from `tag_lr` and
     `head_lr`."""
-    head: str = "linear"
-    """Registered head: linear (as in the paper), or mlp (hidden layers) for tasks on two inputs,
-    such as the affinity of a molecule to a protein."""
+    head: str = attrs.field(default="auto", metadata={AS_BEFORE: "linear"})
+    """Registered head: linear (as in the paper) or mlp (hidden layers), or kernel (compares a row
+    with training rows); auto: linear while the tag is trained, then linear or kernel, whichever
+    validates better."""
+    features: str = attrs.field(default="auto", validator=one_of("auto", "on", "off"))
+    """Descriptors of the domains and numbers in text fields beside the states, for a kernel head:
+    on, off, or auto (if that validates at least 2 % better and the target is not computed)."""
     head_options: dict[str, Any] = attrs.field(factory=dict)
     """Additional arguments of the head; mlp takes {units: 64, layers: 2, dropout: 0.1}."""
     pooling: str = attrs.field(default="last", validator=one_of("last", "all"))
@@ -313,6 +317,7 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "tag_init": "mean",
                 "lr": 1e-4,
                 "head": "linear",
+                "features": "off",
                 "pooling": "last",
                 "head_init": "mean_embedding",
                 "max_steps": None,

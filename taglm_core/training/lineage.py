@@ -7,6 +7,7 @@ import attrs
 from torch import Tensor
 
 from taglm_core.encoders import alphabet_of
+from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Target, Task
@@ -23,6 +24,7 @@ from taglm_core.store.schema import (
     TaskLineage,
     TaskRecord,
 )
+from taglm_core.training.head_settings import CHOSEN_LATER
 from taglm_core.training.plan import DomainPlan, Plan, combinations
 
 
@@ -161,17 +163,13 @@ def task_artefact(
 
 
 def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
-    task, assembler, settings = task_model.task, task_model.assembler, plan.config.stages.task
+    task, assembler = task_model.task, task_model.assembler
     has_head = task_model.head is not None
     return TaskRecord(
         spec=_spec(task_model),
         plugin=task.plugin,
         attention="isolated" if task_model.is_isolated else "causal",
-        head=HeadRecord(
-            name=settings.head, options=dict(settings.head_options), pooling=settings.pooling
-        )
-        if has_head
-        else None,
+        head=_head(plan, task_model) if task_model.head is not None else None,
         scaling=task_model.scaling.copy() if has_head else None,
         domain_of=dict(assembler.domain_of),
         tag_of=dict(assembler.tag_of),
@@ -179,6 +177,15 @@ def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
         decoding=task_model.decoding,
         trained_combinations=tuple(combinations(plan)),
     )
+
+
+def _head(plan: Plan, task_model: TaskModel) -> HeadRecord:
+    settings = plan.config.stages.task
+    if isinstance(task_model.head, KernelHead):
+        features = task_model.features.records if task_model.features is not None else ()
+        return HeadRecord(name=KERNEL, pooling=settings.pooling, features=features)
+    name = "linear" if settings.head in CHOSEN_LATER else settings.head
+    return HeadRecord(name=name, options=dict(settings.head_options), pooling=settings.pooling)
 
 
 def _spec(task_model: TaskModel) -> Task:

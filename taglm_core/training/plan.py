@@ -34,6 +34,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.baselines import choose_baselines
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
+from taglm_core.training.head_settings import CHOSEN_LATER, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels
 
 
@@ -103,7 +104,8 @@ class Plan:
     def make_head(self) -> torch.nn.Module:
         """Return the untrained head of a task that has one."""
         task, settings = self.task, self.config.stages.task
-        registered = self.registry.heads.get(settings.head, task.plugin, f"task {task.name}")
+        name = "linear" if settings.head in CHOSEN_LATER else settings.head
+        registered = self.registry.heads.get(name, task.plugin, f"task {task.name}")
         width = self.num_read * self.backbone.hidden_size
         return make_head(registered, width, self.num_outputs, settings.head_options)
 
@@ -326,6 +328,7 @@ def make_plan(
         stored_task=stored,
         given_function_tag=given,
     )
+    check_head(plan)
     if plan.num_outputs:
         plan.head_parameters()  # options that the head refuses come out before anything is trained
     return plan

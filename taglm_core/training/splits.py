@@ -25,6 +25,8 @@ class SplitData:
     rows: Rows
     targets: Any
     """float64 `(rows, targets)`, int64 class indices, or texts."""
+    fields: dict[str, list[Any]] = attrs.field(factory=dict)
+    """Field -> values of these rows, for what is computed of them beside the states."""
     cached: CachedStates | None = None
     """Cached segments of the rows; None: whole rows are run."""
 
@@ -50,7 +52,7 @@ def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
         # rows of another file are numbered by themselves
         other = f"{rows.test_source}: " if rows.test_source and split == "test" else ""
         bad += [(rows.numbers[chosen[i]], other + e) for i, e in enumerate(assembled.errors) if e]
-        splits[split] = _chosen(SplitData(assembled, targets), good)
+        splits[split] = _chosen(SplitData(assembled, targets, fields), good)
         if split == "train":
             splits[split] = _limit_and_augment(plan, task_model, splits[split], fields, good)
         elif split == "valid":
@@ -89,7 +91,7 @@ def _limit_and_augment(
                 augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
                 spelt[field] = augment(spelt[field], rng)
         assembled = task_model.assemble(spelt, not plan.task.is_numeric)
-        made.append(_chosen(SplitData(assembled, made[0].targets), assembled.good))
+        made.append(_chosen(SplitData(assembled, made[0].targets, spelt), assembled.good))
         made += _other_orders(task_model, spelt, made[0].targets)
     return _joined(made)
 
@@ -101,7 +103,8 @@ def _other_orders(
     made = []
     for order in task_model.task.orders(fields)[1:]:
         assembled = task_model.assemble(order)
-        made.append(_chosen(SplitData(assembled, targets), assembled.good))
+        held = SplitData(assembled, targets, dict(order))
+        made.append(_chosen(held, assembled.good))
     return made
 
 
@@ -114,14 +117,19 @@ def _drawn(plan: Plan, count: int, most: int | None) -> np.ndarray:
 
 
 def _chosen(split: SplitData, keep: np.ndarray) -> SplitData:
+    fields = {name: [values[i] for i in keep] for name, values in split.fields.items()}
     if isinstance(split.targets, np.ndarray):
-        return SplitData(split.rows.select(keep), split.targets[keep])
-    return SplitData(split.rows.select(keep), [split.targets[i] for i in keep])
+        return SplitData(split.rows.select(keep), split.targets[keep], fields)
+    return SplitData(split.rows.select(keep), [split.targets[i] for i in keep], fields)
 
 
 def _joined(splits: list[SplitData]) -> SplitData:
     rows = join_rows([split.rows for split in splits])
-    return SplitData(rows, _joined_targets([split.targets for split in splits]))
+    fields = {
+        name: [value for split in splits for value in split.fields[name]]
+        for name in splits[0].fields
+    }
+    return SplitData(rows, _joined_targets([split.targets for split in splits]), fields)
 
 
 def _joined_targets(targets: list[Any]) -> Any:

@@ -20,6 +20,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import take_stored
 from taglm_core.training.config import RunConfig
 from taglm_core.training.fit import FitResult, FitSettings, Group, fit
+from taglm_core.training.head_choice import choose_head
 from taglm_core.training.lineage import (
     domain_artefact,
     enriched_artefact,
@@ -175,7 +176,7 @@ def run_task_stage(
     if plan.stored_task is not None:
         for member in members:
             assert member.plan.stored_task is not None, "a group is stored whole or not at all"
-            install_task(member.task_model, member.plan.stored_task)
+            install_task(member.task_model, member.plan.stored_task, member.plan.registry)
         held = plan.stored_task.config.tags[plan.task.function_tag].lineage
         assert isinstance(held, TaskLineage), "a function tag is trained by stage 2 or 3"
         return held
@@ -234,6 +235,12 @@ def _train_task(
         name,
         model,
     )
+    choices = {
+        member.plan.task.name: choose_head(
+            member.plan, objectives[member.plan.task.name], member.splits, progress
+        )
+        for member in members
+    }
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(
         stage=plan.stage_number,
@@ -248,6 +255,7 @@ def _train_task(
         prefix_rows_kept=sum(each.num_cached for each in kept),
         prefix_bytes=sum(held.num_bytes for held in kept),
         head_start=start,
+        head_choice={task: choice for task, choice in choices.items() if choice},
         selected_by=_selected_by(members),
         history=result.history,
     )

@@ -100,14 +100,27 @@ class HeadObjective:
 
     def _fit_head(self) -> dict[str, float]:
         """Fit the head to some training rows; one that follows the tag goes on from these."""
-        rng = np.random.default_rng([self.seed, 77])
-        sample = np.sort(rng.permutation(len(self.train.rows))[: self.fit_rows])
-        states = self._reader.all(self.train, sample)
-        targets = self._targets[torch.from_numpy(sample)]
+        _, states, targets = self.fitted_rows()
         found = self.fitter.fit(states, targets, self._valid_rows())
         if self.follower is not None:
             self.follower.restart(states, targets, found.get("alpha"))
         return found
+
+    def fitted_rows(self) -> tuple[np.ndarray, Tensor, Tensor]:
+        """Return the training rows that heads are fitted to.
+
+        Returns:
+            Their indices, what the head reads `(rows, width)`, and their targets as the loss
+            takes them.
+        """
+        rng = np.random.default_rng([self.seed, 77])
+        sample = np.sort(rng.permutation(len(self.train.rows))[: self.fit_rows])
+        states = self._reader.all(self.train, sample)
+        return sample, states, self._targets[torch.from_numpy(sample)]
+
+    def valid_states(self) -> Tensor:
+        """Return what the head reads for the validation split, `(rows, width)`."""
+        return self._valid_rows().states
 
     def begin(self, indices: np.ndarray, num_batches: int) -> None:
         """Solve a head that follows the tag once for all batches of a step.

@@ -130,8 +130,8 @@ def test_a_task_may_bring_settings(toy_registry):
     paper = stage({"preset": "paper"})
     assert (paper.head, paper.pooling, paper.max_steps) == ("linear", "last", None)
     declared = {"task": {"name": "ShareA", "target": {"kind": "regression", "columns": ["y"]}}}
-    assert stage(declared).head == "linear"
-    assert run_config("x", {"task": "ShareA"}).stages.task.head == "linear"
+    assert stage(declared).head == "auto"
+    assert run_config("x", {"task": "ShareA"}).stages.task.head == "auto"
     task = attrs.evolve(task, settings={"hed": "mlp"})
     registered = attrs.evolve(registered, spec=task)
     with pytest.raises(PluginError, match="ShareA, settings: unknown key 'hed'.*head"):

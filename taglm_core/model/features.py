@@ -1,0 +1,151 @@
+"""Features beside the states: what domains compute of a row, and numbers in its text fields."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.errors import PluginError
+from taglm_core.plugins import Registry
+from taglm_core.plugins.resolved import ResolvedTask
+from taglm_core.specs.isolation import call_plugin
+from taglm_core.specs.reference import resolve
+
+NUMBER = "number"
+"""Kind of a text field that is read as a number, such as a temperature."""
+KINDS = ("descriptors", "features")
+"""Functions of a domain that a head may read."""
+
+
+@attrs.frozen(kw_only=True)
+class FeatureRecord:
+    """One source of features, as an artefact keeps it."""
+
+    field: str
+    """Field of the task."""
+    kind: str
+    """descriptors or features: that function of the domain; number: the field itself."""
+    domain: str = ""
+    """Full name of the domain; "" for a number."""
+    width: int = 1
+    """Columns that it gave in training."""
+
+
+@attrs.frozen
+class FeatureReader:
+    """Reads the features of rows from their fields."""
+
+    records: tuple[FeatureRecord, ...]
+    _functions: tuple[Callable[[Sequence[Any]], np.ndarray] | None, ...]
+
+    @staticmethod
+    def of_records(records: Sequence[FeatureRecord], registry: Registry) -> "FeatureReader":
+        """Return the reader of an artefact's features.
+
+        Raises:
+            UnknownNameError: when no plugin provides a domain.
+        """
+        functions: list[Callable[[Sequence[Any]], np.ndarray] | None] = []
+        for record in records:
+            if record.kind == NUMBER:
+                functions.append(None)
+                continue
+            spec = registry.domains.get(record.domain, where="features of the head").spec
+            reference = getattr(spec, record.kind)
+            where = f"domain {record.domain}, {record.kind}"
+            functions.append(resolve(reference, where))
+        return FeatureReader(tuple(records), tuple(functions))
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Return the number of columns of each source."""
+        return tuple(record.width for record in self.records)
+
+    def errors(self, fields: Mapping[str, Sequence[Any]]) -> list[str | None]:
+        """Return one error or None a row: a field read as a number has to hold one."""
+        found: list[str | None] = [None] * len(next(iter(fields.values()), ()))
+        for record in self.records:
+            if record.kind == NUMBER:
+                for row, value in enumerate(fields[record.field]):
+                    if found[row] is None and not math.isfinite(as_number(value)):
+                        found[row] = f"{record.field}: {str(value)[:40]!r} is not a number"
+        return found
+
+    def read(self, fields: Mapping[str, Sequence[Any]]) -> Tensor:
+        """Return the features of valid rows, fp32 `(rows, sum of blocks)`.
+
+        Raises:
+            PluginError: when a domain's function fails or gives another number of columns.
+        """
+        made = [
+            _columns(record, function, fields[record.field])
+            for record, function in zip(self.records, self._functions, strict=True)
+        ]
+        return torch.from_numpy(np.concatenate(made, axis=1))
+
+
+def _columns(
+    record: FeatureRecord,
+    function: Callable[[Sequence[Any]], np.ndarray] | None,
+    rows: Sequence[Any],
+) -> np.ndarray:
+    if function is None:
+        return np.array([[as_number(value)] for value in rows], np.float32).reshape(len(rows), 1)
+    distinct = list(dict.fromkeys(rows))
+    values = np.asarray(call_plugin(partial(function, distinct)), dtype=np.float32)
+    if values.shape != (len(distinct), record.width):
+        raise PluginError(
+            f"domain {record.domain}, {record.kind}: the shape is {values.shape} for "
+            f"{len(distinct)} rows, but the head was trained with {record.width} columns. Install "
+            "the version of the plugin that it was trained with, or train again."
+        )
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    place = {row: number for number, row in enumerate(distinct)}
+    found: np.ndarray = values[[place[row] for row in rows]]
+    return found
+
+
+def as_number(value: Any) -> float:
+    """Return the number that a cell holds, NaN if it holds none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def feature_reader(
+    task: ResolvedTask,
+    registry: Registry,
+    kinds: Sequence[str],
+    train: Mapping[str, Sequence[Any]],
+) -> FeatureReader | None:
+    """Return a reader of everything that a task's fields offer; None if that is nothing.
+
+    Args:
+        task: Whose fields.
+        registry: Where domains are looked up.
+        kinds: Which functions of the domains.
+        train: Fields of the training rows: a text field that holds numbers alone is one feature.
+    """
+    records = []
+    for field in task.span_fields:
+        domain = task.domain_of_field(field)
+        for kind in kinds:
+            reference = None if domain is None else getattr(domain.spec, kind)
+            if domain is None or reference is None:
+                continue
+            function = resolve(reference, f"domain {domain.name}, {kind}")
+            first = list(train[field][:1])
+            width = np.asarray(call_plugin(partial(function, first))).shape[1]
+            record = FeatureRecord(field=field, kind=kind, domain=domain.name, width=int(width))
+            records.append(record)
+    for field in task.prompt.text_fields:
+        numbers = [as_number(value) for value in train[field]]
+        if all(map(math.isfinite, numbers)) and len(set(numbers)) > 1:
+            records.append(FeatureRecord(field=field, kind=NUMBER))
+    return FeatureReader.of_records(records, registry) if records else None

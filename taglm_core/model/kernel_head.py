@@ -1,0 +1,95 @@
+"""A head that compares a row with training rows: ridge regression with a Gaussian kernel."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+KERNEL = "kernel"
+"""Name of this head in settings and artefacts."""
+
+_MOST_DEVIATIONS = 5.0
+
+
+class KernelHead(nn.Module):
+    """A weighted sum of similarities to training rows, `exp(-gamma |x - point|^2)`.
+
+    What is read is standardised by column, cut off at five standard deviations and scaled by block
+    (states, features), so that each block counts the same in the distance.
+    """
+
+    mean: Tensor
+    std: Tensor
+    factor: Tensor
+    points: Tensor
+    gamma: Tensor
+
+    def __init__(self, width: int, num_outputs: int, num_points: int) -> None:
+        """Make room for the numbers that `taglm_core.training.head_choice` finds.
+
+        Args:
+            width: Columns that it reads: those of the states, then those of the features.
+            num_outputs: Outputs.
+            num_points: Training rows that rows are compared with.
+        """
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+        self.register_buffer("factor", torch.zeros(width))
+        # half precision halves the predictor; the fit uses the rounded points
+        self.register_buffer("points", torch.zeros(num_points, width, dtype=torch.float16))
+        self.register_buffer("gamma", torch.ones(()))
+        self.weight = nn.Parameter(torch.zeros(num_outputs, num_points))
+
+    @staticmethod
+    def of_state(state: Mapping[str, Tensor]) -> "KernelHead":
+        """Return the head whose state dictionary this is."""
+        num_outputs, num_points = state["weight"].shape
+        head = KernelHead(len(state["mean"]), num_outputs, num_points)
+        head.load_state_dict(dict(state))
+        return head.eval()
+
+    @torch.no_grad()
+    def scale_by(self, rows: Tensor, blocks: tuple[int, ...]) -> None:
+        """Take zero, unit and weight of each column from training rows.
+
+        Args:
+            rows: `(rows, width)`.
+            blocks: Widths of the blocks, which add up to `width`.
+        """
+        self.mean.copy_(rows.mean(dim=0))
+        std = rows.std(dim=0, correction=0)
+        is_varied = std > 1e-6 * (self.mean.abs() + 1e-6)
+        self.std.copy_(torch.where(is_varied, std, torch.ones_like(std)))
+        self.factor.fill_(1.0)
+        scaled = self.scaled(rows)
+        first = 0
+        for width in blocks:
+            square = float(scaled[:, first : first + width].square().sum(dim=1).mean())
+            self.factor[first : first + width] = square**-0.5 if square > 0 else 0.0
+            first += width
+        self.factor.mul_(is_varied)
+
+    def scaled(self, rows: Tensor) -> Tensor:
+        """Return rows `(rows, width)` in the units of the distance."""
+        deviations = (rows.float() - self.mean) / self.std
+        return deviations.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS) * self.factor
+
+    def similarities(self, rows: Tensor) -> Tensor:
+        """Return the kernel between rows `(rows, width)` and the points: `(rows, points)`.
+
+        In double precision, since weights of either sign cancel most of what they add up.
+        """
+        distances = squared_distances(self.scaled(rows).double(), self.points.double())
+        return torch.exp(-self.gamma.double() * distances)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map `(batch, width)` to `(batch, num_outputs)`."""
+        outputs: Tensor = self.similarities(rows) @ self.weight.double().T
+        return outputs.float()
+
+
+def squared_distances(rows: Tensor, points: Tensor) -> Tensor:
+    """Return squared distances of `(rows, width)` to `(points, width)`: `(rows, points)`."""
+    squares = rows.square().sum(dim=1, keepdim=True) + points.square().sum(dim=1)
+    return (squares - 2 * rows @ points.T).clamp_min(0.0)
