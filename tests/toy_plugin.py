@@ -78,6 +78,12 @@ def groups(rows):
     return [f"{row[:2]}{len(row)}" for row in rows]
 
 
+def descriptors(rows):
+    """Return the share of each letter."""
+    shares = [[row.count(letter) / max(len(row), 1) for letter in "abc"] for row in rows]
+    return np.array(shares, np.float32).reshape(len(rows), 3)
+
+
 def features(rows):
     """Count the letters."""
     return np.array([[row.count(char) for char in "abc"] for row in rows], dtype=np.float32)
@@ -106,6 +112,7 @@ def register_domains():
             split="prefix",
             canonical="toy_plugin:canonical",
             features="toy_plugin:features",
+            descriptors="toy_plugin:descriptors",
             augment="toy_plugin:augment",
         ),
         taglm.Domain(

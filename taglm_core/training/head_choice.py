@@ -89,7 +89,7 @@ def choose_head(
         What was compared, for the lineage; {} where there was no choice.
     """
     settings = plan.config.stages.task
-    if settings.head not in CHOSEN_LATER or why_not(plan) is not None:
+    if settings.head not in CHOSEN_LATER or why_not(settings, plan.task.spec.target) is not None:
         return {}
     assert isinstance(objective, HeadObjective), "the task does not write text"
     task_model = objective.task_model

@@ -1,45 +1,37 @@
 """Which head a run asks for, and when it can be a kernel head."""
 
-from typing import TYPE_CHECKING
-
 from taglm_core.errors import ConfigError
 from taglm_core.model.kernel_head import KERNEL
-
-if TYPE_CHECKING:
-    from taglm_core.training.plan import Plan
+from taglm_core.specs import Target
+from taglm_core.training.config import TaskStageConfig
 
 AUTO = "auto"
 CHOSEN_LATER = (AUTO, KERNEL)
 """Values of `stages.task.head` that train the tag with the linear head and choose afterwards."""
 
 
-def check_head(plan: "Plan") -> None:
-    """Refuse a kernel head where it cannot be fitted, or features that no field offers.
+def check_head(task: str, settings: TaskStageConfig, target: Target) -> None:
+    """Refuse a kernel head where it cannot be fitted, and features without one.
 
     Raises:
         ConfigError: naming the setting that stands in the way.
     """
-    settings = plan.config.stages.task
-    if settings.head == KERNEL and (reason := why_not(plan)) is not None:
+    asked = "head=kernel" if settings.head == KERNEL else "features=on"
+    if settings.head != KERNEL and settings.features != "on":
+        return
+    if settings.head not in CHOSEN_LATER:
         raise ConfigError(
-            f"task {plan.task.name}: stages.task.head=kernel is not possible: {reason}."
+            f"task {task}: stages.task.features=on needs stages.task.head=kernel or auto; "
+            f"{settings.head} reads states alone."
         )
-    if settings.features == "on":
-        if settings.head not in CHOSEN_LATER:
-            raise ConfigError(
-                f"task {plan.task.name}: stages.task.features=on needs stages.task.head=kernel or "
-                f"auto; {settings.head} reads states alone."
-            )
-        if (reason := why_not(plan)) is not None:
-            raise ConfigError(
-                f"task {plan.task.name}: stages.task.features=on is not possible: {reason}."
-            )
+    reason = why_not(settings, target)
+    if reason is not None:
+        raise ConfigError(f"task {task}: stages.task.{asked} is not possible: {reason}.")
 
 
-def why_not(plan: "Plan") -> str | None:
+def why_not(settings: TaskStageConfig, target: Target) -> str | None:
     """Return why no kernel head can be fitted, None when it can."""
-    settings, target = plan.config.stages.task, plan.task.spec.target
-    if not plan.num_outputs:
+    if target.kind == "text":
         return "the task writes text"
     if settings.head_init != "fit":
         return "it needs stages.task.head_init=fit"

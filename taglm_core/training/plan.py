@@ -328,7 +328,7 @@ def make_plan(
         stored_task=stored,
         given_function_tag=given,
     )
-    check_head(plan)
+    check_head(task.name, settings.task, task.spec.target)
     if plan.num_outputs:
         plan.head_parameters()  # options that the head refuses come out before anything is trained
     return plan

@@ -37,6 +37,7 @@ STAGES = {
 }
 SAME = {FP32: 1e-5, BF16: 1e-3}
 """Relative difference of a metric or prediction that one path gives twice, here on one machine."""
+NUMERIC = ("Linear", "Kernel", "Features", "Mlp", "Every", "Own", "Pair", "Cross")
 OTHER_PATH = {FP32: 1e-4, BF16: 0.05}
 """Difference, as a share of the targets' spread, of predictions on kept blocks and whole rows."""
 
@@ -69,7 +70,9 @@ def task(name, template=ONE, kind="regression", columns=("share_a",), **more):
 
 
 CASES = {
-    "linear": (task("Linear"), {}),
+    "linear": (task("Linear"), {"head": "linear"}),
+    "kernel": (task("Kernel"), {"head": "kernel", "features": "off"}),
+    "features": (task("Features"), {"head": "kernel", "features": "on"}),
     "several": (task("Several", columns=("share_a", "length")), {"huber": 0.5}),
     "mlp": (task("Mlp"), {"head": "mlp", "head_options": {"units": 8, "layers": 1}}),
     "every row": (task("Every"), {"pooling": "all"}),
@@ -203,7 +206,16 @@ def test_the_predictor_gives_what_the_run_reports(case, precision, cache, held):
         for column in predictor.names:
             then = written(own).columns[column]
             assert list(scored.columns[column]) == then if case == "text" else len(then) > 5
-            if case != "text" and column in ("Linear", "Mlp", "Every", "Own", "Pair", "Cross"):
+            if case != "text" and column in (
+                "Linear",
+                "Kernel",
+                "Features",
+                "Mlp",
+                "Every",
+                "Own",
+                "Pair",
+                "Cross",
+            ):
                 spread = np.std(np.array(then, dtype=float))
                 again = np.array(scored.columns[column], dtype=float)
                 np.testing.assert_allclose(

@@ -1,0 +1,81 @@
+"""The kernel head: similarities to training rows, and ridges judged without refitting."""
+
+import numpy as np
+import pytest
+import torch
+
+from taglm_core.model.kernel_head import KernelHead
+from taglm_core.training.head_choice import _ALPHAS, _penalties, _ridge, _Rows
+
+
+def made(seed=0, points=7, width=5, blocks=(3, 2)):
+    """Return a head with random numbers, and rows."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(40, width, generator=generator) * torch.tensor([1.0, 10, 0.1, 3, 0])
+    head = KernelHead(width, 2, points).eval()
+    head.scale_by(rows, blocks)
+    head.points.copy_(head.scaled(rows[:points]))
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(2, points, generator=generator))
+        head.gamma.fill_(0.7)
+    return head, rows
+
+
+def test_outputs_are_weighted_similarities():
+    """As the definition says, with points in half precision."""
+    head, rows = made()
+    scaled = head.scaled(rows).double().numpy()
+    points = head.points.double().numpy()
+    squares = ((scaled[:, None] - points[None]) ** 2).sum(axis=2)
+    wanted = np.exp(-0.7 * squares) @ head.weight.detach().double().numpy().T
+    np.testing.assert_allclose(head(rows).detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_each_block_counts_the_same_and_constant_columns_do_not():
+    """The mean square of a block is 1, whatever its width and units."""
+    head, rows = made()
+    scaled = head.scaled(rows)
+    for block in (slice(0, 3), slice(3, 5)):
+        assert float(scaled[:, block].square().sum(dim=1).mean()) == pytest.approx(1.0, rel=1e-4)
+    far = rows.clone()
+    far[:, 4] = 1e9
+    torch.testing.assert_close(head(far), head(rows))
+
+
+def test_a_saved_head_is_the_same():
+    """Its sizes are those of its numbers."""
+    head, rows = made()
+    state = {name: value.clone() for name, value in head.state_dict().items()}
+    torch.testing.assert_close(KernelHead.of_state(state)(rows), head(rows), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(60, 12), (20, 90)])
+def test_rows_left_out_are_judged_as_if_refitted(shape):
+    """The closed form of the errors equals five fits without a fold each."""
+    rng = np.random.default_rng(1)
+    x = torch.from_numpy(rng.normal(size=shape))
+    y = torch.from_numpy(rng.normal(size=(shape[0], 2)))
+    folds = torch.from_numpy(rng.permutation(shape[0]) % 5)
+    for alpha, (weights, left_out) in zip(_ALPHAS, _penalties(x, y, folds), strict=True):
+        eye = alpha * torch.eye(shape[1], dtype=x.dtype)
+        whole = torch.linalg.solve(x.T @ x + eye, x.T @ y)
+        torch.testing.assert_close(weights, whole, rtol=1e-6, atol=1e-8)
+        for fold in range(5):
+            kept, own = x[folds != fold], x[folds == fold]
+            part = torch.linalg.solve(kept.T @ kept + eye, kept.T @ y[folds != fold])
+            wanted = y[folds == fold] - own @ part
+            torch.testing.assert_close(left_out[folds == fold], wanted, rtol=1e-6, atol=1e-8)
+
+
+def test_targets_that_rows_lack_are_left_out():
+    """Each group of targets is solved on the rows that have it."""
+    rng = np.random.default_rng(2)
+    x = torch.from_numpy(rng.normal(size=(50, 4)))
+    y = x @ torch.from_numpy(rng.normal(size=(4, 2)))
+    y[::2, 1] = torch.nan
+    groups = (np.array([0]), np.array([1]))
+    found = _ridge(x, x, _Rows(y, y, torch.zeros(2), groups, None))
+    assert found.cross_validated is None
+    assert found.valid < 1e-3
+    torch.testing.assert_close(x @ found.weights[:, 1], (x @ found.weights)[:, 1])
+    assert bool(torch.isfinite(found.weights).all())

@@ -1,0 +1,209 @@
+"""The head is chosen after training: linear, kernel, or kernel with features; predictions agree."""
+
+import csv
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from taglm_core.data.readers import read_table
+from taglm_core.errors import ConfigError, PluginError
+from taglm_core.inference.loading import load_predictor
+from taglm_core.model.kernel_head import KERNEL, KernelHead
+from taglm_core.progress import Silent
+from taglm_core.store.artefact import find_artefact, load_artefact
+from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training.head_choice import Solution, _choice
+from taglm_core.training.plan import make_plans
+from taglm_core.training.run import execute, resolved
+from taglm_core.training.settings import run_config
+
+SMALL = {"max_steps": 1, "num_evaluations": 1, "tag_length": 2, "batch_size": 8}
+
+
+class Said(Silent):
+    """Remembers what a run says."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        """Keep a line."""
+        self.lines.append(text)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write strings, doses and targets: the share of a, its sum with the dose, and a class."""
+    rng = np.random.default_rng(5)
+    words = {"".join(rng.choice(list("abc"), size=rng.integers(3, 9))) for _ in range(150)}
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["letters", "dose", "share", "reply", "kind"])
+        for i, word in enumerate(sorted(words)):
+            share, dose = word.count("a") / len(word), round(float(rng.normal()), 3)
+            reply = "" if i % 5 == 0 else share + dose
+            writer.writerow([word, dose, share, reply, "much" if share > 0.3 else "little"])
+    return path
+
+
+def run(tmp_path, registry, backbone, table, target, template, say=None, **settings):
+    """Run a task and return its metrics, the predictor and the plan."""
+    config = run_config(
+        "test",
+        {
+            "task": {"name": "T", "template": template, "target": target},
+            "data": {"file": str(table), "split": {"method": "random"}},
+            "backbone": str(backbone),
+            "stages": {"domain": {**SMALL, "size": 30}, "task": {**SMALL, **settings}},
+        },
+    )
+    store = TagStore(tmp_path / "store")
+    plans = make_plans(config, registry, store)
+    folder = RunFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
+    folder.open(resolved(config))
+    try:
+        metrics = execute(plans, folder, store, say or Silent())
+    finally:
+        folder.close()
+    artefact = load_artefact(find_artefact(folder.path))
+    predictor = load_predictor(artefact, registry)
+    return types.SimpleNamespace(metrics=metrics, predictor=predictor, folder=folder.path)
+
+
+PLAIN = "The string is <Letters>{letters}. It gives <T>"
+DOSED = "The string is <Letters>{letters} at {dose}. It gives <T>"
+SHARE = {"kind": "regression", "columns": ["share"]}
+
+
+def test_features_that_decide_are_chosen_and_said(tmp_path, toy_registry, toy_backbone, table):
+    """The share of a is a descriptor; the predictor reads it again, by the plugin's name."""
+    said = Said()
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, said)
+    task_model = made.predictor.task_model
+    assert isinstance(task_model.head, KernelHead)
+    (record,) = task_model.features.records
+    assert (record.domain, record.kind, record.width) == ("toy/Letters", "descriptors", 3)
+    (line,) = [line for line in said.lines if line.startswith("head: ")]
+    assert line.startswith("head: kernel with descriptors of letters (mean squared errors: linear")
+    stage = made.metrics["tasks"]["T"]["stages"][-1]
+    choice = stage["head_choice"]["T"]
+    assert choice["chosen"] == "kernel with descriptors of letters"
+    costs = choice["mean_squared_errors"]
+    assert costs[choice["chosen"]]["valid"] < 0.5 * costs["linear"]["valid"]
+    assert made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]["r2"] > 0.9
+
+
+def test_a_predictor_gives_the_numbers_of_its_run(tmp_path, toy_registry, toy_backbone, table):
+    """Descriptors and a number in a text field; a cell that is no number is an error of its row."""
+    made = run(
+        tmp_path,
+        toy_registry,
+        toy_backbone,
+        table,
+        {"kind": "regression", "columns": ["share", "reply"]},
+        DOSED,
+        features="on",
+    )
+    kinds = [record.kind for record in made.predictor.task_model.features.records]
+    assert kinds == ["descriptors", "number"]
+    then = read_table(made.folder / "predictions" / "test.csv").columns
+    rows = {"letters": then["letters"], "dose": then["dose"]}
+    now = made.predictor.predict(rows, "dict")
+    for name in made.predictor.names:
+        np.testing.assert_allclose(now[name], np.array(then[name], float), atol=2e-5)
+    assert made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]["r2.reply"] > 0.8
+    odd = made.predictor.predict({"letters": ["ab", "abc"], "dose": ["1", "high"]}, "dict")
+    assert odd["error"] == [None, "dose: 'high' is not a number"]
+    assert odd[made.predictor.names[0]][1] is None
+
+
+def test_classes_keep_probabilities(tmp_path, toy_registry, toy_backbone, table):
+    """The logits of a kernel head are scaled by the validation likelihood."""
+    target = {"kind": "classification", "columns": ["kind"]}
+    made = run(tmp_path, toy_registry, toy_backbone, table, target, PLAIN, features="on")
+    found = made.predictor.predict_proba({"letters": ["aaaa", "cccbb"]}, "numpy")
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    classes = list(made.predictor.task_model.classes)
+    assert found[0, classes.index("much")] > 0.8
+    assert found[1, classes.index("little")] > 0.8
+
+
+def test_the_store_gives_a_kernel_head_back(tmp_path, toy_registry, toy_backbone, table):
+    """A second run of the same settings trains nothing and predicts the same."""
+    first, second = (
+        run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="on")
+        for _ in range(2)
+    )
+    assert second.metrics["tasks"]["T"]["stages"][-1]["from_store"] is True
+    rows = {"letters": ["abc", "aabbcc"]}
+    one, other = (made.predictor.predict(rows, "numpy") for made in (first, second))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_another_number_of_columns_is_an_error(
+    tmp_path, toy_registry, toy_backbone, table, monkeypatch
+):
+    """A newer plugin may compute more descriptors than the head was trained with."""
+    import toy_plugin
+
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="on")
+    monkeypatch.setattr(toy_plugin, "descriptors", lambda rows: np.ones((len(rows), 4)))
+    newer = load_predictor(load_artefact(find_artefact(made.folder)), toy_registry)
+    with pytest.raises(PluginError, match="trained with 3 columns"):
+        newer.predict({"letters": ["abc"]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "target", "message"),
+    [
+        ({"head": "linear", "features": "on"}, SHARE, "needs stages.task.head=kernel or auto"),
+        ({"head": KERNEL, "huber": 0.3}, SHARE, "stages.task.huber is set"),
+        ({"head": KERNEL}, {**SHARE, "censored_below": 0.1}, "the target is left-censored"),
+        ({"head": KERNEL, "head_init": "mean_embedding"}, SHARE, "needs stages.task.head_init=fit"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_training(
+    settings, target, message, tmp_path, toy_registry, toy_backbone, table
+):
+    """No run goes on with another head than the one it names."""
+    with pytest.raises(ConfigError, match=message):
+        run(tmp_path, toy_registry, toy_backbone, table, target, PLAIN, **settings)
+
+
+def test_a_computed_label_is_not_read_off_descriptors(tmp_path, toy_registry, toy_backbone):
+    """`auto` leaves them out there, since label and descriptors come from the same formulas."""
+    config = run_config(
+        "test",
+        {"task": "ShareA", "backbone": str(toy_backbone), "stages": {"task": SMALL}},
+        registry=toy_registry,
+    )
+    (plan,) = make_plans(config, toy_registry, TagStore(tmp_path / "store"))
+    from taglm_core.training.head_choice import _candidates
+    from taglm_core.training.splits import SplitData
+
+    is_computed = plan.task.spec.target.compute is not None
+    train = SplitData(None, None, {"letters": ["abc", "cab"]})
+    names = [name for name, _ in _candidates(plan, train, np.arange(2))]
+    assert names == ([KERNEL] if is_computed else [KERNEL, f"{KERNEL} with descriptors of letters"])
+    assert is_computed
+
+
+def solution(valid, cross=None):
+    """Return a solution with costs."""
+    return Solution(torch.zeros(1, 1), valid, cross)
+
+
+def test_the_simplest_head_that_nothing_clearly_beats_is_chosen():
+    """A kernel head has to gain 1 %, one with features 2 %."""
+    cases = {
+        "linear": {"linear": 1.0, "kernel": 0.995, "kernel with x": 0.985},
+        "kernel": {"linear": 1.0, "kernel": 0.9, "kernel with x": 0.89},
+        "kernel with x": {"linear": 1.0, "kernel": 1.1, "kernel with x": 0.9},
+    }
+    for wanted, costs in cases.items():
+        assert _choice({name: solution(cost) for name, cost in costs.items()}) == wanted
+    assert solution(1.0, 0.5).cost == 0.75
