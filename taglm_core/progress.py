@@ -24,6 +24,20 @@ class Progress(Protocol):
         """Say one line that stays."""
 
 
+def say_detail(progress: Progress, text: str) -> None:
+    """Say a technical line, such as what a cache saves, to whoever asks for such lines.
+
+    Args:
+        progress: Gets the line if it has a method `detail`; else it goes to the log.
+        text: The line.
+    """
+    say = getattr(progress, "detail", None)
+    if say is not None:
+        say(text)
+    else:
+        logger.debug("%s", text)
+
+
 class Silent:
     """Draws nothing; lines go to the log at level INFO."""
 

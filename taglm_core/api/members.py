@@ -181,6 +181,11 @@ def _task(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         rows = [each["rows"] for each in held]
         made: dict[str, Any] = {"rows": round(statistics.fmean(rows)), "metrics": means}
         made["deviations"] = deviations
+        if all("target_rows" in each for each in held):
+            counted = [each["target_rows"] for each in held]
+            made["target_rows"] = {
+                n: round(statistics.fmean(c[n] for c in counted)) for n in counted[0]
+            }
         names = [n for n in held[0].get("baselines", {}) if all(n in h["baselines"] for h in held)]
         if names:
             both = {n: _statistics([each["baselines"][n] for each in held]) for n in names}
@@ -190,6 +195,7 @@ def _task(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rule, _, fold = str(first["split"]).partition(", fold 1 of ")
     return {
         "target": first["target"],
+        **({"metric": first["metric"]} if "metric" in first else {}),
         "source": first["source"],
         "split": f"{rule}, {fold.partition(',')[0]} folds" if fold else rule,
         "num_members": len(found),

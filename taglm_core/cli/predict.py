@@ -16,6 +16,7 @@ from taglm_core.cli.decode import (
     TopP,
     given_decoding,
 )
+from taglm_core.cli.options import Verbose
 
 
 def predict(
@@ -106,6 +107,7 @@ def predict(
     top_p: TopP = None,
     decode_seed: DecodeSeed = None,
     max_new_tokens: MaxNewTokens = None,
+    verbose: Verbose = False,
 ) -> None:
     """Predict values, or every row of a table.
 
@@ -136,9 +138,9 @@ def predict(
             decode=decoding,
             on_doubt=on_doubt,
         )
-        progress = BarProgress()
+        progress = BarProgress(verbose)
         if predictor.task_model.prefix_cache is not None:
-            predictor.task_model.prefix_cache.on_plan = progress.say
+            predictor.task_model.prefix_cache.on_plan = progress.detail
         written = predictor.predict(
             named_rows(data, predictor.fields, predictor.task.name) if is_list else data,
             out.path,

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.cli.options import Verbose
+
 
 def run(
     task: Annotated[
@@ -164,6 +166,7 @@ def run(
         bool, typer.Option("--dry-run", help="Show what would be trained, without training.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train a predictor from a table or for a task, and evaluate it.
 
@@ -210,11 +213,12 @@ def run(
     if save_config is not None:
         prepared.save_config(save_config)
         print_note(f"wrote {save_config}; `taglm run {save_config}` repeats this run")
-    progress = BarProgress()
+    progress = BarProgress(verbose)
     if dry_run:
         _show_stages(prepared.plans(progress), progress)
         return
-    metrics = prepared.execute(progress, lambda plans: _show_stages(plans, progress))
+    on_plans = (lambda plans: _show_stages(plans, progress)) if verbose else None
+    metrics = prepared.execute(progress, on_plans)
     _print(metrics, prepared.folder.path, as_json)
 
 
@@ -251,19 +255,28 @@ def _show_stages(plans: Any, progress: Any) -> None:
     trained = sum(row[-1] for row in distinct if row[2] == "trained")
     lora = plans[0].lora_parameters()
     beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
-    progress.say(f"{trained:,} parameters are trained{beside}")
-    progress.say(f"precision {plans[0].measured.line()}")
+    progress.detail(f"{trained:,} parameters are trained{beside}")
+    progress.detail(f"precision {plans[0].measured.line()}")
 
 
 def _print(metrics: Any, folder: Path, as_json: bool) -> None:
+    from taglm_core.cli.closing import closing_lines
     from taglm_core.cli.groups import print_groups
-    from taglm_core.cli.screen import errors, print_json, print_metrics, results
+    from taglm_core.cli.screen import (
+        errors,
+        print_json,
+        print_members,
+        print_metrics,
+        results,
+    )
 
     if as_json:
         print_json(metrics)
     else:
         print_metrics(metrics)
+        print_members(metrics)
         print_groups(metrics)
-        results.print(f"\nrun: {folder}", markup=False)
+        for line in closing_lines(metrics, folder):
+            results.print(line, markup=False)
     for warning in metrics.get("warnings", []):  # last, so that nobody overlooks them
         errors.print(f"WARNING: {warning}", markup=False, style="bold red")

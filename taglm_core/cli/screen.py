@@ -70,14 +70,16 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "", blank: str = "-"
+) -> None:
     """Print a table to stdout; numbers are set to the right and never broken.
 
     Columns that do not fit the screen follow in a table below, behind the leading columns of text.
     """
     if title:
         results.print(title)
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[_cell(value, blank) for value in row] for row in rows]
     is_number = [
         bool(rows) and all(isinstance(row[i], int | float | None) for row in rows)
         for i in range(len(columns))
@@ -119,9 +121,9 @@ def _blocks(widths: Sequence[int], is_number: Sequence[bool], width: int) -> lis
     return [[*key, *block] for block in blocks]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, blank: str) -> str:
     if value is None:
-        return "-"
+        return blank
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -130,7 +132,13 @@ def _cell(value: Any) -> str:
 class BarProgress:
     """Progress bars with remaining time on stderr; single lines when it is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, verbose: bool = False) -> None:
+        """Begin without a bar.
+
+        Args:
+            verbose: True: technical lines are printed too.
+        """
+        self._is_verbose = verbose
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -170,6 +178,11 @@ class BarProgress:
         """Print one line."""
         errors.print(text, markup=False)
 
+    def detail(self, text: str) -> None:
+        """Print a technical line if they are asked for."""
+        if self._is_verbose:
+            self.say(text)
+
 
 def parse_pairs(words: Sequence[str], option: str) -> dict[str, str]:
     """Read repeated `name=value` words of an option.
@@ -193,8 +206,26 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
     from taglm_core.inference.report import metric_rows, task_title
 
     for name, task in metrics["tasks"].items():
-        print_table(*metric_rows(task), task_title(name, task))
+        print_table(*metric_rows(task), task_title(name, task), blank="")
         for split, facts in task["splits"].items():
             if "target_rows" in facts:
                 counts = ", ".join(f"{n} {count:,}" for n, count in facts["target_rows"].items())
                 results.print(f"{split}, rows with a value: {counts}", markup=False)
+
+
+def print_members(metrics: Mapping[str, Any]) -> None:
+    """Print the test result of each of several runs: the first metric, and the best baseline's."""
+    from taglm_core.inference.report import best_baseline
+
+    members = metrics.get("members", ())
+    for name, task in metrics["tasks"].items():
+        if not members or "metric" not in task:
+            continue
+        key, best = task["metric"]["name"], best_baseline(task, "test")
+        rows = []
+        for member in members:
+            test = member["test"][name]
+            baseline = [] if best is None else [test["baselines"].get(best, {}).get(key)]
+            rows.append([member["name"], test["rows"], test["metrics"][key], *baseline])
+        columns = ["run", "rows", f"taglm {key}", *([] if best is None else [f"{best} {key}"])]
+        print_table(columns, rows, f"\n{name}, test split of each run")

@@ -1,7 +1,7 @@
 """Results as rows of a table, and as HTML for a notebook."""
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -12,29 +12,105 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
         task: What metrics.json says of the task.
 
     Returns:
-        Column names and rows; None where a predictor lacks a value. With several targets a column
-        names the target, "mean" for the mean over all of them. The column `seconds` holds the time
+        Column names and rows, the test split first; None where a predictor lacks a value. With
+        several targets a column names the target, "mean" for the mean over all of them; of one
+        target taglm and its best baseline are shown. Of several runs a metric is text, mean and
+        standard deviation. The column `seconds` holds the time
         of training: that of all stages, or of a baseline's fit and of the features that it reads.
     """
-    splits = task.get("splits", {})
+    splits = _ordered(task.get("splits", {}))
     keys = list(dict.fromkeys(k for facts in splits.values() for k in facts.get("metrics", {})))
     plain = [key for key in keys if "." not in key]
     targets = list(dict.fromkeys(key.partition(".")[2] for key in keys if "." in key))
     seconds = _seconds(task)
     rows: list[list[Any]] = []
     for split, facts in splits.items():
-        own = {"taglm": facts["metrics"]} if "metrics" in facts else {}
-        for name, scores in {**own, **facts.get("baselines", {})}.items():
-            count = facts.get("rows") if name == "taglm" else None
-            for target in ["", *targets]:
-                values = [scores.get(f"{key}.{target}" if target else key) for key in plain]
-                if not target or any(value is not None for value in values):
-                    rows.append([split, name, *([target or "mean"] if targets else []), count])
-                    rows[-1] += values
-                    if seconds:
-                        rows[-1].append(None if target else seconds.get(name))
+        for target in ["", *targets]:
+            ending = f".{target}" if target else ""
+            best = best_baseline(task, split, target)
+            for name, scores, deviations in _predictors(facts):
+                values = [_spread(scores, deviations, f"{key}{ending}") for key in plain]
+                is_shown = name in ("taglm", best) or best is None
+                if target and not (is_shown and any(value is not None for value in values)):
+                    continue
+                count = facts.get("rows") if name == "taglm" else None
+                if target and count is not None:
+                    count = facts.get("target_rows", {}).get(target, count)
+                rows.append([split, name, *([target or "mean"] if targets else []), count])
+                rows[-1] += values
+                if seconds:
+                    rows[-1].append(None if target else seconds.get(name))
     first = ["split", "predictor", *(["target"] if targets else []), "rows"]
     return [*first, *plain, *(["seconds"] if seconds else [])], rows
+
+
+def _ordered(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the splits, test first and train last."""
+    order = ("input", "test", "valid", "train")
+    return dict(sorted(splits.items(), key=lambda pair: order.index(pair[0])))
+
+
+def _predictors(
+    facts: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Give name, metrics and their deviations of taglm and of each baseline on a split."""
+    if "metrics" in facts:
+        yield "taglm", facts["metrics"], facts.get("deviations", {})
+    for name, scores in facts.get("baselines", {}).items():
+        yield name, scores, facts.get("baseline_deviations", {}).get(name, {})
+
+
+def _spread(scores: Mapping[str, Any], deviations: Mapping[str, Any], key: str) -> Any:
+    """Return a metric, with its standard deviation where several runs have one."""
+    value, deviation = scores.get(key), deviations.get(key)
+    if value is None or deviation is None:
+        return value
+    return f"{value:.3g} ± {deviation:.2g}"
+
+
+def best_baseline(task: Mapping[str, Any], split: str, target: str = "") -> str | None:
+    """Return the baseline with the best first metric, None where no baseline has it.
+
+    Args:
+        task: What metrics.json says of the task.
+        split: Such as "test".
+        target: One of several targets; "": the mean over all.
+    """
+    metric = task.get("metric")
+    if metric is None:
+        return None
+    key = f"{metric['name']}.{target}" if target else metric["name"]
+    facts = task["splits"].get(split, {}).get("baselines", {})
+    values = {name: scores[key] for name, scores in facts.items() if scores.get(key) is not None}
+    if not values:
+        return None
+    choose = max if metric["greater_is_better"] else min
+    return str(choose(values, key=lambda name: values[name]))
+
+
+def verdict(name: str, task: Mapping[str, Any]) -> str | None:
+    """Return the result on the test split against the best baseline, in one sentence.
+
+    Args:
+        name: Of the task.
+        task: What metrics.json says of it; None is returned for one without test metrics.
+    """
+    metric, test = task.get("metric"), task["splits"].get("test", {})
+    value = test.get("metrics", {}).get(metric["name"]) if metric else None
+    if metric is None or value is None:
+        return None
+    deviation = test.get("deviations", {}).get(metric["name"])
+    spread = f" ± {deviation:.2g}" if deviation is not None else ""
+    said = f"{name}: taglm {metric['name']} {value:.3g}{spread}"
+    best = best_baseline(task, "test")
+    if best is not None:
+        other = test["baselines"][best][metric["name"]]
+        gain = value - other if metric["greater_is_better"] else other - value
+        word = "better than" if gain > 0 else "worse than" if gain < 0 else "equal to"
+        said += f", {word} the best baseline ({best}, {other:.3g})"
+    members = task.get("num_members")
+    count = f"{test['rows']:,} test rows" + (f" in each of {members} runs" if members else "")
+    return f"{said}, on {count} (split: {task['split']})"
 
 
 def _seconds(task: Mapping[str, Any]) -> dict[str, float]:

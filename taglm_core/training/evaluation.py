@@ -81,6 +81,10 @@ def evaluate_task(
     signed = signatures(task)
     return {
         "target": _target_facts(plan),
+        "metric": {
+            "name": task.metrics[0].name,
+            "greater_is_better": task.metrics[0].greater_is_better,
+        },
         "source": rows.source,
         "split": rows.rule,
         **({"remarks": list(plan.labels.remarks)} if plan.labels.remarks else {}),

@@ -12,7 +12,7 @@ from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows, join_rows
 from taglm_core.model.prefix_cache import CachedStates, PrefixCache
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, say_detail
 from taglm_core.specs.reference import resolve
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.training.plan import Plan
@@ -159,7 +159,7 @@ def prepare_cache(
     else:
         cache, remarks = PrefixCache.open(model, plan.config.stages.task.cache, folder)
         for line in remarks:
-            progress.say(line)
+            say_detail(progress, line)
     if cache is None:
         return
     plan.caches[key] = cache
@@ -167,7 +167,7 @@ def prepare_cache(
         task_model.prefix_cache = cache
     is_wanted = any(plan.is_isolated and len(plan.task.prompt.spans) > 1 for plan in plans)
     if cache.reason and is_wanted:
-        progress.say(f"spans are not shared between rows on this backbone: {cache.reason}")
+        say_detail(progress, f"spans are not shared between rows on this backbone: {cache.reason}")
 
 
 def fill_cache(
@@ -188,7 +188,7 @@ def fill_cache(
         for split in ("valid", "train")
     }
     reckoned = cache.training_plan(list(cached.values()), settings.epochs)
-    progress.say(reckoned.line())
+    say_detail(progress, reckoned.line())
     if not reckoned.is_worth:
         return
     for split, rows in cached.items():

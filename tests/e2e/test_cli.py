@@ -106,7 +106,7 @@ def test_the_cache_changes_no_prediction(finished, taglm, tmp_path, molecules_cs
     found = {}
     for cache in ("auto", "off", "10kB"):
         out = tmp_path / f"{cache}.csv"
-        done = taglm("predict", finished, "-i", doubled, "-o", out, "--cache", cache)
+        done = taglm("predict", finished, "-i", doubled, "-o", out, "--cache", cache, "-v")
         assert done.code == 0, done.err
         assert ("times less work" in done.err) is (cache == "auto")
         found[cache] = [float(row["Sol"]) for row in csv.DictReader(out.open())]

@@ -47,6 +47,10 @@ class Listening(Silent):
         """Keep a line."""
         self.said.append(text)
 
+    def detail(self, text):
+        """Keep a technical line."""
+        self.said.append(text)
+
 
 @pytest.fixture
 def pairs(tmp_path):
