@@ -158,14 +158,14 @@ def parse_numbers(
     numbers = np.full(len(values), np.nan)
     errors: list[str | None] = [None] * len(values)
     for index, value in enumerate(values):
-        found = _number(value)
-        limit = limit_of(value) if isinstance(found, str) else None
+        number = _number(value)
+        limit = limit_of(value) if isinstance(number, str) else None
         if limit is not None:
-            found = _censored(value, limit, censored_below)
-        if isinstance(found, str):
-            errors[index] = f"column '{column}': {found}"
+            number = _censored(value, limit, censored_below)
+        if isinstance(number, str):
+            errors[index] = f"column '{column}': {number}"
         else:
-            numbers[index] = found
+            numbers[index] = number
     if on_error == "raise":
         _raise_any(errors, rows, source, "number")
     return numbers, errors

@@ -42,8 +42,8 @@ def fix_rows(rows: Sequence[Any], domain: Registered[Domain]) -> tuple[list[Any]
         )
     for i, value, change in zip(filled, fixed.values, fixed.changes, strict=True):
         if change is not None:
-            kept = Content(value) if isinstance(values[i], Content) else value
-            values[i], changes[i] = kept, f"{domain.spec.field}: {change}"
+            fixed_value = Content(value) if isinstance(values[i], Content) else value
+            values[i], changes[i] = fixed_value, f"{domain.spec.field}: {change}"
     return values, changes
 
 

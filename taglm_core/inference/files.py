@@ -120,16 +120,19 @@ def predict_file(
             table, truth = _with_truth_aside(table, truth, predictor.names)
             _check_clash(table, predictor.names, overwrite)
             rows = predictor.read(table, columns, fix)
-            found = predictor.predict_rows(rows, _advance(progress, done))
-            bad = check_errors(table, found.errors, on_error, _SKIP, needs_rows=False)
+            predicted = predictor.predict_rows(rows, _advance(progress, done))
+            bad = check_errors(table, predicted.errors, on_error, _SKIP, needs_rows=False)
             failed += len(bad)
             first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
-            made = {**found.columns, **beside_truth(table, task, truth, found.columns)}
+            columns_out = {
+                **predicted.columns,
+                **beside_truth(table, task, truth, predicted.columns),
+            }
             if truth and "split" not in table.columns and predictor.splits:
-                made["split"] = splits_of(task, rows.fields, predictor.splits)
-            made = {name: significant(values) for name, values in made.items()}
-            made["error"] = [e or "" for e in found.errors]
-            writer.write({**table.columns, **made})
+                columns_out["split"] = splits_of(task, rows.fields, predictor.splits)
+            columns_out = {name: significant(values) for name, values in columns_out.items()}
+            columns_out["error"] = [e or "" for e in predicted.errors]
+            writer.write({**table.columns, **columns_out})
             done += table.num_rows
         progress.finish()
     return Written(path, done, failed, first_error)
@@ -151,11 +154,11 @@ def _with_truth_aside(
         The table, and target -> column as renamed.
     """
     new = {c: f"{target}.measured" for target, c in truth.items() if c in names}
-    made = {new.get(name, name): values for name, values in table.columns.items()}
-    if len(made) < len(table.columns):
+    renamed = {new.get(name, name): values for name, values in table.columns.items()}
+    if len(renamed) < len(table.columns):
         return table, dict(truth)
     return (
-        attrs.evolve(table, columns=made),
+        attrs.evolve(table, columns=renamed),
         {target: new.get(column, column) for target, column in truth.items()},
     )
 
@@ -164,8 +167,8 @@ def _advance(progress: Progress, base: int) -> Any:
     return lambda done: progress.advance(base + done)
 
 
-def _check_clash(table: Table, made: Sequence[str], overwrite: bool) -> None:
-    clash = [name for name in [*made, "error"] if name in table.columns]
+def _check_clash(table: Table, names: Sequence[str], overwrite: bool) -> None:
+    clash = [name for name in [*names, "error"] if name in table.columns]
     if clash and not overwrite:
         raise DataError(
             f"{table.source}: already has the column '{clash[0]}', which the prediction would "

@@ -58,14 +58,14 @@ def residual_columns(
     target = task.spec.target
     if not isinstance(target, Regression):
         return {}
-    made = {}
+    residuals = {}
     for target_name, name in zip(target.names, prediction_names(task, ()), strict=True):
         if target_name in truth:
             pairs = zip(truth[target_name], predicted[name], strict=True)
-            made[f"{name}.residual"] = [
+            residuals[f"{name}.residual"] = [
                 None if t is None or p is None or t != t else t - p for t, p in pairs
             ]
-    return made
+    return residuals
 
 
 def joined(
@@ -81,13 +81,13 @@ def joined(
         after: Columns behind those of the input.
     """
     taken = {*before, *after}
-    made = dict(before)
+    columns = dict(before)
     for name, values in inputs.items():
         while name in taken:
             name += _INPUT
         taken.add(name)
-        made[name] = list(values)
-    return {**made, **after}
+        columns[name] = list(values)
+    return {**columns, **after}
 
 
 def found_truth(
@@ -107,17 +107,17 @@ def found_truth(
     wanted = target_columns(task)
     if task.prompt.output is not None:
         wanted = {task.prompt.output.field: task.prompt.output.field}
-    found = {}
+    columns = {}
     for target, column in wanted.items():
         aliases = task.spec.aliases.get(column, ())
         names = {n: mapping[n] for n in (target, column) if n in mapping}
         named = dict.fromkeys([column] if names else [], next(iter(names.values()), ""))
         try:
-            found[target] = find_column(table.columns, column, aliases, named, table.source)
+            columns[target] = find_column(table.columns, column, aliases, named, table.source)
         except DataError:
             if set(names) & set(given):
                 raise
-    return found
+    return columns
 
 
 def beside_truth(

@@ -147,7 +147,7 @@ class Assembler:
     """Id that ends an output text."""
 
     @property
-    def lead(self) -> int:
+    def prefix_length(self) -> int:
         """How many ids at the start of a row stand before its first field.
 
         Tags that a column names may differ from row to row; the fewest of their lengths count.

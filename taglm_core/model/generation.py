@@ -28,7 +28,7 @@ def write(
     rows: Rows,
     decoding: Decoding,
     max_new_tokens: int,
-    lead: int = 0,
+    prefix_length: int = 0,
     max_tokens: int = 8192,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
@@ -42,7 +42,7 @@ def write(
         rows: Rows without outputs; one with an error writes nothing.
         decoding: How.
         max_new_tokens: Longest output in tokens; less where the backbone's positions end.
-        lead: Ids at the start of every row that its fields do not decide.
+        prefix_length: Ids at the start of every row that its fields do not decide.
         max_tokens: Token budget of a batch, outputs and hypotheses included.
         on_progress: Called with the number of rows done.
 
@@ -52,8 +52,8 @@ def write(
     end = model.backbone.end_id
     written: list[list[int]] = [[] for _ in range(len(rows))]
     done = 0
-    for members, limit in _groups(model, rows, max_new_tokens, lead):
-        kept = _common(model, rows, members, lead)
+    for members, limit in _groups(model, rows, max_new_tokens, prefix_length):
+        kept = _common(model, rows, members, prefix_length)
         width = decoding.beams if decoding.how == "beam" else 1
         lengths = (rows.lengths[members] + limit) * width
         for indices in batches_by_tokens(lengths, max_tokens):
@@ -69,30 +69,36 @@ def write(
 
 
 def _groups(
-    model: TaggedModel, rows: Rows, max_new_tokens: int, lead: int
+    model: TaggedModel, rows: Rows, max_new_tokens: int, prefix_length: int
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Yield rows that begin alike and may write equally much, with that limit."""
     groups: dict[tuple[bytes, int], list[int]] = {}
     for i in rows.good:
         room = max(1, model.backbone.max_positions - len(rows.ids[i]))
-        key = (rows.ids[i][:lead].tobytes(), min(room, max_new_tokens))
+        key = (rows.ids[i][:prefix_length].tobytes(), min(room, max_new_tokens))
         groups.setdefault(key, []).append(int(i))
     for (_, limit), members in groups.items():
         yield np.array(members), limit
 
 
-def _common(model: TaggedModel, rows: Rows, members: np.ndarray, lead: int) -> Tensor | None:
+def _common(
+    model: TaggedModel, rows: Rows, members: np.ndarray, prefix_length: int
+) -> Tensor | None:
     """Run the common beginning of some rows once.
 
     Returns:
-        `(1, lead, layers, 2, kv_heads, head_dim)` as `TaggedModel.keys_and_values` gives, or None
-        where it is not worth while.
+        `(1, prefix_length, layers, 2, kv_heads, head_dim)` as `TaggedModel.keys_and_values` gives,
+        or None where it is not worth while.
     """
-    if lead < _WORTH_KEEPING or len(members) < 2:
+    if prefix_length < _WORTH_KEEPING or len(members) < 2:
         return None
     first = rows.select(members[:1])
     cut = Rows(
-        [first.ids[0][:lead]], [first.spans[0][:lead]], first.suffix, first.read, first.errors
+        [first.ids[0][:prefix_length]],
+        [first.spans[0][:prefix_length]],
+        first.suffix,
+        first.read,
+        first.errors,
     )
     return model.keys_and_values(collate(cut, [0], False, model.backbone.device))
 
@@ -126,7 +132,7 @@ def _batch(
             _Drawn(RowDraws(seeds, decoding.temperature, decoding.top_p))
         ]
     if kept is not None:
-        batch = _lead_first(batch, kept.shape[1])
+        batch = _prefix_first(batch, kept.shape[1])
         settings["past_key_values"] = _cache(kept, len(chosen) * settings["num_beams"])
     found: Tensor = backbone.model.generate(
         inputs_embeds=model.embed(batch.ids).to(backbone.dtype),
@@ -137,15 +143,15 @@ def _batch(
     return listed
 
 
-def _lead_first(batch: Batch, lead: int) -> Batch:
-    """Move the padding of rows padded on the left behind their first `lead` ids."""
+def _prefix_first(batch: Batch, prefix_length: int) -> Batch:
+    """Move the padding of rows padded on the left behind their common prefix."""
     seq = batch.ids.shape[1]
     padding = seq - batch.lengths  # (batch,)
     column = torch.arange(seq, device=batch.ids.device)
-    is_lead = column < lead
-    source = torch.where(is_lead, column + padding.unsqueeze(1), column)  # (batch, seq)
-    # a column behind the lead is padding until as many have passed as stood on the left
-    is_real = is_lead | (column >= lead + padding.unsqueeze(1))
+    is_prefix = column < prefix_length
+    source = torch.where(is_prefix, column + padding.unsqueeze(1), column)  # (batch, seq)
+    # a column behind the common prefix is padding until as many have passed as stood on the left
+    is_real = is_prefix | (column >= prefix_length + padding.unsqueeze(1))
     return Batch(
         ids=batch.ids.gather(1, source) * is_real,
         is_real=is_real,

@@ -233,8 +233,10 @@ class TaskModel:
             on_progress: Called with the number of rows done.
         """
         limit = self.decoding.max_new_tokens or max_new_tokens
-        lead = self.assembler.lead
-        written = write(self.model, rows, self.decoding, limit, lead, max_tokens, on_progress)
+        prefix_length = self.assembler.prefix_length
+        written = write(
+            self.model, rows, self.decoding, limit, prefix_length, max_tokens, on_progress
+        )
         return [self.assembler.text.decode(ids) for ids in written]
 
 

@@ -34,26 +34,26 @@ def check_plugin(
 
     progress.start(f"checking {name}", total)
     try:
-        found = check(name, registry, advance)
+        checks = check(name, registry, advance)
     finally:
         progress.finish()
-    failed = [item for item in found if item.outcome == "failed"]
+    failed = [item for item in checks if item.outcome == "failed"]
     if as_json:
-        print_json({"plugin": name, "checks": [attrs.asdict(item) for item in found]})
+        print_json({"plugin": name, "checks": [attrs.asdict(item) for item in checks]})
     else:
-        objects = dict.fromkeys((item.kind, item.object) for item in found)
+        objects = dict.fromkeys((item.kind, item.object) for item in checks)
         rows = []
         for kind, thing in objects:
-            outcomes = [c.outcome for c in found if (c.kind, c.object) == (kind, thing)]
+            outcomes = [c.outcome for c in checks if (c.kind, c.object) == (kind, thing)]
             counts = [outcomes.count(word) for word in ("passed", "failed", "skipped")]
             rows.append([kind, thing, *counts])
         print_table(["kind", "object", "passed", "failed", "skipped"], rows)
-        for item in found:
+        for item in checks:
             if item.outcome != "passed" or show_all:
                 reason = f": {item.reason}" if item.reason else ""
                 results.print(f"{item.outcome.upper()} {item.id}{reason}")
-        outcomes = [item.outcome for item in found]
+        outcomes = [item.outcome for item in checks]
         counted = [f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes)]
-        results.print(f"{len(found)} checks: {', '.join(counted)}")
+        results.print(f"{len(checks)} checks: {', '.join(counted)}")
     if failed:
         raise typer.Exit(1)

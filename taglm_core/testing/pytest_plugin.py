@@ -23,8 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for `plugin_check` one parameter for each check."""
-    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize") if mark.args]
-    if "plugin_check" not in metafunc.fixturenames or "plugin_check" in given:
+    parametrized = [
+        mark.args[0] for mark in metafunc.definition.iter_markers("parametrize") if mark.args
+    ]
+    if "plugin_check" not in metafunc.fixturenames or "plugin_check" in parametrized:
         return
     from taglm_core.errors import TaglmError
     from taglm_core.testing.contract.suite import plan_checks
@@ -50,10 +52,10 @@ def plugin_check(request: pytest.FixtureRequest) -> Callable[[], None]:
     planned = request.param
 
     def call() -> None:
-        made = planned.run()
-        if made.outcome == "failed":
-            pytest.fail(made.reason, pytrace=False)
-        if made.outcome == "skipped":
-            pytest.skip(made.reason)
+        result = planned.run()
+        if result.outcome == "failed":
+            pytest.fail(result.reason, pytrace=False)
+        if result.outcome == "skipped":
+            pytest.skip(result.reason)
 
     return call

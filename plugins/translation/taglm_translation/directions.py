@@ -157,7 +157,7 @@ def _print(report: Mapping[str, Any], metrics: list[str], systems: list[str]) ->
     first, metric = systems[0], metrics[0]
     rows = []
     for record in [
-        *({"name": name, **held} for name, held in report["pooled"].items()),
+        *({"name": name, **scores} for name, scores in report["pooled"].items()),
         *report["directions"],
     ]:
         name = record.get("name") or f"{record['from']}-{record['to']}"
@@ -166,8 +166,8 @@ def _print(report: Mapping[str, Any], metrics: list[str], systems: list[str]) ->
         own = record[metric][first]
         line = [name, record["rows"], own["score"], f"{own['low']:.1f} to {own['high']:.1f}"]
         for other in systems[1:]:
-            held = record[metric][other]
-            line += [held["score"], held["p"]]
+            scores = record[metric][other]
+            line += [scores["score"], scores["p"]]
         rows.append(line)
     beside = [word for other in systems[1:] for word in (other, "p")]
     title = f"{metric} of {first}, 95 % interval; * never trained"

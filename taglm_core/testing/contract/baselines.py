@@ -36,9 +36,9 @@ def repeatable(subject: Subject) -> None:
 def ignores_test(subject: Subject) -> None:
     """Other values in the test split change no prediction."""
     data = _task(subject)
-    held = data.splits["test"]
-    flipped = 1 - held.truth if held.truth.dtype.kind == "i" else held.truth * 7 + 5
-    other = {**data.splits, "test": attrs.evolve(held, truth=flipped)}
+    test = data.splits["test"]
+    flipped = 1 - test.truth if test.truth.dtype.kind == "i" else test.truth * 7 + 5
+    other = {**data.splits, "test": attrs.evolve(test, truth=flipped)}
     first = _predictions(subject, data)
     second = _predictions(subject, attrs.evolve(data, splits=other, shared={}))
     for split, values in first.items():

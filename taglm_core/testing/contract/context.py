@@ -41,8 +41,8 @@ class Context:
         """Return what `make` gives, made at the first call with this key."""
         if key not in self._memo:
             self._memo[key] = make()
-        found: T = self._memo[key]
-        return found
+        value: T = self._memo[key]
+        return value
 
     def table(self, dataset: Registered[Dataset]) -> Table:
         """Return the first rows of a dataset under seed 0.

@@ -13,10 +13,10 @@ from taglm_core.testing.contract.report import Rule
 def columns(subject: Subject) -> None:
     """`load` gives the declared columns, no others, and rows in them."""
     table = subject.context.table(subject.item)
-    declared, found = set(subject.spec.columns), set(table.columns)
+    declared, actual = set(subject.spec.columns), set(table.columns)
     demand(
-        found == declared,
-        f"`load` gives the columns {', '.join(sorted(found))}, but declared are "
+        actual == declared,
+        f"`load` gives the columns {', '.join(sorted(actual))}, but declared are "
         f"{', '.join(sorted(declared))}. Make `columns` of the Dataset agree.",
     )
     demand(table.num_rows > 0, "`load` gives no rows; give at least one for every seed.")

@@ -73,18 +73,18 @@ def descriptors_batch(subject: Subject) -> None:
 
 def _demand_finite(subject: Subject, name: str) -> None:
     rows = subject.context.rows(subject.item)[:20]
-    made = _call(subject, name)(rows)
+    matrix = _call(subject, name)(rows)
     demand(
-        isinstance(made, np.ndarray) and made.ndim == 2 and made.shape[0] == len(rows),
-        f"`{name}` gives {_form(made)} for {len(rows)} rows; give an array of shape "
+        isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.shape[0] == len(rows),
+        f"`{name}` gives {_form(matrix)} for {len(rows)} rows; give an array of shape "
         f"({len(rows)}, {name}).",
     )
-    demand(made.shape[1] > 0, f"`{name}` gives no number at all; give at least one column.")
+    demand(matrix.shape[1] > 0, f"`{name}` gives no number at all; give at least one column.")
     demand(
-        made.dtype == np.float32,
-        f"`{name}` gives {made.dtype}; make it float32 (`.astype(numpy.float32)`).",
+        matrix.dtype == np.float32,
+        f"`{name}` gives {matrix.dtype}; make it float32 (`.astype(numpy.float32)`).",
     )
-    bad = np.flatnonzero(~np.isfinite(made).all(axis=1))
+    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     demand(
         not len(bad),
         f"`{name}` of {_short(rows[int(bad[0])]) if len(bad) else ''} hold NaN or infinity. "
@@ -190,11 +190,13 @@ def recognize_answers(subject: Subject) -> None:
 def recognize_rare(subject: Subject) -> None:
     """`recognize` takes no word, number or identifier for a row of the domain."""
     cells = ["yes", "NO", "12.5", "INACTIVE", "LAB-0001", "CHEMBL25", "measured twice", "F"]
-    found = [c for c, fits in zip(cells, _call(subject, "recognize")(cells), strict=True) if fits]
+    recognized = [
+        c for c, fits in zip(cells, _call(subject, "recognize")(cells), strict=True) if fits
+    ]
     demand(
-        not found,
-        f"`recognize` takes {', '.join(map(repr, found))} for a row of the domain, so that another "
-        "column of a file would be taken for it. Ask for more evidence.",
+        not recognized,
+        f"`recognize` takes {', '.join(map(repr, recognized))} for a row of the domain, so that "
+        "another column of a file would be taken for it. Ask for more evidence.",
     )
 
 
@@ -277,8 +279,8 @@ def _canonical(subject: Subject, rows: Sequence[Any]) -> Checked:
         isinstance(checked, tuple) and hasattr(checked, "values") and hasattr(checked, "errors"),
         f"`canonical` gives {_form(checked)}; give taglm.Checked(values, errors).",
     )
-    found: Checked = checked
-    return found
+    typed: Checked = checked
+    return typed
 
 
 def _form(value: Any) -> str:

@@ -54,10 +54,10 @@ def layout(subject: Subject) -> None:
     for batch in (rows, []):
         encoded = _encode(subject, batch)
         for name, wanted in (("ids", np.int32), ("offsets", np.int64)):
-            found = getattr(getattr(encoded, name), "dtype", type(getattr(encoded, name)))
+            dtype = getattr(getattr(encoded, name), "dtype", type(getattr(encoded, name)))
             demand(
-                found == wanted,
-                f"`{name}` is {found}; make it numpy {wanted.__name__}, also for no rows.",
+                dtype == wanted,
+                f"`{name}` is {dtype}; make it numpy {wanted.__name__}, also for no rows.",
             )
         offsets = encoded.offsets
         demand(
@@ -295,10 +295,10 @@ def _same(row: Any, back: Any) -> bool:
         return bool(back == row) or (isinstance(row, tuple) and tuple(back) == row)
     place = 0
     for part in row:
-        found = str(back).find(part, place)
-        if found < 0:
+        position = str(back).find(part, place)
+        if position < 0:
             return False
-        place = found + len(part)
+        place = position + len(part)
     return True
 
 

@@ -16,13 +16,13 @@ from taglm_core.testing.contract.report import Rule
 def hears_regression(subject: Subject) -> None:
     """An evaluated regression is heard without an error, and nothing is returned."""
     data = made_up.regression_task()
-    _send(subject, data, {name: held.truth + 1.0 for name, held in data.splits.items()})
+    _send(subject, data, {name: rows.truth + 1.0 for name, rows in data.splits.items()})
 
 
 def hears_classes(subject: Subject) -> None:
     """Evaluated classes are heard without an error, and nothing is returned."""
     data = made_up.classification_task()
-    _send(subject, data, {name: np.eye(2)[held.truth] for name, held in data.splits.items()})
+    _send(subject, data, {name: np.eye(2)[rows.truth] for name, rows in data.splits.items()})
 
 
 CHECKS = (Rule(hears_regression), Rule(hears_classes))
@@ -33,8 +33,8 @@ def _send(subject: Subject, data: TaskData, predictions: dict[str, np.ndarray]) 
     assert subject.context.loaded is not None, "a hook is planned for a loaded plugin only"
     caller = subject.context.loaded.hooks["on_evaluated"]
     splits = {
-        name: attrs.evolve(held, prediction=None if name == "train" else predictions[name])
-        for name, held in data.splits.items()
+        name: attrs.evolve(rows, prediction=None if name == "train" else predictions[name])
+        for name, rows in data.splits.items()
     }
     with tempfile.TemporaryDirectory() as folder:
         event = Evaluated(

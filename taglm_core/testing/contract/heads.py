@@ -20,18 +20,18 @@ def shape(subject: Subject) -> None:
     states = _states(subject.context)
     for outputs in (1, 3):
         for batch in (1, len(states)):
-            made = _head(subject, outputs)(states[:batch])
-            found = tuple(made.shape)
+            preds = _head(subject, outputs)(states[:batch])
+            actual = tuple(preds.shape)
             demand(
-                found == (batch, outputs),
-                f"the head with {outputs} outputs gives the shape {found} for {batch} rows; give "
+                actual == (batch, outputs),
+                f"the head with {outputs} outputs gives the shape {actual} for {batch} rows; give "
                 f"({batch}, {outputs}).",
             )
             demand(
-                made.dtype == torch.float32,
-                f"the head gives {made.dtype}; give float32 (`states.float()` at its start).",
+                preds.dtype == torch.float32,
+                f"the head gives {preds.dtype}; give float32 (`states.float()` at its start).",
             )
-            demand(bool(torch.isfinite(made).all()), "a new head gives NaN or infinity.")
+            demand(bool(torch.isfinite(preds).all()), "a new head gives NaN or infinity.")
 
 
 def row_alone(subject: Subject) -> None:

@@ -42,8 +42,8 @@ def _task(target: Any, truth: np.ndarray) -> TaskData:
 
 
 def _features(rows: Any) -> np.ndarray:
-    made = [[len(row), row.count("a"), row.count("b"), row.count("1")] for row in rows]
-    return np.array(made, dtype=np.float32)
+    counts = [[len(row), row.count("a"), row.count("b"), row.count("1")] for row in rows]
+    return np.array(counts, dtype=np.float32)
 
 
 def score(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:

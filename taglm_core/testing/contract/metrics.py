@@ -177,10 +177,10 @@ def _cases(kind: str) -> Iterator[Case]:
 def _value(subject: Subject, truth: Any, prediction: Any) -> float:
     function = resolve(subject.spec.function, f"metric {subject.item.name}")
     with np.errstate(all="ignore"):
-        found = function(truth, prediction)
-    if not isinstance(found, float | int | np.floating | np.integer) or isinstance(found, bool):
-        raise Broken(f"the metric gives {found!r} of type {type(found).__name__}; give a float.")
-    return float(found)
+        value = function(truth, prediction)
+    if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool):
+        raise Broken(f"the metric gives {value!r} of type {type(value).__name__}; give a float.")
+    return float(value)
 
 
 def _is_better(subject: Subject, first: float, second: float) -> bool:

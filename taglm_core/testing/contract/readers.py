@@ -108,6 +108,6 @@ def _file(subject: Subject) -> Iterator[Path]:
 
 def _tables(subject: Subject, path: Path, batch_size: int) -> list[Table]:
     registry: Any = subject.context.registry
-    found = find_reader(path, subject.item.name, registry)
-    demand(found.name == subject.item.name, f"{found.name} reads such files first.")
+    reader = find_reader(path, subject.item.name, registry)
+    demand(reader.name == subject.item.name, f"{reader.name} reads such files first.")
     return list(iter_tables(path, batch_size, subject.item.name, registry))

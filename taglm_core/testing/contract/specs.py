@@ -20,10 +20,10 @@ def pickles(subject: Subject) -> None:
 def references_exist(subject: Subject) -> None:
     """Every "package.module:attribute" of the declaration can be imported and called."""
     for name, text in _references(subject.spec).items():
-        found = resolve(text, f"{subject.item.name}, {name}")
+        target = resolve(text, f"{subject.item.name}, {name}")
         demand(
-            callable(found) or name == "encoder",
-            f"`{name}` is '{text}', which is {type(found).__name__} and cannot be called; name a "
+            callable(target) or name == "encoder",
+            f"`{name}` is '{text}', which is {type(target).__name__} and cannot be called; name a "
             "function or a class.",
         )
 
@@ -33,7 +33,7 @@ CHECKS = (Rule(pickles), Rule(references_exist))
 
 def _references(spec: Any) -> dict[str, str]:
     """Return field -> reference, those of a task's target included."""
-    found = {}
+    references = {}
     for holder in (spec, getattr(spec, "target", None)):
         if holder is None or not attrs.has(type(holder)):
             continue
@@ -41,5 +41,5 @@ def _references(spec: Any) -> dict[str, str]:
             value = getattr(holder, field.name)
             is_code = isinstance(value, str) and is_reference(value)
             if is_code and field.name not in ("app", "description", "help", "template", "text"):
-                found[field.name] = value
-    return found
+                references[field.name] = value
+    return references

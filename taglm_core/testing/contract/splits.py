@@ -26,14 +26,14 @@ def covers(subject: Subject) -> None:
     """Every row gets a key, or one of train, valid and test."""
     columns = _columns(subject)
     count = len(next(iter(columns.values())))
-    made = _apply(subject, columns, 0)
+    splits = _apply(subject, columns, 0)
     demand(
-        len(made) == count,
-        f"the splitter gives {len(made)} answers for {count} rows; give one each.",
+        len(splits) == count,
+        f"the splitter gives {len(splits)} answers for {count} rows; give one each.",
     )
     wrong = [
         value
-        for value in made
+        for value in splits
         if not isinstance(value, str)
         or (subject.spec.assign is not None and value not in (*SPLITS, ""))
     ]
@@ -116,8 +116,8 @@ def _apply(subject: Subject, columns: dict[str, list[Any]], seed: int) -> list[A
 
 
 def _splits(subject: Subject, columns: dict[str, list[Any]]) -> list[str]:
-    made = _apply(subject, columns, 0)
-    return made if subject.spec.assign is not None else splits_by_groups(made)
+    splits = _apply(subject, columns, 0)
+    return splits if subject.spec.assign is not None else splits_by_groups(splits)
 
 
 def _columns(subject: Subject) -> dict[str, list[Any]]:

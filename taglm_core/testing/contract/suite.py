@@ -62,12 +62,12 @@ def check_plugin(
     Raises:
         UnknownNameError: when there is no such plugin.
     """
-    found = []
+    checks = []
     for planned in plan_checks(name, registry):
-        found.append(planned.run())
+        checks.append(planned.run())
         if on_check is not None:
-            on_check(found[-1])
-    return found
+            on_check(checks[-1])
+    return checks
 
 
 def plan_checks(name: str, registry: Registry | None = None) -> list[Planned]:

@@ -34,17 +34,18 @@ def labels_computed(subject: Subject) -> None:
     target = subject.spec.target
     fields = subject.context.fields(subject.item, resolved)
     count = len(next(iter(fields.values())))
-    made = resolve(target.compute, f"task {subject.item.name}, target")(fields)
+    labels = resolve(target.compute, f"task {subject.item.name}, target")(fields)
     demand(
-        len(made) == count, f"`compute` gives {len(made)} labels for {count} rows; give one a row."
+        len(labels) == count,
+        f"`compute` gives {len(labels)} labels for {count} rows; give one a row.",
     )
     if isinstance(target, Classification):
-        names = [name for name in made if name is not None]
+        names = [name for name in labels if name is not None]
         unknown = sorted({str(name) for name in names} - set(target.classes or map(str, names)))
         demand(not unknown, f"`compute` gives the class {unknown}, not among {target.classes}.")
         distinct = len(set(names))
     else:
-        values = np.asarray(made, dtype=np.float64)
+        values = np.asarray(labels, dtype=np.float64)
         shape = (count, len(target.names))
         demand(
             values.shape == shape,

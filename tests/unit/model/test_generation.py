@@ -1,4 +1,4 @@
-"""Writing outputs: every way of decoding, alone and in a batch, with and without a kept lead."""
+"""Writing outputs: every way of decoding, alone and in a batch, with and without a kept prefix."""
 
 import attrs
 import numpy as np
@@ -74,18 +74,18 @@ HOW = {
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma", "qwen3"])
 @torch.no_grad()
 def test_greedy_equals_a_loop_without_cache(architecture, toy_registry):
-    """The public generate with a kept lead gives what whole forward passes give."""
+    """The public generate with a kept prefix gives what whole forward passes give."""
     task_model = text_task(toy_registry, architecture)
     rows = task_model.assemble({"letters": WORDS})
-    assert task_model.assembler.lead == len("Letters: ") + 5
+    assert task_model.assembler.prefix_length == len("Letters: ") + 5
     expected = by_hand(task_model, rows, 6)
-    for lead in (0, task_model.assembler.lead):
-        assert write(task_model.model, rows, Decoding(), 6, lead) == expected
+    for prefix_length in (0, task_model.assembler.prefix_length):
+        assert write(task_model.model, rows, Decoding(), 6, prefix_length) == expected
 
 
 @pytest.mark.parametrize("how", HOW)
 def test_a_row_is_written_alike_alone_and_in_any_batch(how, toy_registry):
-    """Padding, neighbours, their order and the kept lead change nothing."""
+    """Padding, neighbours, their order and the kept prefix change nothing."""
     task_model = text_task(toy_registry)
     task_model.decoding = HOW[how]
     rows = task_model.assemble({"letters": WORDS})
@@ -201,7 +201,7 @@ def test_settings_are_checked(settings, message):
 
 
 @pytest.mark.parametrize(
-    ("template", "lead"),
+    ("template", "prefix_length"),
     [
         ("<Letters>{letters}<T>{answer}", 5),
         ("{letters} is <T>{answer}", 0),
@@ -209,9 +209,9 @@ def test_settings_are_checked(settings, message):
         ("say <T>{answer}", 4),
     ],
 )
-def test_the_lead_is_what_no_field_decides(template, lead, toy_registry):
+def test_the_prefix_is_what_no_field_decides(template, prefix_length, toy_registry):
     """Rows agree on it, and words that touch a field are not part of it."""
     task_model = text_task(toy_registry, template=template)
-    assert task_model.assembler.lead == lead
+    assert task_model.assembler.prefix_length == prefix_length
     rows = task_model.assembler.assemble({"letters": ["abc", "bca"]})
-    assert (rows.ids[0][:lead] == rows.ids[1][:lead]).all()
+    assert (rows.ids[0][:prefix_length] == rows.ids[1][:prefix_length]).all()
