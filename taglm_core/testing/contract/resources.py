@@ -47,10 +47,11 @@ BACKBONES = (Rule(source), Rule(described))
 def word_free(subject: Subject) -> None:
     """The word is no command of the core and of no other plugin."""
     from taglm_core.cli.words import CORE_WORDS
+    from taglm_core.plugins.builtin import CORE
 
     name = subject.spec.name
     demand(
-        name not in CORE_WORDS,
+        subject.item.source == CORE or name not in CORE_WORDS,
         f"`taglm {name}` is a command of the core, which keeps the word. Choose another one.",
     )
     others = [
