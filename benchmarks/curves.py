@@ -54,7 +54,8 @@ def measure(folder: Path, train: int, valid: int, steps: int) -> dict[str, Any]:
     """Return the curve of each setting, and by how much they differ from that without a cache."""
     source = write_rows(folder / "pairs.csv", train, valid)
     curves = {}
-    for cache in ("off", "auto", "200MB", "200MB+disk:4GB"):
+    few = f"{max(1, train // 3)}MB"  # less than the segments of so many pairs take
+    for cache in ("off", "auto", few, f"{few}+disk:4GB"):
         curves[cache] = curve(folder, cache, steps)
         print(cache, curves[cache], flush=True)
     plain = np.array(curves["off"])

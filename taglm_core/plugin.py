@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from taglm_core.data.table import Table
     from taglm_core.data.textfiles import open_text, read_lines, read_text
     from taglm_core.data.writers import TableWriter, write_table
+    from taglm_core.hub import hub_access
     from taglm_core.plugins import Registered, Registry, load_registry
     from taglm_core.plugins.resolved import ResolvedTask
     from taglm_core.progress import Progress
@@ -60,6 +61,7 @@ __all__ = [
     "find_column",
     "find_split_column",
     "find_task",
+    "hub_access",
     "import_object",
     "is_known",
     "is_missing",
@@ -108,6 +110,7 @@ _PLACES = {
     "find_column": "data.columns:find_column",
     "find_split_column": "data.splitfile:find_split_column",
     "find_task": "training.taskfile:find_task",
+    "hub_access": "hub:hub_access",
     "import_object": "specs.reference:resolve",
     "is_known": "data.masks:is_known",
     "is_missing": "data.missing:is_missing",

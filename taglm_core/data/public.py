@@ -17,6 +17,7 @@ from taglm_core.data.columns import find_column
 from taglm_core.data.readers import read_table
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, UnavailableError
+from taglm_core.hub import hub_access
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,8 @@ def _from_hub(public: PublicSet) -> Table:
     try:
         import datasets
 
-        loaded = datasets.load_dataset(public.hub, split=public.split)
+        with hub_access():
+            loaded = datasets.load_dataset(public.hub, split=public.split)
     except Exception as error:  # offline, unknown id, a broken download: each ends here
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise UnavailableError(

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.errors import BackboneError, UnknownNameError
+from taglm_core.hub import hub_access
 from taglm_core.model.backbone_checks import check_backbone_model
 from taglm_core.model.backbone_folder import check_folder, content_of, explain_failure
 from taglm_core.model.checkpointing import Checkpoints
@@ -373,7 +374,7 @@ def load_backbone(
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()  # its report of keys comes as our own message
     try:
-        with warnings.catch_warnings():
+        with hub_access(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice on flags that we set ourselves
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 place.path, revision=place.revision

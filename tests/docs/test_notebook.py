@@ -43,7 +43,7 @@ def test_every_cell_runs_and_shows_what_the_text_says(tmp_path):
     executed = json.loads((tmp_path / "executed.ipynb").read_text())
     cells = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]
     pages = "\n".join(shown(cell) for cell in cells)
-    for words in ("<td>ridge</td>", "unclosed ring", "(72, 256)", "R2 of three folds: ["):
+    for words in ("<td>ridge</td>", "unclosed ring", "(72, 320)", "R2 of three folds: ["):
         assert words in pages, words
     kinds = [kind for c in cells for o in c["outputs"] for kind in o.get("data", {})]
     assert kinds.count("image/png") == 2

@@ -62,20 +62,3 @@ def test_a_described_molecule(training_module):
     assert sum(count for _, count in found["counts"]) > 6
     assert module.describe(("CCO", module.MOSES)).keys() & {"facts", "variants"} <= {"variants"}
     assert module.describe(("C1CC", "chembl")) is None
-
-
-def test_averaged_weights_lie_between(tmp_path, weights, training_module):
-    """A weighted mean in bf16; the other files come along."""
-    torch = pytest.importorskip("torch")
-    safetensors = pytest.importorskip("safetensors.torch")
-    new = tmp_path / "new"
-    new.mkdir()
-    old = safetensors.load_file(weights / "model.safetensors")
-    safetensors.save_file({n: t + 1 for n, t in old.items()}, new / "model.safetensors")
-    (new / "config.json").write_text("{}")
-    training_module("average").average(weights, new, 0.75, tmp_path / "mean")
-    found = safetensors.load_file(tmp_path / "mean" / "model.safetensors")
-    for name, tensor in found.items():
-        assert tensor.dtype == torch.bfloat16
-        torch.testing.assert_close(tensor.float(), old[name].float() + 0.75, atol=0.02, rtol=0.02)
-    assert (tmp_path / "mean" / "config.json").exists()

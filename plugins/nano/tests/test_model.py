@@ -51,7 +51,7 @@ def test_configuration(lm):
     """The shape is frozen: artefacts belong to it."""
     config = lm.config
     assert "llama" == config.model_type
-    assert (256, 6, 8, 2, 3072) == (
+    assert (320, 6, 10, 2, 3072) == (
         config.hidden_size,
         config.num_hidden_layers,
         config.num_attention_heads,

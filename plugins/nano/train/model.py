@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     """
 
     vocab: int = 3072
-    hidden: int = 256
+    hidden: int = 320
 
 
 def layout(shape: Shape) -> list[tuple[str, tuple[int, ...]]]:

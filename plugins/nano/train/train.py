@@ -249,7 +249,7 @@ def command_line() -> argparse.Namespace:
     types = ("bfloat16", "float32")
     parser.add_argument("--dtype", choices=types, default=types[not has_gpu])
     parser.add_argument("--init", type=Path, help="model to start from, instead of random weights")
-    parser.add_argument("--hidden", type=int, default=256, help="size of the states")
+    parser.add_argument("--hidden", type=int, default=320, help="size of the states")
     parser.add_argument("--ranks", type=int, default=1 if has_gpu else os.cpu_count())
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=has_gpu)
     parser.add_argument("--processes", type=int, default=14 if has_gpu else 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from taglm_core.errors import DataError
-from taglm_core.plugin import Table
+from taglm_core.plugin import Table, hub_access
 from taglm_translation.languages import get
 from taglm_translation.pairs import make_rows, pairing
 from taglm_translation.sentences import Sentence, from_table, read_sentences
@@ -160,7 +160,8 @@ def _hub_table(id: str, config: str, split: str) -> Table:
     import datasets
 
     try:
-        dataset = datasets.load_dataset(id, config, split=split)
+        with hub_access():
+            dataset = datasets.load_dataset(id, config, split=split)
     except Exception as error:  # the library raises many kinds; each becomes one message
         reason = str(error).strip().split("\n")[0]
         raise DataError(
