@@ -8,17 +8,12 @@ from typing import Any
 import attrs
 
 from taglm_core.data.columns import as_value, find_column
+from taglm_core.data.datasets import load_dataset
 from taglm_core.data.doubt import check_rows
+from taglm_core.data.fields import empty_reason, is_empty, reads_text, with_place
 from taglm_core.data.fixing import fix_rows, report_fixed
 from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import skip_errors
-from taglm_core.data.rows import (
-    empty_reason,
-    is_empty,
-    load_dataset,
-    reads_text,
-    with_place,
-)
 from taglm_core.data.splits import NUM_BUCKETS, splits_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError

@@ -1,8 +1,7 @@
 """The rows of a task: read, checked, made canonical, split; bad ones named with file and row."""
 
-import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,23 @@ import attrs
 import numpy as np
 
 from taglm_core.data.assignment import assign_splits, make_room
-from taglm_core.data.characters import odd_characters
-from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.config import DataConfig
+from taglm_core.data.datasets import load_table
 from taglm_core.data.doubt import check_fields
+from taglm_core.data.fields import canonical_fields, read_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.labels import label_classes
 from taglm_core.data.measured import refuse_measured
-from taglm_core.data.missing import missing_reason
 from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import raise_rows, skip_errors
 from taglm_core.data.splitfile import LEFT_OUT
 from taglm_core.data.splits import check_splits
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
-from taglm_core.errors import ConfigError, DataError, PluginError, TaglmError
+from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Dataset, Domain
-from taglm_core.specs.encoding import first_errors
-from taglm_core.specs.options import check_options
-from taglm_core.specs.reference import resolve
+from taglm_core.specs import Classification, Domain
 
 logger = logging.getLogger(__name__)
 
@@ -82,212 +77,53 @@ class TaskRows:
         return table.select([place_of[self.numbers[i]] for i in chosen])
 
 
-def _made(load: Callable[..., Any], **arguments: Any) -> Any:
-    return load(**arguments)
-
-
-_generated = functools.lru_cache(maxsize=4)(_made)
-"""Rows are the same for the same seed; folds of a cross-validation share those of their corpus."""
-
-
-def load_dataset(
-    dataset: Registered[Dataset], seed: int, size: int | None, **options: Any
-) -> Table:
-    """Make or fetch a registered dataset.
-
-    Args:
-        dataset: The dataset.
-        seed: Seed of the run.
-        size: Rows that a generated dataset makes; None: its own default.
-        **options: Further arguments of its `load`.
-
-    Raises:
-        ConfigError: when it does not take one of the options.
-        PluginError: when it fails or lacks a promised column.
-    """
-    load = resolve(dataset.spec.load, f"dataset {dataset.name}")
-    check_options(f"dataset {dataset.name}", load, options, ("seed", "size"))
-    try:
-        is_kept = dataset.spec.generated and not options
-        loaded = (_generated if is_kept else _made)(load, seed=seed, size=size, **options)
-    except TaglmError:  # says what a user can fix, such as where to put a local copy
-        raise
-    except Exception as error:  # charged to the plugin
-        raise PluginError(
-            f"{dataset.source}: dataset '{dataset.name}' failed: {type(error).__name__}: {error}"
-        ) from error
-    columns = {str(k): list(loaded[k]) for k in getattr(loaded, "column_names", loaded)}
-    missing = [name for name in dataset.spec.columns if name not in columns]
-    if missing:
-        raise PluginError(f"dataset '{dataset.name}' lacks its column '{missing[0]}'.")
-    count = len(next(iter(columns.values())))
-    return Table(columns=columns, rows=list(range(1, count + 1)), source=dataset.name)
-
-
-def load_table(
-    file: str | None, dataset: str | None, task: ResolvedTask, registry: Registry, **options: Any
-) -> tuple[Table, Registered[Dataset] | None]:
-    """Read a task's table from a file, else from a named dataset, else from the task's own.
-
-    A dataset that is named beside a file reads the file.
-
-    Raises:
-        DataError: when none of the three is given.
-    """
-    arguments = dict(options.get("options") or {})
-    if file is not None and dataset is None:
-        if arguments:
-            raise ConfigError(
-                f"data.options.{next(iter(arguments))} belongs to a dataset, but data.dataset is "
-                "not given. Name the dataset that is to read the file."
-            )
-        return read_table(Path(file), registry=registry), None
-    name = dataset or task.spec.dataset
-    if name is None:
-        raise DataError(f"task {task.name} has no dataset of its own: give one with --data FILE.")
-    registered = registry.datasets.get(name, task.plugin, f"task {task.name}")
-    if file is not None:
-        arguments["file"] = file
-    return load_dataset(registered, options["seed"], options["size"], **arguments), registered
-
-
-def read_fields(
-    table: Table, task: ResolvedTask, mapping: Mapping[str, str]
-) -> tuple[dict[str, list[Any]], dict[str, str]]:
-    """Find the columns of a task's fields.
-
-    Returns:
-        Field -> values, and field -> column it came from.
-
-    Raises:
-        DataError: naming file, field and columns when one is missing.
-    """
-    values: dict[str, list[Any]] = {}
-    columns: dict[str, str] = {}
-    for field in task.fields:
-        domain = task.domain_of_field(field)
-        spec = domain.spec if domain is not None else None
-        if spec is not None and spec.columns and field == spec.field:
-            names = [find_column(table.columns, c, (), mapping, table.source) for c in spec.columns]
-            values[field] = list(zip(*(table.columns[name] for name in names), strict=True))
-            columns |= dict(zip(spec.columns, names, strict=True))
-            continue
-        aliases = task.spec.aliases.get(field, ())
-        aliases += spec.aliases if spec is not None and field == spec.field else ()
-        columns[field] = _field_column(table, field, aliases, mapping, domain)
-        values[field] = table.columns[columns[field]]
-    return values, columns
-
-
-def _field_column(
-    table: Table,
-    field: str,
-    aliases: Sequence[str],
-    mapping: Mapping[str, str],
-    domain: Registered[Domain] | None,
-) -> str:
-    """Return the column of a field; where there is none, say if a name is a row of the domain."""
-    try:
-        return find_column(table.columns, field, aliases, mapping, table.source)
-    except DataError as error:
-        canonical = domain.spec.canonical if domain is not None else None
-        if canonical is None or field in mapping or "looks like a row" in str(error):
-            raise
-        check = resolve(canonical, f"domain {domain.name if domain else ''}, canonical")
-        names = list(table.columns)
-        rows = [n for n, bad in zip(names, check(names).errors, strict=True) if bad is None]
-        if not rows:
-            raise
-        raise DataError(
-            f"{error} If the first line is a row and no header ({rows[0]!r} could be one), put a "
-            "line with the names of the columns before it."
-        ) from error
-
-
-def canonical_fields(
-    values: Mapping[str, Sequence[Any]], task: ResolvedTask
-) -> tuple[dict[str, list[Any]], list[str | None]]:
-    """Make the domain fields canonical and check that none is empty.
-
-    Returns:
-        Field -> canonical values (blank where a row is bad), and one error or None a row.
-    """
-    canonical: dict[str, list[Any]] = {}
-    count = len(next(iter(values.values()))) if values else 0
-    errors: list[list[str | None]] = [[None] * count]
-    for field, column in values.items():
-        domain = task.domain_of_field(field)
-        rows = [as_value(value, reads_text(domain)) for value in column]
-        errors.append(
-            [
-                f"{field}: {empty_reason(cell)}" if is_empty(row) else None
-                for row, cell in zip(rows, column, strict=True)
-            ]
-        )
-        if domain is not None and domain.spec.canonical is not None:
-            rows, invalid = _canonical(rows, domain)
-            errors.append([e and f"{field}: {e}" for e in invalid])
-        canonical[field] = rows
-    return canonical, first_errors(*errors)
-
-
-def _canonical(
-    rows: Sequence[Any], domain: Registered[Domain]
-) -> tuple[list[Any], list[str | None]]:
-    """Return the canonical form of each row, blank where it has none, and its error or None."""
-    canonical = resolve(domain.spec.canonical or "", f"domain {domain.name}, canonical")
-    # once for each distinct row: in pairs the same few recur thousands of times
-    distinct = list(dict.fromkeys(row for row in rows if not is_empty(row)))
-    checked = canonical(distinct)
-    results = dict(zip(distinct, zip(checked.values, checked.errors, strict=True), strict=True))
-    checked_rows = [(row, *results.get(row, (None, None))) for row in rows]
-    values = [value if value is not None else _blank(row) for row, value, _ in checked_rows]
-    return values, [error and with_place(error, row) for row, _, error in checked_rows]
-
-
-def reads_text(domain: Registered[Domain] | None) -> bool:
-    """Say whether the rows of a domain are sentences, which may consist of a word such as None."""
-    return domain is not None and domain.spec.encoder == "text"
-
-
-def with_place(error: str, row: Any) -> str:
-    """Return what is wrong with a row, and where a character beyond ASCII stands in it."""
-    odd = odd_characters(row) if isinstance(row, str) else ""
-    return f"{error} ({odd})" if odd else error
-
-
-def empty_reason(value: Any) -> str:
-    """Say of a cell, or of a record, why it counts as empty."""
-    reason = missing_reason(value)
-    return "empty" if isinstance(value, tuple) or reason == "the cell is empty" else reason
-
-
-def is_empty(row: Any) -> bool:
-    """Say whether a row has no content: "", or a record whose cells are all empty."""
-    return not any(row) if isinstance(row, tuple) else not row
-
-
-def _blank(row: Any) -> Any:
-    """Return an empty row of the same form, for encoders to refuse."""
-    return ("",) * len(row) if isinstance(row, tuple) else ""
-
-
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class _Checked:
-    """The good rows of one file, targets as read."""
+    """The good rows of one file or of two, targets as read."""
 
     table: Table
     good: list[int]
+    """Indices of the good rows of `table`."""
+    numbers: list[int]
+    """Their numbers in their files."""
     fields: dict[str, list[Any]]
     targets: Any
     columns: dict[str, str]
     rejected: list[tuple[int, str]]
     fixed: list[tuple[int, str]]
 
-    @property
-    def numbers(self) -> list[int]:
-        """Numbers of the good rows in their file."""
-        return [self.table.rows[i] for i in self.good]
+    def and_those_of(self, other: "_Checked") -> "_Checked":
+        """Return these rows, then those of another file, which messages about them name."""
+        source = other.table.source
+        both = isinstance(self.targets, np.ndarray)
+        return attrs.evolve(
+            self,
+            numbers=[*self.numbers, *other.numbers],
+            fields={name: [*rows, *other.fields[name]] for name, rows in self.fields.items()},
+            targets=(
+                np.concatenate([self.targets, other.targets])
+                if both
+                else [*self.targets, *other.targets]
+            ),
+            rejected=[*self.rejected, *((n, f"{source}: {why}") for n, why in other.rejected)],
+            fixed=[*self.fixed, *((n, f"{source}: {change}") for n, change in other.fixed)],
+        )
+
+    def inside(self, splits: Sequence[str], rule: str) -> "_Checked":
+        """Return the rows that a split has; the others are rejected."""
+        inside = [i for i, split in enumerate(splits) if split != LEFT_OUT]
+        outside = [i for i, split in enumerate(splits) if split == LEFT_OUT]
+        if not outside:
+            return self
+        logger.info("%s: the split '%s' leaves %d rows out", self.table.source, rule, len(outside))
+        why = f"left out by the split '{rule}'"
+        return attrs.evolve(
+            self,
+            numbers=[self.numbers[i] for i in inside],
+            fields={name: [rows[i] for i in inside] for name, rows in self.fields.items()},
+            targets=_picked(self.targets, inside),
+            rejected=[*self.rejected, *((self.numbers[i], why) for i in outside)],
+        )
 
 
 def _check_table(
@@ -313,7 +149,16 @@ def _check_table(
     good = [i for i, error in enumerate(errors) if error is None]
     good_fields = {name: [rows[i] for i in good] for name, rows in fields.items()}
     rejected = [(table.rows[i], error) for i, error in enumerate(errors) if error is not None]
-    return _Checked(table, good, good_fields, _picked(targets, good), columns, rejected, fixed)
+    return _Checked(
+        table=table,
+        good=good,
+        numbers=[table.rows[i] for i in good],
+        fields=good_fields,
+        targets=_picked(targets, good),
+        columns=columns,
+        rejected=rejected,
+        fixed=fixed,
+    )
 
 
 def _picked(targets: Any, rows: Sequence[int]) -> Any:
@@ -321,13 +166,6 @@ def _picked(targets: Any, rows: Sequence[int]) -> Any:
     if isinstance(targets, np.ndarray):
         return targets[rows]
     return [targets[i] for i in rows]
-
-
-def _both(first: Any, second: Any) -> Any:
-    """Return the targets of two files one after the other."""
-    if isinstance(first, np.ndarray):
-        return np.concatenate([first, second])
-    return [*first, *second]
 
 
 def load_task_rows(
@@ -361,58 +199,62 @@ def load_task_rows(
     domains = {item.short: item for item in registry.domains} | {
         item.name: item for item in registry.domains
     }
-    main = _check_table(table, task, data, need_targets, domains)
-    splits, rule = assign_splits(table, main.good, main.fields, task, dataset, registry, data, seed)
+    checked = _check_table(table, task, data, need_targets, domains)
+    good, fields = checked.good, checked.fields
+    splits, rule = assign_splits(table, good, fields, task, dataset, registry, data, seed)
     splits = make_room(splits, data, table.source)
-    numbers, rejected, fixed = main.numbers, list(main.rejected), list(main.fixed)
-    fields, targets = main.fields, main.targets
+    tables = [table]
     if data.test_file is not None:
-        held_out = read_table(Path(data.test_file), registry=registry)
-        more = _check_table(held_out, task, data, need_targets, domains)
-        splits = [*splits, *["test"] * len(more.good)]
+        tables.append(read_table(Path(data.test_file), registry=registry))
+        held_out = _check_table(tables[1], task, data, need_targets, domains)
+        checked = checked.and_those_of(held_out)
+        splits = [*splits, *["test"] * len(held_out.good)]
         rule += f", test file {data.test_file}"
-        fields = {name: [*rows, *more.fields[name]] for name, rows in fields.items()}
-        targets = _both(targets, more.targets)
-        numbers = [*numbers, *more.numbers]
-        rejected += [(row, f"{more.table.source}: {reason}") for row, reason in more.rejected]
-        fixed += [(row, f"{more.table.source}: {change}") for row, change in more.fixed]
-    outside = [i for i, split in enumerate(splits) if split == LEFT_OUT]
-    if outside:
-        logger.info("%s: the split '%s' leaves %d rows out", table.source, rule, len(outside))
-        rejected += [(numbers[i], f"left out by the split '{rule}'") for i in outside]
-        inside = [i for i, split in enumerate(splits) if split != LEFT_OUT]
-        fields = {name: [rows[i] for i in inside] for name, rows in fields.items()}
-        targets, numbers = _picked(targets, inside), [numbers[i] for i in inside]
-        splits = [splits[i] for i in inside]
+    checked = checked.inside(splits, rule)
+    splits = [split for split in splits if split != LEFT_OUT]
     check_splits(splits, rule)
+    targets: Any = checked.targets
     classes: tuple[str, ...] = ()
-    target = task.spec.target
-    if isinstance(target, Classification) and target.multi_label:
-        classes = label_classes(target.classes)
-    elif need_targets and isinstance(target, Classification):
-        train = [i for i, split in enumerate(splits) if split == "train"]
-        targets, classes, unknown = encode_classes(targets, target, train)
-        if unknown:
-            bad = [(numbers[i], reason) for i, reason in unknown.items()]
-            advice = "List the class in the target's classes, or skip these rows."
-            if target.classes is None:
-                names = " and ".join(map(repr, classes))
-                advice = (
-                    f"The train split has no row of it ({len(train):,} rows of {names}; split: "
-                    f"{rule}): nothing can be learned of such a class. Choose another split."
-                )
-            raise_rows(table.source, bad, len(splits), advice)
+    if isinstance(task.spec.target, Classification):
+        targets, classes = _encoded(task.spec.target, checked, splits, rule, need_targets)
     return TaskRows(
-        fields=fields,
+        fields=checked.fields,
         targets=targets,
         classes=classes,
         splits=splits,
-        numbers=numbers,
+        numbers=checked.numbers,
         source=table.source,
-        columns=main.columns,
-        rejected=rejected,
+        columns=checked.columns,
+        rejected=checked.rejected,
         rule=rule,
-        fixed=fixed,
+        fixed=checked.fixed,
         test_source=data.test_file,
-        tables=(table,) if data.test_file is None else (table, more.table),
+        tables=tuple(tables),
     )
+
+
+def _encoded(
+    target: Classification, checked: _Checked, splits: list[str], rule: str, need_targets: bool
+) -> tuple[Any, tuple[str, ...]]:
+    """Return class indices or labels, and the names of the classes.
+
+    Raises:
+        RowError: naming rows of a class that the train split lacks.
+    """
+    if target.multi_label:
+        return checked.targets, label_classes(target.classes)
+    if not need_targets:
+        return checked.targets, ()
+    train = [i for i, split in enumerate(splits) if split == "train"]
+    targets, classes, unknown = encode_classes(checked.targets, target, train)
+    if unknown:
+        bad = [(checked.numbers[i], reason) for i, reason in unknown.items()]
+        advice = "List the class in the target's classes, or skip these rows."
+        if target.classes is None:
+            names = " and ".join(map(repr, classes))
+            advice = (
+                f"The train split has no row of it ({len(train):,} rows of {names}; split: "
+                f"{rule}): nothing can be learned of such a class. Choose another split."
+            )
+        raise_rows(checked.table.source, bad, len(splits), advice)
+    return targets, classes

@@ -12,12 +12,12 @@ import numpy as np
 
 from taglm_core.data.columns import check_on_error
 from taglm_core.data.doubt import check_fields
+from taglm_core.data.fields import canonical_fields, read_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.mapping import check_mapping
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
 from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import check_errors
-from taglm_core.data.rows import canonical_fields, read_fields
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names

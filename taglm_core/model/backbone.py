@@ -10,12 +10,10 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +22,7 @@ from taglm_core.hub import hub_access
 from taglm_core.model.backbone_checks import check_backbone_model
 from taglm_core.model.backbone_folder import check_folder, content_of, explain_failure
 from taglm_core.model.checkpointing import Checkpoints
+from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.precision import BF16, FP32, in_fp32, put_layers, rounded_layers
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
@@ -43,42 +42,6 @@ class Location:
     path: str
     """A folder, or a Hub id."""
     revision: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Fingerprint:
-    """What an artefact remembers of its backbone.
-
-    `shape` and `tokenizer` must be equal, `probe` close: so a re-saved or quantised copy of the
-    same backbone is accepted and another one refused.
-    """
-
-    shape: str
-    """Model type, hidden size, layers, heads and vocabulary size."""
-    tokenizer: str
-    """Hash of the token ids of a probe text and of the special ids."""
-    probe: tuple[float, ...]
-    """Leading hidden-state values of the probe, unit norm."""
-    content: str = ""
-    """Hash of weights, configuration and tokenizer as they are stored, equal on every device; "":
-    not known, as in artefacts that were written without it."""
-
-    @property
-    def key(self) -> str:
-        """Short stable name of the backbone for the tag store: other content, another name."""
-        text = json.dumps([self.shape, self.tokenizer, self.content])
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    def difference(self, other: "Fingerprint") -> str | None:
-        """Return None when both mean the same backbone, else what differs."""
-        if self.shape != other.shape:
-            return f"shape {self.shape} against {other.shape}"
-        if self.tokenizer != other.tokenizer:
-            return "the tokenizers give other ids for the same text"
-        cosine = float(np.dot(self.probe, other.probe))
-        if cosine < 0.98:
-            return f"equal shape but other weights (cosine of the probe's outputs {cosine:.3f})"
-        return None
 
 
 def locate(name: str, registry: Registry) -> Location:
@@ -418,27 +381,3 @@ def pick_device(device: str) -> torch.device:
             "or install a torch build for it; `taglm doctor` lists the devices that torch sees."
         ) from error
     return found
-
-
-def check_lengths(
-    lengths: Sequence[int], backbone: Backbone, is_isolated: bool
-) -> list[str | None]:
-    """Say which prompts are too long for the backbone.
-
-    Args:
-        lengths: Tokens of each prompt.
-        backbone: The backbone.
-        is_isolated: True when spans are isolated by a mask; then layers with a sliding window
-            would see everything, so prompts beyond the window are refused.
-
-    Returns:
-        One entry a prompt: None or what is wrong.
-    """
-    limit = backbone.max_positions
-    why = f"the backbone '{backbone.name}' takes {limit}"
-    if is_isolated and backbone.window is not None and backbone.window < limit:
-        limit = backbone.window
-        why = f"isolated attention on '{backbone.name}' takes its window of {limit}"
-    return [
-        None if length <= limit else f"too long: {length} tokens, but {why}" for length in lengths
-    ]

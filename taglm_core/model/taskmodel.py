@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler, Rows, join_rows
-from taglm_core.model.backbone import check_lengths
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
 from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
+from taglm_core.model.lengths import check_lengths
 from taglm_core.model.prefix_cache import PrefixCache, screening_batches
 from taglm_core.model.tagged import TaggedModel, pick
 from taglm_core.model.targets import Scaling, predictions

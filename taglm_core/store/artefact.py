@@ -15,7 +15,7 @@ from torch import Tensor
 
 from taglm_core.data.atomic import replace_folder
 from taglm_core.errors import CheckpointError, UnknownNameError, listed, nearest
-from taglm_core.model.backbone import Fingerprint
+from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.store.runfolder import MEMBERS
 from taglm_core.store.schema import (
     FORMAT_VERSION,

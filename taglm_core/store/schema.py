@@ -18,8 +18,8 @@ from torch import Tensor
 
 from taglm_core.encoders import Alphabet
 from taglm_core.errors import CheckpointError, ConfigError, nearest
-from taglm_core.model.backbone import Fingerprint
 from taglm_core.model.features import FeatureRecord
+from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.targets import Scaling
 from taglm_core.specs import Decoding, Target, Task
 from taglm_core.specs.target import TARGETS

@@ -10,7 +10,8 @@ from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.specs import Regression
 from taglm_core.store.artefact import Artefact
 from taglm_core.store.install import install_table, install_tag
-from taglm_core.training.plan import DomainPlan, Plan
+from taglm_core.training.domain_plan import DomainPlan
+from taglm_core.training.plan import Plan
 
 
 def untrained_model(plans: Sequence[Plan]) -> TaggedModel:

@@ -24,8 +24,9 @@ from taglm_core.store.schema import (
     TaskLineage,
     TaskRecord,
 )
+from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.head_settings import CHOSEN_LATER
-from taglm_core.training.plan import DomainPlan, Plan, combinations
+from taglm_core.training.plan import Plan, combinations
 
 
 def _record(plan: Plan, kind: str, **more: Any) -> ArtefactRecord:

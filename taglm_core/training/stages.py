@@ -19,6 +19,7 @@ from taglm_core.store.schema import DomainLineage, TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import take_stored
 from taglm_core.training.config import RunConfig
+from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.fit import FitResult, FitSettings, Group, fit
 from taglm_core.training.head_choice import choose_head
 from taglm_core.training.lineage import (
@@ -35,7 +36,7 @@ from taglm_core.training.objectives import (
     TaskObjective,
     TextObjective,
 )
-from taglm_core.training.plan import DomainPlan, Plan
+from taglm_core.training.plan import Plan
 from taglm_core.training.splits import SplitData, fill_cache, prepare_cache
 
 

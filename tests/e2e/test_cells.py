@@ -3,9 +3,9 @@
 import pytest
 
 from taglm_core.data.corpus import read_corpus
+from taglm_core.data.fields import canonical_fields, read_fields
 from taglm_core.data.fixing import fix_rows
 from taglm_core.data.readers import read_table
-from taglm_core.data.rows import canonical_fields, read_fields
 from taglm_core.errors import DataError
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task

@@ -9,7 +9,8 @@ import taglm_chem
 from taglm_chem import combinations
 from taglm_core.data import public
 from taglm_core.data.config import DataConfig, SplitConfig
-from taglm_core.data.rows import load_dataset, load_task_rows
+from taglm_core.data.datasets import load_dataset
+from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import DataError
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task

@@ -12,7 +12,8 @@ import pytest
 import taglm_core as taglm
 import taglm_dti
 from taglm_core.data.config import DataConfig, SplitConfig
-from taglm_core.data.rows import load_dataset, load_task_rows
+from taglm_core.data.datasets import load_dataset
+from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import DataError, UnknownNameError
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task

@@ -8,7 +8,8 @@ import numpy as np
 
 from taglm_core.data.columns import find_column
 from taglm_core.data.corpus import corpus_rows
-from taglm_core.data.rows import canonical_fields, load_dataset, read_fields
+from taglm_core.data.datasets import load_dataset
+from taglm_core.data.fields import canonical_fields, read_fields
 from taglm_core.data.table import Table
 from taglm_core.encoders import load_encoder
 from taglm_core.errors import TaglmError, UnavailableError

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from taglm_core.data.rows import load_dataset
+from taglm_core.data.datasets import load_dataset
 from taglm_core.data.splits import SPLITS, parse_splits
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
 from taglm_core.testing.contract.outcomes import demand

@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.rows import read_fields
+from taglm_core.data.fields import read_fields
 from taglm_core.data.table import Table
 from taglm_core.data.targets import target_columns
 from taglm_core.errors import nearest

@@ -1,6 +1,6 @@
 """Generated datasets are made once in a process for the same seed and size."""
 
-from taglm_core.data.rows import load_dataset
+from taglm_core.data.datasets import load_dataset
 
 
 def test_folds_share_the_rows_of_a_corpus(toy_registry, monkeypatch):

@@ -9,8 +9,9 @@ import pytest
 
 import taglm_core as taglm
 from taglm_core.data.corpus import corpus_rows
-from taglm_core.data.rows import canonical_fields, is_empty, read_fields, read_targets
+from taglm_core.data.fields import canonical_fields, is_empty, read_fields
 from taglm_core.data.table import Table
+from taglm_core.data.targets import read_targets
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import field_columns
 from taglm_core.plugins import load_registry

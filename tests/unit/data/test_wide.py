@@ -2,7 +2,7 @@
 
 import pytest
 
-from taglm_core.data.rows import load_dataset
+from taglm_core.data.datasets import load_dataset
 from taglm_core.data.splits import hold_out
 from taglm_core.data.table import Table
 from taglm_core.data.wide import is_wide, spread

@@ -1,0 +1,110 @@
+"""What happens to one domain tag: trained in stage 1, taken from the store, or untrained."""
+
+import attrs
+
+from taglm_core.data.corpus import Corpus, read_corpus
+from taglm_core.data.splits import NUM_BUCKETS
+from taglm_core.encoders import alphabet_of, load_encoder
+from taglm_core.errors import UnknownNameError
+from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.plugins import Registered, Registry
+from taglm_core.plugins.resolved import ResolvedTask, domain_name
+from taglm_core.specs import Domain, Encoder
+from taglm_core.store.artefact import Artefact, load_artefact
+from taglm_core.store.corpora import known_of
+from taglm_core.store.fingerprint import fingerprint_of, lean
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training.config import RunConfig
+
+
+@attrs.define(kw_only=True)
+class DomainPlan:
+    """What happens to one domain tag."""
+
+    tag: str
+    """Key of the tag: `chem/SMILES`, or `chem/SMILES@QED` named by the template."""
+    domain: Registered[Domain]
+    encoder: Encoder | None
+    corpus: Corpus | None = None
+    """Rows for stage 1; None for a tag that stays untrained or is an enriched one."""
+    fingerprint: str = ""
+    stored: Artefact | None = None
+    is_trained: bool = False
+    """Whether stage 1 will train it in this run."""
+
+
+def plan_domain(
+    tag: str,
+    task: ResolvedTask,
+    config: RunConfig,
+    registry: Registry,
+    backbone: Fingerprint,
+    precision: str,
+    store: TagStore,
+) -> DomainPlan:
+    """Plan one domain tag: its corpus, its fingerprint, and what the store holds of it.
+
+    Args:
+        tag: The tag as written.
+        task: The task.
+        config: Settings of the run.
+        registry: Where names are looked up.
+        backbone: Fingerprint of the backbone.
+        precision: Arithmetic of the backbone.
+        store: Where trained tags are.
+
+    Raises:
+        UnknownNameError: when the store lacks an enriched tag that the template names.
+    """
+    domain = task.domains.get(tag) or registry.domains.get(domain_name(tag), task.plugin)
+    encoder = None if domain.spec.encoder == "text" else load_encoder(domain.spec, domain.name)
+    _, _, enriched_for = tag.partition("@")
+    plan = DomainPlan(tag=domain.name, domain=domain, encoder=encoder)
+    if enriched_for:
+        plan.tag = f"{domain.name}@{enriched_for}"
+        return _enriched(plan, backbone, store)
+    settings = config.stages.domain
+    alphabet = alphabet_of(encoder).fingerprint if encoder is not None else "text"
+    if not config.stages.task.domain_tags:
+        start = {"length": settings.tag_length, "init": settings.tag_init}
+        plan.fingerprint = fingerprint_of({"untrained": start, "alphabet": alphabet})
+        return plan
+    files = {name.rpartition("/")[2]: path for name, path in config.data.domain.items()}
+    plan.corpus = read_corpus(
+        domain,
+        registry,
+        files.get(domain.spec.tag),
+        config.domain_seed,
+        settings.size,
+        config.data.on_error,
+        config.data.fix,
+        config.data.on_doubt,
+    )
+    plan.fingerprint = fingerprint_of(
+        {
+            "backbone": backbone.key,
+            "precision": precision,
+            "domain": domain.name,
+            "alphabet": alphabet,
+            "corpus": known_of(plan.corpus, store.corpora).fingerprint,
+            "settings": lean(settings),
+            "seed": config.domain_seed,
+            "buckets": NUM_BUCKETS,
+        }
+    )
+    if not settings.fresh:
+        plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
+    plan.is_trained = plan.stored is None
+    return plan
+
+
+def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> DomainPlan:
+    newest = store.newest(backbone.key, plan.tag)
+    if newest is None:
+        raise UnknownNameError(
+            f"the store holds no enriched tag <{plan.tag}> for this backbone. Train its task first "
+            "with --set stages.task.enrich=true."
+        )
+    plan.stored = load_artefact(newest.folder)
+    plan.fingerprint = newest.fingerprint
+    return plan
