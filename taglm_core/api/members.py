@@ -90,7 +90,7 @@ def _of(config: RunConfig, seed: int, repeat: int, fold: int) -> RunConfig:
     first = int(config.seeds[0]) if config.seeds else config.seed
     if seed != first and stages.domain.seed is None:
         stages = attrs.evolve(stages, domain=attrs.evolve(stages.domain, seed=first))
-    made = attrs.evolve(config, seed=seed, seeds=(), stages=stages)
+    made = attrs.evolve(config, seed=seed, seeds=(), refit=False, stages=stages)
     if not fold:
         return made
 

@@ -31,7 +31,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig
 from taglm_core.training.paths import BACKBONE, backbone_digest, named_inputs
 from taglm_core.training.plan import Plan, make_plans
-from taglm_core.training.run import execute, resolved, train_only
+from taglm_core.training.run import execute, refit, resolved, train_only
 from taglm_core.training.runfile import write_run_file
 from taglm_core.training.settings import merge, read_run_file, run_config
 
@@ -102,6 +102,9 @@ class PreparedRun:
             metrics = folder.metrics
             if metrics is None:
                 metrics = self._train_and_evaluate(progress, on_plans)
+                metrics = self._refit(metrics, progress) if self.config.refit else metrics
+            elif self.config.refit and not all("refit" in t for t in metrics["tasks"].values()):
+                metrics = self._refit(metrics, progress)
             else:
                 progress.say(f"{folder.path} holds the finished run of these settings")
         finally:
@@ -138,6 +141,18 @@ class PreparedRun:
         own = attrs.evolve(self, config=member.config, folder=folder, shared=shared)
         own = attrs.evolve(own, table=None, remarks=())  # said and written by the whole run
         return own.execute(progress, on_plans)
+
+    def _refit(self, metrics: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Train the predictor that is kept; add to metrics.json which rows it has seen."""
+        progress.say("training the predictor that is kept, on the test rows too")
+        seed = int(self.config.seeds[0]) if self.config.seeds else self.config.seed
+        config = attrs.evolve(self.config, seeds=(), seed=seed)
+        plans = make_plans(config, self.registry, self.store, refits=True)
+        counts = refit(plans, self.folder, self.store, metrics, progress)
+        tasks = {name: {**task, "refit": counts[name]} for name, task in metrics["tasks"].items()}
+        metrics = {**metrics, "tasks": tasks}
+        self.folder.write_json("metrics.json", metrics)
+        return metrics
 
     def train(self, progress: Progress) -> Predictor:
         """Train without evaluating; leave nothing but the tags in the store."""

@@ -147,6 +147,12 @@ def run(
             help="Random seeds of several runs, such as 0,1,2, with mean and deviation.",
         ),
     ] = None,
+    refit: Annotated[
+        bool | None,
+        typer.Option(
+            "--refit", help="After the evaluation, train the kept predictor on the test rows too."
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -182,6 +188,7 @@ def run(
     flags: dict[str, Any] = {
         "backbone": backbone,
         "seed": seed,
+        "refit": refit,
         "seeds": seeds.split(",") if seeds is not None else None,
         "device": device,
         "preset": preset,

@@ -77,7 +77,10 @@ class Predictor:
         """Key of a row of the run (`data.rowkeys`) -> its split; empty without the run."""
         if self.splits_file is None:
             return {}
-        return read_splits(read_table(self.splits_file).columns)
+        splits = read_splits(read_table(self.splits_file).columns)
+        if self.metrics is not None and "refit" in self.metrics:  # it has seen the test rows
+            return {key: "train" if name == "test" else name for key, name in splits.items()}
+        return splits
 
     @property
     def task(self) -> Task:

@@ -17,6 +17,8 @@ from taglm_core.errors import CheckpointError
 from taglm_core.store.fingerprint import filled
 
 _INPUTS = "inputs.json"
+REFIT = "refit"
+"""Folder of the training of the predictor that a run keeps, with --refit."""
 MEMBERS = "members"
 """Folder of the runs that a run over several folds or seeds is made up of."""
 

@@ -270,6 +270,9 @@ class RunConfig:
     seeds: tuple[str, ...] = attrs.field(default=(), converter=_as_seeds)
     """Random seeds of several runs with one summary, such as [0, 1, 2]; they share the domain tags
     of the first. Empty: `seed` alone."""
+    refit: bool = False
+    """True: after the evaluation, train the predictor that is kept on the test rows too; its card
+    says which rows each number is from."""
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,
     or names such as mean,ridge."""

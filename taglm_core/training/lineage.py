@@ -163,6 +163,26 @@ def task_artefact(
     return artefact, _readme(plan, config, metrics)
 
 
+def refit_card(task: Mapping[str, Any], counts: Mapping[str, int]) -> str:
+    """Return what the README of a refitted predictor says of rows.
+
+    Args:
+        task: What metrics.json says of the task.
+        counts: `rows` it was trained on, and `valid_rows` that chose when to stop.
+    """
+    test = task["splits"]["test"]["rows"]
+    members = task.get("num_members")
+    whose = f"{members} predictors, each scored" if members else "a predictor that was scored"
+    return f"""
+## Which rows each number is from
+
+The metrics above are those of {whose} on {test:,} test rows that it had not seen (split:
+{task["split"]}). The predictor in this folder was trained afterwards on {counts["rows"]:,} rows,
+those of the train and test splits; {counts["valid_rows"]:,} rows of the valid split chose when to
+stop. It has seen the test rows, so its errors on them say nothing about new data.
+"""
+
+
 def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
     task, assembler = task_model.task, task_model.assembler
     has_head = task_model.head is not None
@@ -219,9 +239,10 @@ def _readme(plan: Plan, config: ArtefactRecord, metrics: Mapping[str, Any]) -> s
         f"Prompt: `{task.prompt.text!r}`",
         "",
     ]
-    splits = metrics.get("tasks", {}).get(task.name, {}).get("splits", {})
+    results = metrics.get("tasks", {}).get(task.name, {})
+    splits = results.get("splits", {})
     if splits:
-        lines += [f"Split: {plan.rows.rule}; data: {plan.rows.source}.", ""]
+        lines += [f"Split: {results['split']}; data: {plan.rows.source}.", ""]
         for split, held in splits.items():
             shown = ", ".join(f"{k} {v}" for k, v in held.get("metrics", {}).items())
             lines.append(f"- {split} ({held.get('rows')} rows): {shown}")

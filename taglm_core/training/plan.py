@@ -54,6 +54,9 @@ class Plan:
     is_isolated: bool
     task_fingerprint: str
     stored_task: Artefact | None
+    refits: bool = False
+    """Whether the predictor that a run keeps is trained: on the test rows too, after they have
+    been scored by another."""
     caches: dict[str, PrefixCache] = attrs.field(factory=dict)
     """Caches of prompt segments that runs with the same domain tags share, by these tags."""
     given_function_tag: torch.Tensor | None = None
@@ -170,7 +173,11 @@ def _record(stage: str, tag: str, state: str, parameters: int) -> dict[str, Any]
 
 
 def make_plans(
-    config: RunConfig, registry: Registry, store: TagStore, beside: Plan | None = None
+    config: RunConfig,
+    registry: Registry,
+    store: TagStore,
+    beside: Plan | None = None,
+    refits: bool = False,
 ) -> list[Plan]:
     """Load and check everything that a run needs, a plan for each of its tasks.
 
@@ -182,6 +189,7 @@ def make_plans(
         registry: Where names are looked up.
         store: Where trained tags are.
         beside: A plan of another run on the same backbone, which is not opened again.
+        refits: Whether the test rows are trained on too, see `Plan.refits`.
 
     Raises:
         TaglmError: naming what is wrong and how to fix it.
@@ -189,7 +197,7 @@ def make_plans(
     choose_baselines(config.baselines, registry)  # an unknown name is found before training
     plans: list[Plan] = []
     for job in config.jobs():
-        made = make_plan(job, registry, store, plans[0] if plans else beside)
+        made = make_plan(job, registry, store, plans[0] if plans else beside, refits)
         for plan in plans:
             made.share_tags_of(plan)
         plans.append(made)
@@ -231,7 +239,11 @@ def _join(group: Sequence[Plan], store: TagStore) -> None:
 
 
 def make_plan(
-    config: RunConfig, registry: Registry, store: TagStore, beside: Plan | None = None
+    config: RunConfig,
+    registry: Registry,
+    store: TagStore,
+    beside: Plan | None = None,
+    refits: bool = False,
 ) -> Plan:
     """Load and check everything that one task needs.
 
@@ -240,6 +252,7 @@ def make_plan(
         registry: Where names are looked up.
         store: Where trained tags are.
         beside: Another plan of the run, whose backbone and domain tags are shared.
+        refits: See `Plan.refits`.
 
     Raises:
         TaglmError: naming what is wrong and how to fix it.
@@ -290,6 +303,8 @@ def make_plan(
         "isolated": is_isolated,
         "seed": config.seed,
     }
+    if refits:
+        content["refits"] = True
     if given is not None:
         content["settings"]["function_tag_from"] = fingerprint_of(given.tolist())
     task_fingerprint = fingerprint_of(content)
@@ -308,6 +323,7 @@ def make_plan(
         task_fingerprint=task_fingerprint,
         stored_task=stored,
         given_function_tag=given,
+        refits=refits,
     )
     check_head(task.name, settings.task, task.spec.target)
     if plan.num_outputs:

@@ -14,14 +14,14 @@ from taglm_core.data.atomic import jsonable
 from taglm_core.progress import Progress
 from taglm_core.specs import RunFinished
 from taglm_core.store.artefact import Artefact, save_artefact
-from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.runfolder import REFIT, RunFolder
 from taglm_core.store.schema import TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, domain_plans, untrained_model
 from taglm_core.training.config import RunConfig
 from taglm_core.training.datacheck import look_over
 from taglm_core.training.evaluation import evaluate_task
-from taglm_core.training.lineage import task_artefact
+from taglm_core.training.lineage import refit_card, task_artefact
 from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
 from taglm_core.training.splits import assemble_splits
@@ -55,6 +55,41 @@ def execute(
     folder.write_json("metrics.json", metrics)
     plan.registry.send("on_run_finished", RunFinished(folder=folder.path, metrics=metrics))
     return metrics
+
+
+def refit(
+    plans: Sequence[Plan],
+    folder: RunFolder,
+    store: TagStore,
+    metrics: Mapping[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train the predictor that a run keeps on all rows, and write it with its card.
+
+    Args:
+        plans: Made with `refits`.
+        folder: Of the run, which has been evaluated.
+        store: Where trained tags are.
+        metrics: Results of the evaluation.
+        progress: Receives progress.
+
+    Returns:
+        Task -> `rows` it was trained on, and `valid_rows` that chose when to stop.
+    """
+    torch.manual_seed(plans[0].config.seed)
+    work = RunFolder(folder.path / REFIT)
+    work.path.mkdir(exist_ok=True)
+    members = _members(plans)
+    counts = {
+        name: {"rows": len(m.splits["train"].rows), "valid_rows": len(m.splits["valid"].rows)}
+        for name, m in members.items()
+    }
+    _, lineages = _run_stages(plans, members, work, store, progress)
+    for name, member in members.items():
+        artefact, card = task_artefact(member.plan, member.task_model, metrics, lineages[name])
+        card += refit_card(metrics["tasks"][name], counts[name])
+        save_artefact(_folder(plans, member.plan, folder).path / "artefact", artefact, card)
+    return counts
 
 
 def train_only(

@@ -39,6 +39,8 @@ def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
     with_output = not plan.task.is_numeric
     for split in ("train", "valid", "test"):
         chosen = rows.of_split(split)
+        if plan.refits and split == "train":
+            chosen = np.sort(np.concatenate([chosen, rows.of_split("test")]))
         fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
         targets: Any = (
             rows.targets[chosen]

@@ -1,0 +1,68 @@
+"""`--refit`: the predictor that is kept has seen the test rows, and its card says so."""
+
+import csv
+import json
+
+import pytest
+
+from taglm_core.api import preparation
+
+
+def read(folder):
+    """Return metrics.json of a folder."""
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_the_kept_predictor_is_trained_on_the_test_rows_too(taglm, run_file, tmp_path):
+    """Metrics are those of the run without --refit; the predictor, its card and splits are not."""
+    plain, out = tmp_path / "plain", tmp_path / "refit"
+    assert taglm("run", run_file, "--out", plain).code == 0
+    done = taglm("run", run_file, "--refit", "--out", out)
+    assert done.code == 0, done.err
+    before, after = read(plain)["tasks"]["Sol"], read(out)["tasks"]["Sol"]
+    assert after["splits"] == before["splits"]
+    counts = {name: split["rows"] for name, split in after["splits"].items()}
+    wanted = {"rows": counts["train"] + counts["test"], "valid_rows": counts["valid"]}
+    assert after["refit"] == wanted
+    card = (out / "artefact" / "README.md").read_text()
+    assert f"trained afterwards on {wanted['rows']} rows" in card
+    assert f"{counts['test']} test rows that it had not seen" in " ".join(card.split())
+    config = json.loads((out / "artefact" / "config.json").read_text())
+    assert config["tags"]["local/Sol"]["lineage"]["rows"] == wanted["rows"]
+    source = tmp_path / "molecules.csv"
+    held = {}
+    for folder in (plain, out):
+        target = tmp_path / f"{folder.name}.csv"
+        assert taglm("predict", folder, source, "-o", target).code == 0
+        held[folder.name] = list(csv.DictReader(target.open()))
+    assert "test" in {row["split"] for row in held["plain"]}
+    assert {row["split"] for row in held["refit"]} == {"train", "valid"}
+    assert [row["Sol"] for row in held["plain"]] != [row["Sol"] for row in held["refit"]]
+    again = taglm("run", run_file, "--refit", "--out", out)
+    assert "holds the finished run" in again.err
+
+
+def test_cross_validation_with_refit_has_a_predictor(taglm, run_file, tmp_path, monkeypatch):
+    """The run's folder predicts; what was stopped before the refit goes on there."""
+    out = tmp_path / "cv"
+    words = ("run", run_file, "--split", "random", "--folds", 2, "--refit", "--out", out)
+    refit = preparation.refit
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparation, "refit", stop)
+    assert taglm(*words).code == 130
+    assert taglm("predict", out, "CCO").code == 1
+    monkeypatch.setattr(preparation, "refit", refit)
+    monkeypatch.setattr(preparation, "execute", None)  # no fold is run again
+    done = taglm(*words)
+    assert done.code == 0, done.err
+    assert f"predictor: {out}" in done.out
+    predicted = taglm("predict", out, "CCO")
+    assert predicted.code == 0, predicted.err
+    card = " ".join((out / "artefact" / "README.md").read_text().split())
+    assert "are those of 2 predictors, each scored on 20 test rows" in card
+    counts = read(out)["tasks"]["Sol"]["refit"]
+    assert counts["rows"] + counts["valid_rows"] == 40
+    assert read(out)["tasks"]["Sol"]["splits"]["test"]["rows"] == pytest.approx(20)
