@@ -11,8 +11,7 @@ from taglm_core.model.heads import make_head
 from taglm_core.model.kernel_head import KERNEL
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.precisionprobe import slowdown
-from taglm_core.model.prefix_cache import PrefixCache
-from taglm_core.model.prefix_cache.budget import cache_setting
+from taglm_core.model.prefix_cache import PrefixCache, cache_setting
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.targets import Scaling, num_outputs
 from taglm_core.model.taskmodel import TaskModel, build_assembler

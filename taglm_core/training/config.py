@@ -7,7 +7,7 @@ import attrs
 from taglm_core.data.config import DataConfig
 from taglm_core.errors import ConfigError
 from taglm_core.model.checkpointing import switch
-from taglm_core.model.prefix_cache.budget import cache_setting
+from taglm_core.model.prefix_cache import cache_setting
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import not_negative, one_of, positive, positive_finite
 from taglm_core.specs.target import TARGETS

@@ -109,14 +109,33 @@ def test_a_room_above_and_a_room_without_a_place_are_caught(tmp_path, rooms, fou
     assert found in done.stdout
 
 
-def test_a_circle_is_caught(tmp_path):
-    """Two modules that need each other are one."""
-    write_package(
-        tmp_path, "taglm_bad", first="import taglm_bad.second", second="import taglm_bad.first"
-    )
+@pytest.mark.parametrize("line", ["", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "])
+def test_a_circle_is_caught(tmp_path, line):
+    """Two modules that need each other are one, if only for the names of types."""
+    second = f"{line}import taglm_bad.first"
+    write_package(tmp_path, "taglm_bad", first="import taglm_bad.second", second=second)
     rule = contract("circle") | {"ancestors": ["taglm_bad"]}
     done = lint(tmp_path, {**SETTINGS, "root_packages": ["taglm_bad"], "contracts": [rule]})
     assert done.returncode == 1, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "is_kept"),
+    [
+        ("from taglm_bad.cache import Cache", True),
+        ("from taglm_bad.cache.storage import Disk", False),
+    ],
+)
+def test_a_look_into_the_prefix_cache_is_caught(tmp_path, line, is_kept):
+    """Other packages know its class and not its parts."""
+    write_package(tmp_path, "taglm_bad", other=line)
+    write_package(tmp_path / "taglm_bad", "cache", storage="")
+    rule = contract("prefix cache") | {
+        "protected_modules": ["taglm_bad.cache.*"],
+        "allowed_importers": ["taglm_bad.cache"],
+    }
+    done = lint(tmp_path, {**SETTINGS, "root_packages": ["taglm_bad"], "contracts": [rule]})
+    assert (done.returncode == 0) == is_kept, done.stdout + done.stderr
 
 
 def test_types_of_every_package_are_checked():
