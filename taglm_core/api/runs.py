@@ -133,10 +133,11 @@ def _with_numbers(frame: Any, target: Mapping[str, Any]) -> Any:
     import pandas
 
     names = list(frame.columns)
-    first = f"{next(iter(target.get('names', ())), '')}.measured"
+    word = target.get("labels", "measured")
+    first = f"{next(iter(target.get('names', ())), '')}.{word}"
     numeric = [name for name in names if name in ("row", "line")]
     if target.get("classes") and first not in names:  # probabilities behind two words
-        numeric += names[len(names) - names[::-1].index("measured") + 1 :]
+        numeric += names[len(names) - names[::-1].index(word) + 1 :]
     elif target.get("names"):
         numeric += names[names.index(first) :]
     for name in numeric:

@@ -24,6 +24,7 @@ ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 _SHOWN = 5
 _LONGEST_SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
+_UNIT = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]+)[)\]]")
 _BELOW = re.compile(r"(?:<=?|≤)\s*(.+)")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
 
@@ -101,6 +102,12 @@ def find_column(
 def folded(column: str) -> str:
     """Return a column's name as names are compared: in small letters, without invisible ones."""
     return clean(visible(column)).lower()
+
+
+def target_name(column: str) -> tuple[str, str]:
+    """Return the name and the unit of a target's column: `LogS (mol/L)` is LogS in mol/L."""
+    match = _UNIT.fullmatch(column.strip())
+    return (match[1], match[2].strip()) if match else (column.strip(), "")
 
 
 def _column_hint(names: Sequence[str], columns: Sequence[str]) -> str:

@@ -1,9 +1,11 @@
 """Measured or computed: what a task that computes its target does with a column of that name."""
 
+import re
 from collections.abc import Sequence
 
 import attrs
 
+from taglm_core.data.columns import folded, target_name
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError, DataError
 from taglm_core.plugins import Registry
@@ -18,6 +20,11 @@ def computing_code(registry: Registry) -> frozenset[str]:
     """Return the references with which the tasks of installed plugins compute their targets."""
     computed = (getattr(item.spec.target, "compute", None) for item in registry.tasks)
     return frozenset(reference for reference in computed if reference is not None)
+
+
+def label_word(task: ResolvedTask) -> str:
+    """Return what the truth of a task is: computed from its fields, or measured."""
+    return "measured" if getattr(task.spec.target, "compute", None) is None else "computed"
 
 
 def with_labels(task: ResolvedTask, labels: str) -> ResolvedTask:
@@ -66,12 +73,24 @@ def refuse_measured(table: Table, task: ResolvedTask, labels: str, ways: Sequenc
         return
     names = {task.name, *target.names, *(target.columns or ())}
     names |= {alias for name in names for alias in task.spec.aliases.get(name, ())}
-    wanted = {name.lower() for name in names} - {field.lower() for field in task.fields}
-    column = next((c for c in table.columns if c.strip().lower() in wanted), None)
+    wanted = {_bare(name) for name in names} - {_bare(field) for field in task.fields}
+    column = next((c for c in table.columns if _bare(c) in wanted), None)
     if column is not None:
         measured, computed = ways
         raise DataError(
-            f"{table.source}: has the column '{column}', but task {task.name} computes its target "
-            f"({target.compute}) and does not read it. Say which is meant: {measured} takes the "
-            f"column, {computed} computes and passes it over."
+            f"{table.source} has the column '{column}', but the labels of task {task.name} are "
+            f"computed ({target.compute}). To use the measured column, add {measured}"
+            f"{_mapped(column, names, target)}. To use computed labels, add {computed}."
         )
+
+
+def _mapped(column: str, names: set[str], target: Regression | Classification) -> str:
+    """Return the option that names the column, where it is not found by its name alone."""
+    if folded(column) in {name.lower() for name in names} or len(target.names) > 1:
+        return ""
+    return f' --column {target.names[0]}="{column}"'
+
+
+def _bare(column: str) -> str:
+    """Return a name without unit, blanks and signs: `Log P (exp.)` is `logp`."""
+    return re.sub(r"[\W_]", "", folded(target_name(column)[0]))

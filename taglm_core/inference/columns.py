@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.measured import label_word
 from taglm_core.data.targets import class_words
 from taglm_core.errors import ConfigError
 from taglm_core.plugins.resolved import ResolvedTask
@@ -23,7 +24,7 @@ def prediction_names(task: ResolvedTask, classes: Sequence[str]) -> list[str]:
     return [task.name]
 
 
-_OWN = ("row", "error", "measured")
+_OWN = ("row", "error", "measured", "computed")
 """Columns that taglm adds to predictions."""
 
 
@@ -39,7 +40,7 @@ def check_names(task: ResolvedTask) -> None:
     columns = prediction_names(task, getattr(target, "classes", None) or ())
     names = list(columns)
     if isinstance(target, Regression | Classification):
-        columns += [f"{name}.measured" for name in target.names]
+        columns += [f"{name}.{label_word(task)}" for name in target.names]
     taken = {}
     for field in task.fields:
         for column in [field, *field_columns(task, field, [])]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from taglm_core.data.columns import find_column, parse_numbers
 from taglm_core.data.masks import without_missing
+from taglm_core.data.measured import label_word
 from taglm_core.data.rowkeys import row_keys
 from taglm_core.data.table import Table
 from taglm_core.data.targets import class_words, target_columns
@@ -28,21 +29,23 @@ def significant(values: Sequence[Any]) -> list[Any]:
 def truth_columns(task: ResolvedTask, classes: Sequence[str], truth: Any) -> dict[str, list[Any]]:
     """Return the columns of the truth: `measured`, or `TARGET.measured` of numbers and labels.
 
+    Where the task computes its target the word is `computed`.
+
     Args:
         task: The task.
         classes: Class names, for classification.
         truth: `(rows, targets)` values or labels, `(rows,)` class indices, or texts.
     """
-    target = task.spec.target
+    target, word = task.spec.target, label_word(task)
     if isinstance(target, Regression) or (
         isinstance(target, Classification) and target.multi_label
     ):
         return {
-            f"{name}.measured": without_missing(truth[:, k]) for k, name in enumerate(target.names)
+            f"{name}.{word}": without_missing(truth[:, k]) for k, name in enumerate(target.names)
         }
     if isinstance(target, Classification):
-        return {"measured": class_words(truth, classes)}
-    return {"measured": truth}
+        return {word: class_words(truth, classes)}
+    return {word: truth}
 
 
 def residual_columns(

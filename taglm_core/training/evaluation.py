@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.measured import label_word
 from taglm_core.data.rowkeys import row_keys
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
@@ -157,7 +158,7 @@ def _add_baselines(
 
 def _target_facts(plan: Plan) -> dict[str, Any]:
     target = plan.task.spec.target
-    facts: dict[str, Any] = {"kind": target.kind}
+    facts: dict[str, Any] = {"kind": target.kind, "labels": label_word(plan.task)}
     if isinstance(target, Regression):
         facts |= {"names": list(target.names), "unit": target.unit}
     if isinstance(target, Classification):
@@ -201,7 +202,8 @@ def _write_predictions(
         inputs |= {column: values for column, values in held.items() if column not in inputs}
     truths = truth_columns(task, rows.classes, truth)
     made = prediction_columns(task, rows.classes, prediction)
-    by_target = {name.removesuffix(".measured"): values for name, values in truths.items()}
+    ending = f".{label_word(task)}"
+    by_target = {name.removesuffix(ending): values for name, values in truths.items()}
     after = {**truths, **made, **residual_columns(task, by_target, made)}
     after = {
         name: values if name in truths else significant(values) for name, values in after.items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.columns import folded
+from taglm_core.data.columns import folded, target_name
 from taglm_core.data.recognition import Ask, Input, choose_inputs, refuse_to_ask
 from taglm_core.data.splits import SPLITS, parse_splits
 from taglm_core.data.table import Table
@@ -14,7 +14,6 @@ from taglm_core.data.targetkind import TargetKind, target_kind
 from taglm_core.errors import ConfigError, DataError, nearest
 from taglm_core.plugins import Registry
 
-_UNIT = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]+)[)\]]")
 _NO_NAME = re.compile(r"[^\w-]+")
 _MOST_IN_NAME = 3
 
@@ -157,12 +156,6 @@ def _task_name(
     taken = {domain.spec.tag.lower() for domain in registry.domains}
     taken |= {item.field.lower() for item in inputs}
     return f"{name}_value" if name.lower() in taken else name
-
-
-def target_name(column: str) -> tuple[str, str]:
-    """Return the name and the unit of a target's column: `LogS (mol/L)` is LogS in mol/L."""
-    match = _UNIT.fullmatch(column.strip())
-    return (match[1], match[2].strip()) if match else (column.strip(), "")
 
 
 def _task(name: str, inputs: Sequence[Input], kinds: Sequence[TargetKind]) -> dict[str, Any]:

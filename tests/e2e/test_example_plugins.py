@@ -96,7 +96,7 @@ def test_records_of_several_columns_are_learned(site, tmp_path):
     assert test["metrics"]["mae"] < test["baselines"]["mean"]["mae"]
     assert test["baselines"]["boosting"]["mae"] < test["baselines"]["mean"]["mae"]
     rows = list(csv.DictReader((tmp_path / "DewPoint" / "predictions" / "test.csv").open()))
-    assert {"temperature", "humidity", "pressure", "dew_point.measured"} <= set(rows[0])
+    assert {"temperature", "humidity", "pressure", "dew_point.computed"} <= set(rows[0])
     assert -40 <= float(rows[0]["temperature"]) <= 60
 
 

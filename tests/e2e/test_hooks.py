@@ -114,7 +114,7 @@ def test_a_task_is_run_with_its_computed_labels(listing, run):
     assert rows
     for row in rows:
         share = sum(letter in "GC" for letter in row["dna"]) / len(row["dna"])
-        assert float(row["gc.measured"]) == pytest.approx(share)
+        assert float(row["gc.computed"]) == pytest.approx(share)
 
 
 @pytest.mark.hook("register_templates")
@@ -138,7 +138,7 @@ def test_a_dataset_gives_the_rows(listing, metrics):
 def test_a_metric_is_computed(metrics, run):
     """The plugin's formula, worked out again from the predictions."""
     rows = list(csv.DictReader((run / "predictions" / "test.csv").open()))
-    errors = [float(row["GC"]) - float(row["gc.measured"]) for row in rows]
+    errors = [float(row["GC"]) - float(row["gc.computed"]) for row in rows]
     found = metrics["tasks"]["GC"]["splits"]["test"]["metrics"]["bias"]
     assert found == pytest.approx(abs(sum(errors) / len(errors)), abs=1e-4)
 
@@ -227,7 +227,7 @@ def test_a_baseline_stands_beside_the_result(listing, metrics):
 def test_an_evaluation_carries_rows_and_predictions(run):
     """The plugin finds the row that is predicted worst, as the predictions file has it."""
     rows = list(csv.DictReader((run / "predictions" / "test.csv").open()))
-    worst = max(rows, key=lambda row: abs(float(row["GC"]) - float(row["gc.measured"])))
+    worst = max(rows, key=lambda row: abs(float(row["GC"]) - float(row["gc.computed"])))
     assert (run / "worst.txt").read_text() == worst["dna"]
 
 

@@ -67,6 +67,21 @@ def fast(toy_backbone):
     return ["--backbone", toy_backbone, *(w for word in words for w in ("--set", word))]
 
 
+@pytest.mark.parametrize("column", ["Log P", "log_p (exp.)", "LOGP [1]"])
+def test_a_measured_column_of_another_spelling_stops_too(column, taglm, fast, molecules_csv):
+    """The message names the column in the option that is to be added."""
+    text = molecules_csv.read_text().replace("Drug,Y", f"smiles,{column}")
+    molecules_csv.write_text(text)
+    words = ["run", "LogP", "--data", molecules_csv, "--split", "random", "--dry-run", *fast]
+    done = taglm(*words)
+    assert done.code == 1
+    assert f"has the column '{column}'" in done.err
+    option = f'--column logp="{column}"'
+    assert option in done.err
+    again = taglm(*words, "--set", "data.labels=measured", "--column", f"logp={column}")
+    assert again.code == 0, again.err
+
+
 @pytest.mark.parametrize("column", ["LogP", "logp", " LOGP "])
 def test_a_measured_column_of_a_computed_task_stops_with_two_ways(
     column, taglm, fast, molecules_csv, tmp_path, monkeypatch
@@ -78,7 +93,7 @@ def test_a_measured_column_of_a_computed_task_stops_with_two_ways(
     words = ["run", "LogP", "--data", molecules_csv, "--split", "random", *fast]
     done = taglm(*words)
     assert done.code == 1
-    assert f"has the column '{column}', but task LogP computes" in done.err
+    assert f"has the column '{column}', but the labels of task LogP are computed" in done.err
     assert "--set data.labels=measured" in done.err
     assert "--set data.labels=computed" in done.err
     measured = {row["smiles"]: float(row[column]) for row in csv.DictReader(molecules_csv.open())}
@@ -87,7 +102,7 @@ def test_a_measured_column_of_a_computed_task_stops_with_two_ways(
         assert done.code == 0, done.err
         rows = list(csv.DictReader((tmp_path / way / "predictions" / "test.csv").open()))
         same = [
-            float(row["logp.measured"]) == measured[row["smiles"]]
+            float(row[f"logp.{way}"]) == measured[row["smiles"]]
             for row in rows
             if row["smiles"] in measured
         ]
@@ -95,7 +110,7 @@ def test_a_measured_column_of_a_computed_task_stops_with_two_ways(
         assert all(same) is (way == "measured")
     scored = taglm("evaluate", "computed", "--input", molecules_csv)
     assert scored.code == 1
-    assert "--labels measured takes the column" in scored.err
+    assert "To use the measured column, add --labels measured" in scored.err
     found = {}
     for way in ("measured", "computed"):
         done = taglm("evaluate", "computed", "--input", molecules_csv, "--labels", way, "--json")

@@ -67,7 +67,7 @@ def test_descriptor_learns_from_fasta(finished, short, taglm, tmp_path):
     rows = list(csv.DictReader((finished / "predictions" / "test.csv").open()))
     assert {row["sequence"] for row in rows} <= set(short)
     truth = blosum1({"sequence": [row["sequence"] for row in rows]})[:, 0]
-    assert [float(row["blosum1.measured"]) for row in rows] == pytest.approx(truth.tolist())
+    assert [float(row["blosum1.computed"]) for row in rows] == pytest.approx(truth.tolist())
 
 
 def test_predictions_for_fasta_are_a_table(finished, taglm, tmp_path):
@@ -106,7 +106,7 @@ def test_protparam_predicts_five_numbers_at_once(taglm, tiny, tmp_path):
     assert test["metrics"]["mae.molecular_weight"] > test["metrics"]["mae.isoelectric_point"]
     assert task["target"]["unit"] == "Da, pH, 1, 1, 1"
     columns = next(csv.reader((tmp_path / "run" / "predictions" / "test.csv").open()))
-    assert "isoelectric_point.measured" in columns
+    assert "isoelectric_point.computed" in columns
 
 
 def variants(values, column="Target"):

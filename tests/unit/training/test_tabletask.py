@@ -3,12 +3,13 @@
 import pytest
 import yaml
 
+from taglm_core.data.columns import target_name
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError, DataError
 from taglm_core.plugins import load_registry
 from taglm_core.training.runfile import run_file_text, write_run_file
 from taglm_core.training.settings import read_run_file, run_config
-from taglm_core.training.tabletask import table_task, target_name
+from taglm_core.training.tabletask import table_task
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)O", "CCN(CC)CC", "OC(=O)c1ccccc1", "CCCl"]
 NUMBERS = ["-1.5", "-2", "<-5", "0.5", "-3", "-4"]
