@@ -39,9 +39,9 @@ class SplitConfig:
 
     def __attrs_post_init__(self) -> None:
         rules = {"method": self.method, "column": self.column, "file": self.file}
-        given = [f"{k}={v}" for k, v in rules.items() if v is not None]
-        if len(given) > 1:
-            raise ConfigError(f"data.split: give one of method, column, file, not {given}.")
+        chosen = [f"{k}={v}" for k, v in rules.items() if v is not None]
+        if len(chosen) > 1:
+            raise ConfigError(f"data.split: give one of method, column, file, not {chosen}.")
         if (self.valid or self.test) and self.column is None:
             raise ConfigError("data.split: valid and test are values of a column; name it too.")
         both = sorted(set(self.valid or ()) & set(self.test or ()))
@@ -66,10 +66,10 @@ class SplitConfig:
             raise ConfigError(f"data.split.fold must be from 1 to {self.folds}, not {self.fold}.")
         others = {"file": self.file, "valid": self.valid, "test": self.test}
         others |= {"fractions": self.fractions}
-        given = [name for name, value in others.items() if value is not None]
-        if given:
+        chosen = [name for name, value in others.items() if value is not None]
+        if chosen:
             raise ConfigError(
-                f"data.split: folds makes every split, so {given[0]} has no use. Leave one out."
+                f"data.split: folds makes every split, so {chosen[0]} has no use. Leave one out."
             )
         if self.column is not None and self.repeats > 1:
             raise ConfigError("data.split: folds of a column are fixed; leave repeats out.")

@@ -46,12 +46,12 @@ class Layout:
         Where symbols and tags begin depends on the order in which they were loaded; here the
         names decide.
         """
-        made = ids.astype(np.int64)
+        stable = ids.astype(np.int64)
         for name, (start, length) in (*self.symbols.items(), *self.tags.items()):
             digest = hashlib.blake2b(name.encode(), digest_size=6).digest()
             is_own = (ids >= start) & (ids < start + length)
-            made[is_own] += int.from_bytes(digest, "big") * 1024 - start
-        return made
+            stable[is_own] += int.from_bytes(digest, "big") * 1024 - start
+        return stable
 
 
 def make_layout(vocab_size: int, symbols: Mapping[str, int], tags: Mapping[str, int]) -> Layout:
@@ -271,15 +271,15 @@ class Assembler:
                 words += str(fields[part.field][row])
             elif isinstance(part, SpanPart):
                 flush()
-                held = encoded[span]
+                encoded_span = encoded[span]
                 span += 1
                 if self.is_isolated and len(bos) and (span > 1 or sum(map(len, pieces)) > len(bos)):
                     pieces.append(bos)
                     numbers.append(span)
                 elif self.is_isolated and len(bos):
                     numbers[0] = span  # the row begins with the span: one BOS serves both
-                pieces.append(self.layout.tag_ids(self.tag_of[held["tags"][row]]))
-                pieces.append(held["pieces"][row])
+                pieces.append(self.layout.tag_ids(self.tag_of[encoded_span["tags"][row]]))
+                pieces.append(encoded_span["pieces"][row])
                 numbers += [span, span]
             elif isinstance(part, TagPart):
                 flush()

@@ -36,21 +36,21 @@ def check_backbone_model(backbone: Any, info: Any = None) -> None:
 
 def _check_keys(backbone: Any, info: Any) -> None:
     """Refuse weights that the file lacks, and those of the model's own layers that it ignores."""
-    held = dict(info) if not isinstance(info, dict) else info
-    mismatched = [k if isinstance(k, str) else k[0] for k in held.get("mismatched_keys") or ()]
+    report = dict(info) if not isinstance(info, dict) else info
+    mismatched = [k if isinstance(k, str) else k[0] for k in report.get("mismatched_keys") or ()]
     if mismatched:
         raise BackboneError(
             f"backbone '{backbone.name}': {len(mismatched)} weights have another shape than "
             f"config.json says ({listed(mismatched, _MOST_NAMED)}). {_ADVICE}"
         )
-    missing = sorted(str(key) for key in held.get("missing_keys") or ())
+    missing = sorted(str(key) for key in report.get("missing_keys") or ())
     missing = [key for key in missing if not _COMPUTED.search(key)]
     if missing:
         raise BackboneError(
             f"backbone '{backbone.name}': the file lacks {len(missing)} of the model's weights "
             f"({listed(missing, _MOST_NAMED)}); they would be random. {_ADVICE}"
         )
-    extra = sorted(str(key) for key in held.get("unexpected_keys") or ())
+    extra = sorted(str(key) for key in report.get("unexpected_keys") or ())
     extra = [key for key in extra if not _COMPUTED.search(key)]
     own = _modules(backbone.model)
     inside = [key for key in extra if _place(key) in own]

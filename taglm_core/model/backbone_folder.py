@@ -105,20 +105,20 @@ def _weights_problem(files: dict[str, Path]) -> str | None:
     """Recognize weights that are missing, empty or cut off."""
     for name in files:
         if name.endswith(".index.json"):
-            held = set((_json(files[name]) or {}).get("weight_map", {}).values())
-            missing = sorted(held - set(files))
+            listed = set((_json(files[name]) or {}).get("weight_map", {}).values())
+            missing = sorted(listed - set(files))
             if missing:
                 return (
-                    f"{name} lists {len(held)} files of weights, but {missing[0]} is missing "
+                    f"{name} lists {len(listed)} files of weights, but {missing[0]} is missing "
                     f"({len(missing)} in all). Download the folder again."
                 )
-    found = _weight_files(files)
-    if not found:
+    weights = _weight_files(files)
+    if not weights:
         return (
             "the folder holds a config.json but no weights (no .safetensors and no .bin file). "
             "Download them too."
         )
-    for name in found:
+    for name in weights:
         size = files[name].stat().st_size
         if not size:
             return f"{name} is empty. Download it again."
@@ -146,10 +146,10 @@ def _weight_files(files: dict[str, Path]) -> list[str]:
 
 def _json(path: Path) -> dict[str, Any] | None:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return held if isinstance(held, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def _start(path: Path, count: int) -> bytes:
@@ -229,10 +229,10 @@ def _stored(path: str, revision: str | None) -> Path | None:
     from transformers.utils import cached_file
 
     try:
-        held = cached_file(path, "config.json", revision=revision, local_files_only=True)
+        file = cached_file(path, "config.json", revision=revision, local_files_only=True)
     except OSError:
         return None
-    return Path(held).parent if held else None
+    return Path(file).parent if file else None
 
 
 def explain_failure(error: Exception, name: str, path: str, revision: str | None) -> str:
@@ -262,7 +262,7 @@ def _tensor_digests(path: Path) -> list[str]:
     if found is None:
         return file_digest(path)
     header, begin = found
-    made = []
+    digests = []
     with path.open("rb") as file:
         for name, facts in sorted(header.items()):
             if name == "__metadata__":
@@ -272,8 +272,8 @@ def _tensor_digests(path: Path) -> list[str]:
             digest = hashlib.sha256(f"{name} {facts['dtype']} {facts['shape']} ".encode())
             for piece in _pieces(file, last - first):
                 digest.update(piece)
-            made.append(digest.hexdigest())
-    return made
+            digests.append(digest.hexdigest())
+    return digests
 
 
 def _pieces(file: Any, count: int) -> Iterator[bytes]:

@@ -138,12 +138,12 @@ def saved_bytes(model: Any, run: Callable[[], Tensor]) -> int:
         run: The forward pass.
     """
     own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
-    held: dict[int, Tensor] = {}  # tensors, so that no address is used twice
+    saved: dict[int, Tensor] = {}  # tensors, so that no address is used twice
 
     def pack(tensor: Tensor) -> Tensor:
-        held[tensor.untyped_storage().data_ptr()] = tensor
+        saved[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         run()
-    return sum(t.untyped_storage().nbytes() for place, t in held.items() if place not in own)
+    return sum(t.untyped_storage().nbytes() for place, t in saved.items() if place not in own)

@@ -53,13 +53,13 @@ def write(
     written: list[list[int]] = [[] for _ in range(len(rows))]
     done = 0
     for members, limit in _groups(model, rows, max_new_tokens, prefix_length):
-        kept = _common(model, rows, members, prefix_length)
+        prefix = _common(model, rows, members, prefix_length)
         width = decoding.beams if decoding.how == "beam" else 1
         lengths = (rows.lengths[members] + limit) * width
         for indices in batches_by_tokens(lengths, max_tokens):
             chosen = members[indices]
             for row, ids in zip(
-                chosen, _batch(model, rows, chosen, decoding, limit, kept), strict=True
+                chosen, _batch(model, rows, chosen, decoding, limit, prefix), strict=True
             ):
                 written[int(row)] = ids[: ids.index(end)] if end in ids else ids
             done += len(chosen)
@@ -109,7 +109,7 @@ def _batch(
     chosen: np.ndarray,
     decoding: Decoding,
     limit: int,
-    kept: Tensor | None,
+    prefix: Tensor | None,
 ) -> list[list[int]]:
     """Write one batch: token ids of each row, the end and what follows it included."""
     backbone = model.backbone
@@ -131,15 +131,15 @@ def _batch(
         settings["logits_processor"] = [
             _Drawn(RowDraws(seeds, decoding.temperature, decoding.top_p))
         ]
-    if kept is not None:
-        batch = _prefix_first(batch, kept.shape[1])
-        settings["past_key_values"] = _cache(kept, len(chosen) * settings["num_beams"])
-    found: Tensor = backbone.model.generate(
+    if prefix is not None:
+        batch = _prefix_first(batch, prefix.shape[1])
+        settings["past_key_values"] = _cache(prefix, len(chosen) * settings["num_beams"])
+    written: Tensor = backbone.model.generate(
         inputs_embeds=model.embed(batch.ids).to(backbone.dtype),
         attention_mask=batch.is_real.long(),
         **settings,
     )
-    listed: list[list[int]] = found.tolist()
+    listed: list[list[int]] = written.tolist()
     return listed
 
 
@@ -161,13 +161,13 @@ def _prefix_first(batch: Batch, prefix_length: int) -> Batch:
     )
 
 
-def _cache(kept: Tensor, count: int) -> Any:
+def _cache(prefix: Tensor, count: int) -> Any:
     """Return a transformers cache that holds the common beginning for `count` rows."""
     from taglm_core.model.tagged import PastBatch
 
-    held = kept.expand(count, *kept.shape[1:])
-    is_real = torch.ones(count, kept.shape[1], dtype=torch.bool, device=kept.device)
-    return PastBatch(held, is_real).cache()
+    expanded = prefix.expand(count, *prefix.shape[1:])
+    is_real = torch.ones(count, prefix.shape[1], dtype=torch.bool, device=prefix.device)
+    return PastBatch(expanded, is_real).cache()
 
 
 class _Drawn:

@@ -151,7 +151,7 @@ def solve_ridge(
     statistics.add(states, targets)
     if delta is None:
         return [(alpha, *statistics.solve(alpha)) for alpha in alphas]
-    found = []
+    solutions = []
     for alpha in alphas:
         weights, offsets = statistics.solve(alpha)
         for _ in range(_REWEIGHTINGS):
@@ -159,15 +159,15 @@ def solve_ridge(
             errors = states @ weights.T + offsets - targets
             again.add(states, targets, weights=huber_weights(errors, delta))
             weights, offsets = again.solve(alpha)
-        found.append((alpha, weights, offsets))
-    return found
+        solutions.append((alpha, weights, offsets))
+    return solutions
 
 
 def _solve_groups(
     states: Tensor, targets: Tensor, groups: Sequence[np.ndarray], alphas: Sequence[float]
 ) -> list[tuple[float, Tensor, Tensor]]:
     """Solve targets that lack different rows, one group after the other to bound the memory."""
-    found = [
+    solutions = [
         (alpha, torch.zeros(targets.shape[1], states.shape[1]), torch.zeros(targets.shape[1]))
         for alpha in alphas
     ]
@@ -175,10 +175,10 @@ def _solve_groups(
         own = targets[:, torch.from_numpy(group)]
         rows = ~own[:, 0].isnan()
         for (_, weights, offsets), solved in zip(
-            found, solve_ridge(states[rows], own[rows], tuple(alphas)), strict=True
+            solutions, solve_ridge(states[rows], own[rows], tuple(alphas)), strict=True
         ):
             weights[torch.from_numpy(group)], offsets[torch.from_numpy(group)] = solved[1:]
-    return found
+    return solutions
 
 
 def solve_censored(
@@ -210,7 +210,7 @@ def solve_censored(
     statistics = SufficientStatistics(states.shape[1], targets.shape[1])
     statistics.add(states, targets)
     mean = states.mean(dim=0)
-    found = []
+    solutions = []
     for alpha in alphas:
         weights, offsets = statistics.solve(alpha)
         sigma = (states @ weights.T + offsets - targets).square().mean(dim=0).sqrt()
@@ -224,8 +224,8 @@ def solve_censored(
             offsets = centre - weights @ mean
             errors = (states @ weights.T + offsets - filled).square()
             sigma = (errors + spread).mean(dim=0).sqrt()
-        found.append((alpha, weights, offsets, sigma))
-    return found
+        solutions.append((alpha, weights, offsets, sigma))
+    return solutions
 
 
 def impute(
@@ -372,8 +372,8 @@ class SufficientStatistics:
         for _ in range(_MOST_RETRIES):
             solved = torch.linalg.cholesky_ex(covariance)
             if not int(solved.info):
-                found: Tensor = solved.L
-                return found
+                factor: Tensor = solved.L
+                return factor
             covariance.diagonal().add_(size)
             size *= 10.0
         raise DataError("the head cannot be fitted: what it reads is not a regular matrix.")

@@ -48,13 +48,13 @@ def rounded_layers(base: nn.Module) -> dict[str, nn.Module]:
     """
     from transformers.pytorch_utils import Conv1D
 
-    made: dict[str, nn.Module] = {}
+    layers: dict[str, nn.Module] = {}
     for name, module in base.named_modules():
         if type(module) is nn.Linear:
-            made[name] = Bf16Linear(module.weight, module.bias)
+            layers[name] = Bf16Linear(module.weight, module.bias)
         elif type(module) is Conv1D:  # GPT-2 holds the transposed matrix
-            made[name] = Bf16Linear(module.weight.T.contiguous(), module.bias)
-    return made
+            layers[name] = Bf16Linear(module.weight.T.contiguous(), module.bias)
+    return layers
 
 
 def put_layers(base: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:

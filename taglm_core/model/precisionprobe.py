@@ -94,14 +94,14 @@ def measure_precision(backbone: Backbone, looks_always: bool = False) -> Measure
 
 
 def _verdict(seconds: dict[str, dict[str, float]]) -> tuple[bool, str]:
-    total = {kind: sum(held[kind] for held in seconds.values()) for kind in (FP32, BF16)}
+    total = {kind: sum(times[kind] for times in seconds.values()) for kind in (FP32, BF16)}
     # each shape counts alike, whatever it takes
     gain = 1.0
-    for held in seconds.values():
-        gain *= (held[FP32] / held[BF16]) ** (1 / len(seconds))
+    for times in seconds.values():
+        gain *= (times[FP32] / times[BF16]) ** (1 / len(seconds))
     if gain < _LEAST_GAIN:
         return False, "bf16 is not faster here"
-    if any(held[BF16] > _MOST_LOSS * held[FP32] for held in seconds.values()):
+    if any(times[BF16] > _MOST_LOSS * times[FP32] for times in seconds.values()):
         return False, "bf16 is slower on some shapes here"
     return True, f"bf16 takes {total[BF16] / total[FP32]:.0%} of the time of fp32"
 
@@ -124,7 +124,7 @@ def _seconds(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = {shape: dict.fromkeys(layers, float("inf")) for shape in passes}
+        fastest = {shape: dict.fromkeys(layers, float("inf")) for shape in passes}
         for shape, run in passes.items():
             for _ in range(_ROUNDS):
                 for kind, own in layers.items():
@@ -134,10 +134,10 @@ def _seconds(
                     if backbone.device.type == "cuda":
                         torch.cuda.synchronize(backbone.device)
                     taken = time.perf_counter() - began
-                    found[shape][kind] = min(found[shape][kind], taken)
+                    fastest[shape][kind] = min(fastest[shape][kind], taken)
     finally:
         torch.set_num_threads(threads)
-    return found
+    return fastest
 
 
 def slowdown(backbone: Backbone) -> float:
@@ -199,14 +199,14 @@ def _errors(
     states, predictions = {}, {}
     for kind, own in layers.items():
         put_layers(backbone.base, own)
-        held = _states(backbone, ids)[:, -1].float().cpu()  # (rows, hidden)
-        _, weights, offsets = solve_ridge(held[:_FIT_ROWS], targets[:_FIT_ROWS], (_ALPHA,))[0]
-        states[kind] = held
-        predictions[kind] = held[_FIT_ROWS:] @ weights.T + offsets
+        rounded = _states(backbone, ids)[:, -1].float().cpu()  # (rows, hidden)
+        _, weights, offsets = solve_ridge(rounded[:_FIT_ROWS], targets[:_FIT_ROWS], (_ALPHA,))[0]
+        states[kind] = rounded
+        predictions[kind] = rounded[_FIT_ROWS:] @ weights.T + offsets
     return _relative(states[BF16], states[FP32]), _relative(predictions[BF16], predictions[FP32])
 
 
-def _relative(found: Tensor, exact: Tensor) -> float:
+def _relative(approximate: Tensor, exact: Tensor) -> float:
     """Return the error as a share of the spread of what is exact over the rows."""
     spread = (exact - exact.mean(dim=0)).norm().clamp_min(1e-12)
-    return float((found - exact).norm() / spread)
+    return float((approximate - exact).norm() / spread)

@@ -1,7 +1,9 @@
 """Batch functions run by several Python processes.
 
 The workers are fresh interpreters that read rows from a pipe. Unlike `multiprocessing` they neither
-fork a process that may hold torch threads nor run the user's own script again.
+fork a process that may hold torch threads nor run the user's own script again. Unlike those of
+joblib a death tells the row that caused it, none outlives its call, and where no process can be
+started nothing that may die is run in this one unseen: that is logged.
 """
 
 import functools
