@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 TIMEOUT = 3.0
@@ -50,7 +51,7 @@ def hub_access() -> Iterator[None]:
         yield
         return
     # `datasets` copies the setting when it is imported, the others read it.
-    modules = [constants]
+    modules: list[Any] = [constants]
     if "datasets" in sys.modules:
         modules.append(sys.modules["datasets"].config)
     for module in modules:

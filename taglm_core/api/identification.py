@@ -152,9 +152,7 @@ def _chosen(
         return [domain.name for domain in chosen]
     names, records = trained_domains(backbone, registry, store)
     if records:
-        progress.say(
-            f"left out, since their rows are records of several columns: {listed(records)}"
-        )
+        progress.say(f"skipped, since their rows are records of several columns: {listed(records)}")
     if not names:
         raise UnknownNameError(
             f"the store {store.folder} holds no domain tag of texts for the backbone "

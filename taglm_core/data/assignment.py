@@ -15,7 +15,7 @@ from taglm_core.data.folds import (
     splits_by_share,
     splits_of_fold,
 )
-from taglm_core.data.splitfile import LEFT_OUT, splits_from_file
+from taglm_core.data.splitfile import SKIPPED, splits_from_file
 from taglm_core.data.splits import RANDOM, SPLITS, parse_splits, splits_by_groups
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError, PluginError
@@ -37,7 +37,7 @@ def assign_splits(
     data: DataConfig,
     seed: int,
 ) -> tuple[list[str], str]:
-    """Return the part of each good row, `LEFT_OUT` for none, and the rule that decided it.
+    """Return the split of each good row, `SKIPPED` for none, and the rule that decided it.
 
     Args:
         table: Every row of the file.
@@ -183,11 +183,11 @@ def apply_splitter(
             f"{splitter.source}: splitter '{splitter.name}' gave {len(splits)} splits for {count} "
             "rows."
         )
-    unknown = sorted({str(split) for split in splits} - {*SPLITS, LEFT_OUT})
+    unknown = sorted({str(split) for split in splits} - {*SPLITS, SKIPPED})
     if unknown:
         raise PluginError(
             f"{splitter.source}: splitter '{splitter.name}' gave the split {unknown[0]!r}; known: "
-            f"{', '.join(SPLITS)}, or an empty text for a row that is left out."
+            f"{', '.join(SPLITS)}, or an empty text for a row to skip."
         )
     return splits
 

@@ -121,7 +121,7 @@ def check_fields(
     source: str,
     on_doubt: str,
 ) -> None:
-    """Check every domain field of a task; rows with an error are left out.
+    """Check every domain field of a task; rows with an error are skipped.
 
     Args:
         fields: Field or tag column -> canonical value of each row.

@@ -45,7 +45,7 @@ def xlsx_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
 
 
 def _records(sheet: Any, source: str) -> Iterator[Numbered]:
-    """Give the header and the rows, as the text formats do: blank rows are left out."""
+    """Give the header and the rows, as the text formats do: blank rows are skipped."""
     lines = ((i, _trimmed(row)) for i, row in enumerate(sheet.iter_rows(values_only=True), 1))
     place, header = next(((i, cells) for i, cells in lines if cells), (0, []))
     if not header:

@@ -25,7 +25,7 @@ def separator_of(first_line: str) -> str | None:
 
 
 def checked_rows(records: Iterator[Numbered], source: str, separator: str) -> Iterator[Numbered]:
-    """Demand a header of names and rows of its width; leave out blank lines.
+    """Demand a header of names and rows of its width; skip blank lines.
 
     A blank line between the rows of a file with one column is a row with an empty cell. Empty
     columns without a name at the end, which spreadsheets write, are left out.

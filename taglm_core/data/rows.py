@@ -18,7 +18,7 @@ from taglm_core.data.labels import label_classes
 from taglm_core.data.measured import refuse_measured
 from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import raise_rows, skip_errors
-from taglm_core.data.splitfile import LEFT_OUT
+from taglm_core.data.splitfile import SKIPPED
 from taglm_core.data.splits import check_splits
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
@@ -111,12 +111,12 @@ class _Checked:
 
     def inside(self, splits: Sequence[str], rule: str) -> "_Checked":
         """Return the rows that a split has; the others are rejected."""
-        inside = [i for i, split in enumerate(splits) if split != LEFT_OUT]
-        outside = [i for i, split in enumerate(splits) if split == LEFT_OUT]
+        inside = [i for i, split in enumerate(splits) if split != SKIPPED]
+        outside = [i for i, split in enumerate(splits) if split == SKIPPED]
         if not outside:
             return self
-        logger.info("%s: the split '%s' leaves %d rows out", self.table.source, rule, len(outside))
-        why = f"left out by the split '{rule}'"
+        logger.info("%s: the split '%s' skips %d rows", self.table.source, rule, len(outside))
+        why = f"skipped by the split '{rule}'"
         return attrs.evolve(
             self,
             numbers=[self.numbers[i] for i in inside],
@@ -211,7 +211,7 @@ def load_task_rows(
         splits = [*splits, *["test"] * len(held_out.good)]
         rule += f", test file {data.test_file}"
     checked = checked.inside(splits, rule)
-    splits = [split for split in splits if split != LEFT_OUT]
+    splits = [split for split in splits if split != SKIPPED]
     check_splits(splits, rule)
     targets: Any = checked.targets
     classes: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """What a split file means: a table that names a split for each row of another table by its number.
 
 Every row is named once; a number may be written 3 or 3.0. An empty cell in the column of the splits
-leaves its row out.
+skips its row.
 """
 
 import re
@@ -14,7 +14,7 @@ from taglm_core.data.splits import parse_splits
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
 
-LEFT_OUT = ""
+SKIPPED = ""
 """Split of a row that is put nowhere."""
 
 _WHOLE = re.compile(r"\+?(\d{1,18})(?:\.0*)?")
@@ -49,7 +49,7 @@ def find_split_column(
 def splits_from_file(
     path: str, numbers: Sequence[int], table_rows: Sequence[int], test_file: str | None = None
 ) -> list[str]:
-    """Return the split of some rows, `LEFT_OUT` for those whose cell is empty.
+    """Return the split of some rows, `SKIPPED` for those whose cell is empty.
 
     Args:
         path: The split file, with the columns `row` and `split`.
@@ -83,7 +83,7 @@ def splits_from_file(
         table.source,
         split_column,
     )
-    splits = [LEFT_OUT] * len(cells)
+    splits = [SKIPPED] * len(cells)
     for i, split in zip(places, named_splits, strict=True):
         splits[i] = split
     return splits

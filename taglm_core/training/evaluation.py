@@ -89,7 +89,7 @@ def evaluate_task(
         "source": rows.source,
         "split": rows.rule,
         **({"remarks": list(plan.labels.remarks)} if plan.labels.remarks else {}),
-        "rows_left_out": len(rows.rejected),
+        "rows_skipped": len(rows.rejected),
         "rows_fixed": len(rows.fixed),
         "splits": splits,
         **baselines,

@@ -33,7 +33,7 @@ def test_three_properties_with_gaps_are_readable(three_properties, taglm, tmp_pa
     done = taglm("run", three_properties, "--out", out)
     assert done.code == 0, done.err
     task = json.loads((out / "metrics.json").read_text())["tasks"]["Sol"]
-    assert task["rows_left_out"] == 0
+    assert task["rows_skipped"] == 0
     assert sum(split["rows"] for split in task["splits"].values()) == 40
     known = [
         sum(s["target_rows"][n] for s in task["splits"].values()) for n in task["target"]["names"]

@@ -119,7 +119,7 @@ def register_splitters() -> list[taglm.Splitter]:
             assign="taglm_dti.splits:cold_both",
             description=(
                 "60/20/20 of the molecules and of the sequences by seed; pairs of different splits "
-                "are left out."
+                "are skipped."
             ),
         ),
         taglm.Splitter(

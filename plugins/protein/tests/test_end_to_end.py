@@ -195,7 +195,7 @@ def test_bad_rows_can_be_kept_out_or_fixed(taglm, tiny, tmp_path):
     rejected = list(csv.DictReader((run / "rejected.csv").open()))
     assert sorted(int(row["row"]) for row in rejected) == [41, 42, 46, 47, 48, 49, 50]
     task = json.loads((run / "metrics.json").read_text())["tasks"]["GB1"]
-    assert (task["rows_left_out"], task["rows_fixed"]) == (7, 3)
+    assert (task["rows_skipped"], task["rows_fixed"]) == (7, 3)
 
 
 def test_rare_residues_are_data_but_have_no_descriptor(taglm, tiny, tmp_path, fasta, short):

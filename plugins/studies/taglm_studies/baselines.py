@@ -66,7 +66,7 @@ class _Prepared:
                 features, num_left_out = without_the_answer(features, self.targets["train"])
                 if num_left_out:
                     _log.info(
-                        "%s: descriptors that equal the label are left out: %d",
+                        "%s: descriptors that equal the label are not used: %d",
                         self.data.task,
                         num_left_out,
                     )

@@ -365,5 +365,5 @@ def split(
     counts = split_file(
         file, out, load_registry(), task, name, parse_pairs(column or [], "--column"), seed
     )
-    shown = ", ".join(f"{split or 'left out'} {count:,}" for split, count in counts.items())
+    shown = ", ".join(f"{split or 'skipped'} {count:,}" for split, count in counts.items())
     print_note(f"{out}: {shown}")

@@ -212,7 +212,7 @@ def test_a_descriptor_that_is_the_label_is_left_out(caplog):
         )
         errors[compute] = run(made)["test"]["forest_descriptors"]["mae"]
     assert errors[None] < 0.5 * errors["labels:first"]
-    assert "descriptors that equal the label are left out: 1" in caplog.text
+    assert "descriptors that equal the label are not used: 1" in caplog.text
 
 
 def test_words_of_texts_are_counted():

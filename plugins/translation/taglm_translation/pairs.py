@@ -50,7 +50,7 @@ class Pairing:
     check_script: bool = True
     """Leave out sides of which less than half of the letters are of the language's script."""
     allow_equal: bool = False
-    """False: rows whose two sides are equal are left out."""
+    """False: rows whose two sides are equal are skipped."""
 
 
 def pairing(options: Mapping[str, Any]) -> Pairing:
@@ -104,10 +104,10 @@ def read_directions(words: Sequence[str], available: Sequence[str]) -> list[Dire
 def make_rows(
     sentences: Sequence[Sentence], how: Pairing, seed: int, size: int | None, source: str
 ) -> dict[str, list[str]]:
-    """Make translation rows, directions interleaved, and log what was left out.
+    """Make translation rows, directions interleaved, and log what was skipped.
 
     A sentence lies in one split for all languages. Training rows that share a text with a
-    validation or test row, in either language, are left out.
+    validation or test row, in either language, are skipped.
 
     Args:
         sentences: Sentences in several languages.
@@ -250,7 +250,7 @@ def _report(
     counts = Counter(row[5] for row in rows)
     directions = len({(row[1], row[3]) for row in rows})
     logger.info(
-        "%s: %d sentences give %d train, %d valid, %d test rows in %d directions; left out: %s",
+        "%s: %d sentences give %d train, %d valid, %d test rows in %d directions; skipped: %s",
         source,
         num_sentences,
         counts["train"],

@@ -163,7 +163,7 @@ class Context:
         return self.registry.datasets.get(task.spec.dataset, task.source.name, where)
 
     def fields(self, task: Registered[Task], resolved: ResolvedTask) -> dict[str, list[Any]]:
-        """Return canonical fields of a task's dataset, rows with an error left out.
+        """Return canonical fields of a task's dataset, rows with an error skipped.
 
         Raises:
             NotApplicable: when the task has no dataset.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taglm_core.data.splitfile import LEFT_OUT, splits_from_file
+from taglm_core.data.splitfile import SKIPPED, splits_from_file
 from taglm_core.errors import DataError
 
 SPLITS = ["test", "train", "valid", "train"]
@@ -33,7 +33,7 @@ def test_an_order_of_its_own_an_empty_split_and_the_column_split(tmp_path):
     """Rows are found by number; an empty cell leaves a row out."""
     lines = ["4,valid", "2,", "1,training", "3,dev"]
     found = split(tmp_path, lines, header="row,split")
-    assert found == ["train", LEFT_OUT, "valid", "valid"]
+    assert found == ["train", SKIPPED, "valid", "valid"]
 
 
 @pytest.mark.parametrize(
