@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.model.backbone import Backbone
-from taglm_core.model.heads import solve_ridge
+from taglm_core.model.closed_form import solve_ridge
 from taglm_core.model.precision import BF16, FP32, in_fp32, put_layers, rounded_layers
 
 STATES_TOLERANCE = 0.1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.data.masks import known_targets
-from taglm_core.model.heads import mean_above
+from taglm_core.model.closed_form import mean_above
 from taglm_core.specs import Classification, Regression, Target
 
 

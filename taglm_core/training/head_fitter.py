@@ -8,13 +8,8 @@ import torch
 from torch import Tensor
 
 from taglm_core.data.masks import is_known, same_rows
-from taglm_core.model.heads import (
-    LinearHead,
-    SufficientStatistics,
-    impute,
-    solve_censored,
-    solve_ridge,
-)
+from taglm_core.model.closed_form import SufficientStatistics, impute, solve_censored, solve_ridge
+from taglm_core.model.heads import LinearHead
 from taglm_core.model.targets import ridge_targets
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Regression

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.inference.scores import as_cost, score
-from taglm_core.model.heads import huber_weights, impute
+from taglm_core.model.closed_form import huber_weights, impute
 from taglm_core.model.targets import loss_targets
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Regression

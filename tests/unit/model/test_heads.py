@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from taglm_core.data.masks import same_rows
-from taglm_core.model.heads import (
-    MLPHead,
+from taglm_core.model.closed_form import (
     SufficientStatistics,
     huber_weights,
     impute,
@@ -13,6 +12,7 @@ from taglm_core.model.heads import (
     solve_censored,
     solve_ridge,
 )
+from taglm_core.model.heads import MLPHead
 
 
 def rows(count, seed=0, shift=0.0):

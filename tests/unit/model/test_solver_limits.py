@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taglm_core.errors import DataError
-from taglm_core.model.heads import SufficientStatistics, solve_censored, solve_ridge
+from taglm_core.model.closed_form import SufficientStatistics, solve_censored, solve_ridge
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 50])

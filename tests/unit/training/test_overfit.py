@@ -5,7 +5,8 @@ import pytest
 import torch
 import toy_plugin
 
-from taglm_core.model.heads import LinearHead, MLPHead, solve_ridge
+from taglm_core.model.closed_form import solve_ridge
+from taglm_core.model.heads import LinearHead, MLPHead
 from taglm_core.model.prefix_cache.whole_prefixes import WholePrefixes
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
