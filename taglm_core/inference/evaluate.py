@@ -18,6 +18,7 @@ from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.predicted import ReadRows
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
+from taglm_core.inference.truth import splits_of
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
 from taglm_core.specs.encoding import first_errors
@@ -90,7 +91,7 @@ def evaluate_table(
     else:
         prediction, truth = predicted.values[chosen], targets[fine]
     metrics = plain(score(task, truth, prediction))
-    remarks = metric_doubts(task, truth)
+    remarks = [*metric_doubts(task, truth), *_seen(predictor, task, fields, fine)]
     for remark in remarks:
         logger.warning("warning: %s", remark)
     results = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
@@ -108,6 +109,22 @@ def evaluate_table(
     scored = table.select(fine)
     filled = {name: [values[i] for i in fine] for name, values in predicted.columns.items()}
     return Scored({"tasks": {task.name: facts}}, bad, {**scored.columns, **filled})
+
+
+def _seen(
+    predictor: Predictor, task: ResolvedTask, fields: Mapping[str, Any], rows: list[int]
+) -> list[str]:
+    """Say how many of the rows the predictor was trained on, whose scores flatter it."""
+    if not predictor.splits:
+        return []
+    splits = splits_of(task, fields, predictor.splits)
+    trained = sum(splits[i] == "train" for i in rows)
+    if not trained:
+        return []
+    return [
+        f"{trained:,} of the {len(rows):,} rows were in the train split of the run: on new rows "
+        "the scores are worse"
+    ]
 
 
 def _targets(

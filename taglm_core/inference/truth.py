@@ -134,11 +134,13 @@ def beside_truth(
         columns: As `found_truth` gives them.
         predicted: Prediction column -> values, None where a row is invalid.
     """
-    if not isinstance(task.spec.target, Regression):
+    target_spec = task.spec.target
+    if not isinstance(target_spec, Regression):
         return {}
+    limit = target_spec.censored_below
     truth = {
         target: parse_numbers(
-            table.columns[column], table.rows, table.source, column, on_error="skip"
+            table.columns[column], table.rows, table.source, column, "skip", censored_below=limit
         )[0].tolist()
         for target, column in columns.items()
     }

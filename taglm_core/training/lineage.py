@@ -244,7 +244,8 @@ def _readme(plan: Plan, config: ArtefactRecord, metrics: Mapping[str, Any]) -> s
     if splits:
         lines += [f"Split: {results['split']}; data: {plan.rows.source}.", ""]
         for split, held in splits.items():
-            shown = ", ".join(f"{k} {v}" for k, v in held.get("metrics", {}).items())
+            known = {k: v for k, v in held.get("metrics", {}).items() if v is not None}
+            shown = ", ".join(f"{k} {v:.4g}" for k, v in known.items())
             lines.append(f"- {split} ({held.get('rows')} rows): {shown}")
         lines.append("")
     lines += ["Use it: `taglm predict FOLDER --input FILE --output FILE`", ""]

@@ -1,0 +1,106 @@
+"""The file of a laboratory, with all that such files hold, from the first command to scores.
+
+Lab names of columns, identifiers, a SMILES typed wrong, duplicates with other values, a blank line,
+a salt, a value below the limit of detection, and a value that is missing.
+"""
+
+import csv
+import json
+
+import pytest
+
+FAST = [
+    "--set=stages.domain.size=60",
+    "--set=stages.domain.max_steps=2",
+    "--set=stages.domain.tag_length=3",
+    "--set=stages.task.max_steps=2",
+    "--set=stages.task.tag_length=3",
+    "--split=random",
+    "--baselines=mean,ridge",
+]
+ODD = """LAB-0101,c1ccccc,7,-1.2,typed by hand
+LAB-0102,CC(=O)[O-].[Na+],7,1.0,salt
+
+LAB-0103,CCO,8,-3.4,measured again
+LAB-0104,CCCCCCCCCC,8,<-5,not detected
+LAB-0105,c1ccc2c(c1)cccc2,8,< -5,not detected
+LAB-0106,CCCCCCN,9,,lost
+"""
+
+
+@pytest.fixture
+def lab(tmp_path, molecules_csv, monkeypatch):
+    """Write the file, and stand beside it."""
+    monkeypatch.chdir(tmp_path)
+    rows = [line.split(",") for line in molecules_csv.read_text().splitlines()[1:]]
+    lines = [
+        f"LAB-{i + 1:04d},{smiles},{1 + i // 9},{-float(value):.2f},"
+        for i, (smiles, value) in enumerate(rows)
+    ]
+    head = "Cpd-ID,Structure,Batch,LogS (mol/L),Remark"
+    (tmp_path / "lab.csv").write_text("\n".join([head, *lines]) + "\n" + ODD)
+    return tmp_path
+
+
+def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
+    """Every row is used, or named with its reason; every row of the file comes back."""
+    done = taglm("run", "lab.csv", "--target", "LogS", f"--backbone={toy_backbone}", *FAST)
+    assert done.code == 0, done.err
+    for said in (
+        "skipped 1 blank line",
+        "input: column 'Structure' holds <SMILES> (98 % of the values can be read)",
+        "target: column 'LogS (mol/L)' holds numbers from -5 to 1, 2 of them left-censored",
+        "not used: Cpd-ID, Batch, Remark",
+        "2 of 46 rows skipped, the first is row 41: smiles: not a valid SMILES: unclosed ring",
+        "2 inputs with different values",
+    ):
+        assert said in done.err
+    folder = lab / "runs" / "LogS"
+    rejected = list(csv.DictReader((folder / "rejected.csv").open()))
+    assert [row["row"] for row in rejected] == ["41", "46"]
+    assert "unclosed ring" in rejected[0]["reason"]
+    assert "column 'LogS (mol/L)': the cell is empty" in rejected[1]["reason"]
+    metrics = json.loads((folder / "metrics.json").read_text())["tasks"]["LogS"]
+    assert sum(held["rows"] for held in metrics["splits"].values()) == 44
+    assert metrics["target"]["labels"] == "measured"
+    card = (folder / "artefact" / "README.md").read_text()
+    assert "None" not in card
+    _check_predictions(taglm, lab)
+    _check_scores(taglm, metrics)
+
+
+def _check_predictions(taglm, lab):
+    """All rows in their order, with all columns; a bad one has a reason and no number."""
+    done = taglm("predict", "runs/LogS", "lab.csv", "-o", "predicted.csv")
+    assert done.code == 0, done.err
+    assert "46 rows written to predicted.csv; 1 could not be predicted" in done.err
+    rows = {row["Cpd-ID"]: row for row in csv.DictReader((lab / "predicted.csv").open())}
+    assert len(rows) == 46
+    assert rows["LAB-0101"]["LogS"] == ""
+    assert "unclosed ring" in rows["LAB-0101"]["error"]
+    for name in ("LAB-0001", "LAB-0102", "LAB-0103", "LAB-0104", "LAB-0106"):
+        assert float(rows[name]["LogS"]) >= -5
+        assert rows[name]["error"] == ""
+    assert rows["LAB-0001"]["LogS"] == rows["LAB-0103"]["LogS"]
+    assert rows["LAB-0104"]["LogS (mol/L)"] == "<-5"
+    residual = -5 - float(rows["LAB-0104"]["LogS"])
+    assert float(rows["LAB-0104"]["LogS.residual"]) == pytest.approx(residual, abs=1e-4)
+    assert rows["LAB-0106"]["LogS.residual"] == ""
+    assert rows["LAB-0106"]["split"] == ""
+
+
+def _check_scores(taglm, metrics):
+    """Bad rows stop the scoring; skipped, the others are scored and trained ones are counted."""
+    stopped = taglm("evaluate", "runs/LogS", "--input", "lab.csv")
+    assert stopped.code == 1
+    assert "2 of 46 rows cannot be used" in stopped.err
+    assert "--on-error skip" in stopped.err
+    done = taglm("evaluate", "runs/LogS", "--input", "lab.csv", "--on-error", "skip", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)["tasks"]["LogS"]
+    assert found["splits"]["input"]["rows"] == 44
+    trained = metrics["splits"]["train"]["rows"]
+    assert found["remarks"] == [
+        f"{trained} of the 44 rows were in the train split of the run: on new rows the scores are "
+        "worse"
+    ]
