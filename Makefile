@@ -33,7 +33,7 @@ quickstart: setup
 
 # One process a core, one thread each: most of a test is start-up, and threads of several processes
 # wait for each other.
-RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: setup lint
 	$(RUN_TESTS)

@@ -7,6 +7,31 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Files whose tests take minutes, the longest first.
+LONG = (
+    "tests/docs/test_pages.py",
+    "tests/e2e/test_wheels.py",
+    "tests/e2e/test_broken_plugins.py",
+    "tests/docs/test_notebook.py",
+    "tests/e2e/test_new_plugin.py",
+    "tests/benchmarks/test_benchmarks.py",
+    "tests/e2e/test_pairs.py",
+    "tests/e2e/test_example_plugins.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes minutes, so that no process ends with it while the others are done."""
+    places = {file: place for place, file in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONG)))
+
+
+def pytest_configure(config):
+    """Refuse a name in `LONG` that is no file any more."""
+    missing = [file for file in LONG if not (config.rootpath / file).is_file()]
+    if missing:
+        raise pytest.UsageError(f"tests/conftest.py, LONG: no file {', '.join(missing)}")
+
 
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path_factory, monkeypatch):
