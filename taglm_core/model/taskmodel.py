@@ -12,6 +12,7 @@ from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler, Rows, join_rows
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
+from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
 from taglm_core.model.lengths import check_lengths
@@ -39,6 +40,8 @@ class TaskModel:
     """How a text task writes."""
     features: FeatureReader | None = None
     """What the head reads beside the states; None: nothing."""
+    others: tuple[EnsembleMember, ...] = ()
+    """Further members of an ensemble, whose predictions are averaged with those of this one."""
     num_read: int = 1
     """Rows of the function tag that the head reads, the last ones: 1 as in the paper, or all."""
     prefix_cache: PrefixCache | None = None
@@ -87,10 +90,50 @@ class TaskModel:
         target = self.task.spec.target
         if isinstance(target, Text):
             return self.write(rows, target.max_new_tokens, max_tokens, on_progress)
+        values = self._predict_numbers(rows, max_tokens, on_progress, features)
+        first = self.member()
+        for other in self.others:
+            self.become(other)
+            try:
+                values = values + self._predict_numbers(rows, max_tokens, None, features)
+            finally:
+                self.become(first)
+        return values / (1 + len(self.others))
+
+    def _predict_numbers(
+        self,
+        rows: Rows,
+        max_tokens: int,
+        on_progress: Callable[[int], None] | None,
+        features: Tensor | None,
+    ) -> np.ndarray:
         states = self.states(rows, max_tokens, on_progress)
-        if features is not None:
+        if features is not None and self.features is not None:
             states = torch.cat([states, features], dim=1)
         return self.finish(self.outputs(states.to(self.model.backbone.device)))
+
+    def member(self) -> EnsembleMember:
+        """Return a copy of the function tag, with the head, scaling and features of now."""
+        assert self.head is not None, "a text task has no head"
+        return EnsembleMember(
+            tag=self.model.tags[self.task.function_tag].detach().clone(),
+            head=self.head,
+            scaling=self.scaling,
+            features=self.features,
+        )
+
+    @torch.no_grad()
+    def become(self, member: EnsembleMember) -> None:
+        """Take the function tag, head, scaling and features of a member of an ensemble."""
+        self.model.tags[self.task.function_tag].copy_(member.tag)
+        self.head, self.scaling, self.features = member.head, member.scaling, member.features
+        self.model.heads[self.task.name] = member.head
+
+    @property
+    def reader(self) -> FeatureReader | None:
+        """Return what reads the features of any member; all that read some read the same."""
+        readers = (self.features, *(other.features for other in self.others))
+        return next((reader for reader in readers if reader is not None), None)
 
     def predict_fields(
         self,
@@ -123,10 +166,10 @@ class TaskModel:
 
     def _features_of(self, fields: Mapping[str, Sequence[Any]], good: list[int]) -> Tensor | None:
         """Return the features of good rows, those of each order one after the other."""
-        if self.features is None:
+        if (reader := self.reader) is None:
             return None
         found = [
-            self.features.read({name: [values[i] for i in good] for name, values in order.items()})
+            reader.read({name: [values[i] for i in good] for name, values in order.items()})
             for order in self.task.orders(fields)
         ]
         return torch.cat(found)
@@ -169,8 +212,8 @@ class TaskModel:
         """
         orders = [self.assemble(order) for order in self.task.orders(fields)]
         held = [errors] if errors is not None else []
-        if self.features is not None:
-            held.append(self.features.errors(fields))
+        if (reader := self.reader) is not None:
+            held.append(reader.errors(fields))
         found = first_errors(*held, *(rows.errors for rows in orders))
         good = [i for i, error in enumerate(found) if error is None]
         return (join_rows([rows.select(good) for rows in orders]) if good else None), good, found

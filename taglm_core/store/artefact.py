@@ -27,7 +27,7 @@ from taglm_core.store.schema import (
 
 logger = logging.getLogger(__name__)
 
-_GROUPS = {"tag": "tags", "table": "tables", "head": "head"}
+_GROUPS = {"tag": "tags", "table": "tables", "head": "head", "member": "members"}
 """What stands before the colon of a name in tags.safetensors -> where it belongs."""
 
 
@@ -43,6 +43,8 @@ class Artefact:
     """Domain -> trained symbol table `(symbols, hidden)`; none for tables that were not trained."""
     head: dict[str, Tensor] = attrs.field(factory=dict)
     """Parameters of the head."""
+    members: dict[str, Tensor] = attrs.field(factory=dict)
+    """Of each further member of an ensemble: `N.tag` and `N.head.PARAMETER`."""
     folder: Path | None = None
 
     @property

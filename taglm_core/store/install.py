@@ -1,6 +1,10 @@
 """Putting what an artefact holds into a model: the only place that does."""
 
+from torch import nn
+
+from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import FeatureReader
+from taglm_core.model.heads import make_head
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
@@ -8,6 +12,7 @@ from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registry
 from taglm_core.specs import Encoder
 from taglm_core.store.artefact import Artefact
+from taglm_core.store.schema import MemberRecord
 
 
 def install_tag(model: TaggedModel, artefact: Artefact, name: str) -> None:
@@ -69,3 +74,33 @@ def install_task(task_model: TaskModel, artefact: Artefact, registry: Registry) 
     scaling = artefact.task.scaling
     assert scaling is not None, "a head has a scaling"
     task_model.scaling = scaling.copy()
+    task_model.others = tuple(
+        _member(number, record, task_model, artefact, registry)
+        for number, record in enumerate(artefact.task.ensemble)
+    )
+
+
+def _member(
+    number: int, record: MemberRecord, task_model: TaskModel, artefact: Artefact, registry: Registry
+) -> EnsembleMember:
+    start = f"{number}.head."
+    state = {
+        name.removeprefix(start): value
+        for name, value in artefact.members.items()
+        if name.startswith(start)
+    }
+    head: nn.Module
+    if record.head.name == KERNEL:
+        head = KernelHead.of_state(state)
+    else:
+        spec = registry.heads.get(record.head.name, task_model.task.plugin)
+        outputs = len(record.scaling.mean)
+        head = make_head(spec, task_model.width, outputs, record.head.options)
+        head.load_state_dict(state)
+    features = record.head.features
+    return EnsembleMember(
+        tag=artefact.members[f"{number}.tag"],
+        head=head.to(task_model.model.backbone.device),
+        scaling=record.scaling.copy(),
+        features=FeatureReader.of_records(features, registry) if features else None,
+    )

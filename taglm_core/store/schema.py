@@ -147,6 +147,14 @@ class HeadRecord:
 
 
 @attrs.frozen(kw_only=True)
+class MemberRecord:
+    """A further member of an ensemble."""
+
+    head: HeadRecord
+    scaling: Scaling
+
+
+@attrs.frozen(kw_only=True)
 class TaskRecord:
     """A trained task."""
 
@@ -169,6 +177,8 @@ class TaskRecord:
     decoding: Decoding = attrs.field(factory=Decoding)
     trained_combinations: tuple[tuple[str, ...], ...] = ()
     """Tags that columns named together in training rows."""
+    ensemble: tuple[MemberRecord, ...] = ()
+    """Members beside the first, whose function tag and head stand in their own places."""
 
 
 @attrs.frozen(kw_only=True)

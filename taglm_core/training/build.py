@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from taglm_core.errors import ConfigError
+from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.model.targets import Scaling
@@ -89,20 +92,37 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     if plan.num_outputs:
         head = plan.make_head().to(plan.backbone.device)
         model.heads[task.name] = head
-    scaling = Scaling.plain(plan.num_outputs)
-    if isinstance(target, Regression):
-        targets = plan.rows.targets[plan.rows.of_split("train")]
-        scaling = Scaling.of_targets(targets, target.censored_below)
-        if target.censored_below is not None:
-            _check_censoring(plan)
+    if getattr(target, "censored_below", None) is not None:
+        _check_censoring(plan)
     return TaskModel(
         task=task,
         model=model,
         assembler=build_assembler(task, model, encoders, plan.is_isolated, domain_of, tag_of),
         is_isolated=plan.is_isolated,
         head=head,
-        scaling=scaling,
+        scaling=_scaling(plan),
         classes=plan.rows.classes,
         decoding=plan.config.decode,
         num_read=plan.num_read,
     )
+
+
+def _scaling(plan: Plan) -> Scaling:
+    target = plan.task.spec.target
+    if not isinstance(target, Regression):
+        return Scaling.plain(plan.num_outputs)
+    targets = plan.rows.targets[plan.rows.of_split("train")]
+    return Scaling.of_targets(targets, target.censored_below)
+
+
+def start_again(plan: Plan, task_model: TaskModel) -> None:
+    """Give a task model the untrained function tag, head and scaling of a plan's seed."""
+    settings, name = plan.config.stages.task, plan.task.function_tag
+    rows = initial_tag(
+        plan.backbone, name, settings.tag_length, settings.tag_init, plan.config.seed
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(plan.config.seed)
+        head = plan.make_head().to(plan.backbone.device)
+    scaling = _scaling(plan)
+    task_model.become(EnsembleMember(tag=rows, head=head, scaling=scaling))

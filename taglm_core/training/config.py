@@ -168,6 +168,9 @@ class TaskStageConfig:
     on, off, or auto (if that validates at least 2 % better and the target is not computed)."""
     head_options: dict[str, Any] = attrs.field(factory=dict)
     """Additional arguments of the head; mlp takes {units: 64, layers: 2, dropout: 0.1}."""
+    ensemble: int = attrs.field(default=1, validator=positive)
+    """Number of function tags and heads, of as many seeds, whose predictions are averaged, such as
+    5; they share backbone, domain tags and cache. Training and prediction take longer."""
     pooling: str = attrs.field(default="last", validator=one_of("last", "all"))
     """Hidden states that the head reads: last (the last tag token, as in the paper) or all (all
     tag tokens, concatenated; more detail, more overfitting)."""

@@ -29,6 +29,25 @@ def check_head(task: str, settings: TaskStageConfig, target: Target) -> None:
         raise ConfigError(f"task {task}: stages.task.{asked} is not possible: {reason}.")
 
 
+def check_ensemble(task: str, settings: TaskStageConfig, target: Target) -> None:
+    """Refuse an ensemble of what has no head of its own seed.
+
+    Raises:
+        ConfigError: naming the setting that stands in the way.
+    """
+    if settings.ensemble == 1:
+        return
+    reason = None
+    if target.kind == "text":
+        reason = "the task writes text"
+    elif settings.enrich:
+        reason = "stages.task.enrich trains a domain tag along"
+    elif settings.function_tag_from is not None:
+        reason = "stages.task.function_tag_from gives one function tag"
+    if reason is not None:
+        raise ConfigError(f"task {task}: stages.task.ensemble is not possible: {reason}.")
+
+
 def why_not(settings: TaskStageConfig, target: Target) -> str | None:
     """Return why no kernel head can be fitted, None when it can."""
     if target.kind == "text":

@@ -7,6 +7,7 @@ import attrs
 from torch import Tensor
 
 from taglm_core.encoders import alphabet_of
+from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
@@ -19,6 +20,7 @@ from taglm_core.store.schema import (
     DomainLineage,
     DomainRecord,
     HeadRecord,
+    MemberRecord,
     Origin,
     TagRecord,
     TaskLineage,
@@ -159,6 +161,7 @@ def task_artefact(
         tags={name: _copied(model.tags[name]) for name in tags},
         tables=_trained_tables(items),
         head={name: _copied(value) for name, value in head.items()},
+        members=_members(task_model),
     )
     return artefact, _readme(plan, config, metrics)
 
@@ -190,20 +193,34 @@ def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
         spec=_spec(task_model),
         plugin=task.plugin,
         attention="isolated" if task_model.is_isolated else "causal",
-        head=_head(plan, task_model) if task_model.head is not None else None,
+        head=_head(plan, task_model.member()) if has_head else None,
         scaling=task_model.scaling.copy() if has_head else None,
         domain_of=dict(assembler.domain_of),
         tag_of=dict(assembler.tag_of),
         columns=dict(plan.rows.columns),
         decoding=task_model.decoding,
         trained_combinations=tuple(combinations(plan)),
+        ensemble=tuple(
+            MemberRecord(head=_head(plan, other), scaling=other.scaling.copy())
+            for other in task_model.others
+        ),
     )
 
 
-def _head(plan: Plan, task_model: TaskModel) -> HeadRecord:
+def _members(task_model: TaskModel) -> dict[str, Tensor]:
+    """Return tag and head of each further member of an ensemble, by number and name."""
+    found = {}
+    for number, other in enumerate(task_model.others):
+        found[f"{number}.tag"] = _copied(other.tag)
+        for name, value in other.head.state_dict().items():
+            found[f"{number}.head.{name}"] = _copied(value)
+    return found
+
+
+def _head(plan: Plan, member: EnsembleMember) -> HeadRecord:
     settings = plan.config.stages.task
-    if isinstance(task_model.head, KernelHead):
-        features = task_model.features.records if task_model.features is not None else ()
+    if isinstance(member.head, KernelHead):
+        features = member.features.records if member.features is not None else ()
         return HeadRecord(name=KERNEL, pooling=settings.pooling, features=features)
     name = "linear" if settings.head in CHOSEN_LATER else settings.head
     return HeadRecord(name=name, options=dict(settings.head_options), pooling=settings.pooling)

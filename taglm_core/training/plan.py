@@ -31,7 +31,7 @@ from taglm_core.training.baselines import choose_baselines
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
-from taglm_core.training.head_settings import CHOSEN_LATER, check_head
+from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels
 
 
@@ -229,6 +229,11 @@ def _join(group: Sequence[Plan], store: TagStore) -> None:
             f"the tasks {names} train <{tag}> together, but one of them writes text: a tag that "
             "feeds a head and one that makes the LM write are not shared. Name two function tags."
         )
+    if any(plan.config.stages.task.ensemble > 1 for plan in group):
+        raise ConfigError(
+            f"stages.task.ensemble: the tasks {names} train <{tag}> together, and an ensemble has "
+            "tags of its own for one task. Set stages.task.ensemble=1, or name two function tags."
+        )
     together = fingerprint_of(sorted(plan.task_fingerprint for plan in group))
     for plan in group:
         plan.task_fingerprint = fingerprint_of([together, plan.task.name])
@@ -326,6 +331,7 @@ def make_plan(
         refits=refits,
     )
     check_head(task.name, settings.task, task.spec.target)
+    check_ensemble(task.name, settings.task, task.spec.target)
     if plan.num_outputs:
         plan.head_parameters()  # options that the head refuses come out before anything is trained
     return plan

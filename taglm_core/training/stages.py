@@ -17,7 +17,7 @@ from taglm_core.store.install import install_task
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import DomainLineage, TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
-from taglm_core.training.build import take_stored
+from taglm_core.training.build import start_again, take_stored
 from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.fit import FitResult, FitSettings, Group, fit
@@ -38,6 +38,9 @@ from taglm_core.training.objectives import (
 )
 from taglm_core.training.plan import Plan
 from taglm_core.training.splits import SplitData, fill_cache, prepare_cache
+
+_SEEDS_APART = 10_007
+"""Between the seeds of members, so that ensembles of neighboring seeds share none."""
 
 
 def run_domain_stage(
@@ -182,6 +185,8 @@ def run_task_stage(
         assert isinstance(held, TaskLineage), "a function tag is trained by stage 2 or 3"
         return held
     lineage = _train_task(members, enriched, folder, progress)
+    if plan.config.stages.task.ensemble > 1:
+        lineage = _train_others(members[0], lineage, folder, progress)
     for member in members:
         member.splits.clear()  # what was kept for training makes room for the next tag
     folder.log(to_plain(lineage))
@@ -199,11 +204,36 @@ def run_task_stage(
     return lineage
 
 
+def _train_others(
+    member: Member, lineage: TaskLineage, folder: RunFolder, progress: Progress
+) -> TaskLineage:
+    """Train the further members of an ensemble; the first one has been trained.
+
+    Returns:
+        The lineage with the seconds of all.
+    """
+    plan, task_model = member.plan, member.task_model
+    trained = [task_model.member()]
+    seconds = lineage.seconds
+    for number in range(1, plan.config.stages.task.ensemble):
+        config = attrs.evolve(plan.config, seed=plan.config.seed + number * _SEEDS_APART)
+        own = attrs.evolve(plan, config=config)
+        start_again(own, task_model)
+        again = Member(own, task_model, member.splits)
+        made = _train_task([again], {plan.task.name: ()}, folder, progress, number)
+        seconds += made.seconds
+        trained.append(task_model.member())
+    task_model.become(trained[0])
+    task_model.others = tuple(trained[1:])
+    return attrs.evolve(lineage, seconds=round(seconds, 2))
+
+
 def _train_task(
     members: Sequence[Member],
     enriched: Mapping[str, Iterable[str]],
     folder: RunFolder,
     progress: Progress,
+    number: int = 0,
 ) -> TaskLineage:
     plan, model = members[0].plan, members[0].task_model.model
     settings = plan.config.stages.task
@@ -221,6 +251,8 @@ def _train_task(
         trained.pop(f"<{plan.task.function_tag}>")
     counts = parameter_counts(trained)
     name = f"stage {plan.stage_number} <{plan.task.function_tag}> for {', '.join(names)}"
+    if settings.ensemble > 1:
+        name += f", {number + 1} of {settings.ensemble}"
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
     start = {name: objective.start(settings.head_init) for name, objective in objectives.items()}
@@ -231,7 +263,7 @@ def _train_task(
         next(iter(objectives.values())) if len(members) == 1 else JointObjective(objectives),
         groups,
         _fit_settings(settings, steps, plan.config),
-        _checkpoint(folder, plan, f"task-{'+'.join(names)}"),
+        _checkpoint(folder, plan, f"task-{'+'.join(names)}{f'-{number}' if number else ''}"),
         progress,
         name,
         model,

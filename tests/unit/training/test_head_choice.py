@@ -1,11 +1,9 @@
 """The head is chosen after training: linear, kernel, or kernel with features; predictions agree."""
 
-import csv
-import types
-
 import numpy as np
 import pytest
 import torch
+from small_runs import DOSED, PLAIN, SHARE, SMALL, run, write_table
 
 from taglm_core.data.readers import read_table
 from taglm_core.errors import ConfigError, PluginError
@@ -13,14 +11,10 @@ from taglm_core.inference.loading import load_predictor
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.progress import Silent
 from taglm_core.store.artefact import find_artefact, load_artefact
-from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.head_choice import Solution, _choice
 from taglm_core.training.plan import make_plans
-from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
-
-SMALL = {"max_steps": 1, "num_evaluations": 1, "tag_length": 2, "batch_size": 8}
 
 
 class Said(Silent):
@@ -36,47 +30,8 @@ class Said(Silent):
 
 @pytest.fixture
 def table(tmp_path):
-    """Write strings, doses and targets: the share of a, its sum with the dose, and a class."""
-    rng = np.random.default_rng(5)
-    words = {"".join(rng.choice(list("abc"), size=rng.integers(3, 9))) for _ in range(150)}
-    path = tmp_path / "rows.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["letters", "dose", "share", "reply", "kind"])
-        for i, word in enumerate(sorted(words)):
-            share, dose = word.count("a") / len(word), round(float(rng.normal()), 3)
-            reply = "" if i % 5 == 0 else share + dose
-            writer.writerow([word, dose, share, reply, "much" if share > 0.3 else "little"])
-    return path
-
-
-def run(tmp_path, registry, backbone, table, target, template, say=None, **settings):
-    """Run a task and return its metrics, the predictor and the plan."""
-    config = run_config(
-        "test",
-        {
-            "task": {"name": "T", "template": template, "target": target},
-            "data": {"file": str(table), "split": {"method": "random"}},
-            "backbone": str(backbone),
-            "stages": {"domain": {**SMALL, "size": 30}, "task": {**SMALL, **settings}},
-        },
-    )
-    store = TagStore(tmp_path / "store")
-    plans = make_plans(config, registry, store)
-    folder = RunFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
-    folder.open(resolved(config))
-    try:
-        metrics = execute(plans, folder, store, say or Silent())
-    finally:
-        folder.close()
-    artefact = load_artefact(find_artefact(folder.path))
-    predictor = load_predictor(artefact, registry)
-    return types.SimpleNamespace(metrics=metrics, predictor=predictor, folder=folder.path)
-
-
-PLAIN = "The string is <Letters>{letters}. It gives <T>"
-DOSED = "The string is <Letters>{letters} at {dose}. It gives <T>"
-SHARE = {"kind": "regression", "columns": ["share"]}
+    """Write a table of strings, doses and targets."""
+    return write_table(tmp_path)
 
 
 def test_features_that_decide_are_chosen_and_said(tmp_path, toy_registry, toy_backbone, table):

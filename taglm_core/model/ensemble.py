@@ -1,0 +1,19 @@
+"""Members of an ensemble: function tags and heads of several seeds on one backbone."""
+
+import attrs
+from torch import Tensor, nn
+
+from taglm_core.model.features import FeatureReader
+from taglm_core.model.targets import Scaling
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class EnsembleMember:
+    """What differs between the members of an ensemble."""
+
+    tag: Tensor
+    """`(tag_length, hidden)`: the function tag."""
+    head: nn.Module
+    scaling: Scaling
+    features: FeatureReader | None = None
+    """What the head reads beside the states; None: nothing."""
