@@ -17,7 +17,7 @@ from taglm_core.model.precision import BF16
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Evaluated, Regression, SplitData, TaskData
 from taglm_core.store.runfolder import RunFolder
-from taglm_core.training.baselines import fit_baselines
+from taglm_core.training.baselines import BaselineScores, fit_baselines
 from taglm_core.training.constant import worse_than_constant
 from taglm_core.training.datacheck import feature_functions
 from taglm_core.training.plan import Plan, combinations
@@ -133,27 +133,65 @@ def _add_baselines(
     plan: Plan, folder: RunFolder, splits: dict[str, Any], data: Mapping[str, SplitData]
 ) -> dict[str, Any]:
     """Put the scores of the baselines into `splits`; return what else metrics.json says of them."""
-    task = plan.task
-    target = task.spec.target
-    if isinstance(target, Classification):
-        target = attrs.evolve(target, classes=plan.rows.classes)
-    facts: dict[str, Any] = {
-        "task": task.name,
-        "target": target,
-        "features": feature_functions(task),
-        "seed": plan.config.seed,
-        "symmetric": task.symmetric,
-    }
-    hidden = {split: attrs.evolve(held, prediction=None) for split, held in data.items()}
-    rows = TaskData(splits=hidden, descriptors=feature_functions(task, "descriptors"), **facts)
-    found = fit_baselines(plan.config.baselines, plan.registry, rows, scorer(task))
+    early = plan.baselines
+    is_whole = all(len(data[s].truth) == len(plan.rows.of_split(s)) for s in ("valid", "test"))
+    found = early if early is not None and is_whole else _fit_baselines(plan, data)
     event = Evaluated(
-        splits=data, baselines=found.scores, score=scorer(task), folder=folder.path, **facts
+        splits=data,
+        baselines=found.scores,
+        score=scorer(plan.task),
+        folder=folder.path,
+        **_facts(plan),
     )
     plan.registry.send("on_evaluated", event)
     for split, scores in found.scores.items():
         splits[split]["baselines"] = scores
     return {"baselines": found.facts, "feature_seconds": found.feature_seconds}
+
+
+def _fit_baselines(plan: Plan, data: Mapping[str, SplitData]) -> BaselineScores:
+    hidden = {split: attrs.evolve(rows, prediction=None) for split, rows in data.items()}
+    descriptors = feature_functions(plan.task, "descriptors")
+    rows = TaskData(splits=hidden, descriptors=descriptors, **_facts(plan))
+    return fit_baselines(plan.config.baselines, plan.registry, rows, scorer(plan.task))
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """Return what baselines and plugins are told of a task."""
+    target = plan.task.spec.target
+    if isinstance(target, Classification):
+        target = attrs.evolve(target, classes=plan.rows.classes)
+    return {
+        "task": plan.task.name,
+        "target": target,
+        "features": feature_functions(plan.task),
+        "seed": plan.config.seed,
+        "symmetric": plan.task.symmetric,
+    }
+
+
+def early_baselines(plan: Plan) -> str:
+    """Fit the baselines of a task before it is trained, so that training can be seen beside them.
+
+    Returns:
+        The best one on the validation split and its first metric, "" where there is none.
+    """
+    if not plan.task.is_numeric:
+        return ""
+    rows = plan.rows
+    data = {
+        split: _split_data(plan, chosen, rows.targets[chosen], None)
+        for split in ("train", "valid", "test")
+        if len(chosen := rows.of_split(split))
+    }
+    plan.baselines = _fit_baselines(plan, data)
+    metric = plan.task.metrics[0]
+    scores = plan.baselines.scores.get("valid", {})
+    values = {n: s[metric.name] for n, s in scores.items() if s.get(metric.name) is not None}
+    if not values:
+        return ""
+    best = (max if metric.greater_is_better else min)(values, key=lambda name: values[name])
+    return f"best baseline {best} {values[best]:.4g}"
 
 
 def _target_facts(plan: Plan) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class FitSettings:
     patience: int
     seed: int
     checkpoint_seconds: float = 60.0
+    remark: str = ""
+    """What is shown behind each score."""
 
 
 @attrs.define
@@ -124,6 +126,7 @@ def fit(
             else:
                 state["bad"] += 1
         note = ", ".join(f"{k} {v:.4g}" for k, v in list(state["history"][-1].items())[1:3])
+        note += f" ({settings.remark})" if settings.remark else ""
         progress.advance(state["step"], note)
         if time.monotonic() - saved > settings.checkpoint_seconds:
             save_checkpoint(folder, kept, optimizer, best, state)

@@ -27,7 +27,7 @@ from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
 from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
-from taglm_core.training.baselines import choose_baselines
+from taglm_core.training.baselines import BaselineScores, choose_baselines
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
@@ -57,6 +57,10 @@ class Plan:
     refits: bool = False
     """Whether the predictor that a run keeps is trained: on the test rows too, after they have
     been scored by another."""
+    baselines: BaselineScores | None = None
+    """What the baselines reach, once they are fitted."""
+    baseline_note: str = ""
+    """The best baseline on the validation split, shown beside training."""
     caches: dict[str, PrefixCache] = attrs.field(factory=dict)
     """Caches of prompt segments that runs with the same domain tags share, by these tags."""
     given_function_tag: torch.Tensor | None = None

@@ -20,7 +20,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, domain_plans, untrained_model
 from taglm_core.training.config import RunConfig
 from taglm_core.training.datacheck import look_over
-from taglm_core.training.evaluation import evaluate_task
+from taglm_core.training.evaluation import early_baselines, evaluate_task
 from taglm_core.training.lineage import refit_card, task_artefact
 from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
@@ -38,12 +38,16 @@ def execute(
     """
     began = time.monotonic()
     plan = plans[0]
-    torch.manual_seed(plan.config.seed)
     for each in plans:
         if each.config.data.check:
             reports = look_over(each.task, each.rows, each.registry, each.config.seed, progress.say)
             if reports:
                 _folder(plans, each, folder).write_json("data_check.json", jsonable(reports))
+    for each in plans:
+        if each.task.is_numeric and each.config.baselines != ("none",):
+            progress.say(f"fitting the baselines of {each.task.name}")
+            each.baseline_note = early_baselines(each)
+    torch.manual_seed(plan.config.seed)
     members = _members(plans)
     stages, lineages = _run_stages(plans, members, folder, store, progress)
     metrics = _evaluate(members, stages, folder, progress)

@@ -262,7 +262,10 @@ def _train_task(
     result = _fit(
         next(iter(objectives.values())) if len(members) == 1 else JointObjective(objectives),
         groups,
-        _fit_settings(settings, steps, plan.config),
+        attrs.evolve(
+            _fit_settings(settings, steps, plan.config),
+            remark=plan.baseline_note if len(members) == 1 else "",
+        ),
         _checkpoint(folder, plan, f"task-{'+'.join(names)}{f'-{number}' if number else ''}"),
         progress,
         name,

@@ -102,3 +102,19 @@ def test_several_runs_are_printed_with_their_spread(run_file, taglm, tmp_path):
     assert f"predictors: one for each of 3 runs in {out}/members" in done.out
     tables, _, _ = done.out.rpartition("\n\n")
     assert max(map(len, tables.splitlines())) <= 80
+
+
+def test_training_is_seen_beside_the_best_baseline(run_file, taglm, tmp_path):
+    """Baselines are fitted first, and once, so each score in training has one to compare with."""
+    out = tmp_path / "run"
+    done = taglm("run", run_file, "--out", out)
+    baselines = json.loads((out / "metrics.json").read_text())["tasks"]["Sol"]["splits"]["valid"]
+    best = min(baselines["baselines"], key=lambda name: baselines["baselines"][name]["rmse"])
+    said = f"(best baseline {best} {baselines['baselines'][best]['rmse']:.4g})"
+    lines = done.err.splitlines()
+    scores = [line for line in lines if ": rmse " in line]
+    assert scores
+    assert all(line.endswith(said) for line in scores)
+    assert done.err.count("fitting the baselines") == 1
+    plain = taglm("run", run_file, "--out", tmp_path / "none", "--baselines", "none", "--seed", 1)
+    assert "baseline" not in plain.err
