@@ -170,6 +170,7 @@ def register_splitters() -> list[taglm.Splitter]:
             name="cluster",
             field="sequence",
             groups="taglm_protein.splits:cluster_keys",
+            fold_groups="taglm_protein.splits:cluster_groups",
             assign="taglm_protein.splits:cluster_splits",
             description=(
                 "No protein of test or valid shares more than a tenth of its 5-mers with one of "

@@ -96,6 +96,43 @@ def cluster_splits(columns: Mapping[str, Sequence[str]], seed: int = 0) -> list[
     return [split_of[row] for row in rows]
 
 
+def cluster_groups(rows: Sequence[str]) -> list[str]:
+    """Return the single-linkage cluster of each protein, for the folds of a cross-validation.
+
+    Proteins that share more than `MAX_SHARED` of their 5-mers are in one cluster, and those that
+    are linked through others too, so that no two clusters have relatives.
+
+    Args:
+        rows: Valid sequences, `(rows,)`.
+
+    Returns:
+        The first key, in alphabetical order, of the proteins of the cluster, `(rows,)`.
+    """
+    distinct = list(dict.fromkeys(rows))
+    kmers = [kmer_set(row) for row in distinct]
+    index = _Index(kmers)
+    first = np.arange(len(distinct))  # the first protein of each one's cluster, as far as known
+
+    def root(place: int) -> int:
+        while first[place] != place:
+            first[place] = first[first[place]]
+            place = int(first[place])
+        return place
+
+    for begin in range(0, len(distinct), _CHUNK_ROWS):
+        for row, other, share in index.shares(kmers[begin : begin + _CHUNK_ROWS]):
+            is_related = share > MAX_SHARED
+            for one, two in zip(row[is_related], other[is_related] + begin, strict=True):
+                low, high = sorted((root(int(one)), root(int(two))))
+                first[high] = low
+    keys = cluster_keys(distinct)
+    name_of: dict[int, str] = {}
+    for place, key in enumerate(keys):
+        name_of[root(place)] = min(key, name_of.get(root(place), key))
+    group_of = {row: name_of[root(place)] for place, row in enumerate(distinct)}
+    return [group_of[row] for row in rows]
+
+
 def largest_shares(rows: Sequence[str], others: Sequence[str]) -> np.ndarray:
     """Return how much each protein has in common with the most similar of others.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from taglm_core.data.folds import folds_of
 from taglm_core.data.splits import bucket, splits_by_groups
 from taglm_core.errors import DataError
 from taglm_protein import splits
@@ -121,3 +122,22 @@ def test_several_columns_need_a_sequence():
     assert len(splits.cluster_splits(columns)) == 2
     with pytest.raises(DataError, match="needs the field 'sequence'"):
         splits.cluster_splits({"smiles": ["C"], "text": ["a"]})
+
+
+def test_no_two_folds_share_more_than_the_stated_share(rows, monkeypatch):
+    """Relatives of any protein are in its own fold, through chains too, whatever the chunks."""
+    groups = splits.cluster_groups(rows)
+    folds = folds_of(groups, 4, 0, 1, "x")
+    for fold in range(4):
+        inside = [row for row, own in zip(rows, folds, strict=True) if own == fold]
+        outside = [row for row, own in zip(rows, folds, strict=True) if own != fold]
+        assert inside
+        assert splits.largest_shares(inside, outside).max() <= splits.MAX_SHARED
+    by_key = folds_of(splits.cluster_keys(rows), 4, 0, 1, "x")
+    inside = [row for row, own in zip(rows, by_key, strict=True) if own == 0]
+    outside = [row for row, own in zip(rows, by_key, strict=True) if own != 0]
+    assert splits.largest_shares(inside, outside).max() > splits.MAX_SHARED
+    monkeypatch.setattr(splits, "_CHUNK_ROWS", 7)
+    assert splits.cluster_groups(rows) == groups
+    again = splits.cluster_groups(rows[::-1])[::-1]
+    assert again == groups
