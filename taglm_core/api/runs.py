@@ -95,9 +95,10 @@ class Run:
         folder = (inside if inside.is_dir() else self.folder) / "predictions"
         frames = []
         for split in ("valid", "test"):
-            frame = pandas.read_csv(
-                folder / f"{split}.csv", keep_default_na=False, na_values=[""], dtype=str
-            )
+            file = folder / f"{split}.csv"
+            if split == "valid" and not file.is_file():  # of several runs the test rows alone
+                continue
+            frame = pandas.read_csv(file, keep_default_na=False, na_values=[""], dtype=str)
             if "split" not in frame:  # a run of an older version
                 frame.insert(0, "split", split)
             frames.append(frame)

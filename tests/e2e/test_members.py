@@ -6,6 +6,8 @@ import statistics
 
 import pytest
 
+import taglm as taglm_api
+
 
 def read(folder):
     """Return metrics.json of a folder."""
@@ -31,6 +33,9 @@ def test_cross_validation_tests_every_row_once(taglm, run_file, tmp_path):
     rows = list(csv.DictReader((out / "predictions" / "test.csv").open()))
     assert sorted(int(row["row"]) for row in rows) == list(range(1, 41))
     assert {row["member"] for row in rows} == set(names)
+    frame = taglm_api.Run(out).predictions
+    assert sorted(frame["row"]) == list(range(1, 41))
+    assert (frame["Sol.measured"] - frame["Sol"] - frame["Sol.residual"]).abs().max() < 1e-4
     trained = [s["tasks"]["Sol"]["stages"][0] for s in (read(out / "members" / n) for n in names)]
     assert [stage.get("from_store", False) for stage in trained] == [False] + [True] * 4
     again = taglm(*words)
