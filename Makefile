@@ -10,10 +10,11 @@ EXAMPLES := examples/plugins/dna:examples/plugins/weather
 # The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
 export TAGLM_HOME ?= $(CURDIR)/runs/.taglm
 
-.PHONY: help setup quickstart test test-fast lint format wheels clean
+.PHONY: help setup quickstart shell test test-fast lint format wheels clean
 
 help:
 	@echo "make quickstart   install, train <SMILES> and <QED> on the embedded backbone, show results"
+	@echo "make shell        install, open a shell in which taglm is found"
 	@echo "make test         install, check style and types, run every test"
 	@echo "make test-fast    the tests without those that take more than a few seconds"
 	@echo "make wheels       build every distribution into dist/"
@@ -29,7 +30,11 @@ $(VENV)/.installed: constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproje
 	touch $@
 
 quickstart: setup
-	$(BIN)/taglm run QED --preset quick --out runs/quickstart
+	$(BIN)/taglm run QED --preset quick
+
+# the same tag store as the quickstart, since TAGLM_HOME is exported
+shell: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $${SHELL:-/bin/sh}
 
 # One process a core, one thread each: most of a test is start-up, and threads of several processes
 # wait for each other.

@@ -20,8 +20,12 @@ import attrs
 from taglm_core.specs.target import TARGETS
 
 REFERENCE = Path(__file__).parent / "reference"
-COMMANDS = ["run", "predict", "evaluate", "sample", "identify", "plugins", "doctor", "tags"]
-COMMANDS += ["tags list", "tags show", "check-plugin", "new-plugin"]
+COMMANDS = ["run", "init", "predict", "evaluate", "sample", "identify", "plugins", "doctor"]
+COMMANDS += ["runs", "runs list", "runs show", "runs rm"]
+COMMANDS += ["tags", "tags list", "tags show", "tags rm", "tags prune"]
+COMMANDS += ["check-plugin", "new-plugin"]
+PLUGIN_COMMANDS = {"studies": ["data", "data check", "data split"], "translation": ["directions"]}
+"""Plugin -> its commands."""
 
 
 def settings_page() -> str:
@@ -114,10 +118,14 @@ def commands_page() -> str:
 
     from taglm_core.cli.main import build_app
 
-    lines = ["# Commands", "", "The help texts of the program. Generated from the code.", ""]
-    for command in ["", *COMMANDS]:
+    intro = "The help texts of the program and of the plugins in this repository."
+    lines = ["# Commands", "", f"{intro} Generated from the code.", ""]
+    places = [("", command) for command in ["", *COMMANDS]]
+    places += [(plugin, command) for plugin, held in PLUGIN_COMMANDS.items() for command in held]
+    for plugin, command in places:
         words = [*command.split(), "--help"]
-        with mock.patch.object(sys, "argv", ["taglm", *words]):  # tells which command is imported
+        argv = mock.patch.object(sys, "argv", ["taglm", *words])  # tells which command is imported
+        with argv, mock.patch.dict(os.environ, {"TAGLM_PLUGINS": plugin}):
             app = build_app()
         shown = CliRunner().invoke(app, words, prog_name="taglm", env={"COLUMNS": "100"})
         text = "\n".join(line.rstrip() for line in shown.output.strip().splitlines())

@@ -68,14 +68,56 @@ def get(name: str) -> np.ndarray:
         UnknownNameError: when the store holds no such tag.
         DuplicateNameError: when it holds several; it lists their fingerprints.
     """
+    entry = _only(name)
+    rows: np.ndarray = load_artefact(entry.folder).tag(entry.name).float().numpy()
+    return rows
+
+
+def remove(name: str) -> dict[str, Any]:
+    """Remove a tag from the store; predictors hold their tags themselves and go on working.
+
+    Args:
+        name: As for `get`, or `NAME@FINGERPRINT` where the store holds several.
+
+    Returns:
+        The record of the tag, as `list` gives it.
+
+    Raises:
+        UnknownNameError: when the store holds no such tag.
+        DuplicateNameError: when it holds several; it lists their fingerprints.
+    """
+    entry = _only(name)
+    record = _record(entry)
+    TagStore().remove(entry)
+    return record
+
+
+def prune(dry_run: bool = False) -> builtins.list[dict[str, Any]]:
+    """Remove every tag that was trained again later for the same backbone.
+
+    Args:
+        dry_run: True: nothing is removed.
+
+    Returns:
+        The records of the tags that are removed, or would be.
+    """
+    store = TagStore()
+    found = [(entry, _record(entry)) for entry in store.outdated()]
+    for entry, _ in found:
+        if not dry_run:
+            store.remove(entry)
+    return [record for _, record in found]
+
+
+def _only(name: str) -> StoredTag:
+    """Return the only entry that a name stands for."""
     entries = TagStore().get(name)
     if len(entries) > 1:
-        shown = ", ".join(f"{entry.fingerprint} ({entry.name})" for entry in entries)
+        shown = ", ".join(f"{entry.name}@{entry.fingerprint[:8]}" for entry in entries)
         raise DuplicateNameError(
-            f"the store holds {len(entries)} tags '{name}'. Give one of the fingerprints: {shown}."
+            f"the store holds {len(entries)} tags '{name}'. Name one of them: {shown}."
         )
-    rows: np.ndarray = load_artefact(entries[0].folder).tag(entries[0].name).float().numpy()
-    return rows
+    return entries[0]
 
 
 def _shown(tag: TagRecord) -> dict[str, Any]:

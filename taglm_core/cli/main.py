@@ -53,6 +53,7 @@ def core_app() -> typer.Typer:
         plugins,
         predict,
         run,
+        runs,
         sample,
         tags,
     )
@@ -74,6 +75,7 @@ def core_app() -> typer.Typer:
     app.command("identify")(identify.identify)
     app.command("plugins")(plugins.plugins)
     app.command("doctor")(doctor.doctor)
+    app.add_typer(runs.app, name="runs")
     app.add_typer(tags.app, name="tags")
     app.command("new-plugin")(new_plugin.new_plugin)
     return app

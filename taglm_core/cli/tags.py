@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Show the tags in the tag store.", no_args_is_help=True)
+app = typer.Typer(help="Show and remove the tags in the tag store.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -29,7 +29,10 @@ def list_tags(
 @app.command("show")
 def show_tag(
     name: Annotated[
-        str, typer.Argument(help="Full or short name, or the beginning of a fingerprint.")
+        str,
+        typer.Argument(
+            help="Name such as SMILES, the beginning of a fingerprint, or both: SMILES@1a2b."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -37,10 +40,48 @@ def show_tag(
     import yaml
 
     from taglm_core.api import tags
-    from taglm_core.cli.screen import print_json
+    from taglm_core.cli.screen import print_json, print_note
 
     records = tags.show(name)
+    if len(records) > 1:
+        shown = ", ".join(f"{each['tag']}@{each['fingerprint'][:8]}" for each in records)
+        print_note(f"{len(records)} tags '{name}' are shown; to show one, name it: {shown}")
     if as_json:
         print_json(records)
     else:
         typer.echo(yaml.safe_dump(records, sort_keys=False, allow_unicode=True).rstrip())
+
+
+@app.command("rm")
+def remove_tag(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name such as SMILES, the beginning of a fingerprint, or both: SMILES@1a2b."
+        ),
+    ],
+) -> None:
+    """Remove a tag from the store. Predictors that use it hold a copy and keep working."""
+    from taglm_core.api import tags
+    from taglm_core.cli.screen import print_line
+
+    record = tags.remove(name)
+    print_line(f"Removed {record['tag']}@{record['fingerprint']} ({record['backbone']}).")
+
+
+@app.command("prune")
+def prune_tags(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be removed, remove nothing.")
+    ] = False,
+) -> None:
+    """Remove tags that were trained again later for the same backbone."""
+    from taglm_core.api import tags
+    from taglm_core.cli.screen import print_line
+
+    records = tags.prune(dry_run)
+    word = "Would remove" if dry_run else "Removed"
+    for record in records:
+        print_line(f"{word} {record['tag']}@{record['fingerprint']} ({record['backbone']}).")
+    if not records:
+        print_line("Nothing to remove: each tag is the newest of its name and backbone.")

@@ -11,6 +11,7 @@ CORE_WORDS = frozenset(
         "plugins",
         "predict",
         "run",
+        "runs",
         "sample",
         "tags",
     }

@@ -1,6 +1,7 @@
 """The tag store: trained tags by backbone, name and fingerprint, under `$TAGLM_HOME`."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,15 @@ class StoredTag:
     backbone_key: str
     fingerprint: str
     folder: Path
+
+
+def _fits(entry: StoredTag, name: str) -> bool:
+    """Say whether an entry is meant by a name, a fingerprint, or `NAME@FINGERPRINT`."""
+    names = (entry.name, entry.name.partition("/")[2])
+    if name in names or (len(name) >= 4 and entry.fingerprint.startswith(name)):
+        return True
+    before, at, version = name.rpartition("@")
+    return bool(at and version) and before in names and entry.fingerprint.startswith(version)
 
 
 class TagStore:
@@ -73,19 +83,36 @@ class TagStore:
         times = {e.folder: (e.folder / "config.json").stat().st_mtime_ns for e in tags}
         return max(tags, key=lambda e: times[e.folder], default=None)
 
+    def remove(self, entry: StoredTag) -> None:
+        """Remove an entry; predictors hold their tags themselves and go on working."""
+        with self.lock(entry.backbone_key, entry.name, entry.fingerprint):
+            aside = self.scratch / f"{entry.fingerprint}.removed"
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)
+            entry.folder.rename(aside)  # at once, so that no reader finds half of it
+            shutil.rmtree(aside)
+
+    def outdated(self) -> list[StoredTag]:
+        """Return the entries beside which the same tag was trained later for the same backbone."""
+        return [
+            entry
+            for entry in self.entries()
+            if (last := self.newest(entry.backbone_key, entry.name)) is not None
+            and last.folder != entry.folder
+        ]
+
     def get(self, name: str) -> list[StoredTag]:
-        """Return the entries of a tag by full or short name, or by leading fingerprint.
+        """Return the entries of a tag.
+
+        Args:
+            name: Full or short name, the beginning of a fingerprint (4 characters or more), or both
+                as `NAME@FINGERPRINT`.
 
         Raises:
             UnknownNameError: offering the nearest.
         """
         entries = self.entries()
-        tags = [
-            entry
-            for entry in entries
-            if name in (entry.name, entry.name.partition("/")[2])
-            or (len(name) >= 4 and entry.fingerprint.startswith(name))
-        ]
+        tags = [entry for entry in entries if _fits(entry, name)]
         if not tags:
             shorts = {entry.name.partition("/")[2] for entry in entries}
             raise UnknownNameError(

@@ -1,0 +1,60 @@
+"""`taglm runs`: the runs in a folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Show and remove runs.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_all(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder that holds run folders.", show_default="runs")
+    ] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the runs in a folder, the latest first, with the first metric on the test split."""
+    from taglm_core.cli.screen import print_json, print_line, print_table
+    from taglm_core.store.runlist import list_runs
+
+    records = list_runs(folder)
+    if as_json:
+        print_json(records)
+    elif not records:
+        print_line(f"The folder {folder} holds no runs yet; `taglm run` writes them.")
+    else:
+        print_table(list(records[0]), [list(record.values()) for record in records])
+
+
+@app.command("show")
+def show(
+    run: Annotated[Path, typer.Argument(help="Run folder, such as runs/QED.")],
+) -> None:
+    """Show the settings and the results of a run."""
+    import yaml
+
+    from taglm_core.api.runs import Run
+    from taglm_core.cli.screen import print_line, print_metrics
+    from taglm_core.errors import CheckpointError
+
+    file = run / "run.yaml"
+    if not file.is_file():
+        raise CheckpointError(f"{run}: no run folder (run.yaml is missing).")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    print_line(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
+    print_metrics(Run(run).metrics)
+
+
+@app.command("rm")
+def remove(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, such as runs/QED.")],
+) -> None:
+    """Remove runs with their predictors. Tags in the tag store stay."""
+    from taglm_core.cli.screen import print_line
+    from taglm_core.store.runlist import remove_run
+
+    for run in runs:
+        remove_run(run)
+        print_line(f"Removed {run}.")

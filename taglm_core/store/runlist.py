@@ -1,0 +1,90 @@
+"""The run folders in a folder: what each holds, and removing one."""
+
+import json
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from taglm_core.errors import CheckpointError
+
+SETTINGS, RESULTS = "run.yaml", "metrics.json"
+
+
+def list_runs(folder: Path) -> list[dict[str, Any]]:
+    """List the runs in a folder, the latest first.
+
+    Args:
+        folder: Such as `runs`.
+
+    Returns:
+        One record for each with run, state, split, the first metric and its value on the test
+        split, and the time at which it was written last.
+    """
+    paths = sorted(path.parent for path in folder.glob(f"*/{SETTINGS}"))
+    paths = [path for path in paths if not path.name.startswith(".")]  # being removed
+    records = [record for path in paths for record in _records(path)]
+    return sorted(records, key=lambda record: str(record["written"]), reverse=True)
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Return a record for each task of a run."""
+    file = path / RESULTS
+    newest = (file if file.is_file() else path / SETTINGS).stat().st_mtime
+    written = datetime.fromtimestamp(newest).isoformat(sep=" ", timespec="minutes")
+    if not file.is_file():
+        return [_record(path, "unfinished", written)]
+    tasks = json.loads(file.read_text(encoding="utf-8")).get("tasks", {})
+    records = []
+    for name, task in tasks.items():
+        metrics = task.get("splits", {}).get("test", {}).get("metrics", {})
+        metric = next(iter(metrics), None)
+        value = metrics[metric] if metric is not None else None
+        records.append(_record(path, "finished", written, name, task.get("split"), metric, value))
+    return records
+
+
+def _record(
+    path: Path,
+    state: str,
+    written: str,
+    task: str | None = None,
+    split: str | None = None,
+    metric: str | None = None,
+    value: Any = None,
+) -> dict[str, Any]:
+    return {
+        "run": str(path),
+        "task": task,
+        "state": state,
+        "split": split,
+        "metric": metric,
+        "test": value,
+        "written": written,
+    }
+
+
+def remove_run(path: Path) -> None:
+    """Remove a run folder with everything in it, its predictor too.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        CheckpointError: when it is no run folder, a link, or in use.
+    """
+    if not (path / SETTINGS).is_file():
+        raise CheckpointError(f"{path}: no run folder ({SETTINGS} is missing). Nothing is removed.")
+    if path.is_symlink():
+        raise CheckpointError(f"{path}: a link to a folder. Name the folder itself.")
+    lock = FileLock(str(path / ".lock"))
+    aside = path.with_name(f".{path.name}.removed")
+    try:
+        with lock.acquire(timeout=0):
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)  # at once: an interrupt leaves no half of a run under its name
+    except Timeout as error:
+        raise CheckpointError(f"{path}: a run is in progress there. Stop it first.") from error
+    shutil.rmtree(aside)

@@ -1,0 +1,88 @@
+"""`taglm runs` and `taglm tags`: what lies on the disk is listed, and removed where one asks."""
+
+import json
+
+import pytest
+from filelock import FileLock
+
+
+@pytest.fixture
+def runs(taglm, run_file, tmp_path, monkeypatch):
+    """Write two runs of different domain tags, and stand beside them."""
+    monkeypatch.chdir(tmp_path)
+    for name, steps in (("first", 2), ("second", 3)):
+        words = ["--set", f"stages.domain.max_steps={steps}", "--baselines", "mean"]
+        done = taglm("run", run_file, "--out", f"runs/{name}", *words)
+        assert done.code == 0, done.err
+    return tmp_path / "runs"
+
+
+def test_runs_and_tags_are_listed_and_removed(taglm, runs):
+    """A removed run or tag is gone as a whole; predictors do not need the store."""
+    (runs / "begun").mkdir()
+    (runs / "begun" / "run.yaml").write_text("task: {name: Sol}\n")
+    records = {r["run"]: r for r in json.loads(taglm("runs", "list", "--json").out)}
+    assert set(records) == {"runs/first", "runs/second", "runs/begun"}
+    assert records["runs/begun"]["state"] == "unfinished"
+    assert records["runs/first"]["metric"] == "rmse"
+    metrics = json.loads((runs / "first" / "metrics.json").read_text())
+    test = metrics["tasks"]["Sol"]["splits"]["test"]["metrics"]["rmse"]
+    assert records["runs/first"]["test"] == test
+    shown = taglm("runs", "show", "runs/first")
+    assert shown.code == 0, shown.err
+    assert "max_steps: 2" in shown.out
+    assert "rmse" in shown.out
+    removed = taglm("runs", "rm", "runs/first", "runs/begun")
+    assert removed.code == 0, removed.err
+    assert sorted(path.name for path in runs.iterdir()) == ["second"]
+    _check_tags(taglm)
+    predicted = taglm("predict", "runs/second", "CCO")
+    assert predicted.code == 0, predicted.err
+
+
+def _check_tags(taglm):
+    """Of two tags of a name it is said which is shown; the older one is pruned."""
+    tags = json.loads(taglm("tags", "list", "--json").out)
+    smiles = [tag["fingerprint"] for tag in tags if tag["tag"] == "chem/SMILES"]
+    assert len(smiles) == 2
+    both = taglm("tags", "show", "SMILES", "--json")
+    assert len(json.loads(both.out)) == 2
+    assert "2 tags 'SMILES' are shown; to show one, name it: chem/SMILES@" in both.err
+    one = taglm("tags", "show", f"SMILES@{smiles[0][:6]}", "--json")
+    assert [tag["fingerprint"] for tag in json.loads(one.out)] == smiles[:1]
+    unclear = taglm("tags", "rm", "SMILES")
+    assert unclear.code == 1
+    assert f"chem/SMILES@{smiles[0][:8]}" in unclear.err
+    planned = taglm("tags", "prune", "--dry-run")
+    assert planned.out.startswith("Would remove chem/SMILES@")
+    assert len(json.loads(taglm("tags", "list", "--json").out)) == len(tags)
+    pruned = taglm("tags", "prune")
+    assert pruned.out.replace("Removed", "Would remove") == planned.out
+    left = json.loads(taglm("tags", "list", "--json").out)
+    assert [tag["tag"] for tag in left] == sorted({tag["tag"] for tag in tags})
+    (last,) = [tag["fingerprint"] for tag in left if tag["tag"] == "chem/SMILES"]
+    assert last in smiles
+    assert taglm("tags", "rm", f"chem/SMILES@{last[:8]}").code == 0
+    assert "Nothing to remove" in taglm("tags", "prune").out
+    assert taglm("tags", "show", "SMILES").code == 1
+
+
+def test_what_is_no_run_or_in_use_is_kept(taglm, tmp_path, monkeypatch):
+    """Only run folders are removed, and none that a run writes to."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    done = taglm("runs", "rm", "photos")
+    assert done.code == 1
+    assert "photos: no run folder (run.yaml is missing). Nothing is removed." in done.err
+    run = tmp_path / "runs" / "busy"
+    run.mkdir(parents=True)
+    (run / "run.yaml").write_text("task: {name: Sol}\n")
+    (tmp_path / "link").symlink_to(run)
+    assert "a link to a folder" in taglm("runs", "rm", "link").err
+    with FileLock(str(run / ".lock")):
+        done = taglm("runs", "rm", "runs/busy")
+    assert done.code == 1
+    assert "a run is in progress there" in done.err
+    assert (run / "run.yaml").is_file()
+    assert (tmp_path / "photos").is_dir()
+    assert "holds no runs yet" in taglm("runs", "list", "photos").out
