@@ -160,9 +160,8 @@ class TaskStageConfig:
     """Absolute learning rate of tag and head, such as 1e-4 (paper); None: from `tag_lr` and
     `head_lr`."""
     head: str = attrs.field(default="auto", metadata={AS_BEFORE: "linear"})
-    """Registered head: linear (as in the paper) or mlp (hidden layers), or kernel (compares a row
-    with training rows); auto: linear while the tag is trained, then linear or kernel, whichever
-    validates better."""
+    """Registered head: linear (as in the paper), mlp (hidden layers) or kernel (compares a row
+    with training rows); auto: trains with linear, keeps linear or kernel by validation."""
     features: str = attrs.field(default="auto", validator=one_of("auto", "on", "off"))
     """Descriptors of the domains and numbers in text fields beside the states, for a kernel head:
     on, off, or auto (if that validates at least 2 % better and the target is not computed)."""
