@@ -23,6 +23,8 @@ from taglm_core.training.splits import SplitData
 
 MOST_POINTS = 1500
 """Training rows with which a kernel head compares; of more rows as many are drawn (Nystroem)."""
+MOST_ROWS = 20_000
+"""Training rows to which heads are fitted here; each takes 8 bytes a point, several times."""
 MOST_CROSS_VALIDATED = 3000
 """Training rows up to which heads are compared by cross-validation too."""
 _NUM_FOLDS = 5
@@ -94,6 +96,10 @@ def choose_head(
     assert isinstance(objective, HeadObjective), "the task does not write text"
     task_model = objective.task_model
     sample, states, targets = objective.fitted_rows()
+    if len(sample) > MOST_ROWS:
+        rng = np.random.default_rng([plan.config.seed, 80])
+        kept = np.sort(rng.permutation(len(sample))[:MOST_ROWS])
+        sample, states, targets = sample[kept], states[kept], targets[kept]
     valid_states = objective.valid_states()
     rows = _rows(objective, targets)
     if len(rows.groups) > _MOST_GROUPS:

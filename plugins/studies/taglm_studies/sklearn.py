@@ -215,7 +215,7 @@ class TagRegressor(RegressorMixin, _TagEstimator):  # type: ignore[misc]  # as a
         preset: "default", "quick" or "paper".
         tag_length: Tokens of the function tag; None: 10.
         epochs: Passes over the training rows; None: 3, or what the preset says.
-        head: Registered head, such as "linear" or "mlp"; None: "linear".
+        head: Registered head, such as "linear" or "mlp"; None: "auto", see the settings.
         valid_fraction: Share of the rows of `fit` that decide when training stops.
         settings: Any other setting of a run, such as {"stages.task.tag_lr": 0.02}; wins over the
             arguments above. The precision is fp32 unless it says otherwise, so that all folds have
@@ -293,7 +293,7 @@ class TagClassifier(ClassifierMixin, _TagEstimator):  # type: ignore[misc]  # as
         preset: "default", "quick" or "paper".
         tag_length: Tokens of the function tag; None: 10.
         epochs: Passes over the training rows; None: 3, or what the preset says.
-        head: Registered head, such as "linear" or "mlp"; None: "linear".
+        head: Registered head, such as "linear" or "mlp"; None: "auto", see the settings.
         valid_fraction: Share of the rows of `fit` that decide when training stops.
         settings: Any other setting of a run, such as {"stages.task.tag_lr": 0.02}; wins over the
             arguments above. The precision is fp32 unless it says otherwise, so that all folds have

@@ -12,6 +12,7 @@ from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.progress import Silent
 from taglm_core.store.artefact import find_artefact, load_artefact
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training import head_choice
 from taglm_core.training.head_choice import Solution, _choice
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
@@ -145,6 +146,21 @@ def test_a_computed_label_is_not_read_off_descriptors(tmp_path, toy_registry, to
     names = [name for name, _ in _candidates(plan, train, np.arange(2))]
     assert names == ([KERNEL] if is_computed else [KERNEL, f"{KERNEL} with descriptors of letters"])
     assert is_computed
+
+
+def test_the_rows_and_points_of_a_kernel_head_are_bounded(
+    tmp_path, toy_registry, toy_backbone, table, monkeypatch
+):
+    """Of more training rows as many are drawn; without cross-validation the valid split decides."""
+    monkeypatch.setattr(head_choice, "MOST_ROWS", 60)
+    monkeypatch.setattr(head_choice, "MOST_POINTS", 20)
+    monkeypatch.setattr(head_choice, "MOST_CROSS_VALIDATED", 50)
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="on")
+    assert made.predictor.task_model.head.points.shape[0] == 20
+    (choice,) = made.metrics["tasks"]["T"]["stages"][-1]["head_choice"].values()
+    (costs,) = choice["mean_squared_errors"].values()
+    assert costs["cross_validated"] is None
+    assert made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]["r2"] > 0.7
 
 
 def solution(valid, cross=None):
