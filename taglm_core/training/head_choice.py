@@ -10,9 +10,11 @@ from torch import Tensor
 
 from taglm_core.data.masks import same_rows
 from taglm_core.errors import ConfigError
+from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import KINDS, FeatureReader, feature_reader
 from taglm_core.model.kernel_head import KERNEL, KernelHead, squared_distances
 from taglm_core.model.targets import ridge_targets
+from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress
 from taglm_core.specs import Classification
 from taglm_core.training.head_loss import ReadRows
@@ -36,6 +38,8 @@ _GAIN = 0.99
 """A kernel head is taken if its cost is below this share of the linear head's,"""
 _GAIN_OF_FEATURES = 0.98
 """and one with features below this share of the other's, since features take time to compute."""
+_GAIN_OF_TRAINING = 0.98
+"""A trained tag is kept if its error on valid is below this share of the untrained tag's."""
 _MOST_GROUPS = 16
 _LEAST_EIGENVALUE = 1e-6
 _MEDIAN_ROWS = 500
@@ -76,11 +80,72 @@ class _Rows:
     """int64 `(rows,)`; None: no cross-validation."""
 
 
+@attrs.frozen(eq=False)
+class Start:
+    """The kernel head of the untrained function tag, which the trained one has to beat."""
+
+    member: EnsembleMember
+    choice: dict[str, Any]
+    """What `choose_head` gave."""
+
+
+def start_of(
+    plan: Plan, objective: TaskObjective, splits: Mapping[str, SplitData], progress: Progress
+) -> Start | None:
+    """Choose a head for the untrained tag and put everything back; None if that is linear.
+
+    On few rows a trained tag may know its training rows rather than the task.
+    """
+    task_model = objective.task_model if isinstance(objective, HeadObjective) else None
+    if task_model is None or plan.config.stages.task.head not in CHOSEN_LATER:
+        return None
+    before, offset = task_model.member(), task_model.scaling.offset.clone()
+    choice = choose_head(plan, objective, splits, progress, "head of the untrained tag")
+    if not isinstance(task_model.head, KernelHead):
+        return None
+    member = attrs.evolve(task_model.member(), scaling=task_model.scaling.copy())
+    task_model.become(before)
+    task_model.scaling.offset.copy_(offset)
+    return Start(member, choice)
+
+
+def choose_tag(
+    start: Start | None, choice: dict[str, Any], task_model: TaskModel, progress: Progress
+) -> dict[str, Any]:
+    """Go back to the untrained tag and its head if training gained too little.
+
+    Only the validation split can tell: the trained tag has seen all rows of cross-validation.
+
+    Args:
+        start: What the untrained tag reaches; None: no kernel head.
+        choice: What `choose_head` gave for the trained tag.
+        task_model: With the trained tag and its head.
+        progress: Hears what was chosen.
+
+    Returns:
+        The choice, for the lineage.
+    """
+    if start is None or not choice:
+        return choice
+    trained, untrained = (
+        each["mean_squared_errors"][each["chosen"]]["valid"] for each in (choice, start.choice)
+    )
+    if trained < _GAIN_OF_TRAINING * untrained:
+        return {**choice, "tag": "trained"}
+    task_model.become(start.member)
+    progress.say(
+        "function tag: untrained, since training it gained too little (mean squared error on "
+        f"valid {trained:.4f} trained, {untrained:.4f} untrained)"
+    )
+    return {**start.choice, "tag": "untrained"}
+
+
 def choose_head(
     plan: Plan,
     objective: TaskObjective,
     splits: Mapping[str, SplitData],
     progress: Progress,
+    title: str = "head",
 ) -> dict[str, Any]:
     """Give a task model the head that validates best, by the settings.
 
@@ -126,7 +191,7 @@ def choose_head(
         if reader is not None:
             valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
         _set_offset(objective, rows, valid_inputs)
-    progress.say(_said(found, chosen))
+    progress.say(f"{title}: {_said(found, chosen)}")
     costs = {
         name: {"valid": each.valid, "cross_validated": each.cross_validated}
         for name, each in found.items()
@@ -332,4 +397,4 @@ def _said(found: Mapping[str, Solution], chosen: str) -> str:
         cross = each.cross_validated
         more = "" if cross is None else f", {cross:.4f} by cross-validation"
         parts.append(f"{name} {each.valid:.4f} on valid{more}")
-    return f"head: {chosen} (mean squared errors: {'; '.join(parts)})"
+    return f"{chosen} (mean squared errors: {'; '.join(parts)})"

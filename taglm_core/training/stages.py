@@ -21,7 +21,7 @@ from taglm_core.training.build import start_again, take_stored
 from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.fit import FitResult, FitSettings, Group, fit
-from taglm_core.training.head_choice import choose_head
+from taglm_core.training.head_choice import choose_head, choose_tag, start_of
 from taglm_core.training.lineage import (
     domain_artefact,
     enriched_artefact,
@@ -256,11 +256,15 @@ def _train_task(
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
     start = {name: objective.start(settings.head_init) for name, objective in objectives.items()}
+    first = next(iter(objectives.values()))
+    untrained = None
+    if len(members) == 1 and plan.given_function_tag is None:
+        untrained = start_of(plan, first, members[0].splits, progress)
     groups = _task_groups(members, enriched, objectives)
     rows = sum(len(member.splits["train"].rows) for member in members)
     steps = _steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
     result = _fit(
-        next(iter(objectives.values())) if len(members) == 1 else JointObjective(objectives),
+        first if len(members) == 1 else JointObjective(objectives),
         groups,
         attrs.evolve(
             _fit_settings(settings, steps, plan.config),
@@ -277,6 +281,9 @@ def _train_task(
         )
         for member in members
     }
+    if len(members) == 1:
+        (task,) = choices
+        choices[task] = choose_tag(untrained, choices[task], members[0].task_model, progress)
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(
         stage=plan.stage_number,

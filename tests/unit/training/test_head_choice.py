@@ -1,5 +1,7 @@
 """The head is chosen after training: linear, kernel, or kernel with features; predictions agree."""
 
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from taglm_core.progress import Silent
 from taglm_core.store.artefact import find_artefact, load_artefact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice
-from taglm_core.training.head_choice import Solution, _choice
+from taglm_core.training.head_choice import Solution, Start, _choice, choose_tag
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 
@@ -161,6 +163,37 @@ def test_the_rows_and_points_of_a_kernel_head_are_bounded(
     (costs,) = choice["mean_squared_errors"].values()
     assert costs["cross_validated"] is None
     assert made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]["r2"] > 0.7
+
+
+def test_the_untrained_tag_stays_if_training_gains_too_little():
+    """Rows of cross-validation were trained on, so that the validation split alone decides."""
+
+    def choice(valid):
+        costs = {"kernel": {"valid": valid, "cross_validated": 0.0}}
+        return {"chosen": "kernel", "mean_squared_errors": costs}
+
+    taken = []
+    model = types.SimpleNamespace(become=taken.append)
+    start = Start(member="first", choice=choice(1.0))
+    said = Said()
+    assert choose_tag(start, choice(0.97), model, said)["tag"] == "trained"
+    assert taken == said.lines == []
+    assert choose_tag(start, choice(0.99), model, said)["tag"] == "untrained"
+    assert taken == ["first"]
+    assert said.lines[0].startswith("function tag: untrained, since training it gained too little")
+    assert choose_tag(None, choice(5.0), model, said) == choice(5.0)
+
+
+def test_a_tag_that_training_spoils_is_given_up(tmp_path, toy_registry, toy_backbone, table):
+    """With or without training in between, the untrained tag and its head predict the same."""
+    rows = {"letters": ["abc", "aabbcc", "ccab"]}
+    found = []
+    for lr in (1e-9, 1e3):
+        made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, lr=lr, features="on")
+        (chosen,) = made.metrics["tasks"]["T"]["stages"][-1]["head_choice"].values()
+        assert chosen["tag"] == "untrained"
+        found.append(made.predictor.predict(rows, "numpy"))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 
 def solution(valid, cross=None):
