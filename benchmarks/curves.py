@@ -97,6 +97,7 @@ def curve(folder: Path, cache: str, steps: int) -> list[float]:
                 "task": {
                     "domain_tags": False,
                     "cache": cache,
+                    "head": "linear",
                     "max_steps": steps,
                     "num_evaluations": 4,
                     "epochs": 6.0,

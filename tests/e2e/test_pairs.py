@@ -63,6 +63,7 @@ def test_a_combination_is_the_same_in_either_order(taglm, combinations_csv, toy_
     held = json.loads((out / "metrics.json").read_text())["tasks"]["DC"]
     assert held["split"] == "chem/pair"
     expected = {"mean", "one_hot_id", "one_hot_id_interactions", "nearest", "ridge", "boosting"}
+    expected |= {"boosting_descriptors", "forest_descriptors"}
     assert expected == set(held["splits"]["test"]["baselines"])
     predicted = []
     for number, names in enumerate((("Drug1", "Drug2"), ("Drug2", "Drug1"))):

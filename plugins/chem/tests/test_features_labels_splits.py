@@ -40,8 +40,8 @@ def test_descriptors_are_finite_and_computed_once(monkeypatch):
     assert np.isfinite(made).all()
     asked = []
     monkeypatch.setattr(descriptors, "run_rows", lambda f, rows, **_: asked.extend(rows) or f(rows))
-    again = descriptors.descriptors([*rows[::-1], "CCCCO"])
-    assert asked == ["CCCCO"]
+    again = descriptors.descriptors([*rows[::-1], "BrCCCCCCCCCCCCCCCO"])
+    assert asked == ["BrCCCCCCCCCCCCCCCO"]
     np.testing.assert_array_equal(again[:5], made[::-1])
 
 
