@@ -1,7 +1,7 @@
 """Validation curves of stage 3 with the cache on, partly on, on disk and off, on real pairs.
 
     python benchmarks/curves.py [--train N] [--valid N] [--steps N] [--size full|toy]
-                                [--threads N] [--json FILE]
+                                [--longest N] [--threads N] [--json FILE]
 
 Every setting is a whole run of the library on the same rows, with untrained domain tags, so that
 the only difference is the cache. With TAGLM_DATA the rows are of Davis, else generated.
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=600)
     parser.add_argument("--valid", type=int, default=200)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--longest", type=int, default=10_000, help="residues of a target")
     parser.add_argument("--size", choices=("full", "toy"), default="full")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, help="file to write")
@@ -44,15 +45,15 @@ def main() -> None:
     if args.size == "toy":
         args.train, args.valid, args.steps = 40, 12, 2
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), args.train, args.valid, args.steps)
+        found = measure(Path(folder), args.train, args.valid, args.steps, args.longest)
     print(json.dumps(found, indent=1))
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def measure(folder: Path, train: int, valid: int, steps: int) -> dict[str, Any]:
+def measure(folder: Path, train: int, valid: int, steps: int, longest: int) -> dict[str, Any]:
     """Return the curve of each setting, and by how much they differ from that without a cache."""
-    source = write_rows(folder / "pairs.csv", train, valid)
+    source = write_rows(folder / "pairs.csv", train, valid, longest)
     curves = {}
     few = f"{max(1, train // 3)}MB"  # less than the segments of so many pairs take
     for cache in ("off", "auto", few, f"{few}+disk:4GB"):
@@ -66,10 +67,11 @@ def measure(folder: Path, train: int, valid: int, steps: int) -> dict[str, Any]:
     return {"data": source, "train": train, "valid": valid, "curves": curves, "differ": differ}
 
 
-def write_rows(path: Path, train: int, valid: int) -> str:
+def write_rows(path: Path, train: int, valid: int, longest: int) -> str:
     """Write pairs with their splits; returns where they are from."""
     pairs = setting.load_pairs("davis")
-    chosen = np.random.default_rng(0).permutation(len(pairs.values))[: train + valid + 4]
+    order = np.random.default_rng(0).permutation(len(pairs.values))
+    chosen = [i for i in order if len(pairs.targets[i]) <= longest][: train + valid + 4]
     splits = ["train"] * train + ["valid"] * valid + ["test"] * 4
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
