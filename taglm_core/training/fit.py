@@ -105,6 +105,7 @@ def fit(
         }
     else:
         best, state = loaded
+        objective.moved()
         progress.say(f"{description}: going on at step {state['step']}")
     saved = time.monotonic()
     progress.start(description, settings.steps)
@@ -135,6 +136,7 @@ def fit(
     with torch.no_grad():
         for tensor, value in zip(kept, best, strict=True):
             tensor.copy_(value)
+    objective.moved()
     return FitResult(
         state["step"], state["best"], state["history"], round(time.monotonic() - began, 2)
     )
@@ -167,6 +169,7 @@ def _take_step(
             "precision=fp32, and check the targets for extreme values."
         )
     optimizer.step()
+    objective.moved()
 
 
 def step_batches(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]:

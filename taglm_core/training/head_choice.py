@@ -97,8 +97,11 @@ def start_of(
     On few rows a trained tag may know its training rows rather than the task.
     """
     task_model = objective.task_model if isinstance(objective, HeadObjective) else None
-    if task_model is None or plan.config.stages.task.head not in CHOSEN_LATER:
+    settings = plan.config.stages.task
+    if task_model is None or settings.head not in CHOSEN_LATER:
         return None
+    if settings.enrich or plan.given_function_tag is not None:
+        return None  # a domain tag moves beside the function tag, or none of them does
     before, offset = task_model.member(), task_model.scaling.offset.clone()
     choice = choose_head(plan, objective, splits, progress, "head of the untrained tag")
     if not isinstance(task_model.head, KernelHead):
@@ -170,7 +173,7 @@ def choose_head(
     if len(rows.groups) > _MOST_GROUPS:
         return {}
     found: dict[str, Solution] = {}
-    heads: dict[str, tuple[KernelHead, FeatureReader | None]] = {}
+    heads: dict[str, tuple[KernelHead, FeatureReader | None, Tensor]] = {}
     if settings.head == AUTO and settings.features != "on":
         found["linear"] = _linear(states, valid_states, rows)
     for name, reader in _candidates(plan, splits["train"], sample):
@@ -180,16 +183,13 @@ def choose_head(
             valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
         blocks = (states.shape[1], *(reader.blocks if reader is not None else ()))
         head, found[name] = _fit_kernel(inputs, valid_inputs, blocks, rows, plan.config.seed)
-        heads[name] = (head, reader)
+        heads[name] = (head, reader, valid_inputs)
     chosen = _choice(found)
     if chosen in heads:
-        head, reader = heads[chosen]
+        head, reader, valid_inputs = heads[chosen]
         task_model.head = head.to(task_model.model.backbone.device)
         task_model.features = reader
         task_model.model.heads[plan.task.name] = task_model.head
-        valid_inputs = valid_states
-        if reader is not None:
-            valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
         _set_offset(objective, rows, valid_inputs)
     progress.say(f"{title}: {_said(found, chosen)}")
     costs = {

@@ -258,7 +258,7 @@ def _train_task(
     start = {name: objective.start(settings.head_init) for name, objective in objectives.items()}
     first = next(iter(objectives.values()))
     untrained = None
-    if len(members) == 1 and plan.given_function_tag is None:
+    if len(members) == 1:
         untrained = start_of(plan, first, members[0].splits, progress)
     groups = _task_groups(members, enriched, objectives)
     rows = sum(len(member.splits["train"].rows) for member in members)

@@ -144,6 +144,9 @@ class DomainObjective:
             count += number
         return total / max(count, 1.0)
 
+    def moved(self) -> None:
+        """Do nothing: nothing is kept between evaluations."""
+
     def evaluate(self) -> tuple[float, dict[str, float]]:
         """Return held-out nats per symbol, the score and the record."""
         nats = self.nats()

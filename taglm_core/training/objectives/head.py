@@ -59,6 +59,7 @@ class HeadObjective:
         self._reader = StateReader(task_model, max_tokens)
         self._targets = self.head_loss.targets(train.targets)
         self._shares = known_shares(self._targets)
+        self._fitted_states: Tensor | None = None
         self._valid_states: Tensor | None = None
         self._is_solved = False
 
@@ -115,8 +116,9 @@ class HeadObjective:
         """
         rng = np.random.default_rng([self.seed, 77])
         sample = np.sort(rng.permutation(len(self.train.rows))[: self.fit_rows])
-        states = self._reader.all(self.train, sample)
-        return sample, states, self._targets[torch.from_numpy(sample)]
+        if self._fitted_states is None:
+            self._fitted_states = self._reader.all(self.train, sample)
+        return sample, self._fitted_states, self._targets[torch.from_numpy(sample)]
 
     def valid_states(self) -> Tensor:
         """Return what the head reads for the validation split, `(rows, width)`."""
@@ -138,7 +140,6 @@ class HeadObjective:
 
     def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
         """Return the summed loss and the weight of some training rows."""
-        self._valid_states = None  # a step moves the tag
         states = self._reader.pooled(self.train, indices)
         targets = self._targets[torch.from_numpy(indices)].to(states.device)
         if self.follower is not None and not self._is_solved:
@@ -146,11 +147,15 @@ class HeadObjective:
         outputs = self.task_model.outputs(states)
         return self.head_loss.rows(outputs, targets).sum(), self.weight(indices)
 
+    def moved(self) -> None:
+        """Forget the states, which are those of another tag now."""
+        self._fitted_states = self._valid_states = None
+
     def _valid_rows(self) -> ReadRows:
         """Return what the head reads for the validation split.
 
-        Fitting the head and judging it read the same states, so they are computed once and kept
-        until `evaluate` has judged them or a step moves the tag.
+        Fitting heads and judging them read the same states, so they are computed once and kept
+        until the tag moves.
         """
         if self._valid_states is None:
             self._valid_states = self._reader.all(self.valid)
@@ -163,7 +168,6 @@ class HeadObjective:
     def evaluate(self) -> tuple[float, dict[str, float]]:
         """Return the cost on the validation split and what to log."""
         cost, metrics = self.head_loss.cost(self._valid_rows())
-        self._valid_states = None
         return cost, {name: value for name, value in metrics.items() if "." not in name}
 
     def predict(self, split: SplitData) -> np.ndarray:

@@ -56,6 +56,11 @@ class JointObjective:
         losses = [member.loss(own)[0] for member, own in self._shares(indices)]
         return torch.stack(losses).sum(), self.weight(indices)
 
+    def moved(self) -> None:
+        """Tell each task."""
+        for member in self.members.values():
+            member.moved()
+
     @torch.no_grad()
     def evaluate(self) -> tuple[float, dict[str, float]]:
         """Return the mean validation loss and each task's metrics as `task.metric`."""

@@ -35,6 +35,10 @@ class Objective(Protocol):
         """Return what the loss of some rows will be divided by, without computing it."""
         ...
 
+    def moved(self) -> None:
+        """Hear that parameters or buffers have been set: what was computed with the old is void."""
+        ...
+
     def evaluate(self) -> tuple[float, dict[str, float]]:
         """Return a score on held-out rows, lower is better, and what to log."""
         ...

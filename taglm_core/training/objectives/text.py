@@ -77,6 +77,9 @@ class TextObjective:
         logits = self._backbone.logits(states[:, :-1][has_label]).float()
         return torch.nn.functional.cross_entropy(logits, labels[has_label], reduction="sum")
 
+    def moved(self) -> None:
+        """Do nothing: nothing is kept between evaluations."""
+
     @torch.no_grad()
     def valid_loss(self) -> float:
         """Return nats per output token of the validation split."""

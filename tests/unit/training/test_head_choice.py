@@ -196,6 +196,17 @@ def test_a_tag_that_training_spoils_is_given_up(tmp_path, toy_registry, toy_back
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 
+def test_an_untrained_tag_does_not_stand_before_an_enriched_one(
+    tmp_path, toy_registry, toy_backbone, table
+):
+    """Its head was fitted to states behind the domain tag of before, which training has moved."""
+    given = {"enrich": True, "lr": 1e3, "features": "on"}
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, **given)
+    (chosen,) = made.metrics["tasks"]["T"]["stages"][-1]["head_choice"].values()
+    assert chosen["chosen"] == "kernel with descriptors of letters"
+    assert "tag" not in chosen
+
+
 def solution(valid, cross=None):
     """Return a solution with costs."""
     return Solution(torch.zeros(1, 1), valid, cross)

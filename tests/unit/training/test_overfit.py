@@ -208,3 +208,35 @@ def test_a_head_with_hidden_layers_learns_what_no_line_does(censored_below, toy_
     noise = 100 * torch.randn(400, 32, generator=make)
     assert fitter.fit(noise, wanted, held_out) == {}
     assert all((before[k] == v).all() for k, v in task_model.head.state_dict().items())
+
+
+def test_states_of_a_finished_fit_are_those_of_its_tag(toy_registry, tmp_path):
+    """A fit that is taken up again after its last step makes none, yet the tag is another one."""
+    targets = np.arange(8.0)[:, None]
+    settings = FitSettings(
+        steps=2,
+        batch_size=8,
+        batch_tokens=4096,
+        schedule="cosine",
+        warmup_ratio=0.03,
+        weight_decay=0.0,
+        max_grad_norm=5.0,
+        num_evaluations=1,
+        patience=10,
+        seed=0,
+        checkpoint_seconds=0.0,
+    )
+    states = []
+    for _ in range(2):
+        task_model = build(Regression(names=("y",)), toy_registry, 1)
+        rows = task_model.assembler.assemble({"letters": WORDS})
+        task_model.scaling = Scaling.of_targets(targets)
+        split = SplitData(rows, targets)
+        objective = HeadObjective(task_model, split, split, 4096, fit_rows=100)
+        objective.start("fit")  # reads the states of the untrained tag
+        tag = task_model.model.tags["toy/T"]
+        task_model.model.train_only([tag])
+        fit(objective, [Group("tag", (tag,), 0.1)], settings, tmp_path / "fit", Silent(), "fit")
+        states.append((objective.valid_states().detach(), objective.fitted_rows()[1].detach()))
+    for first, again in zip(*states, strict=True):
+        torch.testing.assert_close(first, again)
