@@ -8,6 +8,7 @@ from taglm_core.data.formats import find_reader
 from taglm_core.data.memory import as_table, is_path
 from taglm_core.data.readers import read_table
 from taglm_core.data.recognition import Ask
+from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError, DataError, TaglmError, UnknownNameError
 from taglm_core.plugins import Registry
 from taglm_core.training.settings import merge
@@ -70,13 +71,16 @@ def settings_of_table(
     Raises:
         DataError: when the table cannot be read, or nobody can be asked.
     """
-    if is_path(data):
-        table = read_table(Path(data), registry=registry)
-    else:
-        table = as_table(data, (), "taglm.run").table
+    table = _read(data, registry)
     targets = [target] if isinstance(target, str) else list(target or ())
     made = table_task(table, registry, targets, given, ask)
     return made.settings, made.remarks
+
+
+def _read(data: Any, registry: Registry) -> Table:
+    if is_path(data):
+        return read_table(Path(data), registry=registry)
+    return as_table(data, (), "taglm.run").table
 
 
 def check_known(
@@ -108,11 +112,7 @@ def check_known(
         registry.tasks.get(name)
     except UnknownNameError as error:
         try:
-            table = (
-                read_table(Path(data), registry=registry)
-                if is_path(data)
-                else as_table(data, (), "taglm.run").table
-            )
+            table = _read(data, registry)
         except TaglmError:
             raise error from None  # what is wrong with the data is said where they are read
         file = str(data) if is_path(data) else None

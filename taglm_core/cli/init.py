@@ -5,22 +5,13 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.options import Columns, Targets
+
 
 def init(
     table: Annotated[str, typer.Argument(help="Table of rows, such as lab.csv.")],
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help='Column of the table to predict, such as "LogS (mol/L)"; may be repeated.',
-        ),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=COLUMN", help="Column that holds a field, such as smiles=Structure."
-        ),
-    ] = None,
+    target: Targets = None,
+    column: Columns = None,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -16,7 +16,7 @@ from taglm_core.cli.decode import (
     TopP,
     given_decoding,
 )
-from taglm_core.cli.options import Verbose
+from taglm_core.cli.options import Columns, Verbose
 
 
 def predict(
@@ -50,12 +50,7 @@ def predict(
     task: Annotated[
         str | None, typer.Option(help="Task to use, for a run with several tasks.")
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=COLUMN", help="Column that holds a field, such as smiles=Structure."
-        ),
-    ] = None,
+    column: Columns = None,
     backbone: Annotated[
         str | None,
         typer.Option(help="Name, folder or Hub id of another copy of the same backbone."),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from taglm_core.cli.options import Verbose
+from taglm_core.cli.options import Columns, Targets, Verbose
 
 
 def run(
@@ -16,13 +16,7 @@ def run(
             "file (YAML).",
         ),
     ],
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help='Column of the table to predict, such as "LogS (mol/L)"; may be repeated.',
-        ),
-    ] = None,
+    target: Targets = None,
     backbone: Annotated[
         str | None,
         typer.Option(help="Backbone: registered name, folder or Hub id.", show_default="nano"),
@@ -46,12 +40,7 @@ def run(
             help="Unlabeled rows for stage 1, such as SMILES=library.smi.",
         ),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=COLUMN", help="Column that holds a field, such as smiles=Structure."
-        ),
-    ] = None,
+    column: Columns = None,
     split: Annotated[
         str | None,
         typer.Option(

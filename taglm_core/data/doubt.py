@@ -55,19 +55,41 @@ def doubts_of(domain: Registered[Domain], rows: Sequence[Any]) -> list[str | Non
     """
     if domain.spec.doubt is None or not rows:
         return [None] * len(rows)
-    ask = resolve(domain.spec.doubt, f"domain {domain.name}, doubt")
     distinct = list(dict.fromkeys(rows))
-    try:
-        answers = list(call_plugin(ask, distinct))
-    except PluginError as error:
-        raise PluginError(f"{domain.source}: doubt of {domain.name}: {error}") from error
-    if len(answers) != len(distinct):
-        raise PluginError(
-            f"{domain.source}: doubt of {domain.name} gave {len(answers)} answers for "
-            f"{len(distinct)} rows."
-        )
+    answers = answers_of(domain, "doubt", domain.spec.doubt, distinct, "rows")
     answer_of = dict(zip(distinct, answers, strict=True))
     return [answer_of[row] for row in rows]
+
+
+def answers_of(
+    domain: Registered[Domain], question: str, reference: str, values: Sequence[Any], unit: str
+) -> list[Any]:
+    """Ask a domain one question about each of some values.
+
+    Args:
+        domain: The domain.
+        question: The field of its declaration, `doubt` or `recognize`.
+        reference: What that field holds.
+        values: Are asked about, `(values,)`.
+        unit: What they are, in messages.
+
+    Returns:
+        An answer for each value.
+
+    Raises:
+        PluginError: when the domain fails, or gives another number of answers.
+    """
+    ask = resolve(reference, f"domain {domain.name}, {question}")
+    try:
+        answers = list(call_plugin(ask, list(values)))
+    except PluginError as error:
+        raise PluginError(f"{domain.source}: {question} of {domain.name}: {error}") from error
+    if len(answers) != len(values):
+        raise PluginError(
+            f"{domain.source}: {question} of {domain.name} gave {len(answers)} answers for "
+            f"{len(values)} {unit}."
+        )
+    return answers
 
 
 def check_rows(

@@ -10,13 +10,12 @@ from typing import Any
 import attrs
 
 from taglm_core.data.columns import as_value, folded
-from taglm_core.data.doubt import doubts_of
+from taglm_core.data.doubt import answers_of, doubts_of
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError, PluginError
+from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain
-from taglm_core.specs.isolation import call_plugin
 from taglm_core.specs.reference import resolve
 
 LEAST_SHARE = 0.5
@@ -105,16 +104,7 @@ def _match(domain: Registered[Domain], column: str, values: Sequence[str]) -> Ma
 def _recognized(domain: Registered[Domain], values: Sequence[str]) -> list[str]:
     if domain.spec.recognize is None:
         return []
-    ask = resolve(domain.spec.recognize, f"domain {domain.name}, recognize")
-    try:
-        answers = list(call_plugin(ask, list(values)))
-    except PluginError as error:
-        raise PluginError(f"{domain.source}: recognize of {domain.name}: {error}") from error
-    if len(answers) != len(values):
-        raise PluginError(
-            f"{domain.source}: recognize of {domain.name} gave {len(answers)} answers for "
-            f"{len(values)} cells."
-        )
+    answers = answers_of(domain, "recognize", domain.spec.recognize, values, "cells")
     return [value for value, fits in zip(values, answers, strict=True) if fits]
 
 

@@ -110,8 +110,17 @@ def _prepare(data: TaskData) -> _Prepared | None:
     return prepared
 
 
-def _result(outcome: BaselineResult | None, data: TaskData) -> BaselineResult | None:
-    """Return the mean over the orders of each row."""
+def _outcome(
+    fit: Callable[[_Prepared], BaselineResult | None], data: TaskData
+) -> BaselineResult | None:
+    """Fit a baseline; return its predictions, the mean over the orders of each row.
+
+    Args:
+        fit: Is given what the baselines share; returns None when it has nothing to fit.
+        data: The task.
+    """
+    prepared = _prepare(data)
+    outcome = fit(prepared) if prepared is not None else None
     if outcome is None:
         return None
     predictions = {
@@ -123,89 +132,72 @@ def _result(outcome: BaselineResult | None, data: TaskData) -> BaselineResult | 
 
 def mean(data: TaskData) -> BaselineResult | None:
     """Predict the mean of the train split, or its class frequencies."""
-    prepared = _prepare(data)
-    if prepared is None:
-        return None
-    prior = prepared.targets["train"].mean(axis=0)  # (outputs,)
-    constant = {s: np.tile(prior, (len(t), 1)) for s, t in prepared.targets.items()}
-    return _result(BaselineResult(constant), data)
+
+    def fit(prepared: _Prepared) -> BaselineResult:
+        prior = prepared.targets["train"].mean(axis=0)  # (outputs,)
+        return BaselineResult({s: np.tile(prior, (len(t), 1)) for s, t in prepared.targets.items()})
+
+    return _outcome(fit, data)
 
 
 def one_hot_id(data: TaskData) -> BaselineResult | None:
     """Fit a ridge on one column for each value of the fields whose values recur."""
-    prepared = _prepare(data)
-    if prepared is None:
-        return None
-    return _result(_on_ids(recurring_ids(prepared.data), prepared), data)
+    return _outcome(lambda prepared: _on_ids(recurring_ids(prepared.data), prepared), data)
 
 
 def one_hot_id_interactions(data: TaskData) -> BaselineResult | None:
     """Fit the ridge on recurring pairs of values too, such as a drug on a cell line."""
-    prepared = _prepare(data)
-    if prepared is None:
-        return None
-    return _result(_on_ids(interacting_ids(prepared.data), prepared), data)
-
-
-def nearest(data: TaskData) -> BaselineResult | None:
-    """Predict each row by the most similar row of the train split."""
-    prepared = _prepare(data)
-    if prepared is None or prepared.features is None:
-        return None
-    return _result(nearest_rows(prepared.features, prepared.targets["train"], data.seed), data)
-
-
-def ridge_regression(data: TaskData) -> BaselineResult | None:
-    """Fit a ridge regression, or a logistic one for classes, on the features."""
-    prepared = _prepare(data)
-    if prepared is None or prepared.features is None:
-        return None
-    features, targets, fold = prepared.features, prepared.targets, prepared.fold
-    if prepared.has_labels:
-        outcome = _each_label(logistic_ridge, features, targets, fold, data.seed)
-    elif prepared.has_classes:
-        if _warn_constant(prepared):
-            return None
-        num_classes = targets["train"].shape[1]
-        outcome = logistic_ridge(features, prepared.truth, num_classes, fold, data.seed)
-    else:
-        outcome = ridge(features, targets, fold)
-    return _result(outcome, data)
+    return _outcome(lambda prepared: _on_ids(interacting_ids(prepared.data), prepared), data)
 
 
 def tfidf(data: TaskData) -> BaselineResult | None:
     """Fit a ridge regression, or a logistic one for classes, on the words of the texts."""
-    prepared = _prepare(data)
-    if prepared is None:
-        return None
-    return _result(_on_ids(tfidf_rows(prepared.data), prepared), data)
+    return _outcome(lambda prepared: _on_ids(tfidf_rows(prepared.data), prepared), data)
+
+
+def nearest(data: TaskData) -> BaselineResult | None:
+    """Predict each row by the most similar row of the train split."""
+
+    def fit(prepared: _Prepared) -> BaselineResult | None:
+        if prepared.features is None:
+            return None
+        return nearest_rows(prepared.features, prepared.targets["train"], data.seed)
+
+    return _outcome(fit, data)
+
+
+def ridge_regression(data: TaskData) -> BaselineResult | None:
+    """Fit a ridge regression, or a logistic one for classes, on the features."""
+
+    def fit(prepared: _Prepared) -> BaselineResult | None:
+        features, targets, fold = prepared.features, prepared.targets, prepared.fold
+        if features is None:
+            return None
+        if prepared.has_labels:
+            return _each_label(logistic_ridge, features, targets, fold, data.seed)
+        if not prepared.has_classes:
+            return ridge(features, targets, fold)
+        if _warn_constant(prepared):
+            return None
+        num_classes = targets["train"].shape[1]
+        return logistic_ridge(features, prepared.truth, num_classes, fold, data.seed)
+
+    return _outcome(fit, data)
 
 
 def boosting(data: TaskData) -> BaselineResult | None:
     """Fit gradient-boosted trees on the features."""
-    prepared = _prepare(data)
-    if prepared is None:
-        return None
-    result = _trees(boost_numbers, boost_classes, prepared.features, prepared)
-    return _result(result, data)
+    return _outcome(lambda p: _trees(boost_numbers, boost_classes, p.features, p), data)
 
 
 def boosting_descriptors(data: TaskData) -> BaselineResult | None:
     """Fit gradient-boosted trees on the descriptors."""
-    prepared = _prepare(data)
-    if prepared is None:
-        return None
-    result = _trees(boost_numbers, boost_classes, prepared.descriptors, prepared)
-    return _result(result, data)
+    return _outcome(lambda p: _trees(boost_numbers, boost_classes, p.descriptors, p), data)
 
 
 def forest_descriptors(data: TaskData) -> BaselineResult | None:
     """Fit a random forest on the descriptors."""
-    prepared = _prepare(data)
-    if prepared is None:
-        return None
-    result = _trees(forest_numbers, forest_classes, prepared.descriptors, prepared)
-    return _result(result, data)
+    return _outcome(lambda p: _trees(forest_numbers, forest_classes, p.descriptors, p), data)
 
 
 def _trees(
