@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
             'nothing to predict. Give values ("CCO" "c1ccccc1O"), a table (new.csv), or - for '
             "standard input."
         )
-    files = [word for word in words if word == STANDARD or _is_file(word)]
+    endings = {ending for reader in load_registry().readers for ending in reader.spec.words}
+    files = [word for word in words if word == STANDARD or _is_file(word, endings)]
     if files and len(words) > 1:
         other = next(word for word in words if word is not files[0])
         raise ConfigError(
@@ -54,11 +55,9 @@ def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
     return files[0] if files else list(words)
 
 
-def _is_file(word: str) -> bool:
+def _is_file(word: str, endings: Collection[str]) -> bool:
     ending = Path(word.removesuffix(".gz")).suffix.lower().lstrip(".")
-    return Path(word).is_file() or any(
-        ending in reader.spec.words for reader in load_registry().readers
-    )
+    return Path(word).is_file() or ending in endings
 
 
 def named_rows(words: Sequence[str], fields: Sequence[str], task: str) -> dict[str, list[str]]:

@@ -65,6 +65,22 @@ def teach(backbone, texts, steps):
     model.requires_grad_(False)
 
 
+def fit_settings(steps, **more):
+    """Return the settings of a fit of so many steps."""
+    return FitSettings(
+        steps=steps,
+        batch_size=8,
+        batch_tokens=4096,
+        schedule="cosine",
+        warmup_ratio=0.03,
+        weight_decay=0.0,
+        max_grad_norm=5.0,
+        patience=10,
+        seed=0,
+        **more,
+    )
+
+
 def memorise(task_model, targets, folder, steps, extra=None):
     """Train on all rows and return the objective."""
     fields = {"letters": WORDS} | (extra or {})
@@ -81,18 +97,7 @@ def memorise(task_model, targets, folder, steps, extra=None):
     if task_model.head is not None:
         groups.append(Group("head", tuple(task_model.head.parameters()), 0.05))
     task_model.model.train_only([p for group in groups for p in group.parameters])
-    settings = FitSettings(
-        steps=steps,
-        batch_size=8,
-        batch_tokens=4096,
-        schedule="cosine",
-        warmup_ratio=0.03,
-        weight_decay=0.0,
-        max_grad_norm=5.0,
-        num_evaluations=10,
-        patience=10,
-        seed=0,
-    )
+    settings = fit_settings(steps, num_evaluations=10)
     fit(objective, groups, settings, folder, Silent(), "memorise")
     return objective
 
@@ -213,19 +218,7 @@ def test_a_head_with_hidden_layers_learns_what_no_line_does(censored_below, toy_
 def test_states_of_a_finished_fit_are_those_of_its_tag(toy_registry, tmp_path):
     """A fit that is taken up again after its last step makes none, yet the tag is another one."""
     targets = np.arange(8.0)[:, None]
-    settings = FitSettings(
-        steps=2,
-        batch_size=8,
-        batch_tokens=4096,
-        schedule="cosine",
-        warmup_ratio=0.03,
-        weight_decay=0.0,
-        max_grad_norm=5.0,
-        num_evaluations=1,
-        patience=10,
-        seed=0,
-        checkpoint_seconds=0.0,
-    )
+    settings = fit_settings(2, num_evaluations=1, checkpoint_seconds=0.0)
     states = []
     for _ in range(2):
         task_model = build(Regression(names=("y",)), toy_registry, 1)
