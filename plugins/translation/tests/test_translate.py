@@ -139,14 +139,11 @@ def test_own_pairs_and_a_tag_from_another_run(taglm, backbone, tmp_path, multi):
 
 def test_no_text_is_decoded_by_a_numeric_task(taglm, backbone, tmp_path):
     """Options of decoding belong to text; unknown dataset options and tags are refused early."""
-    done = taglm(
-        "run", "Translate", "--backbone", backbone, *settings(**{"data.options": "{a: 1}"})
-    )
+    given = ("--backbone", backbone, "--out", tmp_path / "run")  # not runs/QED of the quickstart
+    done = taglm("run", "Translate", *given, *settings(**{"data.options": "{a: 1}"}))
     assert done.code == 1
     assert "dataset translation/phrases has no option 'a'" in done.err
-    done = taglm(
-        "run", "QED", "--backbone", backbone, "--set", "task.tags=[EN]", "--set", "data.size=50"
-    )
+    done = taglm("run", "QED", *given, "--set", "task.tags=[EN]", "--set", "data.size=50")
     assert done.code == 1
     assert "no column names a tag" in done.err
 
