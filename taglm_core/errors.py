@@ -45,11 +45,11 @@ class PluginError(TaglmError, RuntimeError):
 
 
 class BackboneError(TaglmError, RuntimeError):
-    """A backbone cannot be loaded, or is not the one that an artefact belongs to."""
+    """A backbone cannot be loaded, or is not the one that an artifact belongs to."""
 
 
 class CheckpointError(TaglmError, RuntimeError):
-    """An artefact, a checkpoint or a run folder cannot be read or continued."""
+    """An artifact, a checkpoint or a run folder cannot be read or continued."""
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.55) -> str:

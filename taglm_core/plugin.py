@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from taglm_core.plugins.resolved import ResolvedTask
     from taglm_core.progress import Progress
     from taglm_core.specs.reference import resolve as import_object
-    from taglm_core.store.artefact import read_artefact
+    from taglm_core.store.artifact import read_artifact
     from taglm_core.training.taskfile import find_task, read_task_rows
 
 __all__ = [
@@ -79,7 +79,7 @@ __all__ = [
     "print_line",
     "print_note",
     "print_table",
-    "read_artefact",
+    "read_artifact",
     "read_lines",
     "read_table",
     "read_task_rows",
@@ -128,7 +128,7 @@ _PLACES = {
     "print_line": "cli.screen:print_line",
     "print_note": "cli.screen:print_note",
     "print_table": "cli.screen:print_table",
-    "read_artefact": "store.artefact:read_artefact",
+    "read_artifact": "store.artifact:read_artifact",
     "read_lines": "data.textfiles:read_lines",
     "read_table": "data.readers:read_table",
     "read_task_rows": "training.taskfile:read_task_rows",

@@ -7,7 +7,7 @@ import numpy as np
 
 from taglm_core.inference.loading import load_predictor
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import find_artefact, load_artefact
+from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plans
@@ -56,6 +56,6 @@ def run(tmp_path, registry, backbone, table, target, template, say=None, **setti
         metrics = execute(plans, folder, store, say or Silent())
     finally:
         folder.close()
-    artefact = load_artefact(find_artefact(folder.path))
-    predictor = load_predictor(artefact, registry)
+    artifact = load_artifact(find_artifact(folder.path))
+    predictor = load_predictor(artifact, registry)
     return types.SimpleNamespace(metrics=metrics, predictor=predictor, folder=folder.path)

@@ -1,4 +1,4 @@
-"""`taglm.evaluate`: the results of a run, or of its predictor on other labelled rows."""
+"""`taglm.evaluate`: the results of a run, or of its predictor on other labeled rows."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -54,12 +54,12 @@ def evaluate(
     progress: Progress | bool | None = None,
     **options: Any,
 ) -> Evaluation:
-    """Show the results of a run, or score its predictor on labelled rows.
+    """Show the results of a run, or score its predictor on labeled rows.
 
     Where columns name the tags, results are also given for each combination of tags.
 
     Args:
-        run: Folder of a run or artefact, a `Run` or a `Predictor`.
+        run: Folder of a run or predictor, a `Run` or a `Predictor`.
         data: Rows with the task's fields and targets: a DataFrame, a dict of columns, a
             `datasets.Dataset` or the path of a table; None: the run's own results.
         columns: Field or target -> column that holds it.
@@ -95,13 +95,13 @@ def evaluate(
 def _own_metrics(run: Any) -> dict[str, Any]:
     if isinstance(run, Predictor):
         metrics = run.metrics and {"tasks": {run.task.name: run.metrics}}
-        folder = run.artefact and run.artefact.folder
+        folder = run.artifact and run.artifact.folder
     else:
         folder = Path(getattr(run, "folder", run))
         metrics = RunFolder(folder).metrics
     if not metrics:
         raise CheckpointError(
             f"{folder}: holds no results (metrics.json is missing). Finish the run, or score its "
-            "artefact on a labelled file with --input FILE (data=...)."
+            "predictor on a labeled file with --input FILE (data=...)."
         )
     return metrics

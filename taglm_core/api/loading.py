@@ -1,4 +1,4 @@
-"""`taglm.load`: a predictor from a run or an artefact."""
+"""`taglm.load`: a predictor from a run or from its own folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,13 @@ from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
 from taglm_core.plugins import load_registry
 from taglm_core.specs import Decoding
-from taglm_core.store.artefact import find_artefact, load_artefact
+from taglm_core.store.artifact import find_artifact, load_artifact
+from taglm_core.store.runfolder import PREDICTOR
 from taglm_core.store.tagstore import TagStore
 
 
 def load(
-    run_or_artefact: "str | PathLike[str] | Any",
+    run_or_folder: "str | PathLike[str] | Any",
     backbone: str | None = None,
     device: str = "auto",
     *,
@@ -31,11 +32,11 @@ def load(
     decode: Mapping[str, Any] | None = None,
     on_doubt: str = "raise",
 ) -> Predictor:
-    """Load the predictor of a finished run or of an artefact.
+    """Load the predictor of a finished run, or from its own folder.
 
     Args:
-        run_or_artefact: Folder of a run or of an artefact, or a `Run`.
-        backbone: Another name, folder or Hub id of the same backbone; None: the artefact's own.
+        run_or_folder: Folder of a run or of a predictor, or a `Run`.
+        backbone: Another name, folder or Hub id of the same backbone; None: the predictor's own.
         device: "cpu", "cuda", "cuda:1" or "auto", which takes a GPU when there is one.
         precision: Arithmetic of the backbone, "fp32" or "bf16"; None: the one in which it was
             trained. In the other one predictions differ a little.
@@ -50,7 +51,7 @@ def load(
             protein: "raise" stops where most values do, "warn" only says so.
 
     Raises:
-        CheckpointError: when there is no artefact, or it belongs to another backbone.
+        CheckpointError: when there is no predictor, or it belongs to another backbone.
         ConfigError: for an unknown or wrong key of `decode`, another precision, or another word for
             `on_doubt`.
 
@@ -59,29 +60,29 @@ def load(
         predictor.predict(["CCO", "c1ccccc1"])
     """
     check_on_doubt(on_doubt)
-    folder = Path(getattr(run_or_artefact, "folder", run_or_artefact))
-    task = task or getattr(run_or_artefact, "task", None)
-    artefact = load_artefact(find_artefact(folder, task))
+    folder = Path(getattr(run_or_folder, "folder", run_or_folder))
+    task = task or getattr(run_or_folder, "task", None)
+    artifact = load_artifact(find_artifact(folder, task))
     registry = load_registry()
-    predictor = load_predictor(artefact, registry, backbone, device, cache, precision, on_doubt)
-    predictor.metrics = _metrics(artefact.folder, predictor.task.name)
-    predictor.splits_file = _splits_file(artefact.folder)
+    predictor = load_predictor(artifact, registry, backbone, device, cache, precision, on_doubt)
+    predictor.metrics = _metrics(artifact.folder, predictor.task.name)
+    predictor.splits_file = _splits_file(artifact.folder)
     add_tags(predictor, tags, registry, TagStore())
     _set_decoding(predictor, decode or {})
     return predictor
 
 
-def _run_folders(artefact: Path | None) -> list[Path]:
-    """Return where the run of an artefact may have left its files: the task's folder, the run's."""
-    if artefact is None or artefact.name != "artefact":
+def _run_folders(artifact: Path | None) -> list[Path]:
+    """Return where the run of an artifact may have left its files: the task's folder, the run's."""
+    if artifact is None or artifact.name != PREDICTOR:
         return []
-    run = [artefact.parent.parent.parent] if artefact.parent.parent.name == "tasks" else []
-    return [artefact.parent, *run]
+    run = [artifact.parent.parent.parent] if artifact.parent.parent.name == "tasks" else []
+    return [artifact.parent, *run]
 
 
-def _metrics(artefact: Path | None, task: str) -> dict[str, Any] | None:
-    """Return what metrics.json of the run says of a task, None for an artefact without its run."""
-    for folder in _run_folders(artefact):
+def _metrics(artifact: Path | None, task: str) -> dict[str, Any] | None:
+    """Return what metrics.json of the run says of a task, None for an artifact without its run."""
+    for folder in _run_folders(artifact):
         file = folder / "metrics.json"
         if file.is_file():
             tasks = json.loads(file.read_text(encoding="utf-8")).get("tasks", {})
@@ -90,9 +91,9 @@ def _metrics(artefact: Path | None, task: str) -> dict[str, Any] | None:
     return None
 
 
-def _splits_file(artefact: Path | None) -> Path | None:
-    """Return split.csv of the run, None for an artefact without its run."""
-    files = [folder / "split.csv" for folder in _run_folders(artefact)]
+def _splits_file(artifact: Path | None) -> Path | None:
+    """Return split.csv of the run, None for an artifact without its run."""
+    files = [folder / "split.csv" for folder in _run_folders(artifact)]
     return next((file for file in files if file.is_file()), None)
 
 

@@ -162,10 +162,10 @@ class PreparedRun:
             )
         self._open()
         try:
-            (artefact,) = train_only(self.plans(progress), self.folder, self.store, progress)
+            (artifact,) = train_only(self.plans(progress), self.folder, self.store, progress)
         finally:
             self.folder.close()
-        return load_predictor(artefact, self.registry, device=self.config.device)
+        return load_predictor(artifact, self.registry, device=self.config.device)
 
     def _open(self) -> None:
         inputs = named_inputs(self.config, self.registry)

@@ -67,7 +67,7 @@ def sample(
         domain: Full or short name of a domain, such as "SMILES".
         count: Rows to draw.
         backbone: Registered name, folder or Hub id.
-        run: Folder of a run or artefact that holds the tag; None: the newest one of the tag store.
+        run: Folder of a run or predictor that holds the tag; None: the newest one of the tag store.
         with_tag: False: without the tag, to see what it changes.
         corpus: Table of rows that count as known; None: the corpus of the tag.
         temperature: Divides the logits; below 1 sharper, above 1 flatter.
@@ -111,7 +111,7 @@ def sample(
 
 def _known(trained: TrainedDomain, registry: Registry, file: Path | None) -> list[str] | None:
     """Return the rows that are not novel, None when they are not available."""
-    if trained.artefact is None and file is None:
+    if trained.artifact is None and file is None:
         return None
     try:
         used, held_out, _ = corpus_of(trained, registry, file)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from taglm_core.errors import DuplicateNameError
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 from taglm_core.store.schema import TagRecord, to_plain
 from taglm_core.store.tagstore import StoredTag, TagStore
 
@@ -40,7 +40,7 @@ def show(name: str) -> builtins.list[dict[str, Any]]:
     """
     records = []
     for entry in TagStore().get(name):
-        config = load_artefact(entry.folder).config
+        config = load_artifact(entry.folder).config
         records.append(
             {
                 "tag": entry.name,
@@ -69,7 +69,7 @@ def get(name: str) -> np.ndarray:
         DuplicateNameError: when it holds several; it lists their fingerprints.
     """
     entry = _only(name)
-    rows: np.ndarray = load_artefact(entry.folder).tag(entry.name).float().numpy()
+    rows: np.ndarray = load_artifact(entry.folder).tag(entry.name).float().numpy()
     return rows
 
 
@@ -126,13 +126,13 @@ def _shown(tag: TagRecord) -> dict[str, Any]:
 
 
 def _record(entry: StoredTag) -> dict[str, Any]:
-    artefact = load_artefact(entry.folder)
-    tag = artefact.config.tags[entry.name]
+    artifact = load_artifact(entry.folder)
+    tag = artifact.config.tags[entry.name]
     lineage = to_plain(tag.lineage) or {}
     return {
         "tag": entry.name,
         "kind": tag.kind,
-        "backbone": artefact.backbone,
+        "backbone": artifact.backbone,
         "fingerprint": entry.fingerprint,
         "rows": lineage.get("corpus_rows", lineage.get("rows")),
         "steps": lineage.get("steps"),

@@ -211,8 +211,8 @@ def _is_installed(name: str) -> bool:
 
 
 def _store(looked: Looked) -> Lines:
-    """The tag store: there, writable, and every artefact in it readable."""
-    from taglm_core.store.artefact import load_artefact
+    """The tag store: there, writable, and every artifact in it readable."""
+    from taglm_core.store.artifact import load_artifact
     from taglm_core.store.tagstore import TagStore
 
     folder = TagStore().folder
@@ -228,7 +228,7 @@ def _store(looked: Looked) -> Lines:
     broken = 0
     for entry in sorted(entries):
         try:
-            load_artefact(entry)
+            load_artifact(entry)
         except TaglmError as error:
             broken += 1
             advice = f"Delete {entry}; the next run that needs the tag trains it again."

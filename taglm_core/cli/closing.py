@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from taglm_core.inference.report import verdict
-
-PREDICTOR = "artefact"
-"""Folder of the predictor inside a run folder."""
+from taglm_core.store.runfolder import PREDICTOR
 
 
 def closing_lines(metrics: Any, folder: Path) -> list[str]:

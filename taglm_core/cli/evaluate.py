@@ -1,4 +1,4 @@
-"""`taglm evaluate`: the results of a run, or of its artefact on another labeled file."""
+"""`taglm evaluate`: the results of a run, or of its predictor on another labeled file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ from taglm_core.cli.decode import (
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of an artefact.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of a predictor.")],
     input_file: Annotated[
         Path | None,
         typer.Option(

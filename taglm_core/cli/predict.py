@@ -20,7 +20,7 @@ from taglm_core.cli.options import Columns, Verbose
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of an artefact.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of a predictor.")],
     values: Annotated[
         list[str] | None,
         typer.Argument(

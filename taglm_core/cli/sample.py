@@ -19,7 +19,7 @@ def sample(
     from_run: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="Run or artefact with the tag; default: newest in the tag store."
+            "--from", help="Run or predictor with the tag; default: newest in the tag store."
         ),
     ] = None,
     no_tag: Annotated[

@@ -1,4 +1,4 @@
-"""The corpus of a domain: unlabelled rows for stage 1, less everything in the test bucket."""
+"""The corpus of a domain: unlabeled rows for stage 1, less everything in the test bucket."""
 
 import functools
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from taglm_core.specs.reference import resolve
 
 @attrs.frozen
 class Alphabet:
-    """An encoder's ordered alphabet, as an artefact stores it."""
+    """An encoder's ordered alphabet, as an artifact stores it."""
 
     symbols: tuple[str, ...]
     spellings: tuple[str, ...]
@@ -68,7 +68,7 @@ def check_alphabet(encoder: Encoder, name: str) -> None:
 
 
 def alphabet_of(encoder: Encoder) -> Alphabet:
-    """Return what an artefact stores of an encoder."""
+    """Return what an artifact stores of an encoder."""
     return Alphabet(tuple(encoder.symbols), tuple(encoder.spellings), encoder.version)
 
 

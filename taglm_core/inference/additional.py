@@ -1,4 +1,4 @@
-"""Domain tags that a task's artefact lacks, put beside its own: recombination without training."""
+"""Domain tags that a task's artifact lacks, put beside its own: recombination without training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from taglm_core.errors import ConfigError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.taskmodel import build_assembler
 from taglm_core.plugins import Registry
-from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.artifact import Artifact, check_backbone, find_artifact, load_artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.store.tagstore import TagStore
 
@@ -20,7 +20,7 @@ def add_tags(
 
     Args:
         predictor: Its template names a tag by a column.
-        words: `NAME`: the newest trained one of the store; `NAME=FOLDER`: of an artefact.
+        words: `NAME`: the newest trained one of the store; `NAME=FOLDER`: of an artifact.
         registry: Must provide the domains.
         store: Where names are looked up.
 
@@ -38,22 +38,22 @@ def add_tags(
     for word in words:
         name, _, folder = word.partition("=")
         domain = registry.domains.get(name, task.plugin, f"--tag {word}")
-        artefact = stored_tag(domain.name, Path(folder) if folder else None, predictor, store)
-        install_tag(model, artefact, domain.name)
+        artifact = stored_tag(domain.name, Path(folder) if folder else None, predictor, store)
+        install_tag(model, artifact, domain.name)
         if domain.spec.encoder != "text" and domain.name not in encoders:
             encoders[domain.name] = load_encoder(domain.spec, domain.name)
-            install_table(model, domain.name, encoders[domain.name], artefact)
+            install_table(model, domain.name, encoders[domain.name], artifact)
         domain_of[name], tag_of[name] = domain.name, domain.name
     task_model.assembler = build_assembler(
         task, model, encoders, task_model.is_isolated, domain_of, tag_of
     )
 
 
-def stored_tag(name: str, folder: Path | None, predictor: Predictor, store: TagStore) -> Artefact:
-    """Return the artefact that holds a domain tag.
+def stored_tag(name: str, folder: Path | None, predictor: Predictor, store: TagStore) -> Artifact:
+    """Return the artifact that holds a domain tag.
 
     Raises:
-        UnknownNameError: when the store or the artefact has no such tag for the backbone.
+        UnknownNameError: when the store or the artifact has no such tag for the backbone.
     """
     backbone = predictor.task_model.model.backbone
     fingerprint = backbone.fingerprint()
@@ -63,10 +63,10 @@ def stored_tag(name: str, folder: Path | None, predictor: Predictor, store: TagS
             raise UnknownNameError(
                 f"the store {store.folder} holds no trained tag <{name}> for the backbone "
                 f"{backbone.name}. Train it by a run whose rows (or task.tags) name it, or give "
-                "the folder of an artefact that holds it: NAME=FOLDER."
+                "the folder of an artifact that holds it: NAME=FOLDER."
             )
-        return load_artefact(entry.folder)
-    artefact = load_artefact(find_artefact(folder))
-    check_backbone(artefact, fingerprint, backbone.name)
-    artefact.tag(name)  # says so where it is not held
-    return artefact
+        return load_artifact(entry.folder)
+    artifact = load_artifact(find_artifact(folder))
+    check_backbone(artifact, fingerprint, backbone.name)
+    artifact.tag(name)  # says so where it is not held
+    return artifact

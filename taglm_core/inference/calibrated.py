@@ -79,16 +79,16 @@ def _key(trained: Sequence[TrainedDomain], files: Mapping[str, Path]) -> str:
     backbone = [item.model.backbone.fingerprint().key for item in trained[:1]]
     asked: list[Any] = [_FORMAT, VALIDATION_ROWS, backbone]
     for item in trained:
-        assert item.artefact is not None, "asked of trained tags"
-        source = files.get(item.name) or Path(item.artefact.config.tags[item.name].corpus)
+        assert item.artifact is not None, "asked of trained tags"
+        source = files.get(item.name) or Path(item.artifact.config.tags[item.name].corpus)
         rows = [str(source), path_digest(source)] if source.is_file() else [str(source)]
         asked.append([item.name, _content(item), rows])
     return fingerprint_of(asked)
 
 
 def _content(item: TrainedDomain) -> str:
-    assert item.artefact is not None, "asked of trained tags"
-    tag = item.artefact.tag(item.name)
+    assert item.artifact is not None, "asked of trained tags"
+    tag = item.artifact.tag(item.name)
     return fingerprint_of(tag.detach().cpu().double().numpy().tolist())
 
 

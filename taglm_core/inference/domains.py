@@ -17,7 +17,7 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain, Encoded, Encoder
 from taglm_core.specs.reference import resolve
-from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.artifact import Artifact, check_backbone, find_artifact, load_artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.store.tagstore import TagStore
 
@@ -31,7 +31,7 @@ class TrainedDomain:
     """None: the LM's tokenizer."""
     model: TaggedModel
     softmax: DomainSoftmax
-    artefact: Artefact | None
+    artifact: Artifact | None
     """Where the tag came from; None: without a tag."""
 
     @property
@@ -51,7 +51,7 @@ class TrainedDomain:
         text: something has to stand there for the first symbol to be predicted.
         """
         bos = np.asarray(self.model.backbone.bos_ids, dtype=np.int32)
-        if self.artefact is not None:
+        if self.artifact is not None:
             return np.concatenate([bos, self.model.layout.tag_ids(self.name)])
         return bos if len(bos) else np.array([self.model.backbone.end_id], dtype=np.int32)
 
@@ -98,7 +98,7 @@ def load_domain(
         backbone: The backbone.
         registry: Must provide the domain.
         store: Where the tag is looked up.
-        folder: Run or artefact that holds the tag instead; None: the store.
+        folder: Run or artifact that holds the tag instead; None: the store.
         with_tag: False: the symbols alone.
         model: A model on the backbone to add to; None: a new one.
 
@@ -107,24 +107,24 @@ def load_domain(
         CheckpointError: when the tag of `folder` belongs to another backbone.
     """
     domain = registry.domains.get(name)
-    artefact = _tag_of(domain, backbone, store, folder) if with_tag else None
+    artifact = _tag_of(domain, backbone, store, folder) if with_tag else None
     model = model or TaggedModel(backbone)
     encoder = None if domain.spec.encoder == "text" else load_encoder(domain.spec, domain.name)
-    install_table(model, domain.name, encoder, artefact)
-    if artefact is not None:
-        install_tag(model, artefact, domain.name)
-    return TrainedDomain(domain, encoder, model, DomainSoftmax.of(backbone, encoder), artefact)
+    install_table(model, domain.name, encoder, artifact)
+    if artifact is not None:
+        install_tag(model, artifact, domain.name)
+    return TrainedDomain(domain, encoder, model, DomainSoftmax.of(backbone, encoder), artifact)
 
 
 def _tag_of(
     domain: Registered[Domain], backbone: Backbone, store: TagStore, folder: Path | None
-) -> Artefact:
+) -> Artifact:
     fingerprint = backbone.fingerprint()
     if folder is not None:
-        artefact = load_artefact(find_artefact(folder))
-        check_backbone(artefact, fingerprint, backbone.name)
-        artefact.tag(domain.name)  # says so where it is not held
-        return artefact
+        artifact = load_artifact(find_artifact(folder))
+        check_backbone(artifact, fingerprint, backbone.name)
+        artifact.tag(domain.name)  # says so where it is not held
+        return artifact
     entry = store.newest(fingerprint.key, domain.name)
     if entry is None:
         raise UnknownNameError(
@@ -132,7 +132,7 @@ def _tag_of(
             f"{backbone.name}. `taglm run` of a task that names it trains it; or give a run that "
             "holds it by its folder."
         )
-    return load_artefact(entry.folder)
+    return load_artifact(entry.folder)
 
 
 def compute_as_trained(trained: Sequence[TrainedDomain]) -> None:
@@ -140,7 +140,7 @@ def compute_as_trained(trained: Sequence[TrainedDomain]) -> None:
 
     Where they differ, or without a tag, it stays in fp32.
     """
-    precisions = {item.artefact.precision for item in trained if item.artefact is not None}
+    precisions = {item.artifact.precision for item in trained if item.artifact is not None}
     if precisions == {BF16}:
         trained[0].model.backbone.use_bf16()
 
@@ -180,8 +180,8 @@ def corpus_of(
     if file is not None:
         rows, source, _ = corpus_rows(trained.domain, registry, str(file), 0, None, "skip")
         return [], rows, source
-    assert trained.artefact is not None, "asked of a trained tag"
-    record = trained.artefact.config.tags[trained.name]
+    assert trained.artifact is not None, "asked of a trained tag"
+    record = trained.artifact.config.tags[trained.name]
     source, seed, settings = record.corpus, record.seed or 0, record.settings
     is_dataset = any(dataset.name == source for dataset in registry.datasets)
     if not is_dataset and not Path(source).is_file():

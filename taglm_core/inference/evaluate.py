@@ -1,4 +1,4 @@
-"""Scoring a predictor on labelled rows."""
+"""Scoring a predictor on labeled rows."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ def evaluate_table(
     on_progress: Callable[[int], None] | None = None,
     labels: str = "auto",
 ) -> Scored:
-    """Predict labelled rows and score them.
+    """Predict labeled rows and score them.
 
     A table without the columns that name tags, but with a column for each of several tags, is
     spread into a row for every ordered choice of them.
@@ -149,13 +149,13 @@ def _targets(
 
 
 def _check_code(predictor: Predictor, task: ResolvedTask) -> None:
-    """Demand that a plugin registers the code that computes the target of an artefact.
+    """Demand that a plugin registers the code that computes the target of an artifact.
 
-    An artefact comes from anywhere and may name any module; only what is installed may run.
+    An artifact comes from anywhere and may name any module; only what is installed may run.
     """
     reference = getattr(task.spec.target, "compute", None)
     if reference is not None and reference not in predictor.known_code:
-        folder = predictor.artefact and predictor.artefact.folder
+        folder = predictor.artifact and predictor.artifact.folder
         raise CheckpointError(
             f"{folder}: computes its target with '{reference}', which no installed plugin "
             "registers for a task, so it is not run. Score measured values (--labels measured), or "

@@ -1,4 +1,4 @@
-"""From an artefact to a predictor: the backbone, its tags, symbol tables, head and scaling."""
+"""From an artifact to a predictor: the backbone, its tags, symbol tables, head and scaling."""
 
 import logging
 
@@ -18,7 +18,7 @@ from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.specs import Encoder
-from taglm_core.store.artefact import Artefact, check_backbone
+from taglm_core.store.artifact import Artifact, check_backbone
 from taglm_core.store.install import install_table, install_tag, install_task
 from taglm_core.store.tagstore import TagStore
 
@@ -29,7 +29,7 @@ _SLOW = 2.0
 
 
 def load_predictor(
-    artefact: Artefact,
+    artifact: Artifact,
     registry: Registry,
     backbone: str | None = None,
     device: str = "auto",
@@ -37,12 +37,12 @@ def load_predictor(
     precision: str | None = None,
     on_doubt: str = "raise",
 ) -> Predictor:
-    """Put a task artefact onto its backbone.
+    """Put a task artifact onto its backbone.
 
     Args:
-        artefact: A task artefact.
-        registry: Must provide the domains that the artefact uses.
-        backbone: Another name, folder or Hub id of the same backbone; None: the artefact's.
+        artifact: A task artifact.
+        registry: Must provide the domains that the artifact uses.
+        backbone: Another name, folder or Hub id of the same backbone; None: the artifact's.
         device: Where to run.
         cache: Memory limit for cached prompt segments: `auto`, `off` or a size such as `2GB`;
             `+disk` appended spills to disk.
@@ -54,22 +54,22 @@ def load_predictor(
         ConfigError: when the precision is neither.
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
     """
-    record = artefact.task
-    name = backbone or artefact.backbone
-    _check_plugins(artefact, registry)
-    loaded = _in_precision(artefact, backbone, registry, device, precision)
-    check_backbone(artefact, loaded.fingerprint(), name)
+    record = artifact.task
+    name = backbone or artifact.backbone
+    _check_plugins(artifact, registry)
+    loaded = _in_precision(artifact, backbone, registry, device, precision)
+    check_backbone(artifact, loaded.fingerprint(), name)
     model = TaggedModel(loaded)
-    encoders = _encoders(artefact, registry)
+    encoders = _encoders(artifact, registry)
     for domain, encoder in encoders.items():
-        install_table(model, domain, encoder, artefact)
-    for tag in artefact.tags:
-        install_tag(model, artefact, tag)
+        install_table(model, domain, encoder, artifact)
+    for tag in artifact.tags:
+        install_tag(model, artifact, tag)
     task = resolve_task(record.spec, record.plugin, registry)
     is_isolated = record.attention == "isolated"
     num_read, head = 1, None
     if record.head is not None:
-        num_read = len(artefact.tag(task.function_tag)) if record.head.pooling == "all" else 1
+        num_read = len(artifact.tag(task.function_tag)) if record.head.pooling == "all" else 1
         if record.head.name != KERNEL:  # that one is made from its numbers
             spec = registry.heads.get(record.head.name, task.plugin)
             classes = getattr(record.spec.target, "classes", None) or ()
@@ -89,20 +89,20 @@ def load_predictor(
         decoding=record.decoding,
         num_read=num_read,
     )
-    install_task(task_model, artefact, registry)
+    install_task(task_model, artifact, registry)
     if task_model.head is not None:
         setting, folder = cache_setting(cache), TagStore().scratch
         task_model.prefix_cache, _ = PrefixCache.open(model, setting, folder)
     combinations = frozenset(record.trained_combinations)
     domains = {
-        written: registry.domains.get(name, where=str(artefact.folder))
+        written: registry.domains.get(name, where=str(artifact.folder))
         for written, name in record.domain_of.items()
     }
     return Predictor(
         task_model,
         record.columns,
         combinations=combinations,
-        artefact=artefact,
+        artifact=artifact,
         domains=domains,
         on_doubt=on_doubt,
         known_code=computing_code(registry),
@@ -110,12 +110,12 @@ def load_predictor(
 
 
 def _in_precision(
-    artefact: Artefact, backbone: str | None, registry: Registry, device: str, precision: str | None
+    artifact: Artifact, backbone: str | None, registry: Registry, device: str, precision: str | None
 ) -> Backbone:
-    """Load the backbone in a precision, by default the artefact's; say if that is slow here."""
+    """Load the backbone in a precision, by default the artifact's; say if that is slow here."""
     if precision not in (None, FP32, BF16):
         raise ConfigError(f"precision {precision}: write fp32 or bf16.")
-    loaded = _loaded(artefact, backbone, registry, device, precision or artefact.precision)
+    loaded = _loaded(artifact, backbone, registry, device, precision or artifact.precision)
     factor = slowdown(loaded) if precision is None else 1.0
     if factor > _SLOW:
         logger.info(
@@ -127,29 +127,29 @@ def _in_precision(
 
 
 def _loaded(
-    artefact: Artefact, backbone: str | None, registry: Registry, device: str, precision: str
+    artifact: Artifact, backbone: str | None, registry: Registry, device: str, precision: str
 ) -> Backbone:
-    """Load the backbone; where the artefact's own is gone, say how to name another copy."""
+    """Load the backbone; where the artifact's own is gone, say how to name another copy."""
     if backbone is not None:
         return load_backbone(backbone, registry, device, precision)
     try:
-        return load_backbone(artefact.backbone, registry, device, precision)
+        return load_backbone(artifact.backbone, registry, device, precision)
     except UnknownNameError as error:
         raise UnknownNameError(
-            f"{artefact.folder}: was trained on the backbone '{artefact.backbone}', which is not "
+            f"{artifact.folder}: was trained on the backbone '{artifact.backbone}', which is not "
             f"there. Name its folder or another copy of it: --backbone FOLDER. ({error})"
         ) from error
     except BackboneError as error:
         if str(error).startswith("device "):
             raise
         raise BackboneError(
-            f"{error} {artefact.folder} was trained on it; another copy is named by --backbone "
+            f"{error} {artifact.folder} was trained on it; another copy is named by --backbone "
             "FOLDER."
         ) from error
 
 
-def _check_plugins(artefact: Artefact, registry: Registry) -> None:
-    """Demand the plugins that wrote the artefact's task and domains.
+def _check_plugins(artifact: Artifact, registry: Registry) -> None:
+    """Demand the plugins that wrote the artifact's task and domains.
 
     Raises:
         CheckpointError: naming the distribution to install.
@@ -157,23 +157,23 @@ def _check_plugins(artefact: Artefact, registry: Registry) -> None:
     there = {loaded.source.name for loaded in registry.plugins}
     missing = {
         name: distribution
-        for name, distribution in artefact.config.plugins.items()
+        for name, distribution in artifact.config.plugins.items()
         if name not in there
     }
     if missing:
         name, distribution = next(iter(missing.items()))
         package = distribution.split(" ")[0]
         raise CheckpointError(
-            f"{artefact.folder}: needs the plugin '{name}' of {distribution}, which is not "
+            f"{artifact.folder}: needs the plugin '{name}' of {distribution}, which is not "
             f"installed or failed to load (`taglm plugins` shows why). Install it: pip install "
             f"{package}"
         )
 
 
-def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
+def _encoders(artifact: Artifact, registry: Registry) -> dict[str, Encoder]:
     encoders: dict[str, Encoder] = {}
-    for domain, record in artefact.config.domains.items():
-        registered = registry.domains.get(domain, where=str(artefact.folder))
+    for domain, record in artifact.config.domains.items():
+        registered = registry.domains.get(domain, where=str(artifact.folder))
         alphabet = record.alphabet
         if alphabet is None:
             continue
@@ -181,10 +181,10 @@ def _encoders(artefact: Artefact, registry: Registry) -> dict[str, Encoder]:
         now = alphabet_of(encoder)
         if (now.symbols, now.version) != (alphabet.symbols, alphabet.version):
             raise CheckpointError(
-                f"{artefact.folder}: trained with version {alphabet.version} of the encoder of "
+                f"{artifact.folder}: trained with version {alphabet.version} of the encoder of "
                 f"{domain} ({len(alphabet.symbols)} symbols); {registered.source} has version "
                 f"{now.version} ({len(now.symbols)} symbols). Install the plugin version that "
-                f"wrote it: {artefact.config.plugins.get(registered.source.name, 'unknown')}."
+                f"wrote it: {artifact.config.plugins.get(registered.source.name, 'unknown')}."
             )
         encoders[domain] = encoder
     return encoders

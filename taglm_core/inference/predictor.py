@@ -1,4 +1,4 @@
-"""A predictor: an artefact put back onto its backbone, from rows to predictions."""
+"""A predictor: an artifact put back onto its backbone, from rows to predictions."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress
 from taglm_core.specs import Classification, Domain, Regression, Task, Text
-from taglm_core.store.artefact import Artefact, save_artefact
+from taglm_core.store.artifact import Artifact, save_artifact
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Predictor:
     max_tokens: int = 8192
     combinations: frozenset[tuple[str, ...]] = frozenset()
     """Tags that columns named together in training rows, in the order of `prompt.tag_columns`."""
-    artefact: Artefact | None = None
+    artifact: Artifact | None = None
     """What it was loaded from."""
     domains: Mapping[str, Registered[Domain]] = attrs.field(factory=dict)
     """Tag as a column may name it -> domain."""
@@ -94,7 +94,7 @@ class Predictor:
     @property
     def tags(self) -> dict[str, dict[str, Any]]:
         """Tag -> its kind ("domain" or "function"), length in tokens and fingerprint."""
-        records = self.artefact.config.tags if self.artefact is not None else {}
+        records = self.artifact.config.tags if self.artifact is not None else {}
         return {
             name: {
                 "kind": records[name].kind if name in records else "domain",
@@ -114,7 +114,7 @@ class Predictor:
             "prompt": self.task.template,
             "tags": ", ".join(f"<{name}> ({tag['length']})" for name, tag in self.tags.items()),
             "backbone": self.task_model.model.backbone.name,
-            "folder": self.artefact and self.artefact.folder,
+            "folder": self.artifact and self.artifact.folder,
         }
         results = html_results({self.task.name: self.metrics}) if self.metrics else []
         return html_report(f"Predictor of {self.task.name}", facts, results)
@@ -276,20 +276,20 @@ class Predictor:
         return states
 
     def save(self, folder: str | PathLike[str]) -> Path:
-        """Write the predictor as an artefact, which `taglm.load` and `taglm predict` read.
+        """Write the predictor to a folder, which `taglm.load` and `taglm predict` read.
 
         Args:
-            folder: Where; it must not exist, or hold an artefact.
+            folder: Where; it must not exist, or hold a predictor.
 
         Returns:
             The folder.
         """
-        assert self.artefact is not None, "made by load_predictor"
+        assert self.artifact is not None, "made by load_predictor"
         readme = f"# {self.task.name}\n\nA taglm predictor.\n"
-        own_readme = self.artefact.folder and self.artefact.folder / "README.md"
+        own_readme = self.artifact.folder and self.artifact.folder / "README.md"
         if own_readme and own_readme.is_file():
             readme = own_readme.read_text(encoding="utf-8")
-        save_artefact(Path(folder), self.artefact, readme)
+        save_artifact(Path(folder), self.artifact, readme)
         return Path(folder)
 
     def tag_columns(self) -> dict[str, str]:

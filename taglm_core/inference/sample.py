@@ -154,7 +154,7 @@ def summary(
     lengths = [len(row) for row in drawn.rows]
     return {
         "domain": trained.name,
-        "tag": trained.artefact is not None,
+        "tag": trained.artifact is not None,
         "rows": len(canonical),
         "finished": sum(drawn.is_finished) / len(canonical),
         **share,

@@ -89,7 +89,7 @@ def _config_problem(files: dict[str, Path]) -> str | None:
     if config.get("is_encoder_decoder"):
         return encoder_decoder(str(config.get("model_type", "unknown")))
     if "tags" in config and "backbone" in config:
-        return "the folder holds an artefact of taglm, not a backbone. Give the model's folder."
+        return "the folder holds a predictor of taglm, not a backbone. Give the model's folder."
     return None
 
 

@@ -24,7 +24,7 @@ KINDS = ("descriptors", "features")
 
 @attrs.frozen(kw_only=True)
 class FeatureRecord:
-    """One source of features, as an artefact keeps it."""
+    """One source of features, as an artifact keeps it."""
 
     field: str
     """Field of the task."""
@@ -45,7 +45,7 @@ class FeatureReader:
 
     @staticmethod
     def of_records(records: Sequence[FeatureRecord], registry: Registry) -> "FeatureReader":
-        """Return the reader of an artefact's features.
+        """Return the reader of an artifact's features.
 
         Raises:
             UnknownNameError: when no plugin provides a domain.

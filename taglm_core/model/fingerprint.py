@@ -1,4 +1,4 @@
-"""The fingerprint of a backbone, which artefacts and the tag store remember."""
+"""The fingerprint of a backbone, which artifacts and the tag store remember."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import numpy as np
 
 @attrs.frozen(kw_only=True)
 class Fingerprint:
-    """What an artefact remembers of its backbone.
+    """What an artifact remembers of its backbone.
 
     `shape` and `tokenizer` must be equal, `probe` close: so a re-saved or quantised copy of the
     same backbone is accepted and another one refused.
@@ -23,7 +23,7 @@ class Fingerprint:
     """Leading hidden-state values of the probe, unit norm."""
     content: str = ""
     """Hash of weights, configuration and tokenizer as they are stored, equal on every device; "":
-    not known, as in artefacts that were written without it."""
+    not known, as in artifacts that were written without it."""
 
     @property
     def key(self) -> str:

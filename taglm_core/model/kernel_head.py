@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 KERNEL = "kernel"
-"""Name of this head in settings and artefacts."""
+"""Name of this head in settings and artifacts."""
 
 _MOST_DEVIATIONS = 5.0
 

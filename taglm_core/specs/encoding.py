@@ -45,7 +45,7 @@ class Encoder(Protocol):
     """
 
     symbols: tuple[str, ...]
-    """The ordered alphabet; an artefact stores it, so its order belongs to the version."""
+    """The ordered alphabet; an artifact stores it, so its order belongs to the version."""
     spellings: tuple[str, ...]
     """What the LM reads for each symbol, in the same order; no two alike, none empty."""
     version: str

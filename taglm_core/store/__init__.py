@@ -1,1 +1,1 @@
-"""Artefacts, the tag store and run folders on disk."""
+"""Artifacts, the tag store and run folders on disk."""

@@ -1,4 +1,4 @@
-"""Putting what an artefact holds into a model: the only place that does."""
+"""Putting what an artifact holds into a model: the only place that does."""
 
 from torch import nn
 
@@ -11,17 +11,17 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registry
 from taglm_core.specs import Encoder
-from taglm_core.store.artefact import Artefact
+from taglm_core.store.artifact import Artifact
 from taglm_core.store.schema import MemberRecord
 
 
-def install_tag(model: TaggedModel, artefact: Artefact, name: str) -> None:
-    """Give a model a tag of an artefact; one that is there keeps its place.
+def install_tag(model: TaggedModel, artifact: Artifact, name: str) -> None:
+    """Give a model a tag of an artifact; one that is there keeps its place.
 
     Raises:
-        UnknownNameError: when the artefact does not hold the tag.
+        UnknownNameError: when the artifact does not hold the tag.
     """
-    rows = artefact.tag(name)
+    rows = artifact.tag(name)
     parameter = model.tags.get(name)
     if parameter is not None and parameter.shape == rows.shape:
         parameter.data.copy_(rows)
@@ -30,19 +30,19 @@ def install_tag(model: TaggedModel, artefact: Artefact, name: str) -> None:
 
 
 def install_table(
-    model: TaggedModel, domain: str, encoder: Encoder | None, artefact: Artefact | None = None
+    model: TaggedModel, domain: str, encoder: Encoder | None, artifact: Artifact | None = None
 ) -> None:
-    """Give a model the symbol table of a domain, the artefact's if that was trained.
+    """Give a model the symbol table of a domain, the artifact's if that was trained.
 
     Args:
         model: The model.
         domain: Full name of the domain.
         encoder: Its symbol encoder; None: a text domain, which has no table.
-        artefact: Where a trained table may be; None: nowhere.
+        artifact: Where a trained table may be; None: nowhere.
     """
     if encoder is None:
         return
-    trained = artefact.tables.get(domain) if artefact is not None else None
+    trained = artifact.tables.get(domain) if artifact is not None else None
     table = model.tables.get(domain)
     if table is None:
         spellings = tuple(encoder.spellings)
@@ -52,41 +52,41 @@ def install_table(
         table.data.copy_(trained)
 
 
-def install_task(task_model: TaskModel, artefact: Artefact, registry: Registry) -> None:
-    """Give a task model the tags, the head with its features, and the scaling of a task's artefact.
+def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) -> None:
+    """Give a task model the tags, the head with its features, and the scaling of a task's artifact.
 
     Its tags must have been added to the model before, since their places decide the ids.
     """
-    for name in artefact.tags:
+    for name in artifact.tags:
         if name in task_model.model.tags:
-            install_tag(task_model.model, artefact, name)
-    record = artefact.task.head
+            install_tag(task_model.model, artifact, name)
+    record = artifact.task.head
     if record is None:
         return
     if record.name == KERNEL:
-        task_model.head = KernelHead.of_state(artefact.head).to(task_model.model.backbone.device)
+        task_model.head = KernelHead.of_state(artifact.head).to(task_model.model.backbone.device)
         task_model.model.heads[task_model.task.name] = task_model.head
         if record.features:
             task_model.features = FeatureReader.of_records(record.features, registry)
     else:
         assert task_model.head is not None, "made from the record"
-        task_model.head.load_state_dict(artefact.head)
-    scaling = artefact.task.scaling
+        task_model.head.load_state_dict(artifact.head)
+    scaling = artifact.task.scaling
     assert scaling is not None, "a head has a scaling"
     task_model.scaling = scaling.copy()
     task_model.others = tuple(
-        _member(number, record, task_model, artefact, registry)
-        for number, record in enumerate(artefact.task.ensemble)
+        _member(number, record, task_model, artifact, registry)
+        for number, record in enumerate(artifact.task.ensemble)
     )
 
 
 def _member(
-    number: int, record: MemberRecord, task_model: TaskModel, artefact: Artefact, registry: Registry
+    number: int, record: MemberRecord, task_model: TaskModel, artifact: Artifact, registry: Registry
 ) -> EnsembleMember:
     start = f"{number}.head."
     state = {
         name.removeprefix(start): value
-        for name, value in artefact.members.items()
+        for name, value in artifact.members.items()
         if name.startswith(start)
     }
     head: nn.Module
@@ -99,7 +99,7 @@ def _member(
         head.load_state_dict(state)
     features = record.head.features
     return EnsembleMember(
-        tag=artefact.members[f"{number}.tag"],
+        tag=artifact.members[f"{number}.tag"],
         head=head.to(task_model.model.backbone.device),
         scaling=record.scaling.copy(),
         features=FeatureReader.of_records(features, registry) if features else None,

@@ -1,4 +1,4 @@
-"""The run folder: resolved settings, split, metrics, predictions, checkpoints, artefact."""
+"""The run folder: resolved settings, split, metrics, predictions, checkpoints, artifact."""
 
 import contextlib
 import json
@@ -19,6 +19,8 @@ from taglm_core.store.fingerprint import filled
 _INPUTS = "inputs.json"
 REFIT = "refit"
 """Folder of the training of the predictor that a run keeps, with --refit."""
+PREDICTOR = "predictor"
+"""Folder of the predictor of a run or of a task."""
 MEMBERS = "members"
 """Folder of the runs that a run over several folds or seeds is made up of."""
 

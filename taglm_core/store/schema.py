@@ -1,7 +1,7 @@
-"""What an artefact's config.json holds, as typed classes; one way in, one way out.
+"""What an artifact's config.json holds, as typed classes; one way in, one way out.
 
 A field that is added to a class here, to a target, to a task or to the decoding settings is written
-and read without another line. Its default must mean what artefacts without it did. A field that is
+and read without another line. Its default must mean what artifacts without it did. A field that is
 renamed or moved needs a new `FORMAT_VERSION` and a function in `MIGRATIONS`.
 """
 
@@ -31,7 +31,7 @@ FORMAT_VERSION = 2
 
 @attrs.frozen(kw_only=True)
 class BackboneRecord:
-    """The backbone that an artefact belongs to."""
+    """The backbone that an artifact belongs to."""
 
     name: str
     """Name, folder or Hub id under which it was loaded."""
@@ -42,7 +42,7 @@ class BackboneRecord:
 
 @attrs.frozen(kw_only=True)
 class DomainRecord:
-    """A domain whose data the artefact reads."""
+    """A domain whose data the artifact reads."""
 
     field: str
     encoder: str
@@ -114,13 +114,13 @@ class Origin:
 
 @attrs.frozen(kw_only=True)
 class TagRecord:
-    """One tag of an artefact."""
+    """One tag of an artifact."""
 
     kind: str
     """domain or function."""
     fingerprint: str
     lineage: Lineage | None = None
-    """None for the copy of a domain tag in a task's artefact."""
+    """None for the copy of a domain tag in a task's artifact."""
     settings: dict[str, Any] = attrs.field(factory=dict)
     """Settings of the stage that trained it."""
     seed: int | None = None
@@ -171,7 +171,7 @@ class TaskRecord:
     domain_of: dict[str, str] = attrs.field(factory=dict)
     """Domain tag as written -> domain."""
     tag_of: dict[str, str] = attrs.field(factory=dict)
-    """Domain tag as written -> tag of the artefact."""
+    """Domain tag as written -> tag of the artifact."""
     columns: dict[str, str] = attrs.field(factory=dict)
     """Field or target -> column that the run read."""
     decoding: Decoding = attrs.field(factory=Decoding)
@@ -182,8 +182,8 @@ class TaskRecord:
 
 
 @attrs.frozen(kw_only=True)
-class ArtefactRecord:
-    """Everything of an artefact but its numbers."""
+class ArtifactRecord:
+    """Everything of an artifact but its numbers."""
 
     kind: str
     """tag or task."""
@@ -216,7 +216,7 @@ def read_plain(value: Any, cls: type[T]) -> T:
     return _CONVERTER.structure(value, cls)
 
 
-def from_plain(config: Mapping[str, Any], where: str) -> ArtefactRecord:
+def from_plain(config: Mapping[str, Any], where: str) -> ArtifactRecord:
     """Read the contents of a config.json of any format version.
 
     Args:
@@ -229,7 +229,7 @@ def from_plain(config: Mapping[str, Any], where: str) -> ArtefactRecord:
     plain = migrate(config, where)
     plain.pop("format_version")
     try:
-        return read_plain(plain, ArtefactRecord)
+        return read_plain(plain, ArtifactRecord)
     except Exception as error:  # cattrs nests what went wrong
         version = plain.get("taglm_version", "unknown")
         raise CheckpointError(
@@ -256,7 +256,7 @@ def migrate(config: Mapping[str, Any], where: str) -> dict[str, Any]:
             plain = {**MIGRATIONS[version](plain), "format_version": version + 1}
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{where}: damaged artefact: config.json lacks {error} of format {version}."
+            f"{where}: is damaged: config.json lacks {error} of format {version}."
         ) from error
     return plain
 

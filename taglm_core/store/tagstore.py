@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from taglm_core.data.home import home
 from taglm_core.errors import UnknownNameError, listed, nearest
-from taglm_core.store.artefact import Artefact, load_artefact, save_artefact
+from taglm_core.store.artifact import Artifact, load_artifact, save_artifact
 
 
 @attrs.frozen
@@ -55,17 +55,17 @@ class TagStore:
         with FileLock(str(path) + ".lock"):
             yield
 
-    def find(self, backbone_key: str, name: str, fingerprint: str) -> Artefact | None:
+    def find(self, backbone_key: str, name: str, fingerprint: str) -> Artifact | None:
         """Return an entry, None when it is not there."""
         path = self.path(backbone_key, name, fingerprint)
-        return load_artefact(path) if path.is_dir() else None
+        return load_artifact(path) if path.is_dir() else None
 
     def save(
-        self, backbone_key: str, name: str, fingerprint: str, artefact: Artefact, readme: str
+        self, backbone_key: str, name: str, fingerprint: str, artifact: Artifact, readme: str
     ) -> Path:
         """Write an entry and return its folder."""
         path = self.path(backbone_key, name, fingerprint)
-        save_artefact(path, artefact, readme)
+        save_artifact(path, artifact, readme)
         return path
 
     def entries(self) -> list[StoredTag]:

@@ -11,7 +11,7 @@ from taglm_core.model.tags import initial_tag
 from taglm_core.model.targets import Scaling
 from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.specs import Regression
-from taglm_core.store.artefact import Artefact
+from taglm_core.store.artifact import Artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.plan import Plan
@@ -43,7 +43,7 @@ def domain_plans(plans: Sequence[Plan]) -> list[DomainPlan]:
     return list({item.tag: item for plan in plans for item in plan.domains.values()}.values())
 
 
-def take_stored(item: DomainPlan, stored: Artefact, model: TaggedModel) -> None:
+def take_stored(item: DomainPlan, stored: Artifact, model: TaggedModel) -> None:
     """Put a stored domain tag, and its symbol table if it was trained, into the model."""
     install_table(model, item.domain.name, item.encoder, stored)
     install_tag(model, stored, item.tag)

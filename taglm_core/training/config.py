@@ -56,7 +56,7 @@ class TaskConfig:
     split: str | None = None
     """Registered splitter of the task, such as scaffold; None: that of its domain."""
     tags: tuple[str, ...] = ()
-    """Additional domain tags to train in stage 1 and keep in the artefact, such as [PT], for
+    """Additional domain tags to train in stage 1 and keep in the predictor, such as [PT], for
     columns that name tags in later predictions."""
     symmetric: dict[str, str] | None = None
     """Fields that may be swapped, all at once, without changing the answer, such as {drug1:
@@ -140,7 +140,7 @@ class TaskStageConfig:
     """True: also train a copy of the domain tag for this task, such as `SMILES@QED` (stage 2
     only; part of the paper preset)."""
     function_tag_from: str | None = None
-    """Run or artefact whose function tag is reused and stays frozen, such as runs/QED, so that
+    """Run or predictor whose function tag is reused and stays frozen, such as runs/QED, so that
     only the head is trained; None: train the tag."""
     domain_tags: bool = True
     """False: skip stage 1 and use untrained domain tags, for comparison."""
@@ -247,7 +247,7 @@ class RunConfig:
     stages: StagesConfig = attrs.field(factory=StagesConfig)
     """How the stages train."""
     decode: Decoding = attrs.field(factory=Decoding)
-    """How a text task writes its output; kept in the artefact, without effect on training."""
+    """How a text task writes its output; kept in the predictor, without effect on training."""
     attention: str = attrs.field(default="auto", validator=one_of("auto", "causal", "isolated"))
     """Attention mask: isolated (a domain span attends only to itself) or causal; auto: isolated
     for numbers and classes, causal for text."""

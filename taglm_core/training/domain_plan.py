@@ -10,7 +10,7 @@ from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
 from taglm_core.specs import Domain, Encoder
-from taglm_core.store.artefact import Artefact, load_artefact
+from taglm_core.store.artifact import Artifact, load_artifact
 from taglm_core.store.corpora import known_of
 from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
@@ -28,7 +28,7 @@ class DomainPlan:
     corpus: Corpus | None = None
     """Rows for stage 1; None for a tag that stays untrained or is an enriched one."""
     fingerprint: str = ""
-    stored: Artefact | None = None
+    stored: Artifact | None = None
     is_trained: bool = False
     """Whether stage 1 will train it in this run."""
 
@@ -105,6 +105,6 @@ def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> Domai
             f"the store holds no enriched tag <{plan.tag}> for this backbone. Train its task first "
             "with --set stages.task.enrich=true."
         )
-    plan.stored = load_artefact(newest.folder)
+    plan.stored = load_artifact(newest.folder)
     plan.fingerprint = newest.fingerprint
     return plan

@@ -1,4 +1,4 @@
-"""What artefacts remember: tags with their lineage, domains, the task, versions, a README."""
+"""What artifacts remember: tags with their lineage, domains, the task, versions, a README."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Target, Task
-from taglm_core.store.artefact import Artefact
+from taglm_core.store.artifact import Artifact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.schema import (
-    ArtefactRecord,
+    ArtifactRecord,
     BackboneRecord,
     DomainLineage,
     DomainRecord,
@@ -31,11 +31,11 @@ from taglm_core.training.head_settings import CHOSEN_LATER
 from taglm_core.training.plan import Plan, combinations
 
 
-def _record(plan: Plan, kind: str, **more: Any) -> ArtefactRecord:
+def _record(plan: Plan, kind: str, **more: Any) -> ArtifactRecord:
     from taglm_core import __version__
 
     used = {item.domain.source.name for item in plan.domains.values()} | {plan.task.plugin}
-    return ArtefactRecord(
+    return ArtifactRecord(
         kind=kind,
         taglm_version=__version__,
         plugins={
@@ -60,10 +60,10 @@ def _copied(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone()
 
 
-def domain_artefact(
+def domain_artifact(
     plan: Plan, item: DomainPlan, model: TaggedModel, lineage: DomainLineage
-) -> tuple[Artefact, str]:
-    """Return a domain tag as an artefact, and its README."""
+) -> tuple[Artifact, str]:
+    """Return a domain tag as an artifact, and its README."""
     name = item.domain.name
     tables = {}
     if plan.config.stages.domain.train_symbols and name in model.tables:
@@ -85,13 +85,13 @@ def domain_artefact(
         f"{nats['words']} with the domain's name in words.\n"
     )
     tags = {item.tag: _copied(model.tags[item.tag])}
-    return Artefact(config=config, tags=tags, tables=tables), readme
+    return Artifact(config=config, tags=tags, tables=tables), readme
 
 
-def enriched_artefact(
+def enriched_artifact(
     plan: Plan, item: DomainPlan, key: str, model: TaggedModel, lineage: TaskLineage
-) -> tuple[Artefact, str]:
-    """Return the tag `key` that a task made of a domain tag as an artefact, and its README."""
+) -> tuple[Artifact, str]:
+    """Return the tag `key` that a task made of a domain tag as an artifact, and its README."""
     tag = TagRecord(
         kind="domain",
         fingerprint=enriched_fingerprint(plan, key),
@@ -107,7 +107,7 @@ def enriched_artefact(
         f"{plan.config.backbone}.\n"
     )
     tags, tables = {key: _copied(model.tags[key])}, _trained_tables([item])
-    return Artefact(config=config, tags=tags, tables=tables), readme
+    return Artifact(config=config, tags=tags, tables=tables), readme
 
 
 def _trained_tables(items: list[DomainPlan]) -> dict[str, Tensor]:
@@ -124,9 +124,9 @@ def enriched_fingerprint(plan: Plan, key: str) -> str:
     return fingerprint_of({"task": plan.task_fingerprint, "tag": key})
 
 
-def task_artefact(
+def task_artifact(
     plan: Plan, task_model: TaskModel, metrics: Mapping[str, Any], lineage: TaskLineage
-) -> tuple[Artefact, str]:
+) -> tuple[Artifact, str]:
     """Return a task with a copy of every tag that it uses, and its README.
 
     Args:
@@ -156,14 +156,14 @@ def task_artefact(
         task=_task(plan, task_model),
     )
     head = task_model.head.state_dict() if task_model.head is not None else {}
-    artefact = Artefact(
+    artifact = Artifact(
         config=config,
         tags={name: _copied(model.tags[name]) for name in tags},
         tables=_trained_tables(items),
         head={name: _copied(value) for name, value in head.items()},
         members=_members(task_model),
     )
-    return artefact, _readme(plan, config, metrics)
+    return artifact, _readme(plan, config, metrics)
 
 
 def refit_card(task: Mapping[str, Any], counts: Mapping[str, int]) -> str:
@@ -245,7 +245,7 @@ def _spec(task_model: TaskModel) -> Task:
     )
 
 
-def _readme(plan: Plan, config: ArtefactRecord, metrics: Mapping[str, Any]) -> str:
+def _readme(plan: Plan, config: ArtifactRecord, metrics: Mapping[str, Any]) -> str:
     task = plan.task
     lines = [
         f"# {task.name}",

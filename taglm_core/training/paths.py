@@ -10,7 +10,7 @@ from taglm_core.errors import TaglmError
 from taglm_core.model.backbone import locate
 from taglm_core.model.backbone_folder import content_of
 from taglm_core.plugins import Registry
-from taglm_core.store.artefact import find_artefact
+from taglm_core.store.artifact import find_artifact
 from taglm_core.training.config import RunConfig
 
 BACKBONE = "the backbone"
@@ -99,10 +99,10 @@ def named_inputs(config: RunConfig, registry: Registry) -> dict[str, str]:
     origin = config.stages.task.function_tag_from
     if origin is not None and Path(origin).is_dir():
         try:
-            artefact = find_artefact(Path(origin))
+            artifact = find_artifact(Path(origin))
         except TaglmError:  # said where the tag is read
             return {**found, BACKBONE: backbone_digest(config.backbone, registry)}
-        found[origin] = path_digest(artefact / "tags.safetensors")
+        found[origin] = path_digest(artifact / "tags.safetensors")
     return {**found, BACKBONE: backbone_digest(config.backbone, registry)}
 
 

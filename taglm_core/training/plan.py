@@ -24,7 +24,7 @@ from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.store.artefact import Artefact, check_backbone, find_artefact, load_artefact
+from taglm_core.store.artifact import Artifact, check_backbone, find_artifact, load_artifact
 from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.baselines import BaselineScores, choose_baselines
@@ -53,7 +53,7 @@ class Plan:
     """Tag as written -> its plan."""
     is_isolated: bool
     task_fingerprint: str
-    stored_task: Artefact | None
+    stored_task: Artifact | None
     refits: bool = False
     """Whether the predictor that a run keeps is trained: on the test rows too, after they have
     been scored by another."""
@@ -342,18 +342,18 @@ def make_plan(
 
 
 def function_tag_of(path: str | None, backbone: Fingerprint) -> torch.Tensor | None:
-    """Return the rows of the function tag of a run or artefact, None without a path.
+    """Return the rows of the function tag of a run or artifact, None without a path.
 
     Raises:
         CheckpointError: when there is none, or it belongs to another backbone.
     """
     if path is None:
         return None
-    artefact = load_artefact(find_artefact(Path(path)))
-    check_backbone(artefact, backbone, "the backbone of this run")
-    for name, record in artefact.config.tags.items():
+    artifact = load_artifact(find_artifact(Path(path)))
+    check_backbone(artifact, backbone, "the backbone of this run")
+    for name, record in artifact.config.tags.items():
         if record.kind == "function":
-            return artefact.tag(name)
+            return artifact.tag(name)
     raise CheckpointError(
         f"{path}: holds no function tag. Give the folder of a task's run, not of a domain tag."
     )

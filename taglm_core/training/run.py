@@ -13,15 +13,15 @@ from taglm_core import __version__
 from taglm_core.data.atomic import jsonable
 from taglm_core.progress import Progress
 from taglm_core.specs import RunFinished
-from taglm_core.store.artefact import Artefact, save_artefact
-from taglm_core.store.runfolder import REFIT, RunFolder
+from taglm_core.store.artifact import Artifact, save_artifact
+from taglm_core.store.runfolder import PREDICTOR, REFIT, RunFolder
 from taglm_core.store.schema import TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, domain_plans, untrained_model
 from taglm_core.training.config import RunConfig
 from taglm_core.training.datacheck import look_over
 from taglm_core.training.evaluation import early_baselines, evaluate_task
-from taglm_core.training.lineage import refit_card, task_artefact
+from taglm_core.training.lineage import refit_card, task_artifact
 from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
 from taglm_core.training.splits import assemble_splits
@@ -54,8 +54,8 @@ def execute(
     metrics["seconds"] = round(time.monotonic() - began, 1)
     for member in members.values():
         lineage = lineages[member.plan.task.name]
-        artefact = task_artefact(member.plan, member.task_model, metrics, lineage)
-        save_artefact(_folder(plans, member.plan, folder).path / "artefact", *artefact)
+        artifact = task_artifact(member.plan, member.task_model, metrics, lineage)
+        save_artifact(_folder(plans, member.plan, folder).path / PREDICTOR, *artifact)
     folder.write_json("metrics.json", metrics)
     plan.registry.send("on_run_finished", RunFinished(folder=folder.path, metrics=metrics))
     return metrics
@@ -90,26 +90,26 @@ def refit(
     }
     _, lineages = _run_stages(plans, members, work, store, progress)
     for name, member in members.items():
-        artefact, card = task_artefact(member.plan, member.task_model, metrics, lineages[name])
+        artifact, card = task_artifact(member.plan, member.task_model, metrics, lineages[name])
         card += refit_card(metrics["tasks"][name], counts[name])
-        save_artefact(_folder(plans, member.plan, folder).path / "artefact", artefact, card)
+        save_artifact(_folder(plans, member.plan, folder).path / PREDICTOR, artifact, card)
     return counts
 
 
 def train_only(
     plans: Sequence[Plan], folder: RunFolder, store: TagStore, progress: Progress
-) -> list[Artefact]:
+) -> list[Artifact]:
     """Run every stage that the plans need, evaluate nothing.
 
     Returns:
-        The artefact of each task.
+        The artifact of each task.
     """
     plan = plans[0]
     torch.manual_seed(plan.config.seed)
     members = _members(plans)
     _, lineages = _run_stages(plans, members, folder, store, progress)
     return [
-        task_artefact(member.plan, member.task_model, {}, lineages[name])[0]
+        task_artifact(member.plan, member.task_model, {}, lineages[name])[0]
         for name, member in members.items()
     ]
 

@@ -23,10 +23,10 @@ from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.fit import FitResult, FitSettings, Group, fit
 from taglm_core.training.head_choice import choose_head, choose_tag, start_of
 from taglm_core.training.lineage import (
-    domain_artefact,
-    enriched_artefact,
+    domain_artifact,
+    enriched_artifact,
     enriched_fingerprint,
-    task_artefact,
+    task_artifact,
 )
 from taglm_core.training.objectives import (
     DomainObjective,
@@ -60,9 +60,9 @@ def run_domain_stage(
                 item.stored = store.find(key, item.tag, item.fingerprint)
             if item.stored is None:
                 lineage = _train_domain(plan, item, model, folder, progress)
-                artefact, readme = domain_artefact(plan, item, model, lineage)
-                store.save(key, item.tag, item.fingerprint, artefact, readme)
-                item.stored = artefact
+                artifact, readme = domain_artifact(plan, item, model, lineage)
+                store.save(key, item.tag, item.fingerprint, artifact, readme)
+                item.stored = artifact
                 return dict(to_plain(lineage))
         take_stored(item, item.stored, model)
     if item.stored is None:
@@ -193,13 +193,13 @@ def run_task_stage(
     key = plan.fingerprint.key
     for member in members:
         plan = member.plan
-        artefact, readme = task_artefact(plan, member.task_model, {}, lineage)
+        artifact, readme = task_artifact(plan, member.task_model, {}, lineage)
         with store.lock(key, plan.task.function_tag, plan.task_fingerprint):
-            store.save(key, plan.task.function_tag, plan.task_fingerprint, artefact, readme)
+            store.save(key, plan.task.function_tag, plan.task_fingerprint, artifact, readme)
         for name, item in enriched[plan.task.name].items():
             fingerprint = enriched_fingerprint(plan, name)
             with store.lock(key, name, fingerprint):
-                made = enriched_artefact(plan, item, name, model, lineage)
+                made = enriched_artifact(plan, item, name, model, lineage)
                 store.save(key, name, fingerprint, *made)
     return lineage
 

@@ -263,7 +263,7 @@ def test_probabilities(classes, run, frame):
 
 
 def test_loading_a_run_gives_task_tags_and_metrics(run):
-    """As the run's own predictor; a copied artefact works without its run."""
+    """As the run's own predictor; a copied artifact works without its run."""
     predictor = taglm.load(run.folder)
     assert predictor.task.name == "Sol"
     assert predictor.task.target.unit == "log10 mol/L"

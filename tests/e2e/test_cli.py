@@ -195,7 +195,7 @@ def test_bad_rows_are_one_message(kind, taglm, run_file, molecules_csv, tmp_path
     for word in words:
         assert word in done.err, done.err
     assert not (out / "metrics.json").exists()
-    assert not (out / "artefact").exists()
+    assert not (out / "predictor").exists()
 
 
 def test_an_empty_file(taglm, run_file, molecules_csv):
@@ -234,7 +234,7 @@ def test_bad_settings_are_one_message(old, new, words, taglm, run_file, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_an_artefact_of_another_backbone(finished, taglm, tmp_path, molecules_csv):
+def test_an_artifact_of_another_backbone(finished, taglm, tmp_path, molecules_csv):
     """Prediction with other weights is refused and writes nothing."""
     from taglm_core.testing import tiny_backbone
 
@@ -263,14 +263,14 @@ def test_a_clash_of_columns(finished, taglm, tmp_path):
 
 
 def test_no_run_to_predict_with(taglm, tmp_path, molecules_csv):
-    """A folder without an artefact says what it lacks."""
+    """A folder without an artifact says what it lacks."""
     done = taglm("predict", tmp_path, "-i", molecules_csv, "-o", tmp_path / "out.csv")
     assert done.code == 1
-    assert "holds no artefact" in done.err
+    assert "holds no predictor" in done.err
 
 
 def test_a_fresh_process_repeats_the_predictions_of_the_run(finished, tmp_path):
-    """What the artefact predicts elsewhere is what the run has written."""
+    """What the artifact predicts elsewhere is what the run has written."""
     written = list(csv.DictReader((finished / "predictions" / "test.csv").open()))
     source, out = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("smiles\n" + "\n".join(row["smiles"] for row in written) + "\n")

@@ -93,17 +93,17 @@ def metrics(run):
 
 
 @pytest.fixture(scope="module")
-def artefact(run):
+def artifact(run):
     """Settings of the trained predictor."""
-    return json.loads((run / "artefact" / "config.json").read_text())
+    return json.loads((run / "predictor" / "config.json").read_text())
 
 
 @pytest.mark.hook("register_domains")
-def test_a_domain_is_encoded_by_its_own_encoder(listing, artefact):
+def test_a_domain_is_encoded_by_its_own_encoder(listing, artifact):
     """Tag and alphabet of the plugin's domain are in the predictor."""
     assert listing["domains"] == ["DNA"]
-    assert artefact["domains"]["mydna/DNA"]["alphabet"]["symbols"] == ["A", "C", "G", "T"]
-    assert "mydna/DNA" in artefact["tags"]
+    assert artifact["domains"]["mydna/DNA"]["alphabet"]["symbols"] == ["A", "C", "G", "T"]
+    assert "mydna/DNA" in artifact["tags"]
 
 
 @pytest.mark.hook("register_tasks")
@@ -118,10 +118,10 @@ def test_a_task_is_run_with_its_computed_labels(listing, run):
 
 
 @pytest.mark.hook("register_templates")
-def test_a_prompt_replaces_the_template(listing, artefact):
+def test_a_prompt_replaces_the_template(listing, artifact):
     """The predictor holds the prompt that was asked for."""
     assert listing["templates"] == ["GC.short"]
-    assert artefact["task"]["spec"]["prompt"] == "<DNA>{dna}<GC>"
+    assert artifact["task"]["spec"]["prompt"] == "<DNA>{dna}<GC>"
 
 
 @pytest.mark.hook("register_datasets")
@@ -148,7 +148,7 @@ def test_a_head_is_trained_and_stored(run):
     """The parameters of both layers are in the predictor, with the names of the module."""
     from safetensors.numpy import load_file
 
-    held = load_file(run / "artefact" / "tags.safetensors")
+    held = load_file(run / "predictor" / "tags.safetensors")
     shapes = {name: value.shape for name, value in held.items() if name.startswith("head:")}
     assert shapes["head:0.weight"] == (32, 32)
     assert shapes["head:2.weight"] == (1, 32)
@@ -163,10 +163,10 @@ def test_a_split_decides_the_splits(metrics, run):
 
 
 @pytest.mark.hook("register_backbones")
-def test_a_backbone_is_loaded_by_its_short_name(metrics, artefact):
+def test_a_backbone_is_loaded_by_its_short_name(metrics, artifact):
     """The function of the plugin named the folder."""
     assert metrics["backbone"]["name"] == "mine"
-    assert artefact["backbone"]["fingerprint"]["shape"].startswith("llama/32/2/4/")
+    assert artifact["backbone"]["fingerprint"]["shape"].startswith("llama/32/2/4/")
 
 
 @pytest.mark.hook("register_commands")

@@ -63,7 +63,7 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
     metrics = json.loads((folder / "metrics.json").read_text())["tasks"]["LogS"]
     assert sum(held["rows"] for held in metrics["splits"].values()) == 44
     assert metrics["target"]["labels"] == "measured"
-    card = (folder / "artefact" / "README.md").read_text()
+    card = (folder / "predictor" / "README.md").read_text()
     assert "None" not in card
     _check_predictions(taglm, lab)
     _check_scores(taglm, metrics)

@@ -53,7 +53,7 @@ def test_a_plugin_that_is_gone_is_named_by_its_distribution(
     monkeypatch.setenv("TAGLM_PLUGINS", "studies")
     done = taglm("predict", finished, "-i", molecules_csv, "-o", tmp_path / "out.csv")
     assert done.code == 1
-    held = json.loads((finished / "artefact" / "config.json").read_text())["plugins"]["chem"]
+    held = json.loads((finished / "predictor" / "config.json").read_text())["plugins"]["chem"]
     assert f"needs the plugin 'chem' of {held}" in done.err
     assert "pip install taglm-plugin-chem" in done.err
     assert not (tmp_path / "out.csv").exists()

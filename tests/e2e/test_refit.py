@@ -24,10 +24,10 @@ def test_the_kept_predictor_is_trained_on_the_test_rows_too(taglm, run_file, tmp
     counts = {name: split["rows"] for name, split in after["splits"].items()}
     wanted = {"rows": counts["train"] + counts["test"], "valid_rows": counts["valid"]}
     assert after["refit"] == wanted
-    card = (out / "artefact" / "README.md").read_text()
+    card = (out / "predictor" / "README.md").read_text()
     assert f"trained afterwards on {wanted['rows']} rows" in card
     assert f"{counts['test']} test rows that it had not seen" in " ".join(card.split())
-    config = json.loads((out / "artefact" / "config.json").read_text())
+    config = json.loads((out / "predictor" / "config.json").read_text())
     assert config["tags"]["local/Sol"]["lineage"]["rows"] == wanted["rows"]
     source = tmp_path / "molecules.csv"
     held = {}
@@ -61,7 +61,7 @@ def test_cross_validation_with_refit_has_a_predictor(taglm, run_file, tmp_path, 
     assert f"predictor: {out}" in done.out
     predicted = taglm("predict", out, "CCO")
     assert predicted.code == 0, predicted.err
-    card = " ".join((out / "artefact" / "README.md").read_text().split())
+    card = " ".join((out / "predictor" / "README.md").read_text().split())
     assert "are those of 2 predictors, each scored on 20 test rows" in card
     counts = read(out)["tasks"]["Sol"]["refit"]
     assert counts["rows"] + counts["valid_rows"] == 40

@@ -139,7 +139,7 @@ def test_alphabet_is_unique_and_spelled_by_itself():
 
 
 def test_order_of_the_alphabet_is_fixed():
-    """Artefacts store ids, so another order needs another version of the encoder."""
+    """Artifacts store ids, so another order needs another version of the encoder."""
     text = " ".join(SmilesEncoder().symbols)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "3987f4d4d12dc7e8"
 

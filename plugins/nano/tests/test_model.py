@@ -48,7 +48,7 @@ def test_weights_are_bf16_safetensors(weights):
 
 
 def test_configuration(lm):
-    """The shape is frozen: artefacts belong to it."""
+    """The shape is frozen: artifacts belong to it."""
     config = lm.config
     assert "llama" == config.model_type
     assert (320, 6, 10, 2, 3072) == (

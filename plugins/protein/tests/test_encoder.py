@@ -26,7 +26,7 @@ def test_encoder_satisfies_the_protocol():
 
 
 def test_order_of_the_alphabet_is_fixed():
-    """Artefacts store ids, so another order needs another version of the encoder."""
+    """Artifacts store ids, so another order needs another version of the encoder."""
     assert "".join(ProteinEncoder.symbols) == "ACDEFGHIKLMNPQRSTVWYUOBZJX"
     assert ProteinEncoder.spellings == ProteinEncoder.symbols
 

@@ -82,11 +82,11 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_predictor", None)  # is loaded again from the artefact
+        state.pop("_predictor", None)  # is loaded again from the artifact
         return state
 
     def _fit(self, X: Any, targets: Mapping[str, list[Any]], target: dict[str, Any]) -> Self:
-        """Train on columns of targets; keep the artefact as bytes, so that the estimator pickles.
+        """Train on columns of targets; keep the artifact as bytes, so that the estimator pickles.
 
         Args:
             X: Inputs.
@@ -109,8 +109,8 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             task, data, backbone=self.backbone, progress=False, **self._settings()
         )
         with tempfile.TemporaryDirectory(prefix="taglm-") as folder:
-            saved = predictor.save(Path(folder) / "artefact")
-            self.artefact_ = {file.name: file.read_bytes() for file in sorted(saved.iterdir())}
+            saved = predictor.save(Path(folder) / "predictor")
+            self.artifact_ = {file.name: file.read_bytes() for file in sorted(saved.iterdir())}
         self._predictor = predictor
         return self
 
@@ -181,7 +181,7 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         raise NotImplementedError
 
     def _predict(self, X: Any, what: str) -> np.ndarray:
-        check_is_fitted(self, "artefact_")
+        check_is_fitted(self, "artifact_")
         names, columns = columns_of(X)
         validate_data(self, X=X, reset=False, skip_check_array=True)
         fields, _ = self._prompt(names, columns)
@@ -191,10 +191,10 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         return preds
 
     def _loaded(self) -> Any:
-        """Return the predictor, after unpickling from the artefact."""
+        """Return the predictor, after unpickling from the artifact."""
         if getattr(self, "_predictor", None) is None:
             with tempfile.TemporaryDirectory(prefix="taglm-") as folder:
-                for name, content in self.artefact_.items():
+                for name, content in self.artifact_.items():
                     (Path(folder) / name).write_bytes(content)
                 self._predictor = taglm.load(folder, device=self.device)
         return self._predictor
@@ -225,7 +225,7 @@ class TagRegressor(RegressorMixin, _TagEstimator):  # type: ignore[misc]  # as a
         device: "cpu", "cuda", "cuda:1" or "auto".
 
     Attributes:
-        artefact_: File name -> content of the artefact: what `taglm.load` reads.
+        artifact_: File name -> content of the artifact: what `taglm.load` reads.
         template_: The prompt.
         n_features_in_: Number of columns of a 2-D input.
         feature_names_in_: Names of the columns of a DataFrame.
@@ -304,7 +304,7 @@ class TagClassifier(ClassifierMixin, _TagEstimator):  # type: ignore[misc]  # as
 
     Attributes:
         classes_: Labels in the order of `predict_proba`.
-        artefact_: File name -> content of the artefact: what `taglm.load` reads.
+        artifact_: File name -> content of the artifact: what `taglm.load` reads.
         template_: The prompt.
         n_features_in_: Number of columns of a 2-D input.
         feature_names_in_: Names of the columns of a DataFrame.

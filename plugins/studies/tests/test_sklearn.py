@@ -145,7 +145,7 @@ def test_a_pipeline_and_a_grid_over_tag_settings(regressor):
 
 
 def test_pickling_keeps_the_predictions(regressor):
-    """The artefact travels, the backbone does not."""
+    """The artifact travels, the backbone does not."""
     regressor.fit(SMILES, LENGTHS)
     content = pickle.dumps(regressor)
     assert len(content) < 200_000

@@ -132,9 +132,9 @@ def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> An
 
 def _trained(run: Path) -> set[tuple[str, str]]:
     """Return the directions that a run trained on."""
-    from taglm_core.plugin import read_artefact
+    from taglm_core.plugin import read_artifact
 
-    task = read_artefact(run).task
+    task = read_artifact(run).task
     return {(src, tgt) for src, tgt in task.trained_combinations}
 
 

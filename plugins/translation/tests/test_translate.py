@@ -150,7 +150,7 @@ def test_no_text_is_decoded_by_a_numeric_task(taglm, backbone, tmp_path):
 
 @pytest.mark.slow
 def test_without_a_function_tag_nothing_is_trained_in_its_stage(taglm, backbone, tmp_path, multi):
-    """A comparison: the domain tags alone; the artefact repeats what the run wrote."""
+    """A comparison: the domain tags alone; the artifact repeats what the run wrote."""
     out = tmp_path / "run"
     changes = {"data.options": "{directions: [en=fr]}", "stages.task.tag_length": 0}
     common = ["run", "Translate", "--backbone", backbone, "--data", multi]

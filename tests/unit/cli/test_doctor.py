@@ -145,13 +145,13 @@ def test_an_optional_split_is_named_with_what_it_lacks(looked, monkeypatch):
 
 
 def store_entry(home):
-    """Make a folder where the store keeps an artefact."""
+    """Make a folder where the store keeps an artifact."""
     folder = home / "tags" / "abc" / "chem" / "SMILES" / "0123456789abcdef"
     folder.mkdir(parents=True)
     return folder
 
 
-def test_a_damaged_artefact_in_the_store(looked, tmp_path, monkeypatch):
+def test_a_damaged_artifact_in_the_store(looked, tmp_path, monkeypatch):
     """It is named with its folder; deleting it is safe, since tags are trained again."""
     monkeypatch.setenv("TAGLM_HOME", str(tmp_path))
     folder = store_entry(tmp_path)

@@ -5,7 +5,7 @@ import csv
 import attrs
 import pytest
 import toy_plugin
-from artefacts import tag_artefact
+from artifacts import tag_artifact
 
 from taglm_core.inference import calibrated as module
 from taglm_core.inference.calibrated import calibrated
@@ -26,9 +26,9 @@ def letters(registry, seed=0):
     model.add_table(found.name, symbol_rows(model.backbone, encoder.spellings))
     rows = initial_tag(model.backbone, found.name, 4, "vocabulary", seed)
     model.add_tag(found.name, rows)
-    artefact = tag_artefact(model.backbone, corpus="gone.csv", toy__Letters=rows)
+    artifact = tag_artifact(model.backbone, corpus="gone.csv", toy__Letters=rows)
     softmax = DomainSoftmax.of(model.backbone, encoder)
-    return TrainedDomain(found, encoder, model, softmax, artefact)
+    return TrainedDomain(found, encoder, model, softmax, artifact)
 
 
 @pytest.fixture

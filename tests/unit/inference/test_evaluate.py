@@ -11,9 +11,9 @@ from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, RowError
 from taglm_core.inference.evaluate import evaluate_table
 from taglm_core.inference.loading import load_predictor
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 
-GOLDEN = Path(__file__).parents[2] / "data" / "artefacts" / "v1"
+GOLDEN = Path(__file__).parents[2] / "data" / "artifacts" / "v1"
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def calls(monkeypatch):
 
 def predictor_of(kind, registry, backbone):
     """Load a golden predictor on the toy backbone."""
-    artefact = load_artefact(GOLDEN / kind)
-    return load_predictor(artefact, registry, str(backbone), device="cpu")
+    artifact = load_artifact(GOLDEN / kind)
+    return load_predictor(artifact, registry, str(backbone), device="cpu")
 
 
 def test_rows_are_made_canonical_once(toy_registry, toy_backbone, calls):
@@ -62,17 +62,17 @@ def test_the_first_row_that_is_wrong_stops_it_where_asked(toy_registry, toy_back
 
 
 @pytest.mark.parametrize("reference", ["shutil:rmtree", "toy_plugin:secret"])
-def test_an_artefact_runs_no_code_that_no_plugin_registers(
+def test_an_artifact_runs_no_code_that_no_plugin_registers(
     toy_registry, toy_backbone, reference, monkeypatch
 ):
-    """An artefact of somebody else may name any function; predicting goes on without it."""
+    """An artifact of somebody else may name any function; predicting goes on without it."""
     asked = []
     monkeypatch.setattr(toy_plugin, "secret", asked.append, raising=False)
-    artefact = load_artefact(GOLDEN / "classes")
-    target = attrs.evolve(artefact.task.spec.target, compute=reference)
-    task = attrs.evolve(artefact.task, spec=attrs.evolve(artefact.task.spec, target=target))
-    artefact = attrs.evolve(artefact, config=attrs.evolve(artefact.config, task=task))
-    predictor = load_predictor(artefact, toy_registry, str(toy_backbone), device="cpu")
+    artifact = load_artifact(GOLDEN / "classes")
+    target = attrs.evolve(artifact.task.spec.target, compute=reference)
+    task = attrs.evolve(artifact.task, spec=attrs.evolve(artifact.task.spec, target=target))
+    artifact = attrs.evolve(artifact, config=attrs.evolve(artifact.config, task=task))
+    predictor = load_predictor(artifact, toy_registry, str(toy_backbone), device="cpu")
     table = Table(columns={"letters": ["abca", "ba"]}, rows=[1, 2], source="rows")
     with pytest.raises(CheckpointError, match=f"'{reference}', which no installed plugin"):
         evaluate_table(predictor, table, {}, "raise")

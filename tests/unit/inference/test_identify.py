@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import toy_plugin
-from artefacts import tag_artefact
+from artifacts import tag_artifact
 
 from taglm_core.errors import DataError
 from taglm_core.inference.domains import TrainedDomain
@@ -34,7 +34,7 @@ ROWS = ["abc", "0110", "xyz", ""]
 def domains(toy_registry):
     """Return letters and digits with tags on one tiny backbone."""
     model = TaggedModel(tiny_backbone())
-    artefact = tag_artefact(model.backbone)
+    artifact = tag_artifact(model.backbone)
     made = []
     for tag, encoder in (
         ("Letters", toy_plugin.LettersEncoder()),
@@ -44,7 +44,7 @@ def domains(toy_registry):
         model.add_table(found.name, symbol_rows(model.backbone, encoder.spellings))
         model.add_tag(found.name, initial_tag(model.backbone, found.name, 4, "vocabulary", 0))
         softmax = DomainSoftmax.of(model.backbone, encoder)
-        made.append(TrainedDomain(found, encoder, model, softmax, artefact))
+        made.append(TrainedDomain(found, encoder, model, softmax, artifact))
     return made
 
 

@@ -9,7 +9,7 @@ from allocations import LiveBytes
 from taglm_core.data.readers import iter_tables
 from taglm_core.inference.loading import load_predictor
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plan
@@ -52,7 +52,7 @@ def predictor(tmp_path, toy_backbone, toy_registry):
     folder.open(resolved(config))
     execute([make_plan(config, toy_registry, store)], folder, store, Silent())
     folder.close()
-    return load_predictor(load_artefact(tmp_path / "run" / "artefact"), toy_registry, cache="1GB")
+    return load_predictor(load_artifact(tmp_path / "run" / "predictor"), toy_registry, cache="1GB")
 
 
 def test_memory_is_that_of_a_piece_whatever_the_file_holds(predictor, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import toy_plugin
-from artefacts import tag_artefact
+from artifacts import tag_artifact
 
 from taglm_core.errors import UnknownNameError
 from taglm_core.inference.domains import TrainedDomain, load_domain
@@ -30,9 +30,9 @@ def domain(registry, architecture="llama", tag=True, text=False):
     if encoder is not None:
         model.add_table(found.name, symbol_rows(model.backbone, encoder.spellings))
     model.add_tag(found.name, initial_tag(model.backbone, found.name, 4, "vocabulary", 0))
-    artefact = tag_artefact(model.backbone) if tag else None
+    artifact = tag_artifact(model.backbone) if tag else None
     softmax = DomainSoftmax.of(model.backbone, encoder)
-    return TrainedDomain(found, encoder, model, softmax, artefact)
+    return TrainedDomain(found, encoder, model, softmax, artifact)
 
 
 @pytest.mark.parametrize("text", [False, True])

@@ -1,4 +1,4 @@
-"""Artefacts: every format version is read, and the classes decide what is written."""
+"""Artifacts: every format version is read, and the classes decide what is written."""
 
 import json
 import shutil
@@ -15,24 +15,24 @@ from taglm_core.inference.loading import load_predictor
 from taglm_core.model.backbone import load_backbone
 from taglm_core.specs.target import TARGETS
 from taglm_core.store import schema
-from taglm_core.store.artefact import load_artefact, save_artefact
+from taglm_core.store.artifact import load_artifact, save_artifact
 from taglm_core.store.tagstore import TagStore
 
-GOLDEN = Path(__file__).parents[2] / "data" / "artefacts"
+GOLDEN = Path(__file__).parents[2] / "data" / "artifacts"
 VERSIONS = sorted(folder.name for folder in GOLDEN.glob("v*"))
 KINDS = ("censored", "classes", "layers", "pair", "text")
 
 
-def predicted(artefact, registry, backbone, version):
+def predicted(artifact, registry, backbone, version):
     """Predict the rows of a version's golden file."""
     golden = json.loads((GOLDEN / version / "predictions.json").read_text())
     table = Table(columns=golden["rows"], rows=[1, 2, 3], source="rows")
-    predictor = load_predictor(artefact, registry, str(backbone), device="cpu")
+    predictor = load_predictor(artifact, registry, str(backbone), device="cpu")
     return predictor.predict_table(table), golden["predicted"]
 
 
-def test_every_format_version_has_its_artefacts():
-    """`tests/data/artefacts/make.py` writes them when the version rises."""
+def test_every_format_version_has_its_artifacts():
+    """`tests/data/artifacts/make.py` writes them when the version rises."""
     assert f"v{schema.FORMAT_VERSION}" in VERSIONS
     assert len(VERSIONS) == schema.FORMAT_VERSION
 
@@ -41,8 +41,8 @@ def test_every_format_version_has_its_artefacts():
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_old_predictor_predicts_what_it_did(version, kind, toy_registry, toy_backbone):
     """Numbers, classes, a head with hidden layers, pairs and text, as the old code gave them."""
-    artefact = load_artefact(GOLDEN / version / kind)
-    found, golden = predicted(artefact, toy_registry, toy_backbone, version)
+    artifact = load_artifact(GOLDEN / version / kind)
+    found, golden = predicted(artifact, toy_registry, toy_backbone, version)
     assert found.errors == [None] * 3
     assert list(found.columns) == list(golden[kind])
     for name, values in golden[kind].items():
@@ -57,7 +57,7 @@ def test_an_old_tag_keeps_its_trained_symbols_and_its_corpus(version, toy_regist
     folder = GOLDEN / version / "tag"
     backbone = load_backbone(str(toy_backbone), toy_registry, "cpu")
     domain = load_domain("Letters", backbone, toy_registry, TagStore(), folder)
-    record = domain.artefact.config.tags["toy/Letters"]
+    record = domain.artifact.config.tags["toy/Letters"]
     assert record.corpus == "toy/letters"
     assert record.settings["max_steps"] == 3
     assert isinstance(record.lineage, schema.DomainLineage)
@@ -68,9 +68,9 @@ def test_an_old_tag_keeps_its_trained_symbols_and_its_corpus(version, toy_regist
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_was_read_is_written_and_read_again_alike(version, kind, tmp_path):
     """A round trip in the present format loses nothing."""
-    first = load_artefact(GOLDEN / version / kind)
-    save_artefact(tmp_path / "again", first, "readme")
-    again = load_artefact(tmp_path / "again")
+    first = load_artifact(GOLDEN / version / kind)
+    save_artifact(tmp_path / "again", first, "readme")
+    again = load_artifact(tmp_path / "again")
     assert schema.to_plain(again.config) == schema.to_plain(first.config)
     assert set(again.head) == set(first.head)
     assert set(again.tags) == set(first.tags)
@@ -80,15 +80,15 @@ def test_what_was_read_is_written_and_read_again_alike(version, kind, tmp_path):
 
 
 def test_the_symbols_that_stage_1_trained_are_used(toy_registry, toy_backbone):
-    """A trained table of the artefact takes the place of the one made from spellings."""
-    artefact = load_artefact(GOLDEN / "v1" / "classes")
-    predictor = load_predictor(artefact, toy_registry, str(toy_backbone), device="cpu")
+    """A trained table of the artifact takes the place of the one made from spellings."""
+    artifact = load_artifact(GOLDEN / "v1" / "classes")
+    predictor = load_predictor(artifact, toy_registry, str(toy_backbone), device="cpu")
     held = predictor.task_model.model.tables["toy/Letters"]
-    assert (held == artefact.tables["toy/Letters"]).all()
+    assert (held == artifact.tables["toy/Letters"]).all()
 
 
 def config_of(tmp_path, change):
-    """Copy a golden artefact with a changed config.json and return its folder."""
+    """Copy a golden artifact with a changed config.json and return its folder."""
     folder = tmp_path / "changed"
     shutil.copytree(GOLDEN / f"v{schema.FORMAT_VERSION}" / "censored", folder)
     file = folder / "config.json"
@@ -113,24 +113,24 @@ def test_a_config_that_does_not_fit_is_named(change, said, tmp_path):
     """Version, key and folder are in the message; nothing is guessed."""
     folder = config_of(tmp_path, change)
     with pytest.raises(CheckpointError, match=said) as caught:
-        load_artefact(folder)
+        load_artifact(folder)
     assert str(folder) in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"format_version": 1}', '{"format_version": []}'])
-def test_a_damaged_config_is_an_error_of_the_artefact(text, tmp_path):
+def test_a_damaged_config_is_an_error_of_the_artifact(text, tmp_path):
     """No traceback, whatever the file holds."""
     folder = config_of(tmp_path, lambda config: None)
     (folder / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match="changed"):
-        load_artefact(folder)
+        load_artifact(folder)
 
 
 def test_a_tag_that_is_not_held_is_named_with_those_that_are():
     """The one message about a missing tag."""
-    artefact = load_artefact(GOLDEN / "v1" / "tag")
+    artifact = load_artifact(GOLDEN / "v1" / "tag")
     with pytest.raises(UnknownNameError, match=r"no tag <toy/Lettres>; it holds toy/Letters"):
-        artefact.tag("toy/Lettres")
+        artifact.tag("toy/Lettres")
 
 
 @attrs.frozen(kw_only=True)
@@ -148,9 +148,9 @@ class Cited(taglm.Task):
 
 
 def test_a_new_field_of_a_target_needs_its_class_only(monkeypatch):
-    """It is written and read without another line; older artefacts have its default."""
+    """It is written and read without another line; older artifacts have its default."""
     monkeypatch.setitem(TARGETS, "regression", Measured)
-    old = load_artefact(GOLDEN / "v1" / "censored")
+    old = load_artifact(GOLDEN / "v1" / "censored")
     assert old.task.spec.target.assay == "unknown"
     spec = attrs.evolve(old.task.spec, target=attrs.evolve(old.task.spec.target, assay="SPR"))
     config = attrs.evolve(old.config, task=attrs.evolve(old.task, spec=spec))
@@ -162,7 +162,7 @@ def test_a_new_field_of_a_target_needs_its_class_only(monkeypatch):
 
 def test_a_new_field_of_a_task_needs_its_class_only():
     """The same of the task around the target."""
-    old = load_artefact(GOLDEN / "v1" / "censored").task.spec
+    old = load_artifact(GOLDEN / "v1" / "censored").task.spec
     plain = schema.to_plain(old)
     assert schema.read_plain(plain, Cited).reference == ""
     cited = schema.read_plain({**plain, "reference": "doi:10.1000/1"}, Cited)

@@ -1,4 +1,4 @@
-"""An ensemble averages function tags and heads of several seeds, also from its artefact."""
+"""An ensemble averages function tags and heads of several seeds, also from its artifact."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def table(tmp_path):
     "settings", [{}, {"head": "linear"}, {"head": "mlp", "fit_epochs": 2}, {"features": "on"}]
 )
 def test_a_predictor_averages_the_members(settings, tmp_path, toy_registry, toy_backbone, table):
-    """The artefact holds every member; each predicts something else, their mean is the answer."""
+    """The artifact holds every member; each predicts something else, their mean is the answer."""
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, ensemble=3, **settings)
     then = read_table(made.folder / "predictions" / "test.csv").columns
     rows = {"letters": then["letters"]}

@@ -12,7 +12,7 @@ from taglm_core.model.targets import Scaling
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.progress import Silent
 from taglm_core.specs import Classification, Regression, Task
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, untrained_model
@@ -116,8 +116,8 @@ def test_three_properties_with_gaps_use_every_row(stage, toy_registry, toy_backb
         rmse = np.sqrt(np.mean([(a - b) ** 2 for a, b in pairs]))
         wanted = metrics["splits"]["test"]["metrics"][f"rmse.{name}"]
         assert rmse == pytest.approx(wanted, rel=1e-4)  # files hold six digits
-    artefact = load_artefact(tmp_path / "run" / "artefact")
-    held = [*artefact.head.values(), artefact.tag("local/Many")]
+    artifact = load_artifact(tmp_path / "run" / "predictor")
+    held = [*artifact.head.values(), artifact.tag("local/Many")]
     assert all(torch.isfinite(tensor).all() for tensor in held)
 
 

@@ -11,7 +11,7 @@ from taglm_core.inference.precision import open_backbone
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.precisionprobe import measure_precision
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
@@ -69,14 +69,14 @@ def go(task, precision, backbone, registry, folder, **stage):
 def test_a_run_on_a_gpu_and_its_predictor(
     task, head, precision, toy_registry, toy_backbone, tmp_path
 ):
-    """Weights bit-identical, metrics repeated by the artefact, a row the same alone."""
+    """Weights bit-identical, metrics repeated by the artifact, a row the same alone."""
     plan, metrics, before = go(
         task, precision, toy_backbone, toy_registry, tmp_path / "run", head=head
     )
     assert plan.backbone.device.type == "cuda"
     assert plan.backbone.precision == metrics["precision"] == precision
     assert plan.backbone.checksum() == before
-    artefact = load_artefact(tmp_path / "run" / "artefact")
+    artifact = load_artifact(tmp_path / "run" / "predictor")
     rows = plan.rows.of_split("test")
     columns = {name: [values[i] for i in rows] for name, values in plan.rows.fields.items()}
     target = plan.task.spec.target
@@ -87,7 +87,7 @@ def test_a_run_on_a_gpu_and_its_predictor(
     table = Table(columns=columns, rows=list(range(1, len(rows) + 1)), source="x")
     values = {}
     for device, cache in (("cuda", "auto"), ("cuda", "off"), ("cpu", "auto")):
-        predictor = load_predictor(artefact, toy_registry, device=device, cache=cache)
+        predictor = load_predictor(artifact, toy_registry, device=device, cache=cache)
         assert predictor.task_model.model.backbone.precision == precision
         values[device, cache] = predictor.predict_table(table).values
         if (device, cache) == ("cuda", "auto"):
@@ -99,7 +99,7 @@ def test_a_run_on_a_gpu_and_its_predictor(
     bound = TOLERANCE[precision] * spread
     for found in values.values():
         assert np.abs(found - values["cuda", "auto"]).max() < bound
-    alone = load_predictor(artefact, toy_registry, device="cuda").predict_table(table.select([1]))
+    alone = load_predictor(artifact, toy_registry, device="cuda").predict_table(table.select([1]))
     assert np.abs(alone.values[0] - values["cuda", "auto"][1]).max() < bound
 
 

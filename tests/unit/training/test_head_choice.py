@@ -12,7 +12,7 @@ from taglm_core.errors import ConfigError, PluginError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import find_artefact, load_artefact
+from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice
 from taglm_core.training.head_choice import Solution, Start, _choice, choose_tag
@@ -110,7 +110,7 @@ def test_another_number_of_columns_is_an_error(
 
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="on")
     monkeypatch.setattr(toy_plugin, "descriptors", lambda rows: np.ones((len(rows), 4)))
-    newer = load_predictor(load_artefact(find_artefact(made.folder)), toy_registry)
+    newer = load_predictor(load_artifact(find_artifact(made.folder)), toy_registry)
     with pytest.raises(PluginError, match="trained with 3 columns"):
         newer.predict({"letters": ["abc"]})
 

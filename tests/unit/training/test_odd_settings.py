@@ -6,7 +6,7 @@ import pytest
 
 from taglm_core.data.atomic import check_writable
 from taglm_core.errors import CheckpointError, ConfigError, DataError
-from taglm_core.store.artefact import check_backbone
+from taglm_core.store.artifact import check_backbone
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.config import TaskStageConfig
 
@@ -30,9 +30,9 @@ def test_a_file_in_the_place_of_a_folder(tmp_path):
 def test_a_backbone_of_the_same_name_with_other_weights(name, wanted):
     """Leaving an option out that was not given helps nobody."""
     fingerprint = SimpleNamespace(difference=lambda other: "other weights")
-    artefact = SimpleNamespace(fingerprint=fingerprint, folder="a", backbone="nano")
+    artifact = SimpleNamespace(fingerprint=fingerprint, folder="a", backbone="nano")
     with pytest.raises(CheckpointError, match=wanted):
-        check_backbone(artefact, SimpleNamespace(content=None), name)
+        check_backbone(artifact, SimpleNamespace(content=None), name)
 
 
 def test_a_file_where_a_run_folder_is_wanted(tmp_path):

@@ -16,7 +16,7 @@ from taglm_core.inference.loading import load_predictor
 from taglm_core.model.precision import BF16, FP32, Bf16Linear
 from taglm_core.plugins import load_registry
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import find_artefact, load_artefact
+from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
@@ -183,16 +183,16 @@ def rows_of(plan, split, path):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("case", [*CASES, "joint"])
 def test_the_predictor_gives_what_the_run_reports(case, precision, cache, held):
-    """Scores of metrics.json from the artefact; predictions of the file that the run wrote."""
+    """Scores of metrics.json from the artifact; predictions of the file that the run wrote."""
     if cache == "off" and case in ("text", "labels", "several", "classes"):
         pytest.skip("one case of each kind without a cache is enough")
     found = run(held, case, precision, cache)
     assert found.metrics["precision"] == precision
     for plan in found.plans:
         name = plan.task.name
-        artefact = load_artefact(find_artefact(found.out, name if case == "joint" else None))
-        assert artefact.precision == precision
-        predictor = load_predictor(artefact, held.registry, cache=cache)
+        artifact = load_artifact(find_artifact(found.out, name if case == "joint" else None))
+        assert artifact.precision == precision
+        predictor = load_predictor(artifact, held.registry, cache=cache)
         assert predictor.task_model.model.backbone.precision == precision
         for split in ("valid", "test"):
             file = rows_of(plan, split, held.folder / f"{name}-{split}.csv")
@@ -228,12 +228,12 @@ def test_the_predictor_gives_what_the_run_reports(case, precision, cache, held):
 def test_kept_blocks_and_whole_rows_predict_alike(case, precision, held):
     """Within a bound: where a head was fitted on the one and predicts on the other."""
     found = run(held, case, precision)
-    artefact = load_artefact(find_artefact(found.out))
+    artifact = load_artifact(find_artifact(found.out))
     plan = found.plans[0]
     table = read_table(held.folder / "rows.csv")
     values = {}
     for cache in ("auto", "off"):
-        predictor = load_predictor(artefact, held.registry, cache=cache)
+        predictor = load_predictor(artifact, held.registry, cache=cache)
         values[cache] = predictor.predict_table(table).values[:, 0]
     alone = predictor.predict_table(table.select([3])).values[0, 0]
     spread = plan.rows.targets[:, 0].std()
@@ -259,10 +259,10 @@ def test_the_last_evaluation_is_that_of_the_final_table(precision, held):
 def test_a_predictor_in_the_other_precision_is_close(held):
     """It has to be asked for, and differs by no more than the stated share of the spread."""
     found = run(held, "linear", BF16)
-    artefact = load_artefact(find_artefact(found.out))
+    artifact = load_artifact(find_artifact(found.out))
     table = read_table(held.folder / "rows.csv")
     values = {
-        precision: load_predictor(artefact, held.registry, precision=precision)
+        precision: load_predictor(artifact, held.registry, precision=precision)
         .predict_table(table)
         .values[:, 0]
         for precision in (None, *PRECISIONS)
@@ -272,7 +272,7 @@ def test_a_predictor_in_the_other_precision_is_close(held):
     difference = np.sqrt(np.square(values[FP32] - values[BF16]).mean())
     assert difference < 0.1 * found.plans[0].rows.targets[:, 0].std()
     with pytest.raises(ConfigError, match="precision fp16: write fp32 or bf16"):
-        load_predictor(artefact, held.registry, precision="fp16")
+        load_predictor(artifact, held.registry, precision="fp16")
 
 
 def test_the_other_precision_is_another_stage(held):

@@ -10,7 +10,7 @@ from taglm_core.data.readers import read_table
 from taglm_core.inference.loading import load_predictor
 from taglm_core.model.prefix_cache.storage import DiskFile
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
@@ -158,7 +158,7 @@ def test_curves_and_predictions_are_equal_from_every_place(
         folder = tmp_path / cache.replace(":", "-")
         store = TagStore(tmp_path / f"store-{folder.name}")
         found[cache] = go(pairs, toy_backbone, toy_registry, folder, store, cache)
-        predictor = load_predictor(load_artefact(folder / "artefact"), toy_registry, cache=cache)
+        predictor = load_predictor(load_artifact(folder / "predictor"), toy_registry, cache=cache)
         values[cache] = predictor.predict_table(read_table(pairs)).columns["Pair"]
     stages = [metrics["tasks"]["Pair"]["stages"][-1] for metrics, _ in found.values()]
     assert all(stage["prefix_rows_kept"] == stage["rows"] for stage in stages)
@@ -245,10 +245,10 @@ def test_predictions_are_equal_with_the_cache_on_and_off(
     """Screening a grid on kept spans writes what whole rows give."""
     out, more = tmp_path / "run", {"precision": precision}
     go(pairs, toy_backbone, toy_registry, out, TagStore(), "auto", **more)
-    artefact = load_artefact(out / "artefact")
+    artifact = load_artifact(out / "predictor")
     values, said = {}, []
     for cache in ("auto", "off"):
-        predictor = load_predictor(artefact, toy_registry, cache=cache)
+        predictor = load_predictor(artifact, toy_registry, cache=cache)
         if predictor.task_model.prefix_cache is not None:
             predictor.task_model.prefix_cache.on_plan = said.append
         values[cache] = predictor.predict_table(read_table(pairs)).columns["Pair"]

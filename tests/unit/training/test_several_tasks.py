@@ -9,7 +9,7 @@ from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import find_artefact, load_artefact
+from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plans
@@ -69,7 +69,7 @@ def go(config, registry, folder, store):
 
 
 def test_tasks_of_one_function_tag_train_it_together(toy_registry, toy_backbone, tmp_path):
-    """One stage, one tag, a head each; every task has its files, metrics and artefact."""
+    """One stage, one tag, a head each; every task has its files, metrics and artifact."""
     store = TagStore(tmp_path / "store")
     config = config_of(toy_backbone, tasks=TOGETHER)
     plans, metrics = go(config, toy_registry, tmp_path / "run", store)
@@ -86,11 +86,11 @@ def test_tasks_of_one_function_tag_train_it_together(toy_registry, toy_backbone,
     for folder in folders:
         assert (folder / "split.csv").is_file()
         assert (folder / "predictions" / "test.csv").is_file()
-    tags = [load_artefact(f / "artefact").tags["local/CLS"] for f in folders]
+    tags = [load_artifact(f / "predictor").tags["local/CLS"] for f in folders]
     assert torch.equal(*tags)
     table = Table(columns={"letters": ["abca", "bbbb"]}, rows=[1, 2], source="x")
     predictor = load_predictor(
-        load_artefact(find_artefact(tmp_path / "run", "Share")), toy_registry
+        load_artifact(find_artifact(tmp_path / "run", "Share")), toy_registry
     )
     assert set(predictor.predict_table(table).columns) == {"Share"}
     written = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -118,8 +118,8 @@ def test_a_frozen_function_tag_takes_a_new_head(toy_registry, toy_backbone, tmp_
     config = config_of(toy_backbone, task=labelled("Len", "length", "regression"), stages=frozen)
     plans, metrics = go(config, toy_registry, tmp_path / "new", store)
     assert set(metrics["tasks"]["Len"]["stages"][-1]["trained"]) == {"head Len"}
-    used = load_artefact(tmp_path / "new" / "artefact").tags["local/CLS"]
-    assert torch.equal(used, load_artefact(source / "artefact").tags["local/CLS"])
+    used = load_artifact(tmp_path / "new" / "predictor").tags["local/CLS"]
+    assert torch.equal(used, load_artifact(source / "predictor").tags["local/CLS"])
     states = {(r["stage"], r["tag"]): r["state"] for r in plans[0].table()}
     assert states["2", "<local/CLS>"] == "frozen"
 
@@ -156,10 +156,10 @@ def test_what_cannot_be_is_one_message(changes, words, toy_registry, toy_backbon
 def test_a_run_of_several_tasks_asks_which(tmp_path):
     """Predicting needs one task; a misspelt one is answered with the nearest."""
     for name in ("Start", "Share"):
-        (tmp_path / "tasks" / name / "artefact").mkdir(parents=True)
-        (tmp_path / "tasks" / name / "artefact" / "tags.safetensors").write_bytes(b"")
+        (tmp_path / "tasks" / name / "predictor").mkdir(parents=True)
+        (tmp_path / "tasks" / name / "predictor" / "tags.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match="holds the tasks Share, Start: name one, --task"):
-        find_artefact(tmp_path)
+        find_artifact(tmp_path)
     with pytest.raises(CheckpointError, match="no task 'Shar'. Did you mean 'Share'"):
-        find_artefact(tmp_path, "Shar")
-    assert find_artefact(tmp_path, "Share").parent.name == "Share"
+        find_artifact(tmp_path, "Shar")
+    assert find_artifact(tmp_path, "Share").parent.name == "Share"

@@ -12,7 +12,7 @@ from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.scores import score
 from taglm_core.progress import Silent
 from taglm_core.specs.target import TARGETS
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import fit as fit_module
@@ -55,7 +55,7 @@ def go(config, registry, folder, store=None):
 def test_a_run_writes_everything_and_predicts_the_same_later(
     task, toy_registry, toy_backbone, tmp_path
 ):
-    """Metrics, split, predictions, artefact; a loaded artefact repeats the predictions."""
+    """Metrics, split, predictions, artifact; a loaded artifact repeats the predictions."""
     plan, metrics = go(settings(task, toy_backbone), toy_registry, tmp_path / "run")
     before = plan.backbone.checksum()
     splits = metrics["tasks"][task]["splits"]
@@ -65,11 +65,11 @@ def test_a_run_writes_everything_and_predicts_the_same_later(
     assert json.loads((run / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     lines = (run / "predictions" / "test.csv").read_text().splitlines()
     assert len(lines) == splits["test"]["rows"] + 1
-    artefact = load_artefact(run / "artefact")
-    predictor = load_predictor(artefact, toy_registry)
+    artifact = load_artifact(run / "predictor")
+    predictor = load_predictor(artifact, toy_registry)
     table = Table(columns={"string": ["abca", "bbbb"]}, rows=[1, 2], source="x")
     first = predictor.predict_table(table).columns
-    again = load_predictor(artefact, toy_registry).predict_table(table).columns
+    again = load_predictor(artifact, toy_registry).predict_table(table).columns
     assert first == again
     assert predictor.task_model.model.backbone.checksum() == before
 
@@ -82,16 +82,16 @@ def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone
         stages["task"]["huber"] = 0.5
     config = settings(task, toy_backbone, stages=stages)
     plan, metrics = go(config, toy_registry, tmp_path / "run")
-    artefact = load_artefact(tmp_path / "run" / "artefact")
-    assert artefact.head["weight"].shape[1] == 3 * 32
+    artifact = load_artifact(tmp_path / "run" / "predictor")
+    assert artifact.head["weight"].shape[1] == 3 * 32
     counted = {record["tag"]: record["parameters"] for record in plan.table()}
-    assert counted[f"head {task}"] == artefact.head["weight"].numel()
+    assert counted[f"head {task}"] == artifact.head["weight"].numel()
     trained = metrics["tasks"][task]["stages"][-1]["trained"]
     assert trained[f"head {task}"] == 96 * plan.num_outputs
     splits = plan.rows.of_split("test")
     letters = [plan.rows.fields["letters"][i] for i in splits]
     table = Table(columns={"letters": letters}, rows=list(range(1, len(splits) + 1)), source="x")
-    predicted = load_predictor(artefact, toy_registry).predict_table(table).values
+    predicted = load_predictor(artifact, toy_registry).predict_table(table).values
     scored = score(plan.task, plan.rows.targets[splits], predicted)
     held = metrics["tasks"][task]["splits"]["test"]["metrics"]
     assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
@@ -102,11 +102,11 @@ def test_a_floor_in_the_target(toy_registry, toy_backbone, tmp_path):
     task = {"name": "ShareA", "censored_below": 0.3}
     config = settings(task, toy_backbone)
     plan, metrics = go(config, toy_registry, tmp_path / "run")
-    artefact = load_artefact(tmp_path / "run" / "artefact")
-    scaling = artefact.task.scaling
+    artifact = load_artifact(tmp_path / "run" / "predictor")
+    scaling = artifact.task.scaling
     assert 0 < scaling.sigma[0] != 1.0
     table = Table(columns={"letters": ["abca", "bbbb"]}, rows=[1, 2], source="x")
-    values = load_predictor(artefact, toy_registry).predict_table(table).values
+    values = load_predictor(artifact, toy_registry).predict_table(table).values
     assert (values >= 0.3).all()
     again, second = go(config, toy_registry, tmp_path / "again")
     assert again.stored_task is not None, "the predictor of the first run is taken"
@@ -125,17 +125,17 @@ def test_a_head_with_hidden_layers(task, more, toy_registry, toy_backbone, tmp_p
     stages = {**FAST, "task": {**FAST["task"], **mlp, **more}}
     config = settings(task, toy_backbone, stages=stages)
     plan, metrics = go(config, toy_registry, tmp_path / "run")
-    artefact = load_artefact(tmp_path / "run" / "artefact")
+    artifact = load_artifact(tmp_path / "run" / "predictor")
     stage = metrics["tasks"][name]["stages"][-1]
     assert 1 <= stage["head_start"][name]["fit_pass"] <= 6
     weights = 33 * 4 + 5 * plan.num_outputs
     counted = {record["tag"]: record["parameters"] for record in plan.table()}
     assert stage["trained"][f"head {name}"] == counted[f"head {name}"] == weights
-    assert artefact.head["scale"].std() > 0, "columns have their own measure"
+    assert artifact.head["scale"].std() > 0, "columns have their own measure"
     splits = plan.rows.of_split("test")
     letters = [plan.rows.fields["letters"][i] for i in splits]
     table = Table(columns={"letters": letters}, rows=list(range(1, len(splits) + 1)), source="x")
-    predicted = load_predictor(artefact, toy_registry).predict_table(table).values
+    predicted = load_predictor(artifact, toy_registry).predict_table(table).values
     held = metrics["tasks"][name]["splits"]["test"]["metrics"]
     scored = score(plan.task, plan.rows.targets[splits], predicted)
     assert scored == pytest.approx({name: held[name] for name in scored}, rel=1e-4, abs=1e-6)
@@ -181,7 +181,7 @@ def test_stage_one_runs_once_and_its_tag_is_shared(toy_registry, toy_backbone, t
     second, metrics = go(settings("Both", toy_backbone), toy_registry, tmp_path / "two")
     assert not second.domains["Letters"].is_trained
     assert metrics["tasks"]["Both"]["stages"][0]["from_store"] is True
-    tags = [load_artefact(tmp_path / n / "artefact").tags["toy/Letters"] for n in ("one", "two")]
+    tags = [load_artifact(tmp_path / n / "predictor").tags["toy/Letters"] for n in ("one", "two")]
     assert torch.equal(*tags)
 
 
@@ -206,10 +206,10 @@ def test_enrichment_stores_a_second_tag_and_leaves_the_first(toy_registry, toy_b
     rich = {"task": {"enrich": True, "head_init": "mean_embedding"}}
     config = settings("ShareA", toy_backbone, stages=rich)
     plan, metrics = go(config, toy_registry, tmp_path / "rich", store)
-    artefact = load_artefact(tmp_path / "rich" / "artefact")
+    artifact = load_artifact(tmp_path / "rich" / "predictor")
     held = plan.domains["Letters"].stored.tags["toy/Letters"]
     assert torch.equal(held, plain.domains["Letters"].stored.tags["toy/Letters"])
-    assert not torch.equal(artefact.tags["toy/Letters@ShareA"], held)
+    assert not torch.equal(artifact.tags["toy/Letters@ShareA"], held)
     trained = metrics["tasks"]["ShareA"]["stages"][-1]["trained"]
     assert set(trained) == {"<toy/ShareA>", "<toy/Letters@ShareA>", "head ShareA"}
 
@@ -233,7 +233,7 @@ def test_another_task_uses_an_enriched_tag_from_the_store(toy_registry, toy_back
     plan, metrics = go(config, toy_registry, tmp_path / "again", store)
     assert metrics["tasks"]["Again"]["stages"][0]["from_store"] is True
     made, used = (
-        load_artefact(tmp_path / n / "artefact").tags["toy/Letters@ShareA"]
+        load_artifact(tmp_path / n / "predictor").tags["toy/Letters@ShareA"]
         for n in ("rich", "again")
     )
     assert torch.equal(made, used)
@@ -274,7 +274,7 @@ def test_other_settings_in_the_same_folder_are_refused(toy_registry, toy_backbon
         go(other, toy_registry, tmp_path / "run")
 
 
-def test_an_artefact_refuses_another_backbone(toy_registry, toy_backbone, tmp_path):
+def test_an_artifact_refuses_another_backbone(toy_registry, toy_backbone, tmp_path):
     """Tags belong to their backbone; the message names what differs."""
     from taglm_core.testing import tiny_backbone
 
@@ -282,9 +282,9 @@ def test_an_artefact_refuses_another_backbone(toy_registry, toy_backbone, tmp_pa
     other = tiny_backbone("llama", seed=9)
     other.model.save_pretrained(tmp_path / "other")
     other.tokenizer.save_pretrained(tmp_path / "other")
-    artefact = load_artefact(tmp_path / "run" / "artefact")
+    artifact = load_artifact(tmp_path / "run" / "predictor")
     with pytest.raises(CheckpointError, match="equal shape but other weights"):
-        load_predictor(artefact, toy_registry, str(tmp_path / "other"))
+        load_predictor(artifact, toy_registry, str(tmp_path / "other"))
 
 
 def test_a_resaved_copy_of_the_backbone_is_accepted(toy_registry, toy_backbone, tmp_path):
@@ -295,8 +295,8 @@ def test_a_resaved_copy_of_the_backbone_is_accepted(toy_registry, toy_backbone, 
     copy = load_backbone(str(toy_backbone), toy_registry)
     copy.model.to(torch.bfloat16).save_pretrained(tmp_path / "copy")
     copy.tokenizer.save_pretrained(tmp_path / "copy")
-    artefact = load_artefact(tmp_path / "run" / "artefact")
-    assert load_predictor(artefact, toy_registry, str(tmp_path / "copy")).names == ["ShareA"]
+    artifact = load_artifact(tmp_path / "run" / "predictor")
+    assert load_predictor(artifact, toy_registry, str(tmp_path / "copy")).names == ["ShareA"]
 
 
 def test_enrichment_across_domains_is_refused(toy_registry, toy_backbone):
@@ -356,10 +356,10 @@ def test_three_stages_with_frozen_domain_tags(toy_registry, toy_backbone, tmp_pa
     stages = metrics["tasks"]["Pair"]["stages"]
     assert [stage["stage"] for stage in stages] == [1, 1, 3]
     assert set(stages[-1]["trained"]) == {"<local/Pair>", "head Pair"}
-    artefact = load_artefact(tmp_path / "pair" / "artefact")
+    artifact = load_artifact(tmp_path / "pair" / "predictor")
     for item in plan.domains.values():
         held = store.find(plan.fingerprint.key, item.tag, item.fingerprint)
-        assert torch.equal(held.tags[item.tag], artefact.tags[item.tag])
+        assert torch.equal(held.tags[item.tag], artifact.tags[item.tag])
     # the same Letters tag serves a task of one domain
     one, _ = go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "one", store)
     assert not one.domains["Letters"].is_trained

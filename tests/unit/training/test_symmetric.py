@@ -13,7 +13,7 @@ from taglm_core.errors import ConfigError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.plugins.resolved import resolve_task
 from taglm_core.progress import Silent
-from taglm_core.store.artefact import load_artefact
+from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, untrained_model
@@ -86,7 +86,7 @@ def test_training_and_validation_hold_both_orders(pairs_csv, toy_registry, toy_b
 
 
 def test_predictions_do_not_depend_on_the_order(pairs_csv, toy_registry, toy_backbone, tmp_path):
-    """Run, artefact and evaluation average both orders; one order alone differs."""
+    """Run, artifact and evaluation average both orders; one order alone differs."""
     config = settings(pairs_csv, toy_backbone)
     store = TagStore()
     plan = make_plan(config, toy_registry, store)
@@ -94,7 +94,7 @@ def test_predictions_do_not_depend_on_the_order(pairs_csv, toy_registry, toy_bac
     folder.open(resolved(config))
     execute([plan], folder, store, Silent())
     folder.close()
-    predictor = load_predictor(load_artefact(tmp_path / "run" / "artefact"), toy_registry)
+    predictor = load_predictor(load_artifact(tmp_path / "run" / "predictor"), toy_registry)
     table = {
         "one": ["abcab", "aaaa"],
         "two": ["bbbb", "cab"],

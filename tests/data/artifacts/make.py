@@ -1,6 +1,6 @@
-"""Writes the artefacts of the present format version, for the test that later versions read them.
+"""Writes the artifacts of the present format version, for the test that later versions read them.
 
-`PYTHONPATH=tests python tests/data/artefacts/make.py` writes `vN/` beside this file, once for each
+`PYTHONPATH=tests python tests/data/artifacts/make.py` writes `vN/` beside this file, once for each
 format version; a folder that is there is never written again. The backbone is the random one of
 `taglm_core.testing.tiny_backbone`, so it is not kept.
 """
@@ -18,7 +18,7 @@ from taglm_core.data.table import Table
 from taglm_core.inference.loading import load_predictor
 from taglm_core.plugins import load_registry
 from taglm_core.progress import Silent
-from taglm_core.store import artefact as artefacts
+from taglm_core.store import artifact as artifacts
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
@@ -73,8 +73,8 @@ def runs() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Write the artefacts of the present version."""
-    target = HERE / f"v{artefacts.FORMAT_VERSION}"
+    """Write the artifacts of the present version."""
+    target = HERE / f"v{artifacts.FORMAT_VERSION}"
     if target.exists():
         raise SystemExit(f"{target} is there; a version's files never change")
     with tempfile.TemporaryDirectory() as scratch:
@@ -93,9 +93,9 @@ def main() -> None:
             folder.open(resolved(config))
             execute(make_plans(config, registry, TagStore()), folder, TagStore(), Silent())
             folder.close()
-            shutil.copytree(Path(name) / "artefact", target / name)
+            shutil.copytree(Path(name) / "predictor", target / name)
             predictor = load_predictor(
-                artefacts.load_artefact(target / name), registry, device="cpu"
+                artifacts.load_artifact(target / name), registry, device="cpu"
             )
             predicted[name] = predictor.predict_table(Table(ROWS, [1, 2, 3], "rows")).columns
         entry = next(e for e in TagStore().entries() if e.name == "toy/Letters")

@@ -1,11 +1,11 @@
-"""Artefacts made by hand, for tests that train nothing."""
+"""Artifacts made by hand, for tests that train nothing."""
 
-from taglm_core.store.artefact import Artefact
-from taglm_core.store.schema import ArtefactRecord, BackboneRecord, DomainLineage, TagRecord
+from taglm_core.store.artifact import Artifact
+from taglm_core.store.schema import ArtifactRecord, BackboneRecord, DomainLineage, TagRecord
 
 
-def tag_artefact(backbone, corpus="", **tags):
-    """Return an artefact of domain tags on a backbone.
+def tag_artifact(backbone, corpus="", **tags):
+    """Return an artifact of domain tags on a backbone.
 
     Args:
         backbone: The backbone.
@@ -20,4 +20,4 @@ def tag_artefact(backbone, corpus="", **tags):
         for name in rows
     }
     place = BackboneRecord(name=backbone.name, fingerprint=backbone.fingerprint())
-    return Artefact(config=ArtefactRecord(kind="tag", backbone=place, tags=records), tags=rows)
+    return Artifact(config=ArtifactRecord(kind="tag", backbone=place, tags=records), tags=rows)

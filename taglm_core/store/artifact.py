@@ -1,4 +1,4 @@
-"""Artefacts on disk: a folder with config.json, tags.safetensors and README.md.
+"""Artifacts on disk: a folder with config.json, tags.safetensors and README.md.
 
 Nothing is ever unpickled. A folder is written whole or not at all.
 """
@@ -16,10 +16,10 @@ from torch import Tensor
 from taglm_core.data.atomic import replace_folder
 from taglm_core.errors import CheckpointError, UnknownNameError, listed, nearest
 from taglm_core.model.fingerprint import Fingerprint
-from taglm_core.store.runfolder import MEMBERS
+from taglm_core.store.runfolder import MEMBERS, PREDICTOR
 from taglm_core.store.schema import (
     FORMAT_VERSION,
-    ArtefactRecord,
+    ArtifactRecord,
     TaskRecord,
     from_plain,
     to_plain,
@@ -32,10 +32,10 @@ _GROUPS = {"tag": "tags", "table": "tables", "head": "head", "member": "members"
 
 
 @attrs.frozen(kw_only=True)
-class Artefact:
+class Artifact:
     """What one folder holds."""
 
-    config: ArtefactRecord
+    config: ArtifactRecord
     """Everything but the numbers."""
     tags: dict[str, Tensor] = attrs.field(factory=dict)
     """Tag -> `(tag_length, hidden)`."""
@@ -49,7 +49,7 @@ class Artefact:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The backbone that the artefact belongs to."""
+        """The backbone that the artifact belongs to."""
         return self.config.backbone.fingerprint
 
     @property
@@ -67,7 +67,7 @@ class Artefact:
         """The trained task.
 
         Raises:
-            CheckpointError: when the artefact holds a tag alone.
+            CheckpointError: when the artifact holds a tag alone.
         """
         if self.config.task is None:
             raise CheckpointError(f"{self.folder}: holds a tag, not a task; nothing to predict.")
@@ -77,7 +77,7 @@ class Artefact:
         """Return the rows of a tag, `(tag_length, hidden)`.
 
         Raises:
-            UnknownNameError: when the artefact does not hold it.
+            UnknownNameError: when the artifact does not hold it.
         """
         if name not in self.tags:
             raise UnknownNameError(
@@ -86,14 +86,14 @@ class Artefact:
         return self.tags[name]
 
 
-def save_artefact(folder: Path, artefact: Artefact, readme: str) -> None:
-    """Write an artefact whole."""
+def save_artifact(folder: Path, artifact: Artifact, readme: str) -> None:
+    """Write an artifact whole."""
     tensors = {
         f"{prefix}:{name}": value.detach().cpu().contiguous()
         for prefix, group in _GROUPS.items()
-        for name, value in getattr(artefact, group).items()
+        for name, value in getattr(artifact, group).items()
     }
-    config = {"format_version": FORMAT_VERSION, **to_plain(artefact.config)}
+    config = {"format_version": FORMAT_VERSION, **to_plain(artifact.config)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with replace_folder(folder) as temporary:
         text = json.dumps(config, indent=1, ensure_ascii=False)
@@ -102,8 +102,8 @@ def save_artefact(folder: Path, artefact: Artefact, readme: str) -> None:
         (temporary / "README.md").write_text(readme, encoding="utf-8")
 
 
-def load_artefact(folder: Path) -> Artefact:
-    """Read an artefact of this or an older format version.
+def load_artifact(folder: Path) -> Artifact:
+    """Read an artifact of this or an older format version.
 
     Raises:
         CheckpointError: when the folder holds none, is damaged or was written by a newer format.
@@ -113,14 +113,14 @@ def load_artefact(folder: Path) -> Artefact:
         tensors = load((folder / "tags.safetensors").read_bytes())
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"{folder}: no artefact here ({Path(error.filename).name} is missing). Give a run "
-            "folder that has finished, or its folder 'artefact'."
+            f"{folder}: no predictor here ({Path(error.filename).name} is missing). Give a run "
+            "folder that has finished, or its folder 'predictor'."
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: damaged artefact: {error}") from error
+        raise CheckpointError(f"{folder}: is damaged: {error}") from error
     if not isinstance(config, dict):
-        raise CheckpointError(f"{folder}: damaged artefact: config.json holds no mapping.")
-    return Artefact(config=from_plain(config, str(folder)), folder=folder, **_grouped(tensors))
+        raise CheckpointError(f"{folder}: is damaged: config.json holds no mapping.")
+    return Artifact(config=from_plain(config, str(folder)), folder=folder, **_grouped(tensors))
 
 
 def _grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -131,8 +131,8 @@ def _grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return groups
 
 
-def find_artefact(path: Path, task: str | None = None) -> Path:
-    """Return the artefact's folder for a run folder or an artefact folder.
+def find_artifact(path: Path, task: str | None = None) -> Path:
+    """Return the artifact's folder for a run folder or an artifact folder.
 
     Args:
         path: The folder.
@@ -147,7 +147,7 @@ def find_artefact(path: Path, task: str | None = None) -> Path:
         raise CheckpointError(f"{path}: {asked}holds the tasks {listed(tasks)}: name one, --task.")
     if task is not None:
         path = path / "tasks" / task if tasks else path
-    for folder in (path / "artefact", path):
+    for folder in (path / PREDICTOR, path):
         if (folder / "tags.safetensors").is_file():
             return folder
     if not path.exists():
@@ -156,48 +156,49 @@ def find_artefact(path: Path, task: str | None = None) -> Path:
             if (path.parent.is_dir())
             else ""
         )
-        raise CheckpointError(f"{path}: no such run or artefact.{near}")
-    members = sorted(folder.parent for folder in path.glob(f"{MEMBERS}/*/artefact"))
+        raise CheckpointError(f"{path}: no such run or predictor.{near}")
+    members = sorted(folder.parent for folder in path.glob(f"{MEMBERS}/*/{PREDICTOR}"))
     if members:
         raise CheckpointError(
             f"{path}: holds a predictor for each of {len(members)} runs. Name one, such as "
             f"{members[0]}."
         )
     raise CheckpointError(
-        f"{path}: holds no artefact. A run writes it when it has finished; run it again to go on."
+        f"{path}: holds no predictor. A run writes it at its end: run the same command again to "
+        "continue."
     )
 
 
-def check_backbone(artefact: Artefact, fingerprint: Fingerprint, name: str) -> None:
-    """Demand the backbone that an artefact belongs to.
+def check_backbone(artifact: Artifact, fingerprint: Fingerprint, name: str) -> None:
+    """Demand the backbone that an artifact belongs to.
 
     Raises:
         CheckpointError: naming both backbones and what differs.
     """
-    difference = artefact.fingerprint.difference(fingerprint)
+    difference = artifact.fingerprint.difference(fingerprint)
     if difference is not None:
         remedy = "leave --backbone out, or train again with it"
-        if artefact.backbone == name:  # its weights have changed since
+        if artifact.backbone == name:  # its weights have changed since
             remedy = "give the weights of that time with --backbone FOLDER, or train again"
         raise CheckpointError(
-            f"{artefact.folder}: belongs to the backbone '{artefact.backbone}', not to '{name}': "
+            f"{artifact.folder}: belongs to the backbone '{artifact.backbone}', not to '{name}': "
             f"{difference}. Tags work with their own backbone only; {remedy}."
         )
-    trained, now = artefact.fingerprint.content, fingerprint.content
+    trained, now = artifact.fingerprint.content, fingerprint.content
     if trained and now and trained != now:
-        cosine = float(np.dot(artefact.fingerprint.probe, fingerprint.probe))
+        cosine = float(np.dot(artifact.fingerprint.probe, fingerprint.probe))
         logger.warning(
             "backbone '%s' is not the same file as the one that %s was trained with (cosine of a "
             "probe's outputs: %.5f). A copy in another precision gives nearly the same results; a "
             "model that was trained further does not: then train again.",
             name,
-            artefact.folder,
+            artifact.folder,
             cosine,
         )
 
 
-def read_artefact(path: str | Path, task: str | None = None) -> Artefact:
-    """Read the artefact of a run folder, or of an artefact's own folder.
+def read_artifact(path: str | Path, task: str | None = None) -> Artifact:
+    """Read the artifact of a run folder, or of an artifact's own folder.
 
     Args:
         path: The folder.
@@ -206,4 +207,4 @@ def read_artefact(path: str | Path, task: str | None = None) -> Artefact:
     Raises:
         CheckpointError: when there is none, several and none is named, or it is damaged.
     """
-    return load_artefact(find_artefact(Path(path), task))
+    return load_artifact(find_artifact(Path(path), task))
