@@ -113,7 +113,9 @@ def load_domain(
     install_table(model, domain.name, encoder, artifact)
     if artifact is not None:
         install_tag(model, artifact, domain.name)
-    return TrainedDomain(domain, encoder, model, DomainSoftmax.of(backbone, encoder), artifact)
+    offsets = artifact.offsets.get(domain.name) if artifact is not None else None
+    softmax = DomainSoftmax.of(backbone, encoder, offsets)
+    return TrainedDomain(domain, encoder, model, softmax, artifact)
 
 
 def _tag_of(

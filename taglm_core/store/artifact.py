@@ -27,7 +27,13 @@ from taglm_core.store.schema import (
 
 logger = logging.getLogger(__name__)
 
-_GROUPS = {"tag": "tags", "table": "tables", "head": "head", "member": "members"}
+_GROUPS = {
+    "tag": "tags",
+    "table": "tables",
+    "offsets": "offsets",
+    "head": "head",
+    "member": "members",
+}
 """What stands before the colon of a name in tags.safetensors -> where it belongs."""
 
 
@@ -41,6 +47,8 @@ class Artifact:
     """Tag -> `(tag_length, hidden)`."""
     tables: dict[str, Tensor] = attrs.field(factory=dict)
     """Domain -> trained symbol table `(symbols, hidden)`; none for tables that were not trained."""
+    offsets: dict[str, Tensor] = attrs.field(factory=dict)
+    """Domain -> what stage 1 adds to the logits of its symbols and end, `(symbols + 1,)`."""
     head: dict[str, Tensor] = attrs.field(factory=dict)
     """Parameters of the head."""
     members: dict[str, Tensor] = attrs.field(factory=dict)

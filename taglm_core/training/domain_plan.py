@@ -90,6 +90,7 @@ def plan_domain(
             "settings": lean(settings),
             "seed": config.domain_seed,
             "buckets": NUM_BUCKETS,
+            "softmax": "calibrated" if encoder is not None else "plain",
         }
     )
     if not settings.fresh:

@@ -61,7 +61,11 @@ def _copied(tensor: Tensor) -> Tensor:
 
 
 def domain_artifact(
-    plan: Plan, item: DomainPlan, model: TaggedModel, lineage: DomainLineage
+    plan: Plan,
+    item: DomainPlan,
+    model: TaggedModel,
+    lineage: DomainLineage,
+    offsets: Tensor | None = None,
 ) -> tuple[Artifact, str]:
     """Return a domain tag as an artifact, and its README."""
     name = item.domain.name
@@ -85,7 +89,8 @@ def domain_artifact(
         f"{nats['words']} with the domain's name in words.\n"
     )
     tags = {item.tag: _copied(model.tags[item.tag])}
-    return Artifact(config=config, tags=tags, tables=tables), readme
+    kept = {} if offsets is None else {name: _copied(offsets)}
+    return Artifact(config=config, tags=tags, tables=tables, offsets=kept), readme
 
 
 def enriched_artifact(
@@ -160,6 +165,12 @@ def task_artifact(
         config=config,
         tags={name: _copied(model.tags[name]) for name in tags},
         tables=_trained_tables(items),
+        offsets={
+            name: value
+            for item in items
+            if item.stored is not None
+            for name, value in item.stored.offsets.items()
+        },
         head={name: _copied(value) for name, value in head.items()},
         members=_members(task_model),
     )

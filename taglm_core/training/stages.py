@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from torch import Tensor
 
 from taglm_core.data.splits import hold_out
 from taglm_core.model.tagged import TaggedModel, parameter_counts
@@ -59,8 +60,8 @@ def run_domain_stage(
             if not settings.fresh:  # another run may have trained it while this one waited
                 item.stored = store.find(key, item.tag, item.fingerprint)
             if item.stored is None:
-                lineage = _train_domain(plan, item, model, folder, progress)
-                artifact, readme = domain_artifact(plan, item, model, lineage)
+                lineage, offsets = _train_domain(plan, item, model, folder, progress)
+                artifact, readme = domain_artifact(plan, item, model, lineage, offsets)
                 store.save(key, item.tag, item.fingerprint, artifact, readme)
                 item.stored = artifact
                 return dict(to_plain(lineage))
@@ -73,7 +74,7 @@ def run_domain_stage(
 
 def _train_domain(
     plan: Plan, item: DomainPlan, model: TaggedModel, folder: RunFolder, progress: Progress
-) -> DomainLineage:
+) -> tuple[DomainLineage, Tensor | None]:
     settings = plan.config.stages.domain
     assert item.corpus is not None, "a tag that is trained has a corpus"
     corpus = item.corpus.rows
@@ -127,7 +128,7 @@ def _train_domain(
         history=result.history,
     )
     folder.log(to_plain(lineage))
-    return lineage
+    return lineage, objective.softmax.offsets
 
 
 def _checkpoint(folder: RunFolder, plan: Plan, name: str) -> Path:

@@ -12,9 +12,12 @@ from taglm_core.encoders import TextEncoder, encode_checked
 from taglm_core.errors import DataError
 from taglm_core.model.assembly import Layout
 from taglm_core.model.batching import batches_by_tokens
-from taglm_core.model.likelihood import DomainSoftmax, symbol_nats
+from taglm_core.model.likelihood import DomainSoftmax, calibrated, symbol_nats
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.specs import Encoder
+
+_CALIBRATION_ROWS = 128
+"""Corpus rows from which the offsets of the symbols are computed."""
 
 
 @attrs.frozen
@@ -64,7 +67,7 @@ class DomainObjective:
         self.train = self._encode(train)
         self.held_out = self._encode(held_out)
         self.lengths = self.train.lengths + len(self._before())
-        self.softmax = DomainSoftmax.of(model.backbone, encoder)
+        self.softmax = self._softmax()
 
     def _encode(self, rows: Sequence[Any]) -> _Rows:
         if self.encoder is None:
@@ -80,6 +83,20 @@ class DomainObjective:
             self.num_cut += len(piece) > limit  # trained on its beginning, and reported
             pieces.append(piece[:limit])
         return _Rows(pieces, np.array([len(piece) for piece in pieces], dtype=np.int64))
+
+    def _softmax(self) -> DomainSoftmax:
+        """Return the domain's softmax, calibrated on the corpus where it has symbols."""
+        softmax = DomainSoftmax.of(self.model.backbone, self.encoder)
+        if self.encoder is None:
+            return softmax
+        counts = np.bincount(np.concatenate(self.train.ids), minlength=softmax.end + 1)
+        counts[softmax.end] = len(self.train.ids)
+        sample = self.train.ids[:_CALIBRATION_ROWS]
+        return calibrated(self.model, softmax, self._before(), sample, self._base(), counts)
+
+    def _base(self) -> int:
+        """Return the first id of the domain's symbols in the common space, 0 for text."""
+        return self.model.layout.symbols[self.domain][0] if self.encoder is not None else 0
 
     def _before(self, variant: str = "tag") -> np.ndarray:
         layout: Layout = self.model.layout
@@ -122,7 +139,7 @@ class DomainObjective:
             self.softmax,
             self._before(variant),
             [rows.ids[int(i)] for i in indices],
-            self.model.layout.symbols[self.domain][0] if self.encoder is not None else 0,
+            self._base(),
             skip,
         )
         return nats.sum(), float(len(nats))

@@ -9,7 +9,7 @@ from artifacts import tag_artifact
 from taglm_core.errors import UnknownNameError
 from taglm_core.inference.domains import TrainedDomain, load_domain
 from taglm_core.inference.sample import Drawn, check, draw, properties, summary
-from taglm_core.model.likelihood import DomainSoftmax, symbol_nats
+from taglm_core.model.likelihood import DomainSoftmax, calibrated, symbol_nats
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
@@ -117,3 +117,18 @@ def test_a_domain_without_a_trained_tag_says_how_to_get_one(toy_registry, tmp_pa
     """The message names store, tag and backbone."""
     with pytest.raises(UnknownNameError, match="no trained tag <toy/Letters> .* `taglm run`"):
         load_domain("Letters", tiny_backbone(), toy_registry, TagStore(tmp_path))
+
+
+def test_a_symbol_that_the_corpus_lacks_is_hardly_drawn(toy_registry):
+    """Calibrated on rows without a c, the softmax draws the symbols as often as they occur."""
+    trained = domain(toy_registry)
+    rows = [np.array([0, 1, 0, 1, 1]), np.array([1, 0]), np.array([0, 0, 1])] * 20
+    counts = np.array([100, 100, 0, 60])
+    plain = draw(trained, 200, max_length=8)
+    trained.softmax = calibrated(
+        trained.model, trained.softmax, trained.before(), rows, trained.base, counts
+    )
+    drawn = draw(trained, 200, max_length=8)
+    assert "".join(plain.rows).count("c") > 100
+    assert "".join(drawn.rows).count("c") < 20
+    assert trained.softmax.offsets[2] < -2
