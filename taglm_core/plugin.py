@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from taglm_core.data.atomic import check_writable, write_json
     from taglm_core.data.atomic import jsonable as to_json
+    from taglm_core.data.censoring import parse_censored
     from taglm_core.data.columns import as_value as clean_cell
     from taglm_core.data.columns import find_column, parse_classes, parse_numbers
     from taglm_core.data.formats import is_table_file
@@ -70,6 +71,7 @@ __all__ = [
     "load_public",
     "load_registry",
     "open_text",
+    "parse_censored",
     "parse_classes",
     "parse_labels",
     "parse_numbers",
@@ -119,6 +121,7 @@ _PLACES = {
     "load_public": "data.public:load_public",
     "load_registry": "plugins:load_registry",
     "open_text": "data.textfiles:open_text",
+    "parse_censored": "data.censoring:parse_censored",
     "parse_classes": "data.columns:parse_classes",
     "parse_labels": "data.labels:parse_labels",
     "parse_numbers": "data.columns:parse_numbers",

@@ -14,6 +14,7 @@ from taglm_core.api.preparation import prepare_run
 from taglm_core.errors import ConfigError
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.report import html_report, html_results
+from taglm_core.inference.truth import CENSORED
 from taglm_core.progress import Progress, chosen_progress
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.settings import nested
@@ -141,7 +142,7 @@ def _with_numbers(frame: Any, target: Mapping[str, Any]) -> Any:
         numeric += names[len(names) - names[::-1].index(word) + 1 :]
     elif target.get("names"):
         numeric += names[names.index(first) :]
-    for name in numeric:
+    for name in [name for name in numeric if not name.endswith(CENSORED)]:
         frame[name] = pandas.to_numeric(frame[name])
     return frame
 

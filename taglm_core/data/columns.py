@@ -25,7 +25,6 @@ _SHOWN = 5
 _LONGEST_SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
 _UNIT = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]+)[)\]]")
-_BELOW = re.compile(r"(?:<=?|≤)\s*(.+)")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
 
 
@@ -132,7 +131,7 @@ def _column_hint(names: Sequence[str], columns: Sequence[str]) -> str:
 
 def looks_like_row(names: Sequence[str]) -> bool:
     """Say whether what should be names of columns holds a number."""
-    return any(isinstance(_number(name), float) for name in names)
+    return any(isinstance(number_or_reason(name), float) for name in names)
 
 
 def parse_numbers(
@@ -141,7 +140,6 @@ def parse_numbers(
     source: str,
     column: str,
     on_error: OnError = "raise",
-    censored_below: float | None = None,
 ) -> tuple[np.ndarray, list[str | None]]:
     """Read cells as finite numbers.
 
@@ -151,8 +149,6 @@ def parse_numbers(
         source: The file, for messages.
         column: The column, for messages.
         on_error: "raise": bad cells are an error that counts them all; "skip": they become NaN.
-        censored_below: Left-censoring limit: a cell such as `<-5` of at most this limit counts as
-            its own limit. None: such cells are bad.
 
     Returns:
         float64 `(rows,)`, and for each row None or what is wrong with its cell.
@@ -165,16 +161,13 @@ def parse_numbers(
     numbers = np.full(len(values), np.nan)
     errors: list[str | None] = [None] * len(values)
     for index, value in enumerate(values):
-        number = _number(value)
-        limit = limit_of(value) if isinstance(number, str) else None
-        if limit is not None:
-            number = _censored(value, limit, censored_below)
+        number = number_or_reason(value)
         if isinstance(number, str):
             errors[index] = f"column '{column}': {number}"
         else:
             numbers[index] = number
     if on_error == "raise":
-        _raise_any(errors, rows, source, "number")
+        raise_bad_cells(errors, rows, source, "number")
     return numbers, errors
 
 
@@ -218,7 +211,7 @@ def parse_classes(
         names.append(None if is_lacking else text)
         errors.append(f"column '{column}': {_class_reason(value)}" if is_lacking else None)
     if on_error == "raise":
-        _raise_any(errors, rows, source, "class")
+        raise_bad_cells(errors, rows, source, "class")
     return one_spelling(names, source, column, classes), errors
 
 
@@ -228,7 +221,7 @@ def _class_reason(value: Any) -> str:
     return reason + ("; list it in target.classes if it is a class" if is_word else "")
 
 
-def _number(value: Any) -> float | str:
+def number_or_reason(value: Any) -> float | str:
     """Return a finite number, or what is wrong with the cell."""
     if is_missing(value):
         return missing_reason(value)
@@ -248,23 +241,6 @@ def _number(value: Any) -> float | str:
     return number
 
 
-def limit_of(value: Any) -> float | None:
-    """Return the limit of a left-censored cell, such as -5 of `<-5`; None for any other cell."""
-    match = _BELOW.fullmatch(with_minus(clean(value))) if isinstance(value, str) else None
-    number = _number(match[1]) if match else None
-    return number if isinstance(number, float) else None
-
-
-def _censored(value: Any, limit: float, censored_below: float | None) -> float | str:
-    """Return what a left-censored cell counts as: at most its limit."""
-    shown = f"{_short(value)} means at most {limit:g}"
-    if censored_below is None:
-        return f"{shown}; the setting task.censored_below={limit:g} uses such cells"
-    if limit > censored_below:
-        return f"{shown}, which is above the left-censoring limit {censored_below:g} of the task"
-    return limit
-
-
 def _beyond(value: Any) -> str:
     return f"{_short(value)} is beyond {LARGEST:g}, the largest number that can be computed with"
 
@@ -277,8 +253,8 @@ def _number_hint(text: Any) -> str:
         return f"; write {text.replace(',', '.')}"
     if _GROUPED.fullmatch(text):
         return "; write it without separators of thousands, and with a point before decimals"
-    if text.startswith((">", "≥")):
-        return "; values above a limit (right-censored) cannot be used"
+    if text.startswith(("<", "≤", ">", "≥")):
+        return "; such a limit is read in the column of a target of numbers only"
     odd = odd_characters(text)
     return f": {odd}" if odd else ""
 
@@ -290,7 +266,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
-def _raise_any(errors: Sequence[str | None], rows: Sequence[int], source: str, wanted: str) -> None:
+def raise_bad_cells(
+    errors: Sequence[str | None], rows: Sequence[int], source: str, wanted: str
+) -> None:
+    """Raise what is wrong with cells, if anything is.
+
+    Args:
+        errors: None or what is wrong with each cell.
+        rows: Row number of each, for messages.
+        source: The file, for messages.
+        wanted: What a cell should hold, such as "number".
+
+    Raises:
+        RowError: naming file, row and cell of the first five bad ones.
+    """
     bad = [(row, error) for row, error in zip(rows, errors, strict=True) if error is not None]
     if not bad:
         return

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from taglm_core.data.assignment import assign_splits, make_room
+from taglm_core.data.censoring import joined_targets
 from taglm_core.data.config import DataConfig
 from taglm_core.data.datasets import load_table
 from taglm_core.data.doubt import check_fields
@@ -37,8 +38,9 @@ class TaskRows:
     fields: dict[str, list[str]]
     """Field or tag column -> canonical value of each row."""
     targets: Any
-    """float64 `(rows, targets)`, NaN where one is missing; int64 `(rows,)` class indices or
-    `(rows, labels)`, -1 where one is missing; texts."""
+    """float64 `(rows, targets)`, NaN where one is missing, or `(rows, targets, 2)` with the side of
+    each where some are censored; int64 `(rows,)` class indices or `(rows, labels)`, -1 where one is
+    missing; texts."""
     classes: tuple[str, ...]
     """Class names, empty unless classification."""
     splits: list[str]
@@ -101,7 +103,7 @@ class _Checked:
             numbers=[*self.numbers, *other.numbers],
             fields={name: [*rows, *other.fields[name]] for name, rows in self.fields.items()},
             targets=(
-                np.concatenate([self.targets, other.targets])
+                joined_targets(self.targets, other.targets)
                 if both
                 else [*self.targets, *other.targets]
             ),

@@ -7,9 +7,9 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.censoring import ABOVE, BELOW, parse_censored
 from taglm_core.data.characters import clean
 from taglm_core.data.classnames import class_key
-from taglm_core.data.columns import limit_of, parse_numbers
 from taglm_core.data.labels import LABEL_WORDS
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
@@ -36,8 +36,6 @@ class TargetKind:
     """True: the classes are no and yes."""
     classes: tuple[str, ...] | None = None
     """No and yes as the column spells them; None: not a label."""
-    censored_below: float | None = None
-    """Limit of cells such as `<-5`; None: there are none."""
 
 
 def target_kind(table: Table, column: str, wanted: str | None = None) -> TargetKind:
@@ -94,36 +92,24 @@ def _by_values(source: str, column: str, cells: Sequence[Any], words: Counter[st
     )
 
 
-def _numbers(cells: Sequence[Any]) -> tuple[np.ndarray, list[float]]:
-    """Return cells as numbers, NaN where one is none, and the limits of cells such as `<-5`."""
-    limits = [limit for cell in cells if (limit := limit_of(cell)) is not None]
-    highest = max(limits, default=None)
-    rows = list(range(1, len(cells) + 1))
-    return parse_numbers(cells, rows, "", "", "skip", censored_below=highest)[0], limits
+def _numbers(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return cells as numbers, NaN where one is none, and the sides of cells such as `<-5`."""
+    return parse_censored(cells, list(range(1, len(cells) + 1)), "", "", "skip")[:2]
 
 
 def _of_numbers(column: str, cells: Sequence[Any]) -> TargetKind:
-    """Describe a column of numbers, with the limit that most of its censored cells share."""
-    numbers, limits = _numbers(cells)
+    """Describe a column of numbers."""
+    numbers, sides = _numbers(cells)
     finite = numbers[np.isfinite(numbers)]
     said = f"numbers from {finite.min():.6g} to {finite.max():.6g}" if len(finite) else "no numbers"
     different = np.unique(finite)
-    if not limits and len(different) <= _FEW_NUMBERS and (different == np.round(different)).all():
+    is_exact = not sides.any()
+    if is_exact and len(different) <= _FEW_NUMBERS and (different == np.round(different)).all():
         said += (
             f"; they are {len(different)} different whole numbers, and "
             "the setting task.target.kind: classification takes them for classes"
         )
-    if not limits:
-        return TargetKind(column=column, kind="regression", said=said)
-    limit, count = Counter(limits).most_common(1)[0]
-    said += f", {count:,} of them left-censored below {limit:g}"
-    exact = np.array([limit_of(cell) is None for cell in cells]) & (numbers < limit)
-    if exact.any():
-        values = "value counts" if exact.sum() == 1 else "values count"
-        said += f"; {exact.sum():,} exact {values} as at most {limit:g} too"
-    higher = sum(other > limit for other in limits)
-    if higher:
-        said += (
-            f"; {higher:,} {'cell' if higher == 1 else 'cells'} with a higher limit cannot be used"
-        )
-    return TargetKind(column=column, kind="regression", said=said, censored_below=limit)
+    for side, words in ((BELOW, "below a limit (left"), (ABOVE, "above a limit (right")):
+        if count := int((sides == side).sum()):
+            said += f", {count:,} of them {words}-censored)"
+    return TargetKind(column=column, kind="regression", said=said)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.censoring import EXACT, parse_censored, with_sides
 from taglm_core.data.classnames import class_key
-from taglm_core.data.columns import as_value, find_column, parse_classes, parse_numbers
+from taglm_core.data.columns import as_value, find_column, parse_classes
 from taglm_core.data.labels import parse_labels
 from taglm_core.data.masks import is_known
 from taglm_core.data.missing import is_missing
@@ -49,7 +50,8 @@ def read_targets(
         mapping: Target -> column, as the user named it.
 
     Returns:
-        Raw targets: float64 `(rows, targets)` with NaN where one is missing; int64
+        Raw targets: float64 `(rows, targets)` with NaN where one is missing, with a side of each
+        behind it where some are censored (see `censoring`); int64
         `(rows, labels)` with -1 where one is; a list of class words; or texts. Target -> column.
         And None or the first error of each row.
     """
@@ -112,8 +114,9 @@ def _measured(
         reasons.append(errors)
     if isinstance(target, Classification):
         return read[0], columns, reasons
-    numbers = np.stack(read, axis=1)
-    return numbers, columns, [*reasons, _empty_rows(is_known(numbers), tuple(columns.values()))]
+    numbers = np.stack([values for values, _ in read], axis=1)
+    targets = with_sides(numbers, np.stack([sides for _, sides in read], axis=1))
+    return targets, columns, [*reasons, _empty_rows(is_known(numbers), tuple(columns.values()))]
 
 
 def _empty_rows(known: np.ndarray, columns: Sequence[str]) -> Errors:
@@ -145,27 +148,45 @@ def _labels(
 
 
 def _parser(target: Regression | Classification) -> Any:
-    """Return the function that reads the cells of a target."""
+    """Return the function that reads the cells of a target: what they hold, and errors."""
     if isinstance(target, Regression):
-        return partial(parse_numbers, censored_below=target.censored_below)
+        return partial(_parse_numbers, target)
     if target.threshold is None:
         return partial(parse_classes, classes=target.classes)
     return partial(_parse_sides, target)
 
 
+def _parse_numbers(
+    target: Regression, *arguments: Any, **options: Any
+) -> tuple[tuple[np.ndarray, np.ndarray], Errors]:
+    """Read numbers or limits, and the side of each; arguments as `parse_censored`.
+
+    A limit that the limit of the task covers says nothing that the task does not say already.
+    """
+    numbers, sides, errors = parse_censored(*arguments, **options)
+    if target.censored_below is not None:
+        sides[(sides < EXACT) & (numbers <= target.censored_below)] = EXACT
+    return (numbers, sides), errors
+
+
 def _parse_sides(
     target: Classification, *arguments: Any, **options: Any
-) -> tuple[list[str | None], list[str | None]]:
-    """Read numbers as the class below or above the threshold; arguments as `parse_numbers`."""
+) -> tuple[list[str | None], Errors]:
+    """Read numbers as the class below or above the threshold; arguments as `parse_censored`."""
     assert target.classes is not None, "a threshold names its classes"
     assert target.threshold is not None, "asked for by the caller"
     below, above = target.classes
-    values, errors = parse_numbers(*arguments, **options)
-    sides = [
-        None if error else (above if value > target.threshold else below)
-        for value, error in zip(values, errors, strict=True)
-    ]
-    return sides, errors
+    values, sides, errors = parse_censored(*arguments, **options)
+    classes: list[str | None] = []
+    for i, (value, side) in enumerate(zip(values, sides, strict=True)):
+        is_above = value > target.threshold or (value == target.threshold and side > EXACT)
+        if errors[i] is None and side * (value - target.threshold) < 0:
+            errors[i] = (
+                f"column '{arguments[3]}': {arguments[0][i]!r} lies on both sides of the threshold "
+                f"{target.threshold:g}"
+            )
+        classes.append(None if errors[i] else (above if is_above else below))
+    return classes, errors
 
 
 def _computed_numbers(

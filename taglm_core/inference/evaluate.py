@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.censoring import censored_facts, censored_remark, exact_of
 from taglm_core.data.columns import check_on_error
 from taglm_core.data.measured import refuse_measured, with_labels
 from taglm_core.data.rowerrors import check_errors
@@ -90,11 +91,16 @@ def evaluate_table(
         truth: Any = [targets[i] for i in fine]
     else:
         prediction, truth = predicted.values[chosen], targets[fine]
+    names = getattr(task.spec.target, "names", ())
+    censored = censored_facts(names, truth, prediction)
+    said = censored_remark(names, truth)
+    truth = exact_of(truth)
     metrics = plain(score(task, truth, prediction))
-    remarks = [*metric_doubts(task, truth), *_seen(predictor, task, fields, fine)]
+    remarks = [*([said] if said else []), *metric_doubts(task, truth)]
+    remarks += _seen(predictor, task, fields, fine)
     for remark in remarks:
         logger.warning("warning: %s", remark)
-    results = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth)}
+    results = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth), **censored}
     picked = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
     results |= grouped(task, picked, truth, prediction, predictor.combinations)
     target = task.spec.target

@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from taglm_core.data.columns import find_column, parse_numbers
+import numpy as np
+
+from taglm_core.data.censoring import (
+    EXACT,
+    SIDE_WORDS,
+    has_sides,
+    parse_censored,
+    sides_of,
+    values_of,
+)
+from taglm_core.data.columns import find_column
 from taglm_core.data.masks import without_missing
 from taglm_core.data.measured import label_word
 from taglm_core.data.rowkeys import row_keys
@@ -17,6 +27,9 @@ from taglm_core.specs import Classification, Regression
 DIGITS = 6
 """Significant digits of predictions in files; in memory they have all."""
 
+CENSORED = ".censored"
+"""Behind the name of a target whose column says which values are limits."""
+
 _INPUT = " (input)"
 """Behind the name of an input column that a column of taglm would replace."""
 
@@ -29,20 +42,26 @@ def significant(values: Sequence[Any]) -> list[Any]:
 def truth_columns(task: ResolvedTask, classes: Sequence[str], truth: Any) -> dict[str, list[Any]]:
     """Return the columns of the truth: `measured`, or `TARGET.measured` of numbers and labels.
 
-    Where the task computes its target the word is `computed`.
+    Where the task computes its target the word is `computed`. Where some are censored,
+    `TARGET.censored` holds < or > of a limit, and nothing of an exact value.
 
     Args:
         task: The task.
         classes: Class names, for classification.
-        truth: `(rows, targets)` values or labels, `(rows,)` class indices, or texts.
+        truth: `(rows, targets)` values or labels, with sides where some are censored, `(rows,)`
+            class indices, or texts.
     """
     target, word = task.spec.target, label_word(task)
     if isinstance(target, Regression) or (
         isinstance(target, Classification) and target.multi_label
     ):
-        return {
-            f"{name}.{word}": without_missing(truth[:, k]) for k, name in enumerate(target.names)
-        }
+        columns = {}
+        for k, name in enumerate(target.names):
+            columns[f"{name}.{word}"] = without_missing(values_of(truth)[:, k])
+            if has_sides(truth):
+                sides = sides_of(truth)[:, k].tolist()
+                columns[f"{name}{CENSORED}"] = [SIDE_WORDS[int(side)] for side in sides]
+        return columns
     if isinstance(target, Classification):
         return {word: class_words(truth, classes)}
     return {word: truth}
@@ -137,13 +156,11 @@ def beside_truth(
     target_spec = task.spec.target
     if not isinstance(target_spec, Regression):
         return {}
-    limit = target_spec.censored_below
-    truth = {
-        target: parse_numbers(
-            table.columns[column], table.rows, table.source, column, "skip", censored_below=limit
-        )[0].tolist()
-        for target, column in columns.items()
-    }
+    truth = {}
+    for target, column in columns.items():
+        place = (table.rows, table.source, column)
+        numbers, sides, _ = parse_censored(table.columns[column], *place, on_error="skip")
+        truth[target] = np.where(sides == EXACT, numbers, np.nan).tolist()  # a limit has none
     return residual_columns(task, truth, predicted)
 
 

@@ -1,7 +1,7 @@
-"""Linear heads in closed form: ridge regression, Huber's loss and left-censored targets."""
+"""Linear heads in closed form: ridge regression, Huber's loss and censored targets."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ _LEAST_SPREAD = 1e-8
 """Variance of the states, relative to their squares, below which they count as equal."""
 _MOST_RETRIES = 12
 _IMPUTATIONS = 20
+_LEAST_SIGMA = 1e-4
+"""Spread of standardised targets about the outputs, so that a perfect fit stays finite."""
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -81,71 +83,86 @@ def _solve_groups(
 def solve_censored(
     states: Tensor,
     targets: Tensor,
-    censored_below: Tensor,
+    sides: Tensor,
     alphas: tuple[float, ...] = ALPHAS,
 ) -> list[tuple[float, Tensor, Tensor, Tensor]]:
-    """Solve the linear head of targets of which only what lies above a limit is seen.
+    """Solve the linear head of targets of which some are only known to lie beyond a limit.
 
-    The Tobit model (Tobin 1958) by expectation and maximisation: a target at the limit is replaced
-    by its mean under the present head, then the head is solved, and so on.
+    The Tobit model (Tobin 1958) by expectation and maximisation: a limit is replaced by the mean of
+    what lies beyond it under the present head, then the head is solved, and so on.
 
     Args:
         states: `(rows, hidden)`.
-        targets: `(rows, num_targets)`, standardised.
-        censored_below: `(num_targets,)`, in the same units.
+        targets: `(rows, num_targets)`: values and limits, standardised; NaN where one is missing,
+            which leaves the row out of this target's solution alone.
+        sides: `(rows, num_targets)`: below 0 where the target is at most its limit, above 0 where
+            it is at least that, 0 where it is exact.
         alphas: Penalties, relative to the mean eigenvalue of the states' covariance.
 
     Returns:
         For each alpha: itself, weights `(num_targets, hidden)`, offsets `(num_targets,)` and
         standard deviations `(num_targets,)`.
     """
-    states, targets, censored_below = (
-        states.float().cpu(),
-        targets.float().cpu(),
-        censored_below.float().cpu(),
-    )
+    states, targets, sides = states.float().cpu(), targets.float().cpu(), sides.float().cpu()
+    count, hidden = targets.shape[1], states.shape[1]
+    solutions = [
+        (alpha, torch.zeros(count, hidden), torch.zeros(count), torch.ones(count))
+        for alpha in alphas
+    ]
+    for group in same_rows(~targets.isnan().numpy()):
+        columns = torch.from_numpy(group)
+        rows = ~targets[:, columns[0]].isnan()
+        solved = _solve_known(
+            states[rows], targets[rows][:, columns], sides[rows][:, columns], alphas
+        )
+        for (_, weights, offsets, sigma), found in zip(solutions, solved, strict=True):
+            weights[columns], offsets[columns], sigma[columns] = found
+    return solutions
+
+
+def _solve_known(
+    states: Tensor, targets: Tensor, sides: Tensor, alphas: Sequence[float]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield weights, offsets and standard deviations for each penalty; no target is missing."""
     statistics = SufficientStatistics(states.shape[1], targets.shape[1])
     statistics.add(states, targets)
     mean = states.mean(dim=0)
-    solutions = []
     for alpha in alphas:
         weights, offsets = statistics.solve(alpha)
         sigma = (states @ weights.T + offsets - targets).square().mean(dim=0).sqrt()
+        sigma = sigma.clamp_min(_LEAST_SIGMA)
         factor = statistics.factor(alpha)
         for _ in range(_IMPUTATIONS):
-            outputs = states @ weights.T + offsets
-            filled, spread = impute(outputs, targets, censored_below, sigma)
+            filled, spread = impute(states @ weights.T + offsets, targets, sides, sigma)
             centre = filled.mean(dim=0)
             cross = states.T @ (filled - centre) / len(states)  # (hidden, num_targets)
             weights = torch.cholesky_solve(cross.double(), factor).T.float()
             offsets = centre - weights @ mean
             errors = (states @ weights.T + offsets - filled).square()
-            sigma = (errors + spread).mean(dim=0).sqrt()
-        solutions.append((alpha, weights, offsets, sigma))
-    return solutions
+            sigma = (errors + spread).mean(dim=0).sqrt().clamp_min(_LEAST_SIGMA)
+        yield weights, offsets, sigma
 
 
-def impute(
-    outputs: Tensor, targets: Tensor, censored_below: Tensor, sigma: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Replace targets at the limit by their mean, given that they lie below it.
+def impute(outputs: Tensor, targets: Tensor, sides: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace limits by the mean of what lies beyond them.
 
     Args:
-        outputs: `(rows, num_targets)`, means before the cut.
-        targets: `(rows, num_targets)`.
-        censored_below: `(num_targets,)`.
+        outputs: `(rows, num_targets)`, means of the targets.
+        targets: `(rows, num_targets)`: values and limits.
+        sides: `(rows, num_targets)`, as for `solve_censored`.
         sigma: `(num_targets,)`, standard deviations about the outputs.
 
     Returns:
-        Targets `(rows, num_targets)`, and the variance of each: that below the limit for those at
+        Targets `(rows, num_targets)`, and the variance of each: that beyond the limit for those at
         it, 0 for the others.
     """
-    is_cut = targets <= censored_below + 1e-6
-    z = (censored_below - outputs) / sigma
+    is_limit = sides != 0
+    sign = sides.sign()
+    z = sign * (outputs - targets) / sigma  # above 0 where the output lies beyond the limit
     hazard = torch.exp(-0.5 * z.square() - _LOG_SQRT_2PI - torch.special.log_ndtr(z))
     variance = (sigma.square() * (1 - z * hazard - hazard.square())).clamp_min(0.0)
-    return torch.where(is_cut, outputs - sigma * hazard, targets), torch.where(
-        is_cut, variance, 0.0
+    return torch.where(is_limit, outputs + sign * sigma * hazard, targets), torch.where(
+        is_limit, variance, 0.0
     )
 
 

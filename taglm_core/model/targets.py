@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taglm_core.data.censoring import BELOW, has_sides, sides_of, values_of
 from taglm_core.data.masks import known_targets
 from taglm_core.model.closed_form import mean_above
 from taglm_core.specs import Classification, Regression, Target
@@ -46,15 +47,21 @@ class Scaling:
     censored_below: Tensor | None = attrs.field(default=None, converter=_single_or_none)
     """`(num_outputs,)`: where the target is cut off, in standardised units; None: nowhere."""
     sigma: Tensor | None = attrs.field(default=None, converter=_single_or_none)
-    """`(num_outputs,)`: standard deviation about the output, in standardised units; None without
-    a limit."""
+    """`(num_outputs,)`: standard deviation about the output, in standardised units; None where no
+    value is censored."""
 
     @staticmethod
     def of_targets(targets: np.ndarray, censored_below: float | None = None) -> "Scaling":
-        """Return the scaling of regression targets `(rows, targets)`, cut off at `censored_below`.
+        """Return the scaling of regression targets, cut off at `censored_below`.
 
-        Each target is scaled by the rows in which it is known; NaN stands for a missing one.
+        Each target is scaled by the rows in which it is known, a limit counting as a value.
+
+        Args:
+            targets: `(rows, targets)`, NaN where one is missing, with sides if some are censored.
+            censored_below: Left-censoring limit of all rows; None: there is none.
         """
+        is_censored = has_sides(targets) or censored_below is not None
+        targets = values_of(targets)
         mean = torch.from_numpy(np.nanmean(targets, axis=0))
         # by the largest value first, so that no square under- or overflows at the user's scale
         size = np.nanmax(np.abs(targets - mean.numpy()), axis=0)
@@ -66,6 +73,7 @@ class Scaling:
         scaling = Scaling(mean=mean, std=std, offset=torch.zeros(len(mean)))
         if censored_below is not None:
             scaling.censored_below = ((censored_below - mean) / std).float()
+        if is_censored:
             scaling.sigma = torch.ones(len(mean))
         return scaling
 
@@ -76,9 +84,21 @@ class Scaling:
         return Scaling(mean=zero, std=torch.ones_like(zero), offset=torch.zeros(num_outputs))
 
     def standardized(self, targets: np.ndarray) -> Tensor:
-        """Return targets `(rows, targets)` in standardised units, fp32, NaN where missing."""
-        exact = torch.as_tensor(targets, dtype=torch.float64)
-        return ((exact - self.mean) / self.std).float()
+        """Return targets in standardised units, fp32 `(rows, targets)`, NaN where missing.
+
+        Where some are censored, by a limit of their own or by that of all rows, the side of each
+        stands behind it: `(rows, targets, 2)`.
+        """
+        given = torch.as_tensor(targets, dtype=torch.float64)
+        values: Tensor = ((values_of(given) - self.mean) / self.std).float()
+        sides = sides_of(given).float()
+        if self.censored_below is not None:
+            is_cut = values <= self.censored_below + 1e-6
+            values = torch.where(is_cut, self.censored_below, values)
+            sides = torch.where(is_cut, float(BELOW), sides)
+        elif not has_sides(given):
+            return values
+        return torch.stack([values, sides], dim=2)
 
     def copy(self) -> "Scaling":
         """Return a scaling with the same numbers, held apart."""
@@ -103,8 +123,8 @@ def loss_targets(target: Target, scaling: Scaling, values: Any) -> Tensor:
         values: As `TaskRows.targets` holds them.
 
     Returns:
-        Numbers: fp32 `(rows, targets)`, standardised. Labels: fp32 `(rows, labels)`, 0 and 1. Both
-        NaN where a row lacks one. Classes: int64 `(rows,)`.
+        Numbers: fp32 `(rows, targets)`, standardised, with sides where some are censored. Labels:
+        fp32 `(rows, labels)`, 0 and 1. Both NaN where a row lacks one. Classes: int64 `(rows,)`.
     """
     if isinstance(target, Regression):
         return scaling.standardized(np.asarray(values, dtype=np.float64))
@@ -118,7 +138,7 @@ def ridge_targets(target: Target, wanted: Tensor, num_classes: int) -> Tensor:
 
     Args:
         target: Numbers or classes.
-        wanted: As `loss_targets` gives them.
+        wanted: As `loss_targets` gives them, without sides.
         num_classes: Number of classes.
 
     Returns:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from taglm_core.data.censoring import has_sides
 from taglm_core.errors import ConfigError
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.tagged import TaggedModel
@@ -54,13 +55,14 @@ def _check_censoring(plan: Plan) -> None:
     settings = plan.config.stages.task
     if settings.head_init != "fit":
         raise ConfigError(
-            f"task {plan.task.name}: a target with a limit needs a head that is fitted to it "
-            "(stages.task.head_init=fit). Leave out the limit, or the other start."
+            f"task {plan.task.name}: censored values (cells such as <-5, or censored_below) need a "
+            "head that is fitted to them (stages.task.head_init=fit). Leave them out, or the other "
+            "start."
         )
     if settings.huber is not None:
         raise ConfigError(
-            f"task {plan.task.name}: stages.task.huber and a limit are not used together. Leave "
-            "one out."
+            f"task {plan.task.name}: stages.task.huber and censored values (cells such as <-5, or "
+            "censored_below) are not used together. Leave one out."
         )
 
 
@@ -92,7 +94,7 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     if plan.num_outputs:
         head = plan.make_head().to(plan.backbone.device)
         model.heads[task.name] = head
-    if getattr(target, "censored_below", None) is not None:
+    if getattr(target, "censored_below", None) is not None or has_sides(plan.rows.targets):
         _check_censoring(plan)
     return TaskModel(
         task=task,

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.masks import is_known
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 
@@ -27,7 +28,7 @@ def worse_than_constant(
         One sentence, None when the predictor is better.
     """
     target = task.spec.target
-    if not len(truth):
+    if not len(truth) or not is_known(truth).any():
         return None
     if isinstance(target, Regression):
         found = _regression(train_truth, truth, prediction)

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from taglm_core.data.censoring import values_of
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, RowsLoaded
@@ -24,7 +25,7 @@ def rows_event(task: ResolvedTask, rows: Any, seed: int) -> RowsLoaded:
         splits=rows.splits,
         fields={name: rows.fields[name] for name in task.span_fields},
         texts={name: rows.fields[name] for name in task.fields if name not in task.span_fields},
-        truth=rows.targets,
+        truth=values_of(rows.targets),
         features=feature_functions(task),
         seed=seed,
         symmetric=task.symmetric,

@@ -6,6 +6,13 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.censoring import (
+    HOW_COUNTED,
+    censored_facts,
+    exact_of,
+    has_sides,
+    values_of,
+)
 from taglm_core.data.measured import label_word
 from taglm_core.data.rowkeys import row_keys
 from taglm_core.data.writers import TableWriter
@@ -61,16 +68,18 @@ def evaluate_task(
             truth: Any = rows.targets[scored[fine]]
         else:
             truth = [rows.targets[i] for i in scored[fine]]
-        splits[split] = {"rows": len(chosen), "metrics": plain(score(task, truth, prediction))}
-        splits[split] |= known_rows(task, truth)
+        exact = exact_of(truth)
+        splits[split] = {"rows": len(chosen), "metrics": plain(score(task, exact, prediction))}
+        splits[split] |= known_rows(task, exact)
+        splits[split] |= censored_facts(getattr(task.spec.target, "names", ()), truth, prediction)
         if len(fine) < len(chosen):
             splits[split]["rows_scored"] = len(fine)
         named = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
         if split != "train":
-            splits[split] |= grouped(task, named, truth, prediction, trained)
+            splits[split] |= grouped(task, named, exact, prediction, trained)
         if split != "train":
             _write_predictions(plan, folder, split, scored[fine], truth, prediction)
-        data[split] = _split_data(plan, scored[fine], truth, prediction)
+        data[split] = _split_data(plan, scored[fine], exact, prediction)
     warnings = [
         said
         for split in ("valid", "test")
@@ -101,7 +110,7 @@ def evaluate_task(
 def _worse_than_constant(plan: Plan, split: str, data: SplitData) -> str | None:
     if not plan.task.is_numeric or data.prediction is None:
         return None
-    train = plan.rows.targets[plan.rows.of_split("train")]
+    train = values_of(plan.rows.targets[plan.rows.of_split("train")])
     return worse_than_constant(plan.task, split, train, data.truth, data.prediction)
 
 
@@ -114,9 +123,9 @@ def _sampled(indices: np.ndarray, seed: int, most: int) -> np.ndarray:
 
 
 def _whole_train(plan: Plan) -> SplitData:
-    """Return every training row, so that baselines are fitted on all of them."""
+    """Return every training row, so that baselines are fitted on all of them, limits as values."""
     chosen = plan.rows.of_split("train")
-    return _split_data(plan, chosen, plan.rows.targets[chosen], None)
+    return _split_data(plan, chosen, values_of(plan.rows.targets[chosen]), None)
 
 
 def _split_data(plan: Plan, chosen: np.ndarray, truth: Any, prediction: Any) -> SplitData:
@@ -179,9 +188,10 @@ def early_baselines(plan: Plan) -> str:
     if not plan.task.is_numeric:
         return ""
     rows = plan.rows
-    data = {
-        split: _split_data(plan, chosen, rows.targets[chosen], None)
-        for split in ("train", "valid", "test")
+    data = {"train": _whole_train(plan)}
+    data |= {
+        split: _split_data(plan, chosen, exact_of(rows.targets[chosen]), None)
+        for split in ("valid", "test")
         if len(chosen := rows.of_split(split))
     }
     plan.baselines = _fit_baselines(plan, data)
@@ -199,6 +209,8 @@ def _target_facts(plan: Plan) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": target.kind, "labels": label_word(plan.task)}
     if isinstance(target, Regression):
         facts |= {"names": list(target.names), "unit": target.unit}
+        if has_sides(plan.rows.targets):
+            facts["censored"] = HOW_COUNTED
     if isinstance(target, Classification):
         facts |= {"names": list(target.names), "classes": list(plan.rows.classes)}
     return facts
@@ -242,6 +254,9 @@ def _write_predictions(
     made = prediction_columns(task, rows.classes, prediction)
     ending = f".{label_word(task)}"
     by_target = {name.removesuffix(ending): values for name, values in truths.items()}
+    if has_sides(truth):  # a limit has no residual
+        exact = truth_columns(task, rows.classes, exact_of(truth))
+        by_target = {name.removesuffix(ending): values for name, values in exact.items()}
     after = {**truths, **made, **residual_columns(task, by_target, made)}
     after = {
         name: values if name in truths else significant(values) for name, values in after.items()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taglm_core.data.censoring import has_sides
 from taglm_core.data.masks import same_rows
 from taglm_core.errors import ConfigError
 from taglm_core.model.ensemble import EnsembleMember
@@ -169,7 +170,7 @@ def choose_head(
         kept = np.sort(rng.permutation(len(sample))[:MOST_ROWS])
         sample, states, targets = sample[kept], states[kept], targets[kept]
     valid_states = objective.valid_states()
-    rows = _rows(objective, targets)
+    rows = _rows(objective, states, targets, valid_states)
     if len(rows.groups) > _MOST_GROUPS:
         return {}
     found: dict[str, Solution] = {}
@@ -227,11 +228,16 @@ def _of(fields: Mapping[str, Any], sample: np.ndarray) -> dict[str, list[Any]]:
     return {name: [values[i] for i in sample] for name, values in fields.items()}
 
 
-def _rows(objective: HeadObjective, targets: Tensor) -> _Rows:
-    task_model = objective.task_model
+def _rows(objective: HeadObjective, states: Tensor, targets: Tensor, valid_states: Tensor) -> _Rows:
+    """Return targets as numbers; a limit is replaced by the linear head's mean beyond it."""
+    task_model, loss = objective.task_model, objective.head_loss
     target, count = task_model.task.spec.target, len(task_model.classes)
+    wanted = loss.targets(objective.valid.targets)
+    if has_sides(targets):
+        targets, _ = loss.as_squares(states, targets)
+    if has_sides(wanted):
+        wanted, _ = loss.as_squares(valid_states, wanted)
     train = ridge_targets(target, targets, count).double()
-    wanted = objective.head_loss.targets(objective.valid.targets)
     valid = ridge_targets(target, wanted, count).double()
     mean = train.nanmean(dim=0).nan_to_num()
     folds = None

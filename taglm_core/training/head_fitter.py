@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taglm_core.data.censoring import has_sides, sides_of, values_of
 from taglm_core.data.masks import is_known, same_rows
 from taglm_core.model.closed_form import SufficientStatistics, impute, solve_censored, solve_ridge
 from taglm_core.model.heads import LinearHead
@@ -70,14 +71,13 @@ class HeadFitter:
     ) -> dict[str, float]:
         task_model = self.loss.task_model
         target, scaling = task_model.task.spec.target, task_model.scaling
-        numbers = ridge_targets(target, targets, len(task_model.classes))
         is_new = bool((head.weight == 0).all())
         best_head = (head.weight.detach().clone(), scaling.offset.clone(), _copy(scaling.sigma))
         # the head that gradient steps have found competes unless it was never set
         best = np.inf if is_new else self.loss.head_cost(held_out)
         found: dict[str, float] = {}
         scales = (1.0,) if isinstance(target, Regression) else (2.0, 5.0, 10.0)
-        for alpha, weights, offsets, sigma in self._solutions(states, numbers):
+        for alpha, weights, offsets, sigma in self._solutions(states, targets):
             for scale in scales:
                 set_head(task_model, weights * scale, offsets * scale, sigma)
                 cost = self.loss.head_cost(held_out)
@@ -88,12 +88,13 @@ class HeadFitter:
         return found
 
     def _solutions(
-        self, states: Tensor, numbers: Tensor
+        self, states: Tensor, targets: Tensor
     ) -> list[tuple[float, Tensor, Tensor, Tensor | None]]:
         """Return alpha, weights, offsets and standard deviations of the closed forms tried."""
-        censored_below = self.loss.task_model.scaling.censored_below
-        if censored_below is not None:
-            return list(solve_censored(states, numbers, censored_below))
+        task_model = self.loss.task_model
+        if has_sides(targets):
+            return list(solve_censored(states, values_of(targets), sides_of(targets)))
+        numbers = ridge_targets(task_model.task.spec.target, targets, len(task_model.classes))
         return [(*found, None) for found in solve_ridge(states, numbers, delta=self.loss.delta)]
 
     def _fit_in_passes(
@@ -101,7 +102,7 @@ class HeadFitter:
     ) -> dict[str, float]:
         """Fit a head that has no closed form; the backbone is not run.
 
-        The loss is the task's; where targets have a limit, their spread about the outputs is
+        The loss is the task's; where targets are censored, their spread about the outputs is
         followed as the passes go. The pass with the lowest cost is kept, or what the head was
         before if that is better still.
         """
@@ -171,10 +172,11 @@ class _Passes:
     def _follow_spread(self, outputs: Tensor, targets: Tensor) -> None:
         """Let the standard deviation about the outputs follow a batch of censored targets."""
         scaling = self.loss.task_model.scaling
-        if scaling.censored_below is None or scaling.sigma is None:
+        if scaling.sigma is None or not has_sides(targets):
             return
-        filled, spread = impute(outputs, targets, scaling.censored_below, scaling.sigma)
-        variance = ((outputs - filled).square() + spread).mean(dim=0)
+        filled, spread = impute(outputs, values_of(targets), sides_of(targets), scaling.sigma)
+        variance = ((outputs - filled).square() + spread).nanmean(dim=0)
+        variance = torch.where(variance.isnan(), scaling.sigma.square(), variance)
         scaling.sigma.copy_(torch.lerp(scaling.sigma.square(), variance, _SPREAD_PACE).sqrt())
 
 
@@ -201,14 +203,15 @@ class HeadFollower:
 
         Args:
             loss: Of the task.
-            values: Targets of the training rows, float `(rows, targets)`.
+            values: Targets of the training rows, float `(rows, targets)`, with sides where some
+                are censored.
             window: See `__init__`.
         """
         target, head = loss.task_model.task.spec.target, loss.task_model.head
         if not (isinstance(head, LinearHead) and isinstance(target, Regression)):
             return None
         num_targets, width = head.weight.shape
-        groups = same_rows(is_known(values))
+        groups = same_rows(is_known(values_of(values)))
         if 8 * len(groups) * width**2 > _MOST_STATISTICS_BYTES:
             return None  # every group keeps sums of its own; the head is trained by gradients
         return cls(loss, SufficientStatistics(width, num_targets, groups), window)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taglm_core.data.censoring import exact_of, has_sides, sides_of, values_of
 from taglm_core.inference.scores import as_cost, score
 from taglm_core.model.closed_form import huber_weights, impute
 from taglm_core.model.targets import loss_targets
@@ -51,7 +52,8 @@ class HeadLoss:
     def targets(self, values: Any) -> Tensor:
         """Return targets as the loss takes them: standardized, labels or indices.
 
-        NaN stands for a target or label that a row lacks.
+        Where some are censored, the side of each stands behind it. NaN stands for a target or label
+        that a row lacks.
         """
         return loss_targets(self.task_model.task.spec.target, self.task_model.scaling, values)
 
@@ -91,7 +93,7 @@ class HeadLoss:
     def cost(self, rows: ReadRows) -> tuple[float, dict[str, float]]:
         """Return what decides between steps, lower is better, and the metrics of some rows."""
         task = self.task_model.task
-        metrics = score(task, rows.targets, self.predict(rows.states))
+        metrics = score(task, exact_of(rows.targets), self.predict(rows.states))
         if not self.selects_by_loss:
             return as_cost(task, metrics), metrics
         loss = self.of(rows)
@@ -118,26 +120,28 @@ class HeadLoss:
 
         Squares of exact targets need neither, so the head is not asked.
         """
-        if self.delta is None and self.task_model.scaling.censored_below is None:
+        if self.delta is None and self.task_model.scaling.sigma is None:
             return targets, None
         outputs = self._outputs(states.detach()).to(states.device)
         filled = self._filled(outputs, targets)
         return filled, None if self.delta is None else huber_weights(outputs - filled, self.delta)
 
     def _filled(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return targets, those that a limit hides replaced by their mean below it.
+        """Return targets without sides, each limit replaced by the mean of what lies beyond it.
 
         The square of an error to that mean, taken as fixed, has the gradient of the likelihood.
         """
-        scaling = self.task_model.scaling
-        if scaling.censored_below is None or scaling.sigma is None:
+        sigma = self.task_model.scaling.sigma
+        if sigma is None or not has_sides(targets):
             return targets
-        limit, sigma = (t.to(outputs.device) for t in (scaling.censored_below, scaling.sigma))
-        return impute(outputs.detach(), targets, limit, sigma)[0]
+        values, sides = values_of(targets), sides_of(targets)
+        filled, _ = impute(outputs.detach(), values, sides, sigma.to(outputs.device))
+        return filled
 
 
 def known_shares(targets: Tensor) -> Tensor:
     """Return the share of the targets that each row knows, `(rows,)`, of those of a `HeadLoss`."""
     if targets.dtype == torch.int64:
         return torch.ones(len(targets), device=targets.device)
-    return (~targets.isnan()).float().mean(dim=1)
+    shares: Tensor = (~values_of(targets).isnan()).float().mean(dim=1)
+    return shares

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.data.censoring import censored_remark, exact_of, values_of
 from taglm_core.data.masks import is_known
 from taglm_core.data.rows import TaskRows
 from taglm_core.errors import DataError
@@ -38,12 +39,15 @@ class _Column:
     """`(rows,)`: of all rows, missing ones included."""
     known: np.ndarray
     """bool `(rows,)`."""
+    scored: np.ndarray
+    """bool `(rows,)`: known and not censored, so that metrics count it."""
     classes: tuple[str, ...]
     """Class names; empty: numbers."""
 
     def of(self, splits: np.ndarray, split: str) -> np.ndarray:
-        """Return the known values of a split."""
-        held: np.ndarray = self.values[(splits == split) & self.known]
+        """Return the values of a split: those that are trained on, or those that are scored."""
+        counts = self.known if split == "train" else self.scored
+        held: np.ndarray = self.values[(splits == split) & counts]
         return held
 
 
@@ -64,6 +68,8 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
         return LabelCheck(misleading)
     columns = _columns(task, rows)
     remarks = list(_missing(columns, splits))
+    censored = censored_remark([column.name for column in columns], rows.targets)
+    remarks += [censored] if censored is not None else []
     remarks += _untrainable(columns, splits, rows)
     undefined = _undefined(task, columns, splits)
     remarks += [_said(*found) for found in undefined]
@@ -92,19 +98,19 @@ def _misleading(task: ResolvedTask, rows: TaskRows, splits: np.ndarray) -> tuple
     """Say which metrics mislead on the rows of the test and valid splits."""
     chosen = np.flatnonzero(splits != "train").tolist()
     if isinstance(rows.targets, np.ndarray):
-        return tuple(metric_doubts(task, rows.targets[chosen]))
+        return tuple(metric_doubts(task, exact_of(rows.targets[chosen])))
     return tuple(metric_doubts(task, [rows.targets[i] for i in chosen]))
 
 
 def _columns(task: ResolvedTask, rows: TaskRows) -> list[_Column]:
     target = task.spec.target
-    values = np.asarray(rows.targets)
-    known = is_known(values)
+    values = values_of(np.asarray(rows.targets))
+    known, scored = is_known(values), is_known(exact_of(np.asarray(rows.targets)))
     if isinstance(target, Classification) and not target.multi_label:
-        return [_Column(target.names[0], values, known, rows.classes)]
+        return [_Column(target.names[0], values, known, scored, rows.classes)]
     assert isinstance(target, Regression | Classification), "text has no columns"
     return [
-        _Column(name, values[:, k], known[:, k], rows.classes)
+        _Column(name, values[:, k], known[:, k], scored[:, k], rows.classes)
         for k, name in enumerate(target.names)
     ]
 

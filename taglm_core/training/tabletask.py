@@ -174,8 +174,6 @@ def _task(name: str, inputs: Sequence[Input], kinds: Sequence[TargetKind]) -> di
         target |= {"unit": unit} if unit else {}
         if len(kinds) > 1:
             target["names"] = [_NO_NAME.sub("_", target_name(c)[0]).strip("_") for c in columns]
-        elif first.censored_below is not None:
-            made["censored_below"] = first.censored_below
         return {**made, "target": target}
     if len(kinds) == 1:
         classes = {"classes": list(first.classes)} if first.classes else {}

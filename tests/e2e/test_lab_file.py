@@ -1,7 +1,7 @@
 """The file of a laboratory, with all that such files hold, from the first command to scores.
 
 Lab names of columns, identifiers, a SMILES typed wrong, duplicates with other values, a blank line,
-a salt, a value below the limit of detection, and a value that is missing.
+a salt, values beyond a limit, an exact one beyond it too, and a value that is missing.
 """
 
 import csv
@@ -25,6 +25,8 @@ LAB-0103,CCO,8,-3.4,measured again
 LAB-0104,CCCCCCCCCC,8,<-5,not detected
 LAB-0105,c1ccc2c(c1)cccc2,8,< -5,not detected
 LAB-0106,CCCCCCN,9,,lost
+LAB-0107,CCCCCCO,9,> 0.5,all dissolved
+LAB-0108,CCCCCCCCCCCC,9,-6.2,exact below the limit
 """
 
 
@@ -49,9 +51,12 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
     for said in (
         "skipped 1 blank line",
         "input: column 'Structure' holds <SMILES> (98 % of the values can be read)",
-        "target: column 'LogS (mol/L)' holds numbers from -5 to 1, 2 of them left-censored",
+        "target: column 'LogS (mol/L)' holds numbers from -6.2 to 1, 2 of them below a limit "
+        "(left-censored), 1 of them above a limit (right-censored) (regression, unit mol/L)",
+        "note: censored values (LogS 2 below a limit and 1 above a limit) are trained as limits, "
+        "left out of the metrics",
         "not used: Cpd-ID, Batch, Remark",
-        "2 of 46 rows skipped, the first is row 41: smiles: not a valid SMILES: unclosed ring",
+        "2 of 48 rows skipped, the first is row 41: smiles: not a valid SMILES: unclosed ring",
         "2 inputs with different values",
     ):
         assert said in done.err
@@ -61,30 +66,49 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
     assert "unclosed ring" in rejected[0]["reason"]
     assert "column 'LogS (mol/L)': the cell is empty" in rejected[1]["reason"]
     metrics = json.loads((folder / "metrics.json").read_text())["tasks"]["LogS"]
-    assert sum(held["rows"] for held in metrics["splits"].values()) == 44
+    assert sum(held["rows"] for held in metrics["splits"].values()) == 46
     assert metrics["target"]["labels"] == "measured"
+    assert metrics["target"]["censored"] == "trained as limits, left out of the metrics"
+    counts = [held.get("censored", {}).get("LogS", {}) for held in metrics["splits"].values()]
+    assert [sum(c.get(k, 0) for c in counts) for k in ("below", "above")] == [2, 1]
+    _check_limits(folder)
     card = (folder / "predictor" / "README.md").read_text()
     assert "None" not in card
     _check_predictions(taglm, lab)
     _check_scores(taglm, metrics)
 
 
+def _check_limits(folder):
+    """A limit says on which side it is and has no residual; an exact value is exact."""
+    rows = [
+        row
+        for split in ("valid", "test")
+        for row in csv.DictReader((folder / "predictions" / f"{split}.csv").open())
+    ]
+    for row in rows:
+        cell, side = row["LogS (mol/L)"], row.get("LogS.censored", "")
+        assert side == (cell[0] if cell[0] in "<>" else "")
+        assert float(row["LogS.measured"]) == float(cell.lstrip("<> "))
+        assert (row["LogS.residual"] == "") == bool(side)
+
+
 def _check_predictions(taglm, lab):
     """All rows in their order, with all columns; a bad one has a reason and no number."""
     done = taglm("predict", "runs/LogS", "lab.csv", "-o", "predicted.csv")
     assert done.code == 0, done.err
-    assert "46 rows written to predicted.csv; 1 could not be predicted" in done.err
+    assert "48 rows written to predicted.csv; 1 could not be predicted" in done.err
     rows = {row["Cpd-ID"]: row for row in csv.DictReader((lab / "predicted.csv").open())}
-    assert len(rows) == 46
+    assert len(rows) == 48
     assert rows["LAB-0101"]["LogS"] == ""
     assert "unclosed ring" in rows["LAB-0101"]["error"]
     for name in ("LAB-0001", "LAB-0102", "LAB-0103", "LAB-0104", "LAB-0106"):
-        assert float(rows[name]["LogS"]) >= -5
+        assert float(rows[name]["LogS"])
         assert rows[name]["error"] == ""
     assert rows["LAB-0001"]["LogS"] == rows["LAB-0103"]["LogS"]
     assert rows["LAB-0104"]["LogS (mol/L)"] == "<-5"
-    residual = -5 - float(rows["LAB-0104"]["LogS"])
-    assert float(rows["LAB-0104"]["LogS.residual"]) == pytest.approx(residual, abs=1e-4)
+    residual = -6.2 - float(rows["LAB-0108"]["LogS"])
+    assert float(rows["LAB-0108"]["LogS.residual"]) == pytest.approx(residual, abs=1e-4)
+    assert rows["LAB-0104"]["LogS.residual"] == rows["LAB-0107"]["LogS.residual"] == ""
     assert rows["LAB-0106"]["LogS.residual"] == ""
     assert rows["LAB-0106"]["split"] == ""
 
@@ -93,14 +117,16 @@ def _check_scores(taglm, metrics):
     """Bad rows stop the scoring; skipped, the others are scored and trained ones are counted."""
     stopped = taglm("evaluate", "runs/LogS", "--input", "lab.csv")
     assert stopped.code == 1
-    assert "2 of 46 rows cannot be used" in stopped.err
+    assert "2 of 48 rows cannot be used" in stopped.err
     assert "--on-error skip" in stopped.err
     done = taglm("evaluate", "runs/LogS", "--input", "lab.csv", "--on-error", "skip", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)["tasks"]["LogS"]
-    assert found["splits"]["input"]["rows"] == 44
+    assert found["splits"]["input"]["rows"] == 46
     trained = metrics["splits"]["train"]["rows"]
-    assert found["remarks"] == [
-        f"{trained} of the 44 rows were in the train split of the run: on new rows the scores are "
+    censored = found["splits"]["input"]["censored"]["LogS"]
+    assert (censored["below"], censored["above"]) == (2, 1)
+    assert found["remarks"][1:] == [
+        f"{trained} of the 46 rows were in the train split of the run: on new rows the scores are "
         "worse"
     ]

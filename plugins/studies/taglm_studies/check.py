@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from taglm_core import Classification, Domain, Regression
@@ -19,9 +20,9 @@ from taglm_core.plugin import (
     find_task,
     import_object,
     is_missing,
+    parse_censored,
     parse_classes,
     parse_labels,
-    parse_numbers,
     parse_splits,
     read_table,
     without_missing,
@@ -259,7 +260,8 @@ def _check_target(
     cells = table.columns[column]
     place = (table.rows, table.source, column)
     if kind == "regression":
-        numbers, errors = parse_numbers(cells, *place, on_error="skip")
+        numbers, sides, errors = parse_censored(cells, *place, on_error="skip")
+        numbers = np.where(sides == 0, numbers, np.nan)  # a limit is no value
         values: Sequence[Any] = numbers.tolist()
         unit = getattr(task.spec.target, "unit", "") if task is not None else ""
         more: dict[str, Any] = {
@@ -292,7 +294,8 @@ def _check_target(
 def _guessed_kind(table: Table, column: str) -> str:
     """Take a column for numbers when most cells are, unless there are a few whole ones only."""
     cells = table.columns[column]
-    numbers, errors = parse_numbers(cells, table.rows, table.source, column, on_error="skip")
+    place = (table.rows, table.source, column)
+    numbers, _, errors = parse_censored(cells, *place, on_error="skip")
     known = {number for number in numbers.tolist() if number == number}
     is_few = len(known) <= _MOST_CLASSES and all(number.is_integer() for number in known)
     is_numeric = 2 * sum(error is None for error in errors) > len(cells)

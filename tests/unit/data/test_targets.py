@@ -49,6 +49,25 @@ def test_the_sides_of_a_threshold_have_names(toy_registry, tmp_path):
         rows_of(target, toy_registry, tmp_path, ["-1", "much", "3", "-4"])
 
 
+def test_a_limit_is_on_one_side_of_a_threshold(toy_registry, tmp_path):
+    """One that may lie on both sides is an error."""
+    target = taglm.Classification(names=("y",), columns=("Y",), threshold=1.0)
+    rows = rows_of(target, toy_registry, tmp_path, ["<0.5", ">1", ">= 2", "<1"])
+    assert rows.targets.tolist() == [0, 1, 1, 0]
+    with pytest.raises(RowError, match="row 2: .*'<7' lies on both sides of the threshold 1"):
+        rows_of(target, toy_registry, tmp_path, ["0", "<7", "3", "-4"])
+
+
+@pytest.mark.parametrize("limit", [None, 5.0])
+def test_the_limit_of_a_task_covers_lower_limits_of_rows(limit, toy_registry, tmp_path):
+    """Such rows count as before; a limit on the other side or above it stays its own."""
+    target = taglm.Regression(names=("y",), columns=("Y",), censored_below=limit)
+    rows = rows_of(target, toy_registry, tmp_path, ["<5", "6", "<4.5", ">8"])
+    expected = [-1, 0, -1, 1] if limit is None else [0, 0, 0, 1]
+    assert rows.targets[:, 0, 1].tolist() == expected
+    assert rows.targets[:, 0, 0].tolist() == [5, 6, 4.5, 8]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

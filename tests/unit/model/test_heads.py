@@ -95,7 +95,9 @@ def test_a_target_cut_off_at_a_floor_keeps_its_slope():
     seen = free.clamp_min(0.0)
     assert 0.6 < float((seen == 0).float().mean()) < 0.7
     _, plain, _ = solve_ridge(states, seen, alphas=(1e-6,))[0]
-    _, weights, offsets, sigma = solve_censored(states, seen, censored_below, alphas=(1e-6,))[0]
+    _, weights, offsets, sigma = solve_censored(states, seen, -(seen == 0).float(), alphas=(1e-6,))[
+        0
+    ]
     assert float((plain / slope)[0, 0]) < 0.6
     torch.testing.assert_close(weights, slope, atol=0.08, rtol=0)
     torch.testing.assert_close(sigma, torch.tensor([0.5]), atol=0.05, rtol=0)
@@ -113,12 +115,52 @@ def test_the_imputed_target_has_the_gradient_of_the_likelihood():
     below = censored_below.expand(4, 1)
     negative = -torch.special.log_ndtr((censored_below - outputs) / sigma).sum()
     (expected,) = torch.autograd.grad(negative, outputs)
-    filled, variance = impute(outputs.detach(), below, censored_below, sigma)
+    is_below = torch.full((4, 1), -1.0)
+    filled, variance = impute(outputs.detach(), below, is_below, sigma)
     torch.testing.assert_close((outputs.detach() - filled) / sigma**2, expected)
     assert (filled < censored_below).all()
     assert (variance >= 0).all()
-    exact, _ = impute(outputs.detach(), below + 1.0, censored_below, sigma)
-    torch.testing.assert_close(exact, below + 1.0)
+    exact, _ = impute(outputs.detach(), below, torch.zeros(4, 1), sigma)
+    torch.testing.assert_close(exact, below)
+    above, same = impute(-outputs.detach(), -below, -is_below, sigma)  # a mirror image
+    torch.testing.assert_close(above, -filled)
+    torch.testing.assert_close(same, variance)
+
+
+def test_each_row_has_its_own_limit_and_side():
+    """Limits all over the range, some above, some below: the line is found as from exact values."""
+    make = torch.Generator().manual_seed(0)
+    states = torch.randn(2000, 3, generator=make)
+    slope = torch.tensor([[1.0, -0.5, 0.3]])
+    free = states @ slope.T + 0.3 * torch.randn(2000, 1, generator=make)
+    limits = torch.randn(2000, 1, generator=make)
+    sides = torch.where(torch.rand(2000, 1, generator=make) < 0.5, (free - limits).sign(), 0.0)
+    seen = torch.where(sides == 0, free, limits)
+    _, plain, _ = solve_ridge(states, seen, alphas=(1e-6,))[0]
+    _, weights, offsets, sigma = solve_censored(states, seen, sides, alphas=(1e-6,))[0]
+    assert float((plain - slope).abs().max()) > 0.3
+    torch.testing.assert_close(weights, slope, atol=0.05, rtol=0)
+    torch.testing.assert_close(offsets, torch.zeros(1), atol=0.05, rtol=0)
+    torch.testing.assert_close(sigma, torch.tensor([0.3]), atol=0.03, rtol=0)
+
+
+def test_censored_targets_may_be_missing_in_rows_of_their_own():
+    """Each of several targets is solved on the rows that have it."""
+    make = torch.Generator().manual_seed(0)
+    states, noise = torch.randn(400, 3, generator=make), torch.randn(400, 2, generator=make)
+    targets = states @ torch.tensor([[1.0, 0.0, 0.5], [0.0, -1.0, 0.0]]).T + 0.1 * noise
+    sides = torch.zeros(400, 2)
+    sides[:50] = 1.0
+    targets[:50] -= 0.5
+    gaps = targets.clone()
+    gaps[200:, 1] = torch.nan
+    both = solve_censored(states, gaps, sides, alphas=(1e-3,))[0]
+    for k, rows in ((0, 400), (1, 200)):
+        alone = solve_censored(
+            states[:rows], targets[:rows, k : k + 1], sides[:rows, k : k + 1], alphas=(1e-3,)
+        )[0]
+        for found, expected in zip(both[1:], alone[1:], strict=True):
+            torch.testing.assert_close(found[k], expected[0])
 
 
 @pytest.mark.parametrize("options", [{"units": 0}, {"layers": 0}, {"dropout": 1.0}])

@@ -31,7 +31,7 @@ def test_what_is_not_finite_is_a_data_error(value, where):
     with pytest.raises(DataError, match="NaN or infinite"):
         solve_ridge(states, targets)
     with pytest.raises(DataError, match="NaN or infinite"):
-        solve_censored(states, targets, torch.zeros(1))
+        solve_censored(states, targets, torch.zeros(8, 1))
 
 
 def test_zero_states_are_solved():

@@ -45,11 +45,11 @@ def test_a_lab_file_becomes_a_run(registry):
     assert task["name"] == "LogS"
     assert task["template"] == "The SMILES is <SMILES>{smiles}. The LogS is <LogS>"
     assert task["target"] == {"kind": "regression", "columns": ["LogS (mol/L)"], "unit": "mol/L"}
-    assert task["censored_below"] == -5
+    assert "censored_below" not in task
     assert data == {"columns": {"smiles": "Structure"}, "on_error": "skip"}
     said = "\n".join(made.remarks)
     assert "column 'Structure' holds <SMILES> (all values can be read)" in said
-    assert "1 of them left-censored below -5 (regression, unit mol/L)" in said
+    assert "1 of them below a limit (left-censored) (regression, unit mol/L)" in said
     assert "split: chem/scaffold (Molecules" in said
     assert "not used: Cpd-ID, Active?, Toxic, pKa" in said
     run_config("lab.csv", made.settings, registry=registry)
