@@ -222,12 +222,13 @@ def call(*words, folders=(), code=0, python=sys.executable, **variables):
 
 
 SMALL = (
-    "data.size=300",
+    "data.size=120",
     "data.split.method=random",
-    "stages.domain.size=200",
-    "stages.domain.max_steps=3",
-    "stages.task.max_steps=3",
+    "stages.domain.size=100",
+    "stages.domain.max_steps=2",
+    "stages.task.max_steps=2",
     "precision=fp32",
+    "baselines=[mean,nearest]",
 )
 
 

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 _PATHS = """
 import sys, sysconfig
@@ -17,16 +20,57 @@ def make_environment(folder):
     Returns:
         Its Python.
     """
-    create = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
-    subprocess.run(create, check=True, capture_output=True)
-    python = Path(folder) / "bin" / "python"
+    python, place = _empty_environment(folder)
     paths = subprocess.run(
         [sys.executable, "-I", "-c", _PATHS], check=True, capture_output=True, text=True
     ).stdout
     found = [path for path in paths.splitlines() if path and Path(path).is_dir()]
-    place = next(Path(folder).glob("lib/python*/site-packages"))
     (place / "outer.pth").write_text("\n".join(found) + "\n")
     return python
+
+
+def make_environment_for(folder, name, ours="taglm"):
+    """Make an environment with what a distribution requires, however deep, and nothing else.
+
+    Linked from this environment, so that nothing is copied or fetched. Distributions whose name
+    begins with `ours` are left out: the test installs them.
+
+    Returns:
+        Its Python.
+    """
+    python, place = _empty_environment(folder)
+    for required in sorted(_closure(name)):
+        if not required.startswith(ours):
+            _link(metadata.distribution(required), place)
+    return python
+
+
+def _empty_environment(folder):
+    create = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
+    subprocess.run(create, check=True, capture_output=True)
+    return Path(folder) / "bin" / "python", next(Path(folder).glob("lib/python*/site-packages"))
+
+
+def _closure(name):
+    """Return the names of all distributions that one requires, itself among them."""
+    seen, todo = set(), [(name, "")]
+    while todo:
+        name, extra = todo.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        for line in metadata.requires(name) or ():
+            wanted = Requirement(line)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": extra}):
+                todo += [(wanted.name.lower(), part) for part in ("", *wanted.extras)]
+    return {name for name, _ in seen}
+
+
+def _link(distribution, place):
+    """Link the packages, modules and metadata of an installed distribution into a folder."""
+    for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+        if not (place / top).exists():
+            (place / top).symlink_to(distribution.locate_file(top))
 
 
 def pip_install(python, *words, cwd):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from program import installed, run_program
 from venvs import make_environment, pip_install
 
 import taglm_core as taglm
@@ -125,38 +126,52 @@ def steps(page):
                 yield "command", shlex.split(command.removeprefix("$ "))
 
 
-PROGRAMS = {
-    "taglm": [sys.executable, "-m", "taglm_core.cli.main"],
-    "python": [sys.executable],
-}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages("plugin"), ids=lambda p: p.stem)
 def test_the_plugin_of_a_page_installs_and_runs(page, tmp_path):
     """`pip install .` of the files shown, then every command, without a network."""
-    site = tmp_path / "site"
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAGLM_PLUGINS")}
-    environment = {**kept, "PYTHONPATH": str(site), "HOME": str(tmp_path)}
+    site, work = tmp_path / "site", tmp_path / "work"
+    site.mkdir()
+    work.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     install += ["--no-build-isolation", "--target", str(site), "."]
-    work = tmp_path / "work"
-    work.mkdir()
     ran = 0
     for kind, content in steps(page):
         if kind == "file":
             (work / content[0]).write_text(content[1])
             continue
-        if content[:3] == ["pip", "install", "."]:
-            program = install
-        elif content[0] in PROGRAMS:
-            program = [*PROGRAMS[content[0]], *content[1:]]
-            ran += content[0] == "taglm"
+        if content[0] == "taglm":
+            with installed(site):
+                code, output = run_program(shortened(content, page)[1:], work)
+            ran += 1
+        elif content[0] == "python" or content[:3] == ["pip", "install", "."]:
+            program = install if content[0] == "pip" else [sys.executable, *content[1:]]
+            code, output = subprocess_of(program, work, dict(os.environ))
         else:
             raise AssertionError(f"{page}: a plugin page cannot run {content}")
-        done = subprocess.run(program, cwd=work, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{content}\n{done.stdout}\n{done.stderr}"
+        assert code == 0, f"{content}\n{output}"
     assert ran
+
+
+# The same commands as on the page, and less of each: settings that a test adds to every run.
+FEW = "data.size=120 stages.domain.size=200 stages.domain.max_steps=4 stages.task.max_steps=4"
+SHORTER = {
+    "first-run": FEW,  # with every baseline
+    "first-plugin": "",
+    "own-property": "",
+    "proteins": f"{FEW} baselines=[mean,ridge]",
+    "sample-and-identify": "baselines=[mean]",
+    "several-tasks": "baselines=[mean]",
+    "own-head": f"{FEW} baselines=[mean]",
+    "own-backbone": f"{FEW} baselines=[mean]",
+    "add-a-task": FEW,
+}
+
+
+def shortened(words, page):
+    """Return a command with the settings that shorten its run."""
+    values = SHORTER.get(page.stem, "").split() if words[:2] == ["taglm", "run"] else []
+    return [*words, *(word for value in values for word in ("--set", value))]
 
 
 @pytest.mark.slow
@@ -168,7 +183,7 @@ def test_every_command_of_a_page_runs(page, tmp_path):
     left out, and in a line with a decimal number any number may differ.
     """
     text = page.read_text()
-    shell = Shell(tmp_path, needs_pip="$ pip install -e" in text)
+    shell = Shell(tmp_path, page)
     for line, body in re.findall(r"```(\w+ .*?)\n(.*?)```", text, re.S):
         kind, _, option = line.partition(" ")
         if option.startswith("file="):
@@ -184,13 +199,15 @@ def test_every_command_of_a_page_runs(page, tmp_path):
 class Shell:
     """Runs the commands of a page, in an environment of its own if something is installed."""
 
-    def __init__(self, folder, needs_pip):
+    def __init__(self, folder, page):
         self.folder = folder / "page"
         self.folder.mkdir()
-        self.python = make_environment(folder / "environment") if needs_pip else sys.executable
-        self.environment = dict(os.environ)
-        if needs_pip:  # the plugins of the page's first line, and the one that it makes
-            self.environment["TAGLM_PLUGINS"] = "nano,studies,demo"
+        self.python = None
+        self.page = page
+        if "$ pip install -e" in page.read_text():
+            self.python = make_environment(folder / "environment")
+            # the plugins of the page's first line, and the one that it makes
+            self.environment = {**os.environ, "TAGLM_PLUGINS": "nano,studies,demo"}
 
     def call(self, words):
         """Run one command; return its exit code and its output."""
@@ -200,16 +217,27 @@ class Shell:
         if words[:2] == ["pip", "install"]:
             done = pip_install(self.python, *words[2:], cwd=self.folder)
             return done.returncode, done.stdout
+        words = shortened(words, self.page)
+        if self.python is None:
+            assert words[0] == "taglm", words
+            return run_program(words[1:], self.folder)
         program = {"taglm": "taglm_core.cli.main", "pytest": "pytest"}[words[0]]
-        done = subprocess.run(
-            [self.python, "-m", program, *words[1:]],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        return subprocess_of(
+            [self.python, "-m", program, *words[1:]], self.folder, self.environment
         )
-        return done.returncode, done.stdout
+
+
+def subprocess_of(program, folder, environment):
+    """Run a program in a process of its own; return its exit code and its output."""
+    done = subprocess.run(
+        program,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode, done.stdout
 
 
 def assert_shown(shown, output):
