@@ -1,6 +1,7 @@
 """`taglm.sample`: rows drawn from a domain tag, and how good they are."""
 
 import logging
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,20 @@ from typing import Any
 import attrs
 
 from taglm_core.data.memory import as_frame
-from taglm_core.errors import DataError
-from taglm_core.inference.domains import TrainedDomain, compute_as_trained, corpus_of, load_domain
+from taglm_core.errors import ConfigError, DataError, listed
+from taglm_core.inference.domains import (
+    TrainedDomain,
+    compute_as_trained,
+    corpus_of,
+    load_domain,
+    rows_of_file,
+)
 from taglm_core.inference.report import html_report, html_table
-from taglm_core.inference.sample import check, draw, properties, summary
+from taglm_core.inference.sample import check, chosen_metrics, draw, properties, summary
 from taglm_core.model.backbone import load_backbone
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress, chosen_progress
-from taglm_core.specs import Decoding
+from taglm_core.specs import Decoding, SampleData
 from taglm_core.store.tagstore import TagStore
 
 logger = logging.getLogger(__name__)
@@ -26,7 +33,7 @@ class Sample:
     """Rows drawn from a domain."""
 
     report: dict[str, Any]
-    """Shares of valid, unique and novel rows, lengths, and histograms of properties."""
+    """Shares of valid, unique and novel rows, lengths, histograms of properties, and metrics."""
     columns: dict[str, list[Any]]
     """The rows under the domain's field, `valid`, and `error` (None where a row is valid)."""
 
@@ -43,7 +50,10 @@ class Sample:
         names = ("rows", "finished", "valid", "unique", "novel", "mean_length")
         table = html_table(names, [[self.report[name] for name in names]])
         facts = {"tag": self.report["tag"], "checked by": self.report["checked_by"]}
-        return html_report(f"Sample of {self.report['domain']}", facts, [("", table)])
+        sections = [("", table)]
+        for metrics, scores in self.report["metrics"].items():
+            sections.append((metrics, html_table(("metric", "value"), list(scores.items()))))
+        return html_report(f"Sample of {self.report['domain']}", facts, sections)
 
 
 def sample(
@@ -54,6 +64,8 @@ def sample(
     run: "str | PathLike[str] | None" = None,
     with_tag: bool = True,
     corpus: "str | PathLike[str] | None" = None,
+    metrics: Sequence[str] = (),
+    reference: "str | PathLike[str] | None" = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
     max_length: int = 256,
@@ -70,6 +82,8 @@ def sample(
         run: Folder of a run or predictor that holds the tag; None: the newest one of the tag store.
         with_tag: False: without the tag, to see what it changes.
         corpus: Table of rows that count as known; None: the corpus of the tag.
+        metrics: Names of further scores that the domain offers, such as "moses" of SMILES.
+        reference: Table of rows that these scores compare the drawn ones with.
         temperature: Divides the logits; below 1 sharper, above 1 flatter.
         top_p: Share of probability kept, the most probable symbols first.
         max_length: Most symbols of a row.
@@ -91,6 +105,13 @@ def sample(
     trained = load_domain(domain, loaded, registry, TagStore(), folder, with_tag)
     compute_as_trained([trained])
     known = _known(trained, registry, Path(corpus) if corpus is not None else None)
+    measures = chosen_metrics(trained, metrics)
+    if reference is not None and not measures:
+        raise ConfigError(
+            "the reference rows are for metrics. Name one too: "
+            f"{listed(trained.domain.spec.sample_metrics) or 'this domain has none'}."
+        )
+    beside = rows_of_file(trained, registry, Path(reference)) if reference is not None else None
     bar = chosen_progress(progress)
     bar.start("drawing", count)
     try:
@@ -101,6 +122,18 @@ def sample(
     report = summary(trained, drawn, canonical, known)
     valid = [value for value in canonical if value is not None]
     report["properties"] = properties(trained, valid, known or [], registry)
+    report["metrics"] = {
+        name: measure(
+            SampleData(
+                rows=drawn.rows,
+                canonical=canonical,
+                known=known,
+                reference=beside,
+                source=str(reference or ""),
+            )
+        )
+        for name, measure in measures.items()
+    }
     columns: dict[str, list[Any]] = {
         trained.domain.spec.field: drawn.rows,
         "valid": [value is not None for value in canonical],
@@ -111,10 +144,12 @@ def sample(
 
 def _known(trained: TrainedDomain, registry: Registry, file: Path | None) -> list[str] | None:
     """Return the rows that are not novel, None when they are not available."""
-    if trained.artifact is None and file is None:
+    if file is not None:
+        return rows_of_file(trained, registry, file)
+    if trained.artifact is None:
         return None
     try:
-        used, held_out, _ = corpus_of(trained, registry, file)
+        used, held_out, _ = corpus_of(trained, registry)
     except DataError as error:
         logger.warning("novelty is not known: %s", error)
         return None

@@ -28,6 +28,18 @@ def sample(
     corpus: Annotated[
         Path | None, typer.Option(help="Known rows for novelty.", show_default="the tag's corpus")
     ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Further scores of the domain, such as moses.",
+            show_default="none",
+        ),
+    ] = "",
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Table of rows that --metrics compares with, such as test.csv."),
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")] = 1.0,
     top_p: Annotated[
         float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")
@@ -55,6 +67,8 @@ def sample(
         run=from_run,
         with_tag=not no_tag,
         corpus=corpus,
+        metrics=tuple(word.strip() for word in metrics.split(",") if word.strip()),
+        reference=reference,
         temperature=temperature,
         top_p=top_p,
         max_length=max_length,
@@ -78,6 +92,8 @@ def _print(report: Mapping[str, Any], out: Path | None) -> None:
     tag = "with" if report["tag"] else "without"
     print_table(names, [[report[name] for name in names]], f"{report['domain']}, {tag} its tag")
     results.print(f"checked by {report['checked_by']}", markup=False)
+    for name, scores in report["metrics"].items():
+        print_table(["metric", "value"], [list(item) for item in scores.items()], f"\n{name}")
     for name, facts in report["properties"].items():
         rows = [
             [kind, part["rows"], part["mean"], part["std"], _bars(part["counts"])]

@@ -76,8 +76,28 @@ class Corpus:
         code = [[reference, code_stamp(reference)] for reference in references if reference]
         return [names, code, code_stamp(f"{__package__}:"), self.table.rows, cells]
 
+    @property
+    def all_rows(self) -> list[Any]:
+        """Canonical rows, those of the test bucket included."""
+        rows, good = self._checked
+        return [rows[i] for i in good]
+
     @functools.cached_property
     def _canonical(self) -> tuple[list[Any], int]:
+        rows, good = self._checked
+        outside = self._outside_bucket(rows, good)
+        if len(outside) < _LEAST_ROWS:
+            raise DataError(
+                f"{self.source}: a corpus needs {_LEAST_ROWS} rows or more, one of them to score "
+                f"the tag on, but {len(outside)} of {self.table.num_rows} can be used "
+                f"({len(good) - len(outside)} belong to the test bucket); useful tags need "
+                f"thousands. Give more rows with --domain-data {self.domain.spec.tag}=FILE."
+            )
+        return [rows[i] for i in outside], len(good) - len(outside)
+
+    @functools.cached_property
+    def _checked(self) -> tuple[list[Any], list[int]]:
+        """Canonical rows as in the table, and which of them are used."""
         spec, table = self.domain.spec, self.table
         taken = [table.columns[column] for column in self._columns()]
         read = [v if spec.columns else v[0] for v in zip(*taken, strict=True)]
@@ -104,15 +124,7 @@ class Corpus:
         good = [i for i, error in enumerate(errors) if error is None]
         own = [rows[i] for i in good]
         self._remark(check_rows(self.domain, spec.field, own, table.source, self.on_doubt))
-        outside = self._outside_bucket(rows, good)
-        if len(outside) < _LEAST_ROWS:
-            raise DataError(
-                f"{table.source}: a corpus needs {_LEAST_ROWS} rows or more, one of them to score "
-                f"the tag on, but {len(outside)} of {table.num_rows} can be used "
-                f"({len(good) - len(outside)} belong to the test bucket); useful tags need "
-                f"thousands. Give more rows with --domain-data {spec.tag}=FILE."
-            )
-        return [rows[i] for i in outside], len(good) - len(outside)
+        return list(rows), good
 
     def _remark(self, said: str | None) -> None:
         if said is not None:

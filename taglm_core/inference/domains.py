@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from taglm_core.data.corpus import corpus_rows
+from taglm_core.data.corpus import corpus_rows, read_corpus
 from taglm_core.data.splits import hold_out
 from taglm_core.encoders import TextEncoder, encode_checked, load_encoder
 from taglm_core.errors import DataError, UnknownNameError
@@ -161,6 +161,15 @@ def trained_domains(
     domains = [domain for domain in registry.domains if domain.name in stored]
     texts = [domain.name for domain in domains if not domain.spec.columns]
     return texts, [domain.name for domain in domains if domain.spec.columns]
+
+
+def rows_of_file(trained: TrainedDomain, registry: Registry, file: Path) -> list[str]:
+    """Return the canonical rows of a table; invalid ones are skipped, and counted in the log.
+
+    Raises:
+        TaglmError: when there is no such file, no column of the domain, or no valid row.
+    """
+    return read_corpus(trained.domain, registry, str(file), 0, None, "skip").all_rows
 
 
 def corpus_of(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taglm_core.errors import UnknownNameError, listed, nearest
 from taglm_core.inference.domains import TrainedDomain
 from taglm_core.model.sampling import RowDraws, row_seed
 from taglm_core.plugins import Registry
@@ -157,6 +158,23 @@ def check(trained: TrainedDomain, drawn: Drawn) -> tuple[list[str | None], list[
     for i, value, reason in zip(fine, checked, reasons, strict=True):
         values[i], errors[i] = (value if reason is None else None), reason
     return values, errors
+
+
+def chosen_metrics(trained: TrainedDomain, names: Sequence[str]) -> dict[str, Callable[..., Any]]:
+    """Return the functions of a domain's metrics by name.
+
+    Raises:
+        UnknownNameError: for one that the domain does not have.
+    """
+    known = trained.domain.spec.sample_metrics
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(
+                f"domain {trained.name}: unknown metrics '{name}'.{nearest(name, known)} "
+                f"Available: {listed(known) or 'none'}."
+            )
+    where = f"domain {trained.name}, metrics"
+    return {name: resolve(known[name], f"{where} {name}") for name in names}
 
 
 def summary(

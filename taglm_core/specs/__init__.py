@@ -7,6 +7,7 @@ from taglm_core.specs.encoding import Checked, Encoded, Encoder, Fixed
 from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
 from taglm_core.specs.reader import Reader
 from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Splitter
+from taglm_core.specs.sampling import SampleData
 from taglm_core.specs.target import Classification, Regression, Target, Text
 from taglm_core.specs.task import Task, Template
 
@@ -30,6 +31,7 @@ __all__ = [
     "Regression",
     "RowsLoaded",
     "RunFinished",
+    "SampleData",
     "SplitData",
     "Splitter",
     "StageStarted",

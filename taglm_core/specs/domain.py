@@ -1,5 +1,8 @@
 """A domain: one kind of data, the tag that announces it, and what the core may ask about it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 
 from taglm_core.errors import ConfigError
@@ -54,6 +57,14 @@ class Domain:
     """`(rows, rng: numpy.random.Generator) -> list[str]`: other spellings of the same things."""
     draw: str | None = attrs.field(default=None, validator=optional_reference)
     """`(row) -> str`: a picture of one row as SVG text."""
+    sample_metrics: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """Word of `taglm sample --metrics` -> `(data: SampleData) -> Mapping[str, float | str | None]`:
+    scores of rows drawn from the domain by name, or in words why there is none."""
+
+    @sample_metrics.validator
+    def _check_sample_metrics(self, attribute: Any, value: Mapping[str, str]) -> None:
+        for reference in value.values():
+            optional_reference(self, attribute, reference)
 
     @encoder.validator
     def _check_encoder(self, attribute: "attrs.Attribute[str]", value: str) -> None:

@@ -120,6 +120,12 @@ def one_group(rows):
     return ["22"] * len(rows)
 
 
+def arrays(data):
+    """Give numpy arrays."""
+    return {"valid": np.ones(len(data.rows))}
+
+
+ODD = {"odd": f"{__name__}:arrays"}
 HALF_BAD = taglm.Dataset(name="half", load=f"{__name__}:half_bad", columns=("letters",))
 
 
@@ -169,6 +175,7 @@ CASES = [
     case("recognize_rare", "takes 'yes', 'NO', .* for a row", anything, "recognize"),
     case("draw_svg", "without an XML declaration", with_declaration, "draw"),
     case("draw_svg", "no well-formed SVG: mismatched tag", unclosed, "draw"),
+    case("sample_metrics_answer", "metrics 'odd' give .*; give a mapping", sample_metrics=ODD),
     case("corpus_readable", "corpus rows cannot be encoded, the first is 'abx'", corpus="half"),
     case("corpus_readable", "unknown dataset 'lettres'.* Did you mean", corpus="lettres"),
     case("split_found", "domain bad/Letters: unknown splitter 'prefx'", split="prefx"),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import taglm
-from taglm_core.errors import CheckpointError, ConfigError, DataError, RowError
+from taglm_core.errors import CheckpointError, ConfigError, DataError, RowError, UnknownNameError
 
 MOLECULES = ["C" * length + end for length in range(1, 9) for end in ("O", "N", "S", "Cl", "Br")]
 
@@ -325,10 +325,21 @@ def test_tags_of_the_store(run):
 def test_sample_and_identify(run, home):
     """What the commands give, as objects with a DataFrame."""
     tiny = str(home / "tiny")
+    reference = home / "reference.csv"
+    reference.write_text("smiles\nCCO\nc1ccccc1\n")
+    with pytest.raises(ConfigError, match="Name one too: moses"):
+        taglm.sample("SMILES", 5, backbone=tiny, reference=reference)
+    with pytest.raises(UnknownNameError, match="Did you mean 'moses'"):
+        taglm.sample("SMILES", 5, backbone=tiny, metrics=["mosse"])
     drawn = taglm.sample("SMILES", 5, backbone=tiny, max_length=8)
     assert list(drawn.frame.columns) == ["smiles", "valid", "error"]
     assert len(drawn.frame) == 5
     assert drawn.report["rows"] == 5
+    with_scores = taglm.sample(
+        "SMILES", 5, backbone=tiny, max_length=8, metrics=["moses"], reference=reference
+    )
+    assert with_scores.report["metrics"]["moses"]["valid"] == with_scores.report["valid"]
+    assert "<td>unique@1000</td>" in with_scores._repr_html_()
     found = taglm.identify(["CCO", "zzz"], backbone=tiny)
     assert list(found.frame["text"]) == ["CCO", "zzz"]
     assert found.report["domains"] == ["chem/SMILES"]

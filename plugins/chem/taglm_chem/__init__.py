@@ -60,6 +60,7 @@ def register_domains() -> list[taglm.Domain]:
             recognize="taglm_chem.molecules:recognize",
             augment="taglm_chem.molecules:augment",
             draw="taglm_chem.molecules:draw",
+            sample_metrics={"moses": "taglm_chem.moses:metrics"},
         )
     ]
 

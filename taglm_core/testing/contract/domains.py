@@ -1,13 +1,13 @@
 """Checks of what else a domain gives: canonical form, features, augmentation, pictures, corpus."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from taglm_core.data.corpus import corpus_rows
-from taglm_core.specs import Checked
+from taglm_core.specs import Checked, SampleData
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
 from taglm_core.testing.contract.encoders import ODD, _short
@@ -216,6 +216,25 @@ def draw_svg(subject: Subject) -> None:
             demand(False, f"`draw` of {_short(row)} gives no well-formed SVG: {error}.")
 
 
+def sample_metrics_answer(subject: Subject) -> None:
+    """`sample_metrics` give numbers, texts or None by name, also where no drawn row is valid."""
+    rows = subject.context.rows(subject.item)[:20]
+    for name, reference in subject.spec.sample_metrics.items():
+        measure = resolve(reference, f"domain {subject.item.name}, metrics {name}")
+        for canonical, others in ((list(rows), rows), ([None] * len(rows), None)):
+            data = SampleData(rows=rows, canonical=canonical, known=others, reference=others)
+            values = measure(data)
+            fine = isinstance(values, Mapping) and all(
+                isinstance(key, str) and isinstance(value, float | int | str | None)
+                for key, value in values.items()
+            )
+            demand(
+                fine,
+                f"the metrics '{name}' give {_short(values)}; give a mapping of names to numbers, "
+                "texts or None.",
+            )
+
+
 def corpus_readable(subject: Subject) -> None:
     """Every row of the corpus passes `canonical` and the encoder."""
     spec = subject.spec
@@ -264,6 +283,7 @@ CHECKS = (
     Rule(recognize_answers, _has("recognize")),
     Rule(recognize_rare, _has("recognize")),
     Rule(draw_svg, _has("draw")),
+    Rule(sample_metrics_answer, lambda subject: bool(subject.spec.sample_metrics)),
     Rule(corpus_readable, _has("corpus")),
     Rule(split_found, _has("split")),
 )
