@@ -24,7 +24,10 @@ COMMANDS = ["run", "init", "predict", "evaluate", "sample", "identify", "plugins
 COMMANDS += ["runs", "runs list", "runs show", "runs rm"]
 COMMANDS += ["tags", "tags list", "tags show", "tags rm", "tags prune"]
 COMMANDS += ["check-plugin", "new-plugin"]
-PLUGIN_COMMANDS = {"studies": ["data", "data check", "data split"], "translation": ["directions"]}
+PLUGIN_COMMANDS = {
+    "studies": ["data", "data check", "data split", "report"],
+    "translation": ["directions"],
+}
 """Plugin -> its commands."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         print_note,
         print_table,
     )
-    from taglm_core.data.atomic import check_writable, write_json
+    from taglm_core.data.atomic import check_writable, write_json, write_text
     from taglm_core.data.atomic import jsonable as to_json
     from taglm_core.data.censoring import parse_censored
     from taglm_core.data.columns import as_value as clean_cell
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from taglm_core.data.textfiles import open_text, read_lines, read_text
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.hub import hub_access
+    from taglm_core.inference.report import metric_rows, verdict
     from taglm_core.plugins import Registered, Registry, load_registry
     from taglm_core.plugins.resolved import ResolvedTask
     from taglm_core.progress import Progress
@@ -70,6 +71,7 @@ __all__ = [
     "iter_tables",
     "load_public",
     "load_registry",
+    "metric_rows",
     "open_text",
     "parse_censored",
     "parse_classes",
@@ -89,9 +91,11 @@ __all__ = [
     "record_batches",
     "splits_by_groups",
     "to_json",
+    "verdict",
     "without_missing",
     "write_json",
     "write_table",
+    "write_text",
 ]
 
 _PLACES = {
@@ -120,6 +124,7 @@ _PLACES = {
     "iter_tables": "data.readers:iter_tables",
     "load_public": "data.public:load_public",
     "load_registry": "plugins:load_registry",
+    "metric_rows": "inference.report:metric_rows",
     "open_text": "data.textfiles:open_text",
     "parse_censored": "data.censoring:parse_censored",
     "parse_classes": "data.columns:parse_classes",
@@ -139,9 +144,11 @@ _PLACES = {
     "record_batches": "data.records:record_batches",
     "splits_by_groups": "data.splits:splits_by_groups",
     "to_json": "data.atomic:jsonable",
+    "verdict": "inference.report:verdict",
     "without_missing": "data.masks:without_missing",
     "write_json": "data.atomic:write_json",
     "write_table": "data.writers:write_table",
+    "write_text": "data.atomic:write_text",
 }
 
 

@@ -25,6 +25,8 @@ from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress
+from taglm_core.specs import RunFinished
+from taglm_core.store.environment import ENVIRONMENT, environment
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
@@ -117,6 +119,7 @@ class PreparedRun:
         return metrics
 
     def _train_and_evaluate(self, progress: Progress, on_plans: OnPlans | None) -> dict[str, Any]:
+        self._write_environment()
         members = members_of(self.config)
         if members:
             for remark in self.remarks:
@@ -124,7 +127,9 @@ class PreparedRun:
             if self.table is not None:
                 self._write_table(self.table)
             run = functools.partial(self._run_member, progress)
-            return execute_members(run, self.folder, members, progress, on_plans)
+            metrics = execute_members(run, self.folder, members, progress, on_plans)
+            self._tell_end(metrics)
+            return metrics
         plans = self.plans(progress)
         if on_plans is not None:
             on_plans(plans)
@@ -152,7 +157,19 @@ class PreparedRun:
         tasks = {name: {**task, "refit": counts[name]} for name, task in metrics["tasks"].items()}
         metrics = {**metrics, "tasks": tasks}
         self.folder.write_json("metrics.json", metrics)
+        self._tell_end(metrics)
         return metrics
+
+    def _tell_end(self, metrics: dict[str, Any]) -> None:
+        event = RunFinished(folder=self.folder.path, metrics=metrics)
+        self.registry.send("on_run_finished", event)
+
+    def _write_environment(self) -> None:
+        plugins = {
+            loaded.source.name: f"{loaded.source.distribution} {loaded.source.version}"
+            for loaded in self.registry.plugins
+        }
+        self.folder.write_json(ENVIRONMENT, environment(plugins))
 
     def train(self, progress: Progress) -> Predictor:
         """Train without evaluating; leave nothing but the tags in the store."""

@@ -93,7 +93,14 @@ def load_predictor(
     if task_model.head is not None:
         setting, folder = cache_setting(cache), TagStore().scratch
         task_model.prefix_cache, _ = PrefixCache.open(model, setting, folder)
-    combinations = frozenset(record.trained_combinations)
+    return predictor_of(task_model, artifact, registry, on_doubt)
+
+
+def predictor_of(
+    task_model: TaskModel, artifact: Artifact, registry: Registry, on_doubt: str = "raise"
+) -> Predictor:
+    """Return the predictor of a task model and the artifact that holds it."""
+    record = artifact.task
     domains = {
         written: registry.domains.get(name, where=str(artifact.folder))
         for written, name in record.domain_of.items()
@@ -101,7 +108,7 @@ def load_predictor(
     return Predictor(
         task_model,
         record.columns,
-        combinations=combinations,
+        combinations=frozenset(record.trained_combinations),
         artifact=artifact,
         domains=domains,
         on_doubt=on_doubt,

@@ -1,8 +1,12 @@
 """Rows on their way through a predictor: read, then predicted."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
+
+logger = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -31,3 +35,12 @@ class ReadRows:
     """One entry a row."""
     fixed: list[tuple[int, str]]
     """(row number, what was changed) of each row that was fixed."""
+
+
+def warn_invalid(errors: Sequence[str | None]) -> None:
+    """Log how many rows are invalid, where the result itself cannot say so."""
+    bad = [(i, error) for i, error in enumerate(errors, start=1) if error]
+    if bad:
+        logger.warning(
+            "%d of %d rows are invalid, the first is row %d: %s", len(bad), len(errors), *bad[0]
+        )

@@ -1,7 +1,6 @@
 """A predictor: an artifact put back onto its backbone, from rows to predictions."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -22,7 +21,8 @@ from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
 from taglm_core.inference.files import predict_file
-from taglm_core.inference.predicted import Predicted, ReadRows
+from taglm_core.inference.insight import Insight
+from taglm_core.inference.predicted import Predicted, ReadRows, warn_invalid
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.truth import read_splits
 from taglm_core.model.taskmodel import TaskModel
@@ -30,8 +30,6 @@ from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress
 from taglm_core.specs import Classification, Domain, Regression, Task, Text
 from taglm_core.store.artifact import Artifact, save_artifact
-
-logger = logging.getLogger(__name__)
 
 
 @attrs.define(repr=False)
@@ -103,6 +101,11 @@ class Predictor:
             }
             for name, rows in self.task_model.model.tags.items()
         }
+
+    @property
+    def insight(self) -> Insight:
+        """What the function tag attends to, and where the tags lie among the embeddings."""
+        return Insight(self)
 
     def __repr__(self) -> str:
         backbone = self.task_model.model.backbone.name
@@ -178,7 +181,7 @@ class Predictor:
         check_output(output)
         predicted, index = self._predict_memory(data, columns, fix, on_error, bar)
         if output == "numpy":
-            _warn_invalid(predicted.errors)
+            warn_invalid(predicted.errors)
             return self._array(predicted)
         return as_output({**predicted.columns, "error": predicted.errors}, str(output), index)
 
@@ -217,7 +220,7 @@ class Predictor:
         check_output(output)
         bar = chosen_progress(progress)
         predicted, index = self._predict_memory(data, columns, fix, on_error, bar)
-        _warn_invalid(predicted.errors)
+        warn_invalid(predicted.errors)
         names = list(target.names if target.multi_label else self.task_model.classes)
         values = np.full((len(predicted.errors), len(names)), np.nan)
         if predicted.good:
@@ -272,7 +275,7 @@ class Predictor:
         )
         bar.finish()
         check_errors(read.table, errors, on_error, needs_rows=False)
-        _warn_invalid(errors)
+        warn_invalid(errors)
         return states
 
     def save(self, folder: str | PathLike[str]) -> Path:
@@ -388,12 +391,3 @@ class Predictor:
             if field not in columns and column in table.columns
         }
         return {**remembered, **columns}
-
-
-def _warn_invalid(errors: Sequence[str | None]) -> None:
-    """Log how many rows are invalid, where the result itself cannot say so."""
-    bad = [(i, error) for i, error in enumerate(errors, start=1) if error]
-    if bad:
-        logger.warning(
-            "%d of %d rows are invalid, the first is row %d: %s", len(bad), len(errors), *bad[0]
-        )

@@ -56,7 +56,9 @@ class Domain:
     augment: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows, rng: numpy.random.Generator) -> list[str]`: other spellings of the same things."""
     draw: str | None = attrs.field(default=None, validator=optional_reference)
-    """`(row) -> str`: a picture of one row as SVG text."""
+    """`(row, weights=None) -> str`: a picture of one row as SVG text. With `weights`, a number
+    from 0 to 1 for each symbol that the encoder gives the row, the parts of the picture that the
+    symbols stand for are shaded."""
     sample_metrics: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     """Word of `taglm sample --metrics` -> `(data: SampleData) -> Mapping[str, float | str | None]`:
     scores of rows drawn from the domain by name, or in words why there is none."""

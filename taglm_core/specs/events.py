@@ -77,6 +77,11 @@ class Evaluated:
     """The run folder."""
     symmetric: tuple[tuple[str, ...], ...] = ()
     """Pairs of fields that change places without changing the answer."""
+    numbers: Mapping[str, Sequence[int]] = attrs.field(factory=dict)
+    """Split -> row number of each of its rows in the source."""
+    groups: Mapping[str, Callable[[Sequence[str]], Sequence[str]]] = attrs.field(factory=dict)
+    """Domain field -> `(rows) -> keys`, what a leak-free split keeps together, such as a scaffold,
+    for the domains that have such a rule."""
 
 
 @attrs.frozen(kw_only=True)
@@ -87,3 +92,6 @@ class RunFinished:
     """The run folder."""
     metrics: Mapping[str, Any]
     """Contents of metrics.json."""
+    predictors: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """Task -> its `taglm.Predictor` as it is in memory; empty where the run holds none, as a run
+    of several folds or seeds, which is told of each of them before."""

@@ -14,6 +14,7 @@ from taglm_core.data.atomic import write_json, write_text
 from taglm_core.data.digests import GONE, path_digest
 from taglm_core.data.links import check_links
 from taglm_core.errors import CheckpointError
+from taglm_core.store.environment import ENVIRONMENT
 from taglm_core.store.fingerprint import filled
 
 _INPUTS = "inputs.json"
@@ -175,6 +176,7 @@ _BEFORE_TRAINING = {
     "run.yaml",
     ".lock",
     _INPUTS,
+    ENVIRONMENT,
     "data_check.json",
     "split.csv",
     "rejected.csv",

@@ -44,6 +44,8 @@ class BaselineScores:
     reads, which baselines share) and what bounded it."""
     feature_seconds: float
     """Time spent in all feature functions."""
+    predictions: dict[str, dict[str, np.ndarray]] = attrs.field(factory=dict)
+    """Baseline -> split -> what it predicts for valid and test."""
 
 
 def choose_baselines(names: Sequence[str], registry: Registry) -> list[Registered[Baseline]]:
@@ -246,6 +248,7 @@ def _add(
     for split, values in result.predictions.items():
         metrics = plain(score(data.splits[split].truth, values))
         found.scores.setdefault(split, {})[name] = metrics
+    found.predictions[name] = {s: v for s, v in result.predictions.items() if s != "train"}
     found.facts[name] = {k: round(value, 3) for k, value in seconds.items()} | dict(result.limits)
     if result.limits:
         limits = ", ".join(f"{key} {value:,}" for key, value in result.limits.items())

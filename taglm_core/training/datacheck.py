@@ -48,6 +48,20 @@ def feature_functions(task: ResolvedTask, kind: str = "features") -> dict[str, C
     return found
 
 
+def group_functions(task: ResolvedTask, registry: Registry) -> dict[str, Callable[..., Any]]:
+    """Return field -> the groups of its domain's split, for the domains that have such a rule."""
+    found = {}
+    for field in task.span_fields:
+        domain = task.domain_of_field(field)
+        if domain is None or domain.spec.split is None:
+            continue
+        where = f"domain {domain.name}, split"
+        splitter = registry.splitters.get(domain.spec.split, domain.source.name, where)
+        if splitter.spec.groups is not None:
+            found[field] = resolve(splitter.spec.groups, f"splitter {splitter.name}")
+    return found
+
+
 def look_over(
     task: ResolvedTask, rows: Any, registry: Registry, seed: int, say: Callable[[str], None]
 ) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from taglm_core.specs import Classification, Evaluated, Regression, SplitData, T
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.baselines import BaselineScores, fit_baselines
 from taglm_core.training.constant import worse_than_constant
-from taglm_core.training.datacheck import feature_functions
+from taglm_core.training.datacheck import feature_functions, group_functions
 from taglm_core.training.plan import Plan, combinations
 
 _MOST_TRAIN_SCORED = 2000
@@ -51,6 +51,7 @@ def evaluate_task(
     trained = combinations(plan)
     splits: dict[str, Any] = {}
     data: dict[str, SplitData] = {}
+    numbers: dict[str, list[int]] = {}
     _write_splits(plan, folder)
     _write_rejected(plan, folder)
     for split in ("train", "valid", "test"):
@@ -80,6 +81,7 @@ def evaluate_task(
         if split != "train":
             _write_predictions(plan, folder, split, scored[fine], truth, prediction)
         data[split] = _split_data(plan, scored[fine], exact, prediction)
+        numbers[split] = [rows.numbers[i] for i in scored[fine]]
     warnings = [
         said
         for split in ("valid", "test")
@@ -87,7 +89,9 @@ def evaluate_task(
     ]
     baselines: dict[str, Any] = {}
     if task.is_numeric:
-        baselines = _add_baselines(plan, folder, splits, {**data, "train": _whole_train(plan)})
+        numbers["train"] = [rows.numbers[i] for i in rows.of_split("train")]
+        whole = {**data, "train": _whole_train(plan)}
+        baselines = _add_baselines(plan, folder, splits, whole, numbers)
     signed = signatures(task)
     return {
         "target": _target_facts(plan),
@@ -139,14 +143,22 @@ def _split_data(plan: Plan, chosen: np.ndarray, truth: Any, prediction: Any) -> 
 
 
 def _add_baselines(
-    plan: Plan, folder: RunFolder, splits: dict[str, Any], data: Mapping[str, SplitData]
+    plan: Plan,
+    folder: RunFolder,
+    splits: dict[str, Any],
+    data: Mapping[str, SplitData],
+    numbers: Mapping[str, list[int]],
 ) -> dict[str, Any]:
     """Put the scores of the baselines into `splits`; return what else metrics.json says of them."""
     early = plan.baselines
     is_whole = all(len(data[s].truth) == len(plan.rows.of_split(s)) for s in ("valid", "test"))
     found = early if early is not None and is_whole else _fit_baselines(plan, data)
+    for split in ("valid", "test"):
+        _write_baselines(plan, folder, split, numbers[split], found)
     event = Evaluated(
         splits=data,
+        numbers=numbers,
+        groups=group_functions(plan.task, plan.registry),
         baselines=found.scores,
         score=scorer(plan.task),
         folder=folder.path,
@@ -235,6 +247,22 @@ def _write_rejected(plan: Plan, folder: RunFolder) -> None:
         with TableWriter(folder.path / "fixed.csv") as writer:
             rows, changes = zip(*plan.rows.fixed, strict=True)
             writer.write({"row": list(rows), "change": list(changes)})
+
+
+def _write_baselines(
+    plan: Plan, folder: RunFolder, split: str, numbers: list[int], found: BaselineScores
+) -> None:
+    """Write what the baselines predict for the rows of a split, beside the predictions."""
+    columns: dict[str, list[Any]] = {"row": numbers}
+    for baseline, by_split in found.predictions.items():
+        if split in by_split:
+            made = prediction_columns(plan.task, plan.rows.classes, by_split[split])
+            for name, values in made.items():
+                known = [None if isinstance(v, float) and v != v else v for v in values]
+                columns[baseline + name.removeprefix(plan.task.name)] = significant(known)
+    if len(columns) > 1 and numbers:
+        with TableWriter(folder.path / "predictions" / f"{split}.baselines.csv") as writer:
+            writer.write(columns)
 
 
 def _write_predictions(

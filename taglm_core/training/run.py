@@ -11,6 +11,7 @@ import torch
 
 from taglm_core import __version__
 from taglm_core.data.atomic import jsonable
+from taglm_core.inference.loading import predictor_of
 from taglm_core.progress import Progress
 from taglm_core.specs import RunFinished
 from taglm_core.store.artifact import Artifact, save_artifact
@@ -52,12 +53,14 @@ def execute(
     stages, lineages = _run_stages(plans, members, folder, store, progress)
     metrics = _evaluate(members, stages, folder, progress)
     metrics["seconds"] = round(time.monotonic() - began, 1)
-    for member in members.values():
-        lineage = lineages[member.plan.task.name]
-        artifact = task_artifact(member.plan, member.task_model, metrics, lineage)
-        save_artifact(_folder(plans, member.plan, folder).path / PREDICTOR, *artifact)
+    predictors = {}
+    for name, member in members.items():
+        artifact, card = task_artifact(member.plan, member.task_model, metrics, lineages[name])
+        save_artifact(_folder(plans, member.plan, folder).path / PREDICTOR, artifact, card)
+        predictors[name] = predictor_of(member.task_model, artifact, plan.registry)
     folder.write_json("metrics.json", metrics)
-    plan.registry.send("on_run_finished", RunFinished(folder=folder.path, metrics=metrics))
+    event = RunFinished(folder=folder.path, metrics=metrics, predictors=predictors)
+    plan.registry.send("on_run_finished", event)
     return metrics
 
 

@@ -62,12 +62,16 @@ def test_a_run_ends_with_its_verdict_and_what_to_do(run_file, taglm, tmp_path):
     best = min(test["baselines"], key=lambda name: test["baselines"][name]["rmse"])
     value, other = test["metrics"]["rmse"], test["baselines"][best]["rmse"]
     word = "better" if value < other else "worse"
-    said, run, predictor, command = done.out.strip().splitlines()[-4:]
+    said, run, predictor, command, report = done.out.strip().splitlines()[-5:]
     assert said == (
         f"Sol: taglm rmse {value:.3g}, {word} than the best baseline ({best}, {other:.3g}), "
         f"on {test['rows']} test rows (split: core/random)"
     )
     assert run == f"run: {out}"
+    assert report == f"report: {out / 'report.html'}"
+    assert (out / "report.html").is_file()
+    environment = json.loads((out / "environment.json").read_text())
+    assert environment["command"] == f"taglm run {run_file} --out {out}"
     assert (out / predictor.rpartition("/")[2] / "tags.safetensors").is_file()
     words = command.removeprefix("predict: taglm ").split()
     (tmp_path / "new.csv").write_text("smiles\nCCO\n")

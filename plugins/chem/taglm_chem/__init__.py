@@ -59,7 +59,7 @@ def register_domains() -> list[taglm.Domain]:
             doubt="taglm_chem.doubt:doubt",
             recognize="taglm_chem.molecules:recognize",
             augment="taglm_chem.molecules:augment",
-            draw="taglm_chem.molecules:draw",
+            draw="taglm_chem.picture:draw",
             sample_metrics={"moses": "taglm_chem.moses:metrics"},
         )
     ]

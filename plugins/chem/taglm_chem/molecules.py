@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 from rdkit import Chem, RDLogger, rdBase
-from rdkit.Chem.Draw import rdMolDraw2D
 
 from taglm_chem.doubt import kind_of
 from taglm_chem.processes import run_rows
 from taglm_core import Checked
 from taglm_core.errors import DataError
 
-_PICTURE_SIZE = (320, 240)  # width and height in pixels
 MAX_CHARACTERS = 4000
 """Longest SMILES that is read: chains of twice as many atoms end RDKit's process."""
 _MORE_THAN_ONE = "not a SMILES alone"
@@ -125,21 +123,6 @@ def random_smiles(seeded: Sequence[tuple[str, int]]) -> list[str]:
         Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)[0]
         for mol, (_, seed) in zip(mols, seeded, strict=True)
     ]
-
-
-def draw(row: str) -> str:
-    """Return a picture of a molecule as SVG text, to be put into a page as it is.
-
-    Raises:
-        DataError: when the row is not a valid SMILES.
-    """
-    (mol,) = read([row])
-    drawing = rdMolDraw2D.MolDraw2DSVG(*_PICTURE_SIZE)
-    drawing.drawOptions().clearBackground = False
-    rdMolDraw2D.PrepareAndDrawMolecule(drawing, mol)
-    drawing.FinishDrawing()
-    text: str = drawing.GetDrawingText()
-    return text[text.index("<svg") :]  # an XML declaration may not stand inside a page
 
 
 def read(rows: Sequence[str]) -> list[Chem.Mol]:

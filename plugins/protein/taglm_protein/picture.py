@@ -1,5 +1,6 @@
 """A sequence as a picture: numbered lines in blocks of ten, residues coloured by their class."""
 
+from collections.abc import Sequence
 from html import escape
 
 from taglm_protein.residues import read
@@ -15,13 +16,20 @@ COLOURS = {
 """Residues -> colour: aliphatic and sulfur, aromatic, positive, negative, polar, bending."""
 
 _OTHER = "#555555"
+_SHADE = "#ffe0a8"
+"""Color behind the residue with the largest weight; the letters keep their contrast on it."""
+_FAINTEST = 0.02
 _LINE, _BLOCK = 60, 10
 _WIDTH, _HEIGHT, _LEFT = 9, 18, 50  # of a residue, of a line, and the room for numbers: pixels
 _COLOUR_OF = {letter: colour for letters, colour in COLOURS.items() for letter in letters}
 
 
-def draw(row: str) -> str:
+def draw(row: str, weights: Sequence[float] | None = None) -> str:
     """Return a picture of a sequence as SVG text, to be put into a page as it is.
+
+    Args:
+        row: Sequence.
+        weights: A number from 0 to 1 for each residue, which shades it; None: nothing is shaded.
 
     Raises:
         DataError: when the row is not a valid sequence.
@@ -31,11 +39,26 @@ def draw(row: str) -> str:
     longest = max(map(len, lines))
     width = _LEFT + _x(longest) + _WIDTH
     height = _HEIGHT * len(lines) + 8
-    body = "".join(_line(number, line) for number, line in enumerate(lines))
+    body = "" if weights is None else _shades(weights)
+    body += "".join(_line(number, line) for number, line in enumerate(lines))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="monospace" font-size="14">{body}</svg>'
     )
+
+
+def _shades(weights: Sequence[float]) -> str:
+    """Return a rectangle behind each residue, the darker the larger its weight."""
+    top = max(weights, default=0.0) or 1.0
+    parts = []
+    for i, weight in enumerate(weights):
+        x, y = _LEFT + _x(i % _LINE), _HEIGHT * (i // _LINE) + 5
+        if weight / top >= _FAINTEST:
+            parts.append(
+                f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" fill="{_SHADE}" '
+                f'fill-opacity="{weight / top:.2f}"/>'
+            )
+    return "".join(parts)
 
 
 def _x(place: int) -> int:

@@ -1,4 +1,4 @@
-"""Studies for taglm: baselines beside every result, and `taglm data check`.
+"""Studies for taglm: baselines beside every result, `taglm data check`, and reports.
 
 Importing this module only declares things; numpy and scikit-learn are imported on use.
 """
@@ -14,13 +14,18 @@ __all__: list[str] = []
 
 @taglm.hookimpl
 def register_commands() -> list[taglm.Command]:
-    """Return the command `taglm data`."""
+    """Return the commands `taglm data` and `taglm report`."""
     return [
         taglm.Command(
             name="data",
             help="Check and split data files before training.",
             app="taglm_studies.check:app",
-        )
+        ),
+        taglm.Command(
+            name="report",
+            help="Write the report of a run as one HTML file, or set several runs side by side.",
+            app="taglm_studies.report.command:report",
+        ),
     ]
 
 
@@ -87,3 +92,19 @@ def on_rows_loaded(event: taglm.RowsLoaded) -> dict[str, Any] | None:
     from taglm_studies.rows import look_over
 
     return look_over(event)
+
+
+@taglm.hookimpl
+def on_evaluated(event: taglm.Evaluated) -> None:
+    """Keep the size of each test row and its similarity to the training split for the report."""
+    from taglm_studies.report.details import keep_rows
+
+    keep_rows(event)
+
+
+@taglm.hookimpl
+def on_run_finished(event: taglm.RunFinished) -> None:
+    """Write report.html into the run folder."""
+    from taglm_studies.report.details import finish
+
+    finish(event)

@@ -329,7 +329,7 @@ def check(
 ) -> None:
     """Find duplicates, conflicting targets, outliers and unusable rows in a file."""
     from taglm_core.plugin import load_registry, parse_pairs, print_json, to_json
-    from taglm_studies.report import report_lines
+    from taglm_studies.check_lines import report_lines
 
     mapping = parse_pairs(column or [], "--column")
     report = check_file(file, load_registry(), task, mapping, target or (), format)

@@ -36,7 +36,8 @@ def look_over(event: RowsLoaded) -> dict[str, Any]:
             unit = event.target.unit if isinstance(event.target, Regression) else ""
             result["units"] = odd_units(measured, f"{name} {unit}", event.numbers)
         report["targets"][name] = result
-    return {"summary": [_summary(event, report)], "report": report}
+    summary = [_summary(event, report)]
+    return {"summary": summary, "report": {"summary": summary, **report}}
 
 
 def _keys(event: RowsLoaded) -> list[Any]:

@@ -13,7 +13,7 @@ import taglm_studies
 from taglm_core.errors import DataError, PluginError, UnknownNameError
 from taglm_core.plugins import load_registry
 from taglm_studies.check import app, check_file
-from taglm_studies.report import report_lines
+from taglm_studies.check_lines import report_lines
 
 
 def canonical(rows):

@@ -13,7 +13,7 @@ from taglm_core.data.rows import load_task_rows
 from taglm_core.plugins import load_registry
 from taglm_core.plugins.resolved import resolve_task
 from taglm_studies.check import check_file
-from taglm_studies.report import report_lines
+from taglm_studies.check_lines import report_lines
 from taglm_studies.splits import split_file
 from taglm_studies.units import odd_units
 

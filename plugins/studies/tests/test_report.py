@@ -1,0 +1,220 @@
+"""Tests of reports: intervals, figures, pages of runs that are written by hand."""
+
+import csv
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from taglm_core.errors import ConfigError
+from taglm_core.plugin import load_registry
+from taglm_studies.report import figures
+from taglm_studies.report.bootstrap import OWN, Resampler, difference, intervals, metric_functions
+from taglm_studies.report.facts import RunFacts, TaskFacts
+from taglm_studies.report.page import write_report
+from taglm_studies.report.rank import best_and_worst, row_errors
+
+METRICS = {"regression": ["rmse", "mae", "r2", "pearson"], "classification": ["auroc", "accuracy"]}
+
+
+@pytest.fixture(scope="module")
+def registry():
+    """Return the core's registrations and those of the studies."""
+    return load_registry(only=("studies",))
+
+
+def make_run(folder, kind, rows=40, name="T", error=1.0, classes=("no", "yes"), group=False):
+    """Write the files of a finished run: a task of numbers, classes or texts."""
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=rows)
+    table = {"row": list(range(1, rows + 1)), "letters": ["ab" * (1 + i % 9) for i in range(rows)]}
+    table["lab"] = ["north" if i % 2 else "south" for i in range(rows)]
+    other = {"row": table["row"]}
+    scores = {metric: 0.5 for metric in METRICS.get(kind, ["chrf"])}
+    target = {"kind": kind, "labels": "measured"}
+    if kind == "regression":
+        target |= {"names": ["y"], "unit": "mol"}
+        made = truth + error * rng.normal(size=rows)
+        table |= {"y.measured": truth, name: made, f"{name}.residual": truth - made}
+        other["ridge"] = truth + 5 * rng.normal(size=rows)
+    elif kind == "classification":
+        target |= {"names": ["y"], "classes": list(classes)}
+        index = rng.integers(0, len(classes), rows)
+        odds = rng.dirichlet(np.ones(len(classes)), rows) + np.eye(len(classes))[index]
+        odds /= odds.sum(axis=1, keepdims=True)
+        table["measured"] = [classes[k] for k in index]
+        table[name] = [classes[k] for k in odds.argmax(axis=1)]
+        table |= {f"{name}.{label}": odds[:, k] for k, label in enumerate(classes)}
+    else:
+        table |= {"measured": ["a <b>"] * rows, name: ["a & c"] * rows}
+    test = {"rows": rows, "metrics": scores}
+    if kind == "regression":
+        test["baselines"] = {"ridge": scores}
+    if group:
+        pairs = [("en", "fr", True), ("fr", "en", False)]
+        test["groups"] = [
+            {"tags": {"from": a, "to": b}, "trained": seen, "rows": 2, "metrics": scores}
+            for a, b, seen in pairs
+        ]
+    history = [{"step": 0, **scores}, {"step": 5, **scores}]
+    stage = {"stage": 2, "tag": "T", "trained": {"<T>": 8}, "steps": 5, "seconds": 1.0}
+    first = next(iter(scores))
+    record = {
+        "target": target,
+        "metric": {"name": first, "greater_is_better": first in ("auroc", "chrf")},
+        "source": "rows.csv",
+        "split": "random",
+        "rows_skipped": 1,
+        "splits": {"test": test},
+        "stages": [{**stage, "history": history}],
+    }
+    (folder / "predictions").mkdir(parents=True)
+    for file, columns in (("test.csv", table), ("test.baselines.csv", other)):
+        with (folder / "predictions" / file).open("w", newline="") as opened:
+            writer = csv.writer(opened)
+            writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
+    (folder / "run.yaml").write_text("task: {name: T}\n")
+    metrics = {"backbone": {"name": "tiny"}, "seed": 0, "tasks": {name: record}, "warnings": []}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def facts(folder):
+    """Return the only task of a run."""
+    (task,) = RunFacts.read(folder).tasks.values()
+    return task
+
+
+def test_intervals_hold_the_value_and_differences_are_paired(tmp_path, registry):
+    """A small error beats a large one beyond chance; the metric lies in its own interval."""
+    task = facts(make_run(tmp_path / "run", "regression", 200))
+    found = intervals(task, registry)
+    own = found.metrics[OWN, "rmse"]
+    assert own.low < own.value < own.high
+    truth, made = np.asarray(task.truth()), np.asarray(task.predicted())
+    assert own.value == pytest.approx(np.sqrt(((truth - made) ** 2).mean()))
+    assert found.differences["ridge"].high < 0
+    assert found.differences["ridge"].excludes_zero
+
+
+def test_a_prediction_does_not_differ_from_itself(tmp_path, registry):
+    """The same rows are drawn for both, so the difference is zero in each resample."""
+    task = facts(make_run(tmp_path / "run", "regression"))
+    functions = metric_functions(task, registry)
+    own = task.predicted()
+    found = difference(task, own, own, "mae", functions["mae"])
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_the_quick_way_gives_what_the_metric_gives(tmp_path, registry, kind):
+    """Metrics that are functions of means are resampled by their means, with the same values."""
+    task = facts(make_run(tmp_path / "run", kind))
+    sampler = Resampler.of(task)
+    for name, function in metric_functions(task, registry).items():
+        quick = sampler.resample(name, function, task.predicted())
+        plain = [sampler.score(function, task.predicted(), rows) for rows in sampler.drawn[:20]]
+        np.testing.assert_allclose(quick[:20], plain, rtol=1e-9, atol=1e-12)
+
+
+def test_limits_are_no_truth(tmp_path, registry):
+    """A row whose value is a limit, such as <5, counts in no metric and no ranking."""
+    folder = make_run(tmp_path / "run", "regression", 30)
+    file = folder / "predictions" / "test.csv"
+    header, *rows = file.read_text().splitlines()
+    rows = [f"{row},{'<' if i < 10 else ''}" for i, row in enumerate(rows)]
+    file.write_text("\n".join([f"{header},y.censored", *rows]) + "\n")
+    task = facts(folder)
+    errors = row_errors(task)
+    assert np.isnan(errors[:10]).all()
+    found = intervals(task, registry).metrics[OWN, "mae"]
+    assert found.value == pytest.approx(errors[10:].mean())
+
+
+def test_rows_are_ranked_by_their_error(tmp_path):
+    """Worst rows first; no row is both best and worst."""
+    task = facts(make_run(tmp_path / "run", "classification", 5))
+    chosen = best_and_worst(task)
+    errors = row_errors(task)
+    assert [kind for _, kind in chosen] == ["worst"] * 5
+    assert errors[chosen[0][0]] == max(errors)
+    assert len({i for i, _ in chosen}) == len(chosen)
+
+
+WANTED = {
+    "regression": ["Predicted against true y", "Residuals of y", "validation rmse"],
+    "classification": ["ROC curve", "Precision and recall", "Calibration", "Confusion"],
+    "text": ["of each direction", "validation chrf"],
+}
+
+
+@pytest.mark.parametrize("kind", list(WANTED))
+def test_a_page_stands_alone(tmp_path, registry, kind):
+    """No script, no request; every figure is there, has a text for those who do not see it."""
+    folder = make_run(tmp_path / "run", kind, group=kind == "text")
+    page = write_report([folder], folder / "report.html", registry).read_text()
+    assert len(page) < 3e6
+    outside = r"<script|<link|<img|<iframe|https?://(?!www\.w3\.org)|url\(|@import"
+    assert not re.search(outside, page)
+    for wanted in WANTED[kind]:
+        assert wanted in page
+    pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(pictures) >= 2
+    for picture in pictures:
+        root = ElementTree.fromstring(picture)
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
+    anchors = set(re.findall(r'href="#([^"]+)"', page))
+    assert anchors
+    assert anchors == {name for name in anchors if f'id="{name}"' in page}
+    if kind != "text":
+        assert "By lab" in page  # a column of few values
+
+
+def test_text_of_users_is_escaped(tmp_path, registry):
+    """Words of a file are words, not markup."""
+    folder = make_run(tmp_path / "run", "text")
+    page = write_report([folder], folder / "report.html", registry).read_text()
+    assert "a &lt;b&gt;" in page
+    assert "a <b>" not in page
+
+
+def test_many_classes_and_no_test_rows_are_drawn(tmp_path, registry):
+    """Thirty classes make one page, and so does a run without test rows."""
+    names = tuple(f"class {k}" for k in range(30))
+    folder = make_run(tmp_path / "many", "classification", 200, classes=names)
+    assert "Confusion" in write_report([folder], folder / "report.html", registry).read_text()
+    folder = make_run(tmp_path / "none", "regression", 0)
+    assert "Data" in write_report([folder], folder / "report.html", registry).read_text()
+
+
+def test_runs_stand_side_by_side(tmp_path, registry):
+    """The second run is held against the first on the same rows."""
+    first = make_run(tmp_path / "good", "regression", error=0.1)
+    second = make_run(tmp_path / "bad", "regression", error=3.0)
+    third = make_run(tmp_path / "other", "regression", rows=20)
+    page = write_report([first, second, third], tmp_path / "both.html", registry).read_text()
+    assert "difference to good (95 %)" in page
+    assert re.search(r"rmse \+[\d.]+ \([\d.]+ to [\d.]+\)<", page)
+    assert "other test rows" in page
+
+
+def test_unfinished_runs_are_named(tmp_path, registry):
+    """A folder without results is an error, and nothing is written."""
+    (tmp_path / "run").mkdir()
+    for reason in (r"no run folder \(run.yaml is missing\)", "holds no results"):
+        with pytest.raises(ConfigError, match=reason):
+            write_report([tmp_path / "run"], tmp_path / "report.html", registry)
+        (tmp_path / "run" / "run.yaml").write_text("task: {}\n")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_directions_become_a_matrix(tmp_path):
+    """Rows are sources, columns targets; a pair that is not there is blank."""
+    task = facts(make_run(tmp_path / "run", "text", group=True))
+    (figure,) = figures.of_directions(task)
+    assert "1 of 2 directions were never trained" in figure.caption
+    assert figure.svg.count("<rect") == 2
+    assert isinstance(task, TaskFacts)

@@ -1,0 +1,46 @@
+"""Where and with what a run was made: the command, the machine, the versions."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = "environment.json"
+"""File of a run folder that holds it."""
+
+_LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn", "scipy", "safetensors")
+
+
+def environment(plugins: dict[str, str]) -> dict[str, Any]:
+    """Return the environment of this process as plain data.
+
+    Args:
+        plugins: Plugin -> distribution and version.
+    """
+    from taglm_core import __version__
+
+    libraries = {}
+    for name in _LIBRARIES:
+        try:
+            libraries[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": command(sys.argv),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "taglm": __version__,
+        "plugins": plugins,
+        "python": platform.python_version(),
+        "libraries": libraries,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+    }
+
+
+def command(argv: list[str]) -> str | None:
+    """Return the command line as a shell reads it, None where the caller is no `taglm` program."""
+    return shlex.join(["taglm", *argv[1:]]) if argv and Path(argv[0]).stem == "taglm" else None
