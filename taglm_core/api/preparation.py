@@ -33,6 +33,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig
 from taglm_core.training.paths import BACKBONE, backbone_digest, named_inputs
 from taglm_core.training.plan import Plan, make_plans
+from taglm_core.training.recipe import recipe_of
 from taglm_core.training.run import execute, refit, resolved, train_only
 from taglm_core.training.runfile import write_run_file
 from taglm_core.training.settings import merge, read_run_file, run_config
@@ -148,11 +149,19 @@ class PreparedRun:
         return own.execute(progress, on_plans)
 
     def _refit(self, metrics: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Train the predictor that is kept; add to metrics.json which rows it has seen."""
-        progress.say("training the predictor that is kept, on the test rows too")
+        """Train the predictor that is kept; add to metrics.json which rows it has seen.
+
+        It is trained as the one that was scored, or as that of the first of several runs.
+        """
+        progress.say("training the predictor that is kept, on all rows")
+        members = metrics.get("members")
+        scored = metrics
+        if members:
+            scored = RunFolder(self.folder.path / members[0]["folder"]).metrics or {}
+        recipes = {name: recipe_of(task["stages"][-1]) for name, task in scored["tasks"].items()}
         seed = int(self.config.seeds[0]) if self.config.seeds else self.config.seed
         config = attrs.evolve(self.config, seeds=(), seed=seed)
-        plans = make_plans(config, self.registry, self.store, refits=True)
+        plans = make_plans(config, self.registry, self.store, recipes=recipes)
         counts = refit(plans, self.folder, self.store, metrics, progress)
         tasks = {name: {**task, "refit": counts[name]} for name, task in metrics["tasks"].items()}
         metrics = {**metrics, "tasks": tasks}

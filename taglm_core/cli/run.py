@@ -138,9 +138,7 @@ def run(
     ] = None,
     refit: Annotated[
         bool | None,
-        typer.Option(
-            "--refit", help="After the evaluation, train the kept predictor on the test rows too."
-        ),
+        typer.Option("--refit", help="After the evaluation, train the kept predictor on all rows."),
     ] = None,
     setting: Annotated[
         list[str] | None,

@@ -76,8 +76,8 @@ class Predictor:
         if self.splits_file is None:
             return {}
         splits = read_splits(read_table(self.splits_file).columns)
-        if self.metrics is not None and "refit" in self.metrics:  # it has seen the test rows
-            return {key: "train" if name == "test" else name for key, name in splits.items()}
+        if self.metrics is not None and "refit" in self.metrics:  # it has seen every row
+            return dict.fromkeys(splits, "train")
         return splits
 
     @property

@@ -87,6 +87,10 @@ class TaskLineage:
     lora_rank_8_q_v_parameters: int | None = None
     """What LoRA of rank 8 on the query and value projections would train."""
     steps: int = 0
+    planned_steps: int = 0
+    """Steps of the schedule, of which early stopping may leave some out."""
+    best_step: int = 0
+    """Step whose tag and head were kept."""
     seconds: float = 0.0
     prefix_seconds: float = 0.0
     prefix_rows_kept: int = 0

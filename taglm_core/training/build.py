@@ -113,7 +113,7 @@ def _scaling(plan: Plan) -> Scaling:
     target = plan.task.spec.target
     if not isinstance(target, Regression):
         return Scaling.plain(plan.num_outputs)
-    targets = plan.rows.targets[plan.rows.of_split("train")]
+    targets = plan.rows.targets[plan.train_rows]
     return Scaling.of_targets(targets, target.censored_below)
 
 

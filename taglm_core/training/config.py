@@ -273,7 +273,7 @@ class RunConfig:
     """Random seeds of several runs with one summary, such as [0, 1, 2]; they share the domain tags
     of the first. Empty: `seed` alone."""
     refit: bool = False
-    """True: after the evaluation, train the predictor that is kept on the test rows too; its card
+    """True: after the evaluation, train the predictor that is kept on all rows; its card
     says which rows each number is from."""
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from taglm_core.model.batching import batches_by_tokens
 from taglm_core.progress import Progress
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.objectives import Objective
+from taglm_core.training.recipe import FIT_KEYS
 
 _MOST_PADDING = 0.05
 
@@ -46,6 +47,14 @@ class FitSettings:
     checkpoint_seconds: float = 60.0
     remark: str = ""
     """What is shown behind each score."""
+    keeps: int | None = None
+    """Step at which the fit ends and is kept, of a schedule of `steps`; None: the step with the
+    best evaluation is kept."""
+
+    @property
+    def last(self) -> int:
+        """Step at which the fit ends at the latest."""
+        return self.steps if self.keeps is None else self.keeps
 
 
 @attrs.define
@@ -57,6 +66,8 @@ class FitResult:
     best_score: float
     history: list[dict[str, Any]]
     """One record for each evaluation."""
+    best_step: int
+    """Step whose parameters were kept."""
     seconds: float
     """Wall time of this process's share."""
 
@@ -93,6 +104,8 @@ def fit(
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
     every = max(1, math.ceil(settings.steps / settings.num_evaluations))
+    if settings.keeps is not None:
+        every = max(1, settings.keeps)
     loaded = load_checkpoint(folder, kept, optimizer)
     if loaded is None:
         score, record = objective.evaluate()
@@ -100,6 +113,7 @@ def fit(
         state: dict[str, Any] = {
             "step": 0,
             "best": score,
+            "best_step": 0,
             "bad": 0,
             "history": [{"step": 0, **record}],
         }
@@ -108,25 +122,25 @@ def fit(
         objective.moved()
         progress.say(f"{description}: going on at step {state['step']}")
     saved = time.monotonic()
-    progress.start(description, settings.steps)
+    progress.start(description, settings.last)
     progress.advance(state["step"])
     batches = _steps(objective, settings, state["step"])
-    for step, batch in zip(range(state["step"], settings.steps), batches, strict=False):
+    for step, batch in zip(range(state["step"], settings.last), batches, strict=False):
         if state["bad"] >= settings.patience:
             break
         _take_step(objective, optimizer, parameters, batch, step, settings)
         state["step"] = step + 1
-        is_eval = state["step"] % every == 0 or state["step"] == settings.steps
+        is_eval = state["step"] % every == 0 or state["step"] == settings.last
         if is_eval:
             objective.refine()
             score, record = objective.evaluate()
             state["history"].append({"step": state["step"], **record})
-            if score < state["best"]:
-                state["best"], state["bad"] = score, 0
+            if score < state["best"] or settings.keeps is not None:
+                state |= {"best": score, "best_step": state["step"], "bad": 0}
                 best = [p.detach().clone() for p in kept]
             else:
                 state["bad"] += 1
-        note = ", ".join(f"{k} {v:.4g}" for k, v in list(state["history"][-1].items())[1:3])
+        note = ", ".join(f"{k} {v:.4g}" for k, v in _shown(state["history"][-1]))
         note += f" ({settings.remark})" if settings.remark else ""
         progress.advance(state["step"], note)
         if time.monotonic() - saved > settings.checkpoint_seconds:
@@ -138,8 +152,18 @@ def fit(
             tensor.copy_(value)
     objective.moved()
     return FitResult(
-        state["step"], state["best"], state["history"], round(time.monotonic() - began, 2)
+        steps=state["step"],
+        best_score=state["best"],
+        history=state["history"],
+        best_step=state["best_step"],
+        seconds=round(time.monotonic() - began, 2),
     )
+
+
+def _shown(record: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the first two scores of an evaluation."""
+    scores = [(k, v) for k, v in record.items() if k != "step" and k.split(".")[-1] not in FIT_KEYS]
+    return scores[:2]
 
 
 def _take_step(

@@ -13,27 +13,30 @@ from taglm_core.data.masks import same_rows
 from taglm_core.errors import ConfigError
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import KINDS, FeatureReader, feature_reader
-from taglm_core.model.kernel_head import KERNEL, KernelHead, squared_distances
+from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.targets import ridge_targets
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress
 from taglm_core.specs import Classification
 from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, why_not
+from taglm_core.training.kernel_fit import (
+    NUM_FOLDS,
+    Solution,
+    TargetRows,
+    fit_kernel,
+    linear_solution,
+)
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
+from taglm_core.training.recipe import UNTRAINED
 from taglm_core.training.splits import SplitData
 
-MOST_POINTS = 1500
-"""Training rows with which a kernel head compares; of more rows as many are drawn (Nystroem)."""
 MOST_ROWS = 20_000
 """Training rows to which heads are fitted here; each takes 8 bytes a point, several times."""
 MOST_CROSS_VALIDATED = 3000
 """Training rows up to which heads are compared by cross-validation too."""
-_NUM_FOLDS = 5
-_GAMMAS = (0.3, 1.0, 3.0)
-"""Of the kernel, over the median squared distance of training rows."""
-_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 1, 7))
+LINEAR = "linear"
 _LOGIT_SCALES = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
 _GAIN = 0.99
 """A kernel head is taken if its cost is below this share of the linear head's,"""
@@ -42,43 +45,6 @@ _GAIN_OF_FEATURES = 0.98
 _GAIN_OF_TRAINING = 0.98
 """A trained tag is kept if its error on valid is below this share of the untrained tag's."""
 _MOST_GROUPS = 16
-_LEAST_EIGENVALUE = 1e-6
-_MEDIAN_ROWS = 500
-_MOST_DIRECTIONS = 2000
-
-
-@attrs.frozen
-class Solution:
-    """A map from a row's columns to centred targets."""
-
-    weights: Tensor
-    """`(columns, outputs)`."""
-    valid: float
-    """Mean squared error on the validation split, standardised targets."""
-    cross_validated: float | None
-    """The same by cross-validation in the training split; None: too many rows."""
-
-    @property
-    def cost(self) -> float:
-        """What decides: the validation split's, or the mean of both."""
-        if self.cross_validated is None:
-            return self.valid
-        return (self.valid + self.cross_validated) / 2
-
-
-@attrs.frozen
-class _Rows:
-    """Targets of the rows that heads are fitted to and judged by."""
-
-    train: Tensor
-    """float64 `(rows, outputs)`, centred; NaN where one is missing."""
-    valid: Tensor
-    mean: Tensor
-    """`(outputs,)` that was taken away."""
-    groups: tuple[np.ndarray, ...]
-    """Outputs that the same training rows know."""
-    folds: Tensor | None
-    """int64 `(rows,)`; None: no cross-validation."""
 
 
 @attrs.frozen(eq=False)
@@ -141,7 +107,7 @@ def choose_tag(
         "function tag: untrained, since training it gained too little (mean squared error on "
         f"valid {trained:.4f} trained, {untrained:.4f} untrained)"
     )
-    return {**start.choice, "tag": "untrained"}
+    return {**start.choice, "tag": UNTRAINED}
 
 
 def choose_head(
@@ -173,31 +139,47 @@ def choose_head(
     rows = _rows(objective, states, targets, valid_states)
     if len(rows.groups) > _MOST_GROUPS:
         return {}
+    recipe = plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
+    if recipe is not None and recipe.get("chosen", LINEAR) == LINEAR:
+        return dict(recipe)
     found: dict[str, Solution] = {}
     heads: dict[str, tuple[KernelHead, FeatureReader | None, Tensor]] = {}
-    if settings.head == AUTO and settings.features != "on":
-        found["linear"] = _linear(states, valid_states, rows)
+    if recipe is None and settings.head == AUTO and settings.features != "on":
+        found[LINEAR] = linear_solution(states, valid_states, rows)
     for name, reader in _candidates(plan, splits["train"], sample):
+        if recipe is not None and name != recipe["chosen"]:
+            continue
         inputs, valid_inputs = states, valid_states
         if reader is not None:
             inputs = torch.cat([states, reader.read(_of(splits["train"].fields, sample))], dim=1)
             valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
         blocks = (states.shape[1], *(reader.blocks if reader is not None else ()))
-        head, found[name] = _fit_kernel(inputs, valid_inputs, blocks, rows, plan.config.seed)
+        head, found[name] = fit_kernel(inputs, valid_inputs, blocks, rows, plan.config.seed, recipe)
         heads[name] = (head, reader, valid_inputs)
-    chosen = _choice(found)
+    chosen, scale = _choice(found), None
     if chosen in heads:
         head, reader, valid_inputs = heads[chosen]
         task_model.head = head.to(task_model.model.backbone.device)
         task_model.features = reader
         task_model.model.heads[plan.task.name] = task_model.head
-        _set_offset(objective, rows, valid_inputs)
+        scale = _set_offset(objective, rows, valid_inputs, recipe)
+    if recipe is not None:
+        progress.say(f"{title}: {chosen}, as in the predictor that was scored")
+        return dict(recipe)
     progress.say(f"{title}: {_said(found, chosen)}")
     costs = {
         name: {"valid": each.valid, "cross_validated": each.cross_validated}
         for name, each in found.items()
     }
-    return {"chosen": chosen, "mean_squared_errors": costs}
+    return {"chosen": chosen, "mean_squared_errors": costs, **_made(found[chosen], scale)}
+
+
+def _made(solution: Solution, scale: float | None) -> dict[str, Any]:
+    """Return how a kernel head was fitted, for a head on other rows; {} of the linear one."""
+    if solution.width is None:
+        return {}
+    more = {} if scale is None else {"scale": scale}
+    return {"width": solution.width, "alphas": list(solution.alphas), **more}
 
 
 def _candidates(
@@ -228,7 +210,9 @@ def _of(fields: Mapping[str, Any], sample: np.ndarray) -> dict[str, list[Any]]:
     return {name: [values[i] for i in sample] for name, values in fields.items()}
 
 
-def _rows(objective: HeadObjective, states: Tensor, targets: Tensor, valid_states: Tensor) -> _Rows:
+def _rows(
+    objective: HeadObjective, states: Tensor, targets: Tensor, valid_states: Tensor
+) -> TargetRows:
     """Return targets as numbers; a limit is replaced by the linear head's mean beyond it."""
     task_model, loss = objective.task_model, objective.head_loss
     target, count = task_model.task.spec.target, len(task_model.classes)
@@ -241,127 +225,11 @@ def _rows(objective: HeadObjective, states: Tensor, targets: Tensor, valid_state
     valid = ridge_targets(target, wanted, count).double()
     mean = train.nanmean(dim=0).nan_to_num()
     folds = None
-    if 2 * _NUM_FOLDS <= len(train) <= MOST_CROSS_VALIDATED:
+    if 2 * NUM_FOLDS <= len(train) <= MOST_CROSS_VALIDATED:
         rng = np.random.default_rng([objective.seed, 78])
-        folds = torch.from_numpy(rng.permutation(len(train)) % _NUM_FOLDS)
+        folds = torch.from_numpy(rng.permutation(len(train)) % NUM_FOLDS)
     groups = tuple(same_rows(~train.isnan().numpy()))
-    return _Rows(train - mean, valid - mean, mean, groups, folds)
-
-
-def _linear(states: Tensor, valid_states: Tensor, rows: _Rows) -> Solution:
-    """Return what the linear head costs on centred states, their mean square scaled to 1."""
-    mean = states.mean(dim=0)
-    train, valid = (states - mean).double(), (valid_states - mean).double()
-    if min(train.shape) > _MOST_DIRECTIONS:  # random directions keep distances, and cost less
-        generator = torch.Generator().manual_seed(0)
-        shape = (train.shape[1], _MOST_DIRECTIONS)
-        directions = torch.randn(shape, generator=generator, dtype=torch.float64)
-        train, valid = train @ directions, valid @ directions
-    size = train.square().sum(dim=1).mean().sqrt().clamp_min(1e-12)
-    return _ridge(train / size, valid / size, rows)
-
-
-def _fit_kernel(
-    inputs: Tensor, valid_inputs: Tensor, blocks: tuple[int, ...], rows: _Rows, seed: int
-) -> tuple[KernelHead, Solution]:
-    """Return the kernel head of the best width of kernel, fitted, and its costs."""
-    rng = np.random.default_rng([seed, 79])
-    drawn = torch.from_numpy(np.sort(rng.permutation(len(inputs))[:MOST_POINTS]))
-    head = KernelHead(inputs.shape[1], rows.train.shape[1], len(drawn)).eval()
-    head.scale_by(inputs, blocks)
-    head.points.copy_(head.scaled(inputs[drawn]))
-    points = head.points.double()
-    distances = squared_distances(head.scaled(inputs).double(), points)
-    valid_distances = squared_distances(head.scaled(valid_inputs).double(), points)
-    own = squared_distances(points, points)
-    median = max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
-    best: tuple[float, Tensor, Solution] | None = None
-    for gamma in (ratio / median for ratio in _GAMMAS):
-        root = _inverse_root(torch.exp(-gamma * own))
-        train, valid = (torch.exp(-gamma * d) @ root for d in (distances, valid_distances))
-        solution = _ridge(train, valid, rows)
-        if best is None or solution.cost < best[2].cost:
-            best = (gamma, (root @ solution.weights).T, solution)
-    assert best is not None, "several widths are tried"
-    with torch.no_grad():
-        head.gamma.fill_(best[0])
-        head.weight.copy_(best[1])
-    return head, best[2]
-
-
-def _inverse_root(kernel: Tensor) -> Tensor:
-    """Return a matrix `(points, rank)` whose product with its transpose inverts a kernel."""
-    values, vectors = torch.linalg.eigh(kernel)
-    is_kept = values > _LEAST_EIGENVALUE * values[-1]
-    found: Tensor = vectors[:, is_kept] / values[is_kept].sqrt()
-    return found
-
-
-def _ridge(train: Tensor, valid: Tensor, rows: _Rows) -> Solution:
-    """Solve a ridge regression of each group of targets, with the penalty that costs least.
-
-    Args:
-        train: float64 `(rows, columns)`.
-        valid: The same of the validation split.
-        rows: Targets.
-    """
-    weights = torch.zeros(train.shape[1], rows.train.shape[1], dtype=torch.float64)
-    valid_sum, valid_count, cross_sum, cross_count = 0.0, 0, 0.0, 0
-    for group in rows.groups:
-        columns = torch.from_numpy(group)
-        known = ~rows.train[:, columns[0]].isnan()
-        x, y = train[known], rows.train[known][:, columns]
-        folds = None if rows.folds is None else rows.folds[known]
-        best: tuple[float, Tensor, Tensor, Tensor | None] | None = None
-        for solved, left_out in _penalties(x, y, folds):
-            errors = (valid @ solved - rows.valid[:, columns]).square()
-            errors = errors[~errors.isnan()]
-            # a validation split without this target leaves cross-validation to decide
-            parts = [errors.mean()] if len(errors) else []
-            parts += [left_out.square().mean()] if left_out is not None else []
-            cost = float(torch.stack(parts).mean()) if parts else 0.0
-            if best is None or cost < best[0]:
-                best = (cost, solved, errors, left_out)
-        assert best is not None, "several penalties are tried"
-        weights[:, columns] = best[1]
-        valid_sum, valid_count = valid_sum + float(best[2].sum()), valid_count + len(best[2])
-        if best[3] is not None:
-            cross_sum += float(best[3].square().sum())
-            cross_count += best[3].numel()
-    cross = cross_sum / cross_count if cross_count else None
-    return Solution(weights, valid_sum / max(valid_count, 1), cross)
-
-
-def _penalties(
-    x: Tensor, y: Tensor, folds: Tensor | None
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yield for each penalty the weights `(columns, outputs)` and the errors of rows left out.
-
-    The errors of a fold follow from the whole fit: `(I - H_kk)^-1 r_k`, where `H` maps targets to
-    predictions and `r` are the residuals.
-    """
-    if x.shape[1] <= x.shape[0]:
-        values, vectors = torch.linalg.eigh(x.T @ x)
-        turned = x @ vectors  # (rows, columns), orthogonal columns
-    else:  # the same space from the other side: at most as many directions as rows
-        values, left = torch.linalg.eigh(x @ x.T)
-        values = values.clamp_min(0.0)
-        turned = left * values.sqrt()
-        vectors = x.T @ (left / values.sqrt().clamp_min(1e-12))
-    for alpha in _ALPHAS:
-        shrink = 1.0 / (values.clamp_min(0.0) + alpha)
-        solved = shrink.unsqueeze(1) * (turned.T @ y)
-        left_out = None
-        if folds is not None:
-            residuals = y - turned @ solved
-            left_out = torch.empty_like(y)
-            for fold in range(_NUM_FOLDS):
-                own = folds == fold
-                part = turned[own]
-                hat = (part * shrink) @ part.T
-                eye = torch.eye(len(part), dtype=x.dtype)
-                left_out[own] = torch.linalg.solve(eye - hat, residuals[own])
-        yield vectors @ solved, left_out
+    return TargetRows(train - mean, valid - mean, mean, groups, folds)
 
 
 def _choice(found: Mapping[str, Solution]) -> str:
@@ -375,25 +243,36 @@ def _choice(found: Mapping[str, Solution]) -> str:
     return chosen
 
 
-def _set_offset(objective: HeadObjective, rows: _Rows, valid_inputs: Tensor) -> None:
-    """Add the mean of the targets; scale the logits of classes by the validation likelihood."""
+def _set_offset(
+    objective: HeadObjective,
+    rows: TargetRows,
+    valid_inputs: Tensor,
+    recipe: Mapping[str, Any] | None = None,
+) -> float | None:
+    """Add the mean of the targets; scale the logits of classes by the validation likelihood.
+
+    Returns:
+        The scale, or that of the recipe; None: numbers are not scaled.
+    """
     task_model = objective.task_model
     head = task_model.head
     assert isinstance(head, KernelHead), "the head that was just fitted"
     with torch.no_grad():
         task_model.scaling.offset.copy_(rows.mean.float())
         if not isinstance(task_model.task.spec.target, Classification):
-            return
+            return None
         weight, offset = head.weight.clone(), task_model.scaling.offset.clone()
         losses = {}
         valid = ReadRows(valid_inputs, objective.valid.targets)
-        for scale in _LOGIT_SCALES:
+        given = recipe or {}
+        for scale in (given["scale"],) if "scale" in given else _LOGIT_SCALES:
             head.weight.copy_(weight * scale)
             task_model.scaling.offset.copy_(offset * scale)
             losses[scale] = objective.head_loss.of(valid)
         scale = min(losses, key=lambda each: losses[each])
         head.weight.copy_(weight * scale)
         task_model.scaling.offset.copy_(offset * scale)
+    return scale
 
 
 def _said(found: Mapping[str, Solution], chosen: str) -> str:

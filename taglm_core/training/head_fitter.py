@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -9,7 +10,13 @@ from torch import Tensor
 
 from taglm_core.data.censoring import has_sides, sides_of, values_of
 from taglm_core.data.masks import is_known, same_rows
-from taglm_core.model.closed_form import SufficientStatistics, impute, solve_censored, solve_ridge
+from taglm_core.model.closed_form import (
+    ALPHAS,
+    SufficientStatistics,
+    impute,
+    solve_censored,
+    solve_ridge,
+)
 from taglm_core.model.heads import LinearHead
 from taglm_core.model.targets import ridge_targets
 from taglm_core.model.taskmodel import TaskModel
@@ -37,15 +44,24 @@ class HeadFitter:
     the logits is the one with the best validation result among a few.
     """
 
-    def __init__(self, loss: HeadLoss, seed: int = 0, epochs: int = 40) -> None:
+    def __init__(
+        self,
+        loss: HeadLoss,
+        seed: int = 0,
+        epochs: int = 40,
+        fixed: Mapping[str, float] | None = None,
+    ) -> None:
         """Keep the loss, whose task model holds the head.
 
         Args:
             loss: Of the task.
             seed: Decides the order of passes over the rows.
             epochs: Passes of the fit of a head without closed form.
+            fixed: How the head is fitted, as `fit` found it in another run; the solution is then
+                kept without regard to held-out rows. None: held-out rows decide.
         """
         self.loss = loss
+        self.fixed = dict(fixed or {})
         self.seed = seed
         self.epochs = epochs
         self.is_fitted = False
@@ -59,8 +75,8 @@ class HeadFitter:
             held_out: Rows that decide.
 
         Returns:
-            What was found, penalty or pass, and the cost on held-out rows when it was kept, else
-            nothing.
+            What was found, under the keys `recipe.FIT_KEYS`, and the cost on held-out rows when
+            it was kept, else nothing.
         """
         if isinstance(self.loss.task_model.head, LinearHead):
             return self._solve(self.loss.task_model.head, states, targets, held_out)
@@ -75,27 +91,30 @@ class HeadFitter:
         best_head = (head.weight.detach().clone(), scaling.offset.clone(), _copy(scaling.sigma))
         # the head that gradient steps have found competes unless it was never set
         best = np.inf if is_new else self.loss.head_cost(held_out)
+        best = np.inf if self.fixed else best
         found: dict[str, float] = {}
         scales = (1.0,) if isinstance(target, Regression) else (2.0, 5.0, 10.0)
-        for alpha, weights, offsets, sigma in self._solutions(states, targets):
+        alphas = (self.fixed["fit_alpha"],) if "fit_alpha" in self.fixed else ALPHAS
+        scales = (self.fixed["fit_scale"],) if "fit_scale" in self.fixed else scales
+        for alpha, weights, offsets, sigma in self._solutions(states, targets, alphas):
             for scale in scales:
                 set_head(task_model, weights * scale, offsets * scale, sigma)
                 cost = self.loss.head_cost(held_out)
-                if cost < best:
+                if cost < best or self.fixed:
                     best, best_head = cost, (weights * scale, offsets * scale, sigma)
-                    found = {"alpha": alpha, "cost": cost}
+                    found = {"fit_alpha": alpha, "fit_scale": scale, "cost": cost}
         set_head(task_model, *best_head)
         return found
 
     def _solutions(
-        self, states: Tensor, targets: Tensor
+        self, states: Tensor, targets: Tensor, alphas: tuple[float, ...]
     ) -> list[tuple[float, Tensor, Tensor, Tensor | None]]:
         """Return alpha, weights, offsets and standard deviations of the closed forms tried."""
         task_model = self.loss.task_model
         if has_sides(targets):
-            return list(solve_censored(states, values_of(targets), sides_of(targets)))
+            return list(solve_censored(states, values_of(targets), sides_of(targets), alphas))
         numbers = ridge_targets(task_model.task.spec.target, targets, len(task_model.classes))
-        return [(*found, None) for found in solve_ridge(states, numbers, delta=self.loss.delta)]
+        return [(*found, None) for found in solve_ridge(states, numbers, alphas, self.loss.delta)]
 
     def _fit_in_passes(
         self, states: Tensor, targets: Tensor, held_out: ReadRows
@@ -109,7 +128,9 @@ class HeadFitter:
         head, scaling = self.loss.task_model.head, self.loss.task_model.scaling
         assert head is not None, "a text task has no head"
         # what the head was before competes unless it was never fitted
-        best = self.loss.head_cost(held_out) if self.is_fitted else np.inf
+        best = np.inf
+        if self.is_fitted and not self.fixed:
+            best = self.loss.head_cost(held_out)
         best_head, best_sigma = copy.deepcopy(head.state_dict()), _copy(scaling.sigma)
         adapt = getattr(head, "adapt_to", None)
         if adapt is not None:  # a tag that moved has moved its states
@@ -117,15 +138,16 @@ class HeadFitter:
         trainable = [parameter.requires_grad for parameter in head.parameters()]
         found: dict[str, float] = {}
         passes = _Passes(self.loss, len(states), self.epochs)
+        last = int(self.fixed.get("fit_pass", self.epochs))
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(self.seed)
             head.requires_grad_(True)  # a run frees only what its present stage trains
-            for number in range(1, self.epochs + 1):
+            for number in range(1, last + 1):
                 head.train()
                 passes.run(states, targets)
                 head.eval()
                 cost = self.loss.head_cost(held_out)
-                if cost < best:
+                if cost < best or (self.fixed and number == last):
                     best, best_sigma = cost, _copy(scaling.sigma)
                     best_head = copy.deepcopy(head.state_dict())
                     found = {"fit_pass": number, "cost": cost}

@@ -182,7 +182,7 @@ def refit_card(task: Mapping[str, Any], counts: Mapping[str, int]) -> str:
 
     Args:
         task: What metrics.json says of the task.
-        counts: `rows` it was trained on, and `valid_rows` that chose when to stop.
+        counts: `rows` it was trained on.
     """
     test = task["splits"]["test"]["rows"]
     members = task.get("num_members")
@@ -192,8 +192,9 @@ def refit_card(task: Mapping[str, Any], counts: Mapping[str, int]) -> str:
 
 The metrics above are those of {whose} on {test:,} test rows that it had not seen (split:
 {task["split"]}). The predictor in this folder was trained afterwards on {counts["rows"]:,} rows,
-those of the train and test splits; {counts["valid_rows"]:,} rows of the valid split chose when to
-stop. It has seen the test rows, so its errors on them say nothing about new data.
+those of the train, valid and test splits together, for as many steps and with the head that the
+valid split had chosen before. It has seen every row, so its errors on them say nothing about new
+data.
 """
 
 

@@ -1,6 +1,6 @@
 """The plan of a run: which stages a task needs, what each trains, and what the store holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels
+from taglm_core.training.recipe import Recipe
 
 
 @attrs.define(kw_only=True)
@@ -54,9 +55,9 @@ class Plan:
     is_isolated: bool
     task_fingerprint: str
     stored_task: Artifact | None
-    refits: bool = False
-    """Whether the predictor that a run keeps is trained: on the test rows too, after they have
-    been scored by another."""
+    recipe: Recipe | None = None
+    """How the predictor that a run keeps is trained on all rows, after another has been scored;
+    None: on the train split, and the valid split chooses."""
     baselines: BaselineScores | None = None
     """What the baselines reach, once they are fitted."""
     baseline_note: str = ""
@@ -65,6 +66,13 @@ class Plan:
     """Caches of prompt segments that runs with the same domain tags share, by these tags."""
     given_function_tag: torch.Tensor | None = None
     """`(tag_length, hidden)`: rows of a function tag that stays frozen; None: it is trained."""
+
+    @property
+    def train_rows(self) -> np.ndarray:
+        """Indices of the rows that are trained on: the train split's, or all with a recipe."""
+        if self.recipe is not None:
+            return np.arange(len(self.rows))
+        return self.rows.of_split("train")
 
     @property
     def selects_by_loss(self) -> bool:
@@ -181,7 +189,7 @@ def make_plans(
     registry: Registry,
     store: TagStore,
     beside: Plan | None = None,
-    refits: bool = False,
+    recipes: Mapping[str, Recipe] | None = None,
 ) -> list[Plan]:
     """Load and check everything that a run needs, a plan for each of its tasks.
 
@@ -193,7 +201,7 @@ def make_plans(
         registry: Where names are looked up.
         store: Where trained tags are.
         beside: A plan of another run on the same backbone, which is not opened again.
-        refits: Whether the test rows are trained on too, see `Plan.refits`.
+        recipes: Task -> how it is trained on all rows, see `Plan.recipe`; None: on the train split.
 
     Raises:
         TaglmError: naming what is wrong and how to fix it.
@@ -201,7 +209,7 @@ def make_plans(
     choose_baselines(config.baselines, registry)  # an unknown name is found before training
     plans: list[Plan] = []
     for job in config.jobs():
-        made = make_plan(job, registry, store, plans[0] if plans else beside, refits)
+        made = make_plan(job, registry, store, plans[0] if plans else beside, recipes)
         for plan in plans:
             made.share_tags_of(plan)
         plans.append(made)
@@ -252,7 +260,7 @@ def make_plan(
     registry: Registry,
     store: TagStore,
     beside: Plan | None = None,
-    refits: bool = False,
+    recipes: Mapping[str, Recipe] | None = None,
 ) -> Plan:
     """Load and check everything that one task needs.
 
@@ -261,7 +269,7 @@ def make_plan(
         registry: Where names are looked up.
         store: Where trained tags are.
         beside: Another plan of the run, whose backbone and domain tags are shared.
-        refits: See `Plan.refits`.
+        recipes: See `make_plans`.
 
     Raises:
         TaglmError: naming what is wrong and how to fix it.
@@ -312,8 +320,9 @@ def make_plan(
         "isolated": is_isolated,
         "seed": config.seed,
     }
-    if refits:
-        content["refits"] = True
+    recipe = recipes[task.name] if recipes is not None else None
+    if recipe is not None:
+        content["recipe"] = attrs.asdict(recipe)
     if given is not None:
         content["settings"]["function_tag_from"] = fingerprint_of(given.tolist())
     task_fingerprint = fingerprint_of(content)
@@ -332,7 +341,7 @@ def make_plan(
         task_fingerprint=task_fingerprint,
         stored_task=stored,
         given_function_tag=given,
-        refits=refits,
+        recipe=recipe,
     )
     check_head(task.name, settings.task, task.spec.target)
     check_ensemble(task.name, settings.task, task.spec.target)

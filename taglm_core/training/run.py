@@ -23,10 +23,11 @@ from taglm_core.training.config import RunConfig
 from taglm_core.training.datacheck import look_over
 from taglm_core.training.evaluation import early_baselines, evaluate_task
 from taglm_core.training.lineage import refit_card, task_artifact
+from taglm_core.training.member import Member
 from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
 from taglm_core.training.splits import assemble_splits
-from taglm_core.training.stages import Member, run_domain_stage, run_task_stage
+from taglm_core.training.stages import run_domain_stage, run_task_stage
 
 
 def execute(
@@ -74,23 +75,20 @@ def refit(
     """Train the predictor that a run keeps on all rows, and write it with its card.
 
     Args:
-        plans: Made with `refits`.
+        plans: Made with recipes.
         folder: Of the run, which has been evaluated.
         store: Where trained tags are.
         metrics: Results of the evaluation.
         progress: Receives progress.
 
     Returns:
-        Task -> `rows` it was trained on, and `valid_rows` that chose when to stop.
+        Task -> `rows` it was trained on.
     """
     torch.manual_seed(plans[0].config.seed)
     work = RunFolder(folder.path / REFIT)
     work.path.mkdir(exist_ok=True)
     members = _members(plans)
-    counts = {
-        name: {"rows": len(m.splits["train"].rows), "valid_rows": len(m.splits["valid"].rows)}
-        for name, m in members.items()
-    }
+    counts = {name: {"rows": member.splits["train"].num_rows} for name, member in members.items()}
     _, lineages = _run_stages(plans, members, work, store, progress)
     for name, member in members.items():
         artifact, card = task_artifact(member.plan, member.task_model, metrics, lineages[name])

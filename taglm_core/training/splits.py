@@ -29,6 +29,8 @@ class SplitData:
     """Field -> values of these rows, for what is computed of them beside the states."""
     cached: CachedStates | None = None
     """Cached segments of the rows; None: whole rows are run."""
+    num_rows: int = 0
+    """Rows of the data that these are; more spellings and orders of them do not count."""
 
 
 def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
@@ -38,9 +40,7 @@ def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
     bad: list[tuple[int, str]] = []
     with_output = not plan.task.is_numeric
     for split in ("train", "valid", "test"):
-        chosen = rows.of_split(split)
-        if plan.refits and split == "train":
-            chosen = np.sort(np.concatenate([chosen, rows.of_split("test")]))
+        chosen = plan.train_rows if split == "train" else rows.of_split(split)
         fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
         targets: Any = (
             rows.targets[chosen]
@@ -95,7 +95,7 @@ def _limit_and_augment(
         assembled = task_model.assemble(spelt, not plan.task.is_numeric)
         made.append(_chosen(SplitData(assembled, made[0].targets, spelt), assembled.good))
         made += _other_orders(task_model, spelt, made[0].targets)
-    return _joined(made)
+    return attrs.evolve(_joined(made), num_rows=len(keep))
 
 
 def _other_orders(

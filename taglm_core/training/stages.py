@@ -29,16 +29,10 @@ from taglm_core.training.lineage import (
     enriched_fingerprint,
     task_artifact,
 )
-from taglm_core.training.objectives import (
-    DomainObjective,
-    HeadObjective,
-    JointObjective,
-    Objective,
-    TaskObjective,
-    TextObjective,
-)
+from taglm_core.training.member import Member, task_groups, task_objective, trained_names
+from taglm_core.training.objectives import DomainObjective, JointObjective, Objective
 from taglm_core.training.plan import Plan
-from taglm_core.training.splits import SplitData, fill_cache, prepare_cache
+from taglm_core.training.splits import fill_cache, prepare_cache
 
 _SEEDS_APART = 10_007
 """Between the seeds of members, so that ensembles of neighboring seeds share none."""
@@ -157,15 +151,6 @@ def _fit_settings(settings: Any, steps: int, config: RunConfig) -> FitSettings:
     )
 
 
-@attrs.frozen
-class Member:
-    """One task of a run: its plan, its model and its rows."""
-
-    plan: Plan
-    task_model: TaskModel
-    splits: dict[str, SplitData]
-
-
 def run_task_stage(
     members: Sequence[Member], folder: RunFolder, store: TagStore, progress: Progress
 ) -> TaskLineage:
@@ -244,10 +229,10 @@ def _train_task(
         for member in members:
             fill_cache(member.plan, member.task_model, member.splits, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
-    objectives = {member.plan.task.name: _task_objective(member) for member in members}
+    objectives = {member.plan.task.name: task_objective(member) for member in members}
     trained: dict[str, Any] = {}
     for member in members:
-        trained |= _trained_names(member.task_model, enriched[member.plan.task.name])
+        trained |= trained_names(member.task_model, enriched[member.plan.task.name])
     if plan.given_function_tag is not None:
         trained.pop(f"<{plan.task.function_tag}>")
     counts = parameter_counts(trained)
@@ -258,10 +243,10 @@ def _train_task(
     plan.registry.send("on_stage_started", event)
     start = {name: objective.start(settings.head_init) for name, objective in objectives.items()}
     first = next(iter(objectives.values()))
-    untrained = None
-    if len(members) == 1:
+    recipe, untrained = plan.recipe, None
+    if len(members) == 1 and recipe is None:
         untrained = start_of(plan, first, members[0].splits, progress)
-    groups = _task_groups(members, enriched, objectives)
+    groups = task_groups(members, enriched, objectives)
     rows = sum(len(member.splits["train"].rows) for member in members)
     steps = _steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
     result = _fit(
@@ -269,7 +254,8 @@ def _train_task(
         groups,
         attrs.evolve(
             _fit_settings(settings, steps, plan.config),
-            remark=plan.baseline_note if len(members) == 1 else "",
+            remark=_remark(members),
+            keeps=recipe.steps(steps) if recipe is not None else None,
         ),
         _checkpoint(folder, plan, f"task-{'+'.join(names)}{f'-{number}' if number else ''}"),
         progress,
@@ -282,7 +268,7 @@ def _train_task(
         )
         for member in members
     }
-    if len(members) == 1:
+    if len(members) == 1 and recipe is None:
         (task,) = choices
         choices[task] = choose_tag(untrained, choices[task], members[0].task_model, progress)
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
@@ -294,6 +280,8 @@ def _train_task(
         trained=counts,
         lora_rank_8_q_v_parameters=plan.lora_parameters(),
         steps=result.steps,
+        planned_steps=steps,
+        best_step=result.best_step,
         seconds=round(time.monotonic() - began, 2),
         prefix_seconds=prefix_seconds,
         prefix_rows_kept=sum(each.num_cached for each in kept),
@@ -305,31 +293,18 @@ def _train_task(
     )
 
 
-def _task_objective(member: Member) -> TaskObjective:
-    settings = member.plan.config.stages.task
-    train, valid = member.splits["train"], member.splits["valid"]
-    # every step runs whole rows where the domain tag moves, so like lengths save padding
-    sorts_batches = settings.enrich
-    if member.task_model.head is None:
-        return TextObjective(
-            member.task_model, train, valid, settings.batch_tokens, sorts_batches=sorts_batches
-        )
-    return HeadObjective(
-        member.task_model,
-        train,
-        valid,
-        settings.batch_tokens,
-        fit_rows=settings.fit_rows if settings.head_init == "fit" else 0,
-        seed=member.plan.config.seed,
-        sorts_batches=sorts_batches,
-        delta=settings.huber,
-        fit_epochs=settings.fit_epochs,
-        selects_by_loss=member.plan.selects_by_loss,
-    )
+def _remark(members: Sequence[Member]) -> str:
+    """Return what is shown behind each score of the training."""
+    plan = members[0].plan
+    if plan.recipe is not None:
+        return "of rows that are trained on"
+    return plan.baseline_note if len(members) == 1 else ""
 
 
 def _selected_by(members: Sequence[Member]) -> str:
     """Return what early stopping judged by."""
+    if members[0].plan.recipe is not None:
+        return "the validation split of the run that was scored; trained on all rows"
     if len(members) > 1:
         return "the mean loss of the tasks on their validation splits"
     plan = members[0].plan
@@ -352,21 +327,11 @@ def _fit(
     if not groups:
         objective.refine()
         score, record = objective.evaluate()
-        return FitResult(0, score, [{"step": 0, **record}], 0.0)
+        return FitResult(0, score, [{"step": 0, **record}], 0, 0.0)
     model.train_only([p for group in groups for p in group.parameters])
     result = fit(objective, groups, settings, checkpoint, progress, name)
     model.train_only([])
     return result
-
-
-def _trained_names(task_model: TaskModel, enriched: Iterable[str]) -> dict[str, Any]:
-    """Return name -> parameter or module of everything that a task stage trains."""
-    task, model = task_model.task, task_model.model
-    named: dict[str, Any] = {f"<{task.function_tag}>": model.tags[task.function_tag]}
-    named |= {f"<{tag}>": model.tags[tag] for tag in enriched}
-    if task_model.head is not None:
-        named[f"head {task.name}"] = task_model.head
-    return named
 
 
 def _start_enriched(plan: Plan, task_model: TaskModel) -> dict[str, DomainPlan]:
@@ -378,24 +343,3 @@ def _start_enriched(plan: Plan, task_model: TaskModel) -> dict[str, DomainPlan]:
             task_model.model.tags[name].data.copy_(task_model.model.tags[item.tag])
             enriched[name] = item
     return enriched
-
-
-def _task_groups(
-    members: Sequence[Member],
-    enriched: Mapping[str, Iterable[str]],
-    objectives: Mapping[str, TaskObjective],
-) -> list[Group]:
-    plan, tags = members[0].plan, members[0].task_model.model.tags
-    settings = plan.config.stages.task
-    lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
-    groups: list[Group] = []
-    if plan.given_function_tag is None and settings.tag_length:
-        groups.append(Group(f"<{plan.task.function_tag}>", (tags[plan.task.function_tag],), lr))
-    for name in [name for names in enriched.values() for name in names]:
-        groups.append(Group(f"<{name}>", (tags[name],), lr * 0.5))
-    for member in members:
-        parameters = objectives[member.plan.task.name].head_parameters
-        if parameters:
-            head_lr = settings.lr or settings.head_lr
-            groups.append(Group(f"head {member.plan.task.name}", parameters, head_lr))
-    return groups

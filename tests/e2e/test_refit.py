@@ -1,4 +1,4 @@
-"""`--refit`: the predictor that is kept has seen the test rows, and its card says so."""
+"""`--refit`: the predictor that is kept has seen every row, and its card says so."""
 
 import csv
 import json
@@ -6,6 +6,7 @@ import json
 import pytest
 
 from taglm_core.api import preparation
+from taglm_core.training.recipe import recipe_of
 
 
 def read(folder):
@@ -13,7 +14,7 @@ def read(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
-def test_the_kept_predictor_is_trained_on_the_test_rows_too(taglm, run_file, tmp_path):
+def test_the_kept_predictor_is_trained_on_all_rows(taglm, run_file, tmp_path):
     """Metrics are those of the run without --refit; the predictor, its card and splits are not."""
     plain, out = tmp_path / "plain", tmp_path / "refit"
     assert taglm("run", run_file, "--out", plain).code == 0
@@ -22,13 +23,16 @@ def test_the_kept_predictor_is_trained_on_the_test_rows_too(taglm, run_file, tmp
     before, after = read(plain)["tasks"]["Sol"], read(out)["tasks"]["Sol"]
     assert after["splits"] == before["splits"]
     counts = {name: split["rows"] for name, split in after["splits"].items()}
-    wanted = {"rows": counts["train"] + counts["test"], "valid_rows": counts["valid"]}
+    wanted = {"rows": sum(counts.values())}
     assert after["refit"] == wanted
     card = (out / "predictor" / "README.md").read_text()
     assert f"trained afterwards on {wanted['rows']} rows" in card
     assert f"{counts['test']} test rows that it had not seen" in " ".join(card.split())
     config = json.loads((out / "predictor" / "config.json").read_text())
     assert config["tags"]["local/Sol"]["lineage"]["rows"] == wanted["rows"]
+    scored, kept = before["stages"][-1], config["tags"]["local/Sol"]["lineage"]
+    assert kept["steps"] == kept["best_step"] == recipe_of(scored).steps(kept["planned_steps"])
+    assert kept["head_choice"] == scored["head_choice"]
     source = tmp_path / "molecules.csv"
     held = {}
     for folder in (plain, out):
@@ -36,7 +40,7 @@ def test_the_kept_predictor_is_trained_on_the_test_rows_too(taglm, run_file, tmp
         assert taglm("predict", folder, source, "-o", target).code == 0
         held[folder.name] = list(csv.DictReader(target.open()))
     assert "test" in {row["split"] for row in held["plain"]}
-    assert {row["split"] for row in held["refit"]} == {"train", "valid"}
+    assert {row["split"] for row in held["refit"]} == {"train"}
     assert [row["Sol"] for row in held["plain"]] != [row["Sol"] for row in held["refit"]]
     again = taglm("run", run_file, "--refit", "--out", out)
     assert "holds the finished run" in again.err
@@ -64,5 +68,5 @@ def test_cross_validation_with_refit_has_a_predictor(taglm, run_file, tmp_path, 
     card = " ".join((out / "predictor" / "README.md").read_text().split())
     assert "are those of 2 predictors, each scored on 20 test rows" in card
     counts = read(out)["tasks"]["Sol"]["refit"]
-    assert counts["rows"] + counts["valid_rows"] == 40
+    assert counts == {"rows": 40}
     assert read(out)["tasks"]["Sol"]["splits"]["test"]["rows"] == pytest.approx(20)

@@ -8,6 +8,7 @@ from taglm_core.model.taskmodel import TaskModel
 from taglm_core.training.head_fitter import HeadFitter, HeadFollower, start_from_mean_embedding
 from taglm_core.training.head_loss import HeadLoss, ReadRows, known_shares
 from taglm_core.training.objectives.reading import StateReader, step_lengths
+from taglm_core.training.recipe import FIT_KEYS, HeadRecipe
 from taglm_core.training.splits import SplitData
 
 
@@ -27,6 +28,7 @@ class HeadObjective:
         delta: float | None = None,
         fit_epochs: int = 40,
         selects_by_loss: bool = False,
+        recipe: HeadRecipe | None = None,
     ) -> None:
         """Keep the splits.
 
@@ -42,6 +44,7 @@ class HeadObjective:
             delta: Huber threshold, see `HeadLoss`.
             fit_epochs: Passes of the fit of a head without closed form.
             selects_by_loss: See `HeadLoss`.
+            recipe: How the head is fitted, whatever the validation split says; None: that decides.
         """
         self.task_model = task_model
         self.train = train
@@ -51,7 +54,10 @@ class HeadObjective:
         self.sorts_batches = sorts_batches
         self.lengths = step_lengths(train)
         self.head_loss = HeadLoss(task_model, delta, selects_by_loss)
-        self.fitter = HeadFitter(self.head_loss, seed, fit_epochs)
+        fixed = recipe.fit if recipe is not None else None
+        self.fitter = HeadFitter(self.head_loss, seed, fit_epochs, fixed)
+        self.recipe = recipe
+        self._found: dict[str, float] = {}
         self.follower: HeadFollower | None = None
         if fit_rows:
             window = min(fit_rows, len(train.rows))
@@ -96,7 +102,7 @@ class HeadObjective:
 
     def refine(self) -> None:
         """Fit the head to the present tag, if that gains on the validation split."""
-        if self.fit_rows:
+        if self.fit_rows and (self.recipe is None or self.recipe.ends_with_fit):
             self._fit_head()
 
     def _fit_head(self) -> dict[str, float]:
@@ -104,7 +110,8 @@ class HeadObjective:
         _, states, targets = self.fitted_rows()
         found = self.fitter.fit(states, targets, self._valid_rows())
         if self.follower is not None:
-            self.follower.restart(states, targets, found.get("alpha"))
+            self.follower.restart(states, targets, found.get("fit_alpha"))
+        self._found = {key: value for key, value in found.items() if key in FIT_KEYS}
         return found
 
     def fitted_rows(self) -> tuple[np.ndarray, Tensor, Tensor]:
@@ -166,9 +173,13 @@ class HeadObjective:
         return self.head_loss.of(self._valid_rows())
 
     def evaluate(self) -> tuple[float, dict[str, float]]:
-        """Return the cost on the validation split and what to log."""
+        """Return the cost on the validation split and what to log: metrics, and how the head fits.
+
+        The latter is said once for each fit that was kept.
+        """
         cost, metrics = self.head_loss.cost(self._valid_rows())
-        return cost, {name: value for name, value in metrics.items() if "." not in name}
+        found, self._found = self._found, {}
+        return cost, {k: v for k, v in metrics.items() if "." not in k} | found
 
     def predict(self, split: SplitData) -> np.ndarray:
         """Return predictions for a split."""

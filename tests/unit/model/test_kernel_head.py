@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from taglm_core.model.kernel_head import KernelHead
-from taglm_core.training.head_choice import _ALPHAS, _penalties, _ridge, _Rows
+from taglm_core.training.kernel_fit import RIDGE_ALPHAS, TargetRows, penalties, solve_rows
 
 
 def made(seed=0, points=7, width=5, blocks=(3, 2)):
@@ -56,7 +56,9 @@ def test_rows_left_out_are_judged_as_if_refitted(shape):
     x = torch.from_numpy(rng.normal(size=shape))
     y = torch.from_numpy(rng.normal(size=(shape[0], 2)))
     folds = torch.from_numpy(rng.permutation(shape[0]) % 5)
-    for alpha, (weights, left_out) in zip(_ALPHAS, _penalties(x, y, folds), strict=True):
+    for alpha, (weights, left_out) in zip(
+        RIDGE_ALPHAS, penalties(x, y, folds, RIDGE_ALPHAS), strict=True
+    ):
         eye = alpha * torch.eye(shape[1], dtype=x.dtype)
         whole = torch.linalg.solve(x.T @ x + eye, x.T @ y)
         torch.testing.assert_close(weights, whole, rtol=1e-6, atol=1e-8)
@@ -74,7 +76,7 @@ def test_targets_that_rows_lack_are_left_out():
     y = x @ torch.from_numpy(rng.normal(size=(4, 2)))
     y[::2, 1] = torch.nan
     groups = (np.array([0]), np.array([1]))
-    found = _ridge(x, x, _Rows(y, y, torch.zeros(2), groups, None))
+    found = solve_rows(x, x, TargetRows(y, y, torch.zeros(2), groups, None))
     assert found.cross_validated is None
     assert found.valid < 1e-3
     torch.testing.assert_close(x @ found.weights[:, 1], (x @ found.weights)[:, 1])

@@ -14,7 +14,7 @@ from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
-from taglm_core.training import head_choice
+from taglm_core.training import head_choice, kernel_fit
 from taglm_core.training.head_choice import Solution, Start, _choice, choose_tag
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
@@ -155,7 +155,7 @@ def test_the_rows_and_points_of_a_kernel_head_are_bounded(
 ):
     """Of more training rows as many are drawn; without cross-validation the valid split decides."""
     monkeypatch.setattr(head_choice, "MOST_ROWS", 60)
-    monkeypatch.setattr(head_choice, "MOST_POINTS", 20)
+    monkeypatch.setattr(kernel_fit, "MOST_POINTS", 20)
     monkeypatch.setattr(head_choice, "MOST_CROSS_VALIDATED", 50)
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="on")
     assert made.predictor.task_model.head.points.shape[0] == 20
@@ -209,7 +209,7 @@ def test_an_untrained_tag_does_not_stand_before_an_enriched_one(
 
 def solution(valid, cross=None):
     """Return a solution with costs."""
-    return Solution(torch.zeros(1, 1), valid, cross)
+    return Solution(torch.zeros(1, 1), valid, cross, ())
 
 
 def test_the_simplest_head_that_nothing_clearly_beats_is_chosen():

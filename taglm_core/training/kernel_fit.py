@@ -1,0 +1,192 @@
+"""Ridge regressions on what heads read, linear and of kernels, judged by rows left out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.model.kernel_head import KernelHead, squared_distances
+
+MOST_POINTS = 1500
+"""Training rows with which a kernel head compares; of more rows as many are drawn (Nystroem)."""
+NUM_FOLDS = 5
+"""Folds of the cross-validation in the training rows."""
+GAMMAS = (0.3, 1.0, 3.0)
+"""Of the kernel, over the median squared distance of training rows."""
+RIDGE_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 1, 7))
+"""Penalties that are tried."""
+_LEAST_EIGENVALUE = 1e-6
+_MEDIAN_ROWS = 500
+_MOST_DIRECTIONS = 2000
+
+
+@attrs.frozen
+class Solution:
+    """A map from a row's columns to centred targets."""
+
+    weights: Tensor
+    """`(columns, outputs)`."""
+    valid: float
+    """Mean squared error on the validation split, standardised targets."""
+    cross_validated: float | None
+    """The same by cross-validation in the training split; None: too many rows."""
+    alphas: tuple[float, ...]
+    """Penalty of each group of targets."""
+    width: float | None = None
+    """Of the kernel, one of `GAMMAS`; None: there is none."""
+
+    @property
+    def cost(self) -> float:
+        """What decides: the validation split's, or the mean of both."""
+        if self.cross_validated is None:
+            return self.valid
+        return (self.valid + self.cross_validated) / 2
+
+
+@attrs.frozen
+class TargetRows:
+    """Targets of the rows that heads are fitted to and judged by."""
+
+    train: Tensor
+    """float64 `(rows, outputs)`, centred; NaN where one is missing."""
+    valid: Tensor
+    mean: Tensor
+    """`(outputs,)` that was taken away."""
+    groups: tuple[np.ndarray, ...]
+    """Outputs that the same training rows know."""
+    folds: Tensor | None
+    """int64 `(rows,)`; None: no cross-validation."""
+
+
+def linear_solution(states: Tensor, valid_states: Tensor, rows: TargetRows) -> Solution:
+    """Return what the linear head costs on centred states, their mean square scaled to 1."""
+    mean = states.mean(dim=0)
+    train, valid = (states - mean).double(), (valid_states - mean).double()
+    if min(train.shape) > _MOST_DIRECTIONS:  # random directions keep distances, and cost less
+        generator = torch.Generator().manual_seed(0)
+        shape = (train.shape[1], _MOST_DIRECTIONS)
+        directions = torch.randn(shape, generator=generator, dtype=torch.float64)
+        train, valid = train @ directions, valid @ directions
+    size = train.square().sum(dim=1).mean().sqrt().clamp_min(1e-12)
+    return solve_rows(train / size, valid / size, rows)
+
+
+def fit_kernel(
+    inputs: Tensor,
+    valid_inputs: Tensor,
+    blocks: tuple[int, ...],
+    rows: TargetRows,
+    seed: int,
+    recipe: Mapping[str, Any] | None = None,
+) -> tuple[KernelHead, Solution]:
+    """Return the kernel head of the best width of kernel, or of the recipe's, and its costs."""
+    rng = np.random.default_rng([seed, 79])
+    drawn = torch.from_numpy(np.sort(rng.permutation(len(inputs))[:MOST_POINTS]))
+    head = KernelHead(inputs.shape[1], rows.train.shape[1], len(drawn)).eval()
+    head.scale_by(inputs, blocks)
+    head.points.copy_(head.scaled(inputs[drawn]))
+    points = head.points.double()
+    distances = squared_distances(head.scaled(inputs).double(), points)
+    valid_distances = squared_distances(head.scaled(valid_inputs).double(), points)
+    own = squared_distances(points, points)
+    median = max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
+    best: tuple[float, Tensor, Solution] | None = None
+    given = recipe or {}
+    for width in (given["width"],) if "width" in given else GAMMAS:
+        gamma = width / median
+        root = _inverse_root(torch.exp(-gamma * own))
+        train, valid = (torch.exp(-gamma * d) @ root for d in (distances, valid_distances))
+        solution = attrs.evolve(solve_rows(train, valid, rows, given.get("alphas")), width=width)
+        if best is None or solution.cost < best[2].cost:
+            best = (gamma, (root @ solution.weights).T, solution)
+    assert best is not None, "several widths are tried"
+    with torch.no_grad():
+        head.gamma.fill_(best[0])
+        head.weight.copy_(best[1])
+    return head, best[2]
+
+
+def _inverse_root(kernel: Tensor) -> Tensor:
+    """Return a matrix `(points, rank)` whose product with its transpose inverts a kernel."""
+    values, vectors = torch.linalg.eigh(kernel)
+    is_kept = values > _LEAST_EIGENVALUE * values[-1]
+    found: Tensor = vectors[:, is_kept] / values[is_kept].sqrt()
+    return found
+
+
+def solve_rows(
+    train: Tensor, valid: Tensor, rows: TargetRows, alphas: Sequence[float] | None = None
+) -> Solution:
+    """Solve a ridge regression of each group of targets, with the penalty that costs least.
+
+    Args:
+        train: float64 `(rows, columns)`.
+        valid: The same of the validation split.
+        rows: Targets.
+        alphas: Penalty of each group of targets; None: the one that costs least.
+    """
+    chosen: list[float] = []
+    weights = torch.zeros(train.shape[1], rows.train.shape[1], dtype=torch.float64)
+    valid_sum, valid_count, cross_sum, cross_count = 0.0, 0, 0.0, 0
+    for place, group in enumerate(rows.groups):
+        tried = RIDGE_ALPHAS
+        if alphas is not None:  # other rows may make other groups
+            tried = (alphas[min(place, len(alphas) - 1)],)
+        columns = torch.from_numpy(group)
+        known = ~rows.train[:, columns[0]].isnan()
+        x, y = train[known], rows.train[known][:, columns]
+        folds = None if rows.folds is None else rows.folds[known]
+        best: tuple[float, Tensor, Tensor, Tensor | None] | None = None
+        for alpha, (solved, left_out) in zip(tried, penalties(x, y, folds, tried), strict=True):
+            errors = (valid @ solved - rows.valid[:, columns]).square()
+            errors = errors[~errors.isnan()]
+            # a validation split without this target leaves cross-validation to decide
+            parts = [errors.mean()] if len(errors) else []
+            parts += [left_out.square().mean()] if left_out is not None else []
+            cost = float(torch.stack(parts).mean()) if parts else 0.0
+            if best is None or cost < best[0]:
+                best, kept = (cost, solved, errors, left_out), alpha
+        assert best is not None, "several penalties are tried"
+        chosen.append(kept)
+        weights[:, columns] = best[1]
+        valid_sum, valid_count = valid_sum + float(best[2].sum()), valid_count + len(best[2])
+        if best[3] is not None:
+            cross_sum += float(best[3].square().sum())
+            cross_count += best[3].numel()
+    cross = cross_sum / cross_count if cross_count else None
+    return Solution(weights, valid_sum / max(valid_count, 1), cross, tuple(chosen))
+
+
+def penalties(
+    x: Tensor, y: Tensor, folds: Tensor | None, alphas: Sequence[float]
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield for each penalty the weights `(columns, outputs)` and the errors of rows left out.
+
+    The errors of a fold follow from the whole fit: `(I - H_kk)^-1 r_k`, where `H` maps targets to
+    predictions and `r` are the residuals.
+    """
+    if x.shape[1] <= x.shape[0]:
+        values, vectors = torch.linalg.eigh(x.T @ x)
+        turned = x @ vectors  # (rows, columns), orthogonal columns
+    else:  # the same space from the other side: at most as many directions as rows
+        values, left = torch.linalg.eigh(x @ x.T)
+        values = values.clamp_min(0.0)
+        turned = left * values.sqrt()
+        vectors = x.T @ (left / values.sqrt().clamp_min(1e-12))
+    for alpha in alphas:
+        shrink = 1.0 / (values.clamp_min(0.0) + alpha)
+        solved = shrink.unsqueeze(1) * (turned.T @ y)
+        left_out = None
+        if folds is not None:
+            residuals = y - turned @ solved
+            left_out = torch.empty_like(y)
+            for fold in range(NUM_FOLDS):
+                own = folds == fold
+                part = turned[own]
+                hat = (part * shrink) @ part.T
+                eye = torch.eye(len(part), dtype=x.dtype)
+                left_out[own] = torch.linalg.solve(eye - hat, residuals[own])
+        yield vectors @ solved, left_out
