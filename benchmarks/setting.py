@@ -17,7 +17,8 @@ import numpy as np
 
 import taglm_core as taglm
 from taglm_chem.encoder import SmilesEncoder
-from taglm_core.model.backbone import Backbone, load_backbone
+from taglm_core.model.backbone import Backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.model.heads import LinearHead
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel

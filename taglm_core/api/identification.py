@@ -30,7 +30,8 @@ from taglm_core.inference.identify import (
     ranking,
 )
 from taglm_core.inference.report import html_report, html_table
-from taglm_core.model.backbone import Backbone, load_backbone
+from taglm_core.model.backbone import Backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress, chosen_progress
@@ -85,7 +86,7 @@ def identify(
         label: Column with the true domain, to count what is right; None: not known.
         domains: Domains to choose from; None: all that have a trained tag for the backbone.
         calibrate: Domain -> table of validation rows; None: rows held out of each corpus.
-        backbone: Registered name, folder or Hub id.
+        backbone: Registered name, folder, GGUF file or Hub id.
         device: "cpu", "cuda", "cuda:1" or "auto".
         progress: True or False: with or without a bar; None: a bar in notebooks and terminals.
 

@@ -19,7 +19,7 @@ from taglm_core.inference.domains import (
 )
 from taglm_core.inference.report import html_report, html_table
 from taglm_core.inference.sample import check, chosen_metrics, draw, properties, summary
-from taglm_core.model.backbone import load_backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress, chosen_progress
 from taglm_core.specs import Decoding, SampleData
@@ -78,7 +78,7 @@ def sample(
     Args:
         domain: Full or short name of a domain, such as "SMILES".
         count: Rows to draw.
-        backbone: Registered name, folder or Hub id.
+        backbone: Registered name, folder, GGUF file or Hub id.
         run: Folder of a run or predictor that holds the tag; None: the newest one of the tag store.
         with_tag: False: without the tag, to see what it changes.
         corpus: Table of rows that count as known; None: the corpus of the tag.

@@ -126,7 +126,7 @@ def _threads(looked: Looked) -> Lines:
 def _precision(looked: Looked) -> Lines:
     """Which arithmetic a run would choose here."""
     from taglm_core.inference.precision import VARIABLE, kept_or_measured
-    from taglm_core.model.backbone import load_backbone
+    from taglm_core.model.backbone_loading import load_backbone
 
     forced = os.environ.get(VARIABLE)
     if forced:
@@ -257,7 +257,7 @@ def _unwritable(folder: Path) -> str:
 
 def _backbone(looked: Looked) -> Lines:
     """The backbone loads and answers."""
-    from taglm_core.model.backbone import load_backbone
+    from taglm_core.model.backbone_loading import load_backbone
 
     advice = "pip install --force-reinstall taglm-backbone-nano, or name another with --backbone."
     try:

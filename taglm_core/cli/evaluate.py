@@ -38,7 +38,9 @@ def evaluate(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Name, folder or Hub id of another copy of the same backbone."),
+        typer.Option(
+            help="Name, folder, GGUF file or Hub id of another copy of the same backbone."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
     precision: Annotated[

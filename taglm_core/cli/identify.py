@@ -34,7 +34,7 @@ def identify(
         ),
     ] = None,
     backbone: Annotated[
-        str, typer.Option(help="Backbone: registered name, folder or Hub id.")
+        str, typer.Option(help="Backbone: registered name, folder, GGUF file or Hub id.")
     ] = "nano",
     device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

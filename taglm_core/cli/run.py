@@ -19,7 +19,9 @@ def run(
     target: Targets = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Backbone: registered name, folder or Hub id.", show_default="nano"),
+        typer.Option(
+            help="Backbone: registered name, folder, GGUF file or Hub id.", show_default="nano"
+        ),
     ] = None,
     data: Annotated[
         str | None,

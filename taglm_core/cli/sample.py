@@ -14,7 +14,7 @@ def sample(
     ] = 100,
     out: Annotated[Path | None, typer.Option(help="Table to write, such as drawn.csv.")] = None,
     backbone: Annotated[
-        str, typer.Option(help="Backbone: registered name, folder or Hub id.")
+        str, typer.Option(help="Backbone: registered name, folder, GGUF file or Hub id.")
     ] = "nano",
     from_run: Annotated[
         Path | None,

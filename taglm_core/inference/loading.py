@@ -6,7 +6,8 @@ from taglm_core.data.measured import computing_code
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import BackboneError, CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
-from taglm_core.model.backbone import Backbone, load_backbone
+from taglm_core.model.backbone import Backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.model.heads import make_head
 from taglm_core.model.kernel_head import KERNEL
 from taglm_core.model.precision import BF16, FP32
@@ -42,7 +43,7 @@ def load_predictor(
     Args:
         artifact: A task artifact.
         registry: Must provide the domains that the artifact uses.
-        backbone: Another name, folder or Hub id of the same backbone; None: the artifact's.
+        backbone: Another name, folder, GGUF file or Hub id of the same backbone; None: the artifact's.
         device: Where to run.
         cache: Memory limit for cached prompt segments: `auto`, `off` or a size such as `2GB`;
             `+disk` appended spills to disk.

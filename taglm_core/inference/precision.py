@@ -11,7 +11,8 @@ import torch
 from taglm_core.data.atomic import write_json
 from taglm_core.data.home import home
 from taglm_core.errors import ConfigError
-from taglm_core.model.backbone import Backbone, load_backbone, pick_device
+from taglm_core.model.backbone import Backbone
+from taglm_core.model.backbone_loading import load_backbone, pick_device
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.precisionprobe import Measured, measure_precision
 from taglm_core.plugins import Registry
@@ -30,7 +31,7 @@ def open_backbone(
     """Load a backbone in a precision.
 
     Args:
-        name: Registered name, folder or Hub id.
+        name: Registered name, folder, GGUF file or Hub id.
         registry: Where registered names are looked up.
         device: Where to run.
         precision: fp32, bf16, or auto: `TAGLM_PRECISION`, else what is faster here and close

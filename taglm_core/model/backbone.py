@@ -9,73 +9,20 @@ import json
 import logging
 import os
 import shutil
-import warnings
-from pathlib import Path
 from typing import Any
 
-import attrs
 import torch
 from torch import Tensor
 
-from taglm_core.errors import BackboneError, UnknownNameError
-from taglm_core.hub import hub_access
-from taglm_core.model.backbone_checks import check_backbone_model
-from taglm_core.model.backbone_folder import check_folder, content_of, explain_failure
+from taglm_core.errors import BackboneError
 from taglm_core.model.checkpointing import Checkpoints
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.precision import BF16, FP32, in_fp32, put_layers, rounded_layers
-from taglm_core.plugins import Registry
-from taglm_core.specs.reference import is_reference, resolve
 
 logger = logging.getLogger(__name__)
 
 _PROBE_TEXT = "The quantitative estimate of the molecule CCO is 0.41; a b c 1 2 3."
 _PROBE_TOKENS = 24
-
-
-@attrs.frozen
-class Location:
-    """Where the weights of a backbone are."""
-
-    name: str
-    """What the user wrote."""
-    path: str
-    """A folder, or a Hub id."""
-    revision: str | None = None
-
-
-def locate(name: str, registry: Registry) -> Location:
-    """Find a backbone by registered name, folder or Hub id.
-
-    Raises:
-        UnknownNameError: when it is none of the three.
-        BackboneError: when a folder holds no model.
-    """
-    known = {item.short for item in registry.backbones} | {i.name for i in registry.backbones}
-    if name in known:
-        spec = registry.backbones.get(name).spec
-        if is_reference(spec.path):
-            return Location(name, str(resolve(spec.path, f"backbone {name}")()), spec.revision)
-        return Location(name, spec.path, spec.revision)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        check_folder(folder, name)
-        return Location(name, str(folder.resolve()))
-    if folder.is_file():
-        raise BackboneError(
-            f"backbone '{name}' is a file. Give the folder of a model in the format of "
-            "transformers (config.json, safetensors and tokenizer)."
-        )
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return Location(name, name)
-    try:
-        registry.backbones.get(name)
-    except UnknownNameError as error:
-        raise UnknownNameError(
-            f"{error} A folder or a Hub id (owner/name) works too; there is no folder '{name}' "
-            f"(working folder: {Path.cwd()})."
-        ) from None
-    raise AssertionError("unreachable: known names were handled above")
 
 
 class Backbone:
@@ -312,72 +259,3 @@ class Backbone:
             raw = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
             digest.update(raw.numpy().tobytes())
         return digest.hexdigest()
-
-
-def load_backbone(
-    name: str, registry: Registry, device: str = "auto", precision: str = FP32
-) -> Backbone:
-    """Load a frozen backbone.
-
-    Args:
-        name: Registered name, folder or Hub id.
-        registry: Where registered names are looked up.
-        device: "cpu", "cuda", "cuda:1"; "auto": a GPU when there is one.
-        precision: "fp32", or "bf16" for the products of the linear layers.
-
-    Raises:
-        BackboneError: when it cannot be loaded or can take no embeddings.
-    """
-    import transformers
-
-    place = locate(name, registry)
-    where = pick_device(device)
-    dtype = "auto" if precision == BF16 else torch.float32  # auto: as the file has them
-    transformers.utils.logging.disable_progress_bar()
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()  # its report of keys comes as our own message
-    try:
-        with hub_access(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice on flags that we set ourselves
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                place.path, revision=place.revision
-            )
-            model, info = transformers.AutoModelForCausalLM.from_pretrained(
-                place.path,
-                revision=place.revision,
-                dtype=dtype,
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused by `check_backbone_model`, with names
-            )
-    except Exception as error:  # the library raises many kinds; each becomes one message
-        raise BackboneError(explain_failure(error, name, place.path, place.revision)) from error
-    finally:
-        transformers.utils.logging.set_verbosity(verbosity)
-    backbone = Backbone(model, tokenizer, name)
-    backbone.content = content_of(place.path, place.revision)
-    if precision == BF16:
-        backbone.use_bf16()  # before the move: a device never has to hold them in fp32
-    backbone.move_to(where)
-    with in_fp32(backbone.base):
-        check_backbone_model(backbone, info)
-    return backbone
-
-
-def pick_device(device: str) -> torch.device:
-    """Turn "auto" into a device.
-
-    Raises:
-        BackboneError: when the device is not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        raise BackboneError(
-            f"device '{device}' cannot be used ({str(error).splitlines()[0]}). Use --device cpu, "
-            "or install a torch build for it; `taglm doctor` lists the devices that torch sees."
-        ) from error
-    return found

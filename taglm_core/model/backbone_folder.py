@@ -9,6 +9,7 @@ from typing import Any
 
 from taglm_core.data.digests import Digests, file_digest
 from taglm_core.errors import BackboneError
+from taglm_core.model import gguf_file
 
 _LFS = b"version https://git-lfs"
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
@@ -18,8 +19,8 @@ _NO_CONTENT = ("transformers_version", "torch_dtype", "dtype", "_name_or_path", 
 """Keys of config.json that saving again may change, while the model stays the same."""
 
 
-def check_folder(folder: Path, name: str) -> None:
-    """Check that a folder holds a model of transformers with its tokenizer.
+def check_folder(folder: Path, name: str) -> Path | None:
+    """Check that a folder holds a model of transformers with its tokenizer, or one GGUF file.
 
     Only names, sizes and the first bytes of files are looked at.
 
@@ -27,10 +28,18 @@ def check_folder(folder: Path, name: str) -> None:
         folder: The folder.
         name: What the user wrote, for messages.
 
+    Returns:
+        The GGUF file, where the folder holds one and no other weights.
+
     Raises:
         BackboneError: saying what the folder holds instead, and what to do.
     """
     files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+    if not _weight_files(files) and "adapter_config.json" not in files:
+        gguf = gguf_file.only_file(folder, name)
+        if gguf is not None:
+            gguf_file.check_file(gguf, name)
+            return gguf
     problem = (
         _another_kind(files)
         or _pointer(files)
@@ -40,10 +49,11 @@ def check_folder(folder: Path, name: str) -> None:
     )
     if problem is not None:
         raise BackboneError(f"backbone '{name}': {problem}")
+    return None
 
 
 def _another_kind(files: dict[str, Path]) -> str | None:
-    """Recognize adapters, GGUF files and folders without a model."""
+    """Recognize adapters and folders without a model."""
     if "adapter_config.json" in files:
         facts = _json(files["adapter_config.json"]) or {}
         base = facts.get("base_model_name_or_path", "unknown")
@@ -51,12 +61,6 @@ def _another_kind(files: dict[str, Path]) -> str | None:
             f"the folder holds a PEFT adapter ({facts.get('peft_type', 'unknown type')}) of the "
             f"model '{base}', not a whole model. Merge the two (merge_and_unload, then "
             "save_pretrained, and save the tokenizer there too) and give the merged folder."
-        )
-    gguf = [name for name in files if name.lower().endswith(".gguf")]
-    if gguf and not _weight_files(files):
-        return (
-            f"the folder holds a GGUF file ({gguf[0]}), a format of llama.cpp. Give the folder of "
-            "the same model in the format of transformers (config.json and safetensors)."
         )
     if "config.json" in files:
         return None
@@ -196,12 +200,15 @@ def content_of(path: str, revision: str | None = None) -> str:
     matter how they are divided into files. Other files are hashed as they are.
 
     Args:
-        path: A folder, or a Hub id that is in the local cache.
+        path: A folder, a GGUF file, or a Hub id (with a file) that is in the local cache.
         revision: Of a Hub id.
 
     Returns:
         16 hexadecimal digits; "" when a Hub id is not in the cache.
     """
+    if gguf_file.is_named(path):
+        file = gguf_file.stored_file(path, revision)
+        return gguf_file.content_of_file(file) if file is not None else ""
     folder = _stored(path, revision)
     if folder is None:
         return ""
@@ -239,7 +246,12 @@ def explain_failure(error: Exception, name: str, path: str, revision: str | None
     """Return what is said when the library could not load a backbone."""
     first = " ".join(str(error).strip().split("\n")[0].split())
     said = f"backbone '{name}' cannot be loaded from '{path}': {type(error).__name__}: {first}"
-    folder = _stored(path, revision)
+    if gguf_file.is_named(path) and gguf_file.stored_file(path, revision) is not None:
+        return (
+            f"{said} Its header is in order. Download it again, update transformers, or give the "
+            "model in the format of transformers."
+        )
+    folder = None if gguf_file.is_named(path) else _stored(path, revision)
     if folder is None:
         return (
             f"{said} Check the name; `taglm plugins` lists registered ones; a Hub id needs the "

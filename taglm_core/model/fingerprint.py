@@ -6,6 +6,9 @@ import json
 import attrs
 import numpy as np
 
+SAME = 0.98
+"""Least cosine of the probe's outputs at which weights count as the same backbone's."""
+
 
 @attrs.frozen(kw_only=True)
 class Fingerprint:
@@ -38,6 +41,9 @@ class Fingerprint:
         if self.tokenizer != other.tokenizer:
             return "the tokenizers give other ids for the same text"
         cosine = float(np.dot(self.probe, other.probe))
-        if cosine < 0.98:
-            return f"equal shape but other weights (cosine of the probe's outputs {cosine:.3f})"
+        if cosine < SAME:
+            return (
+                "equal shape but other weights, or a copy in too few bits (cosine of the probe's "
+                f"outputs {cosine:.3f}, at least {SAME} is needed)"
+            )
         return None

@@ -7,8 +7,9 @@ from typing import Any
 
 from taglm_core.data.digests import path_digest
 from taglm_core.errors import TaglmError
-from taglm_core.model.backbone import locate
 from taglm_core.model.backbone_folder import content_of
+from taglm_core.model.backbone_loading import locate
+from taglm_core.model.gguf_file import SUFFIX
 from taglm_core.plugins import Registry
 from taglm_core.store.artifact import find_artifact
 from taglm_core.training.config import RunConfig
@@ -57,7 +58,10 @@ def _change(
     task = stages.get("task") if isinstance(stages, Mapping) else None
     for mapping, key in ((plain, "backbone"), (task, "function_tag_from")):
         value = mapping.get(key) if isinstance(mapping, dict) else None
-        if isinstance(mapping, dict) and isinstance(value, str) and place(value).is_dir():
+        if not isinstance(mapping, dict) or not isinstance(value, str):
+            continue
+        is_gguf = value.lower().endswith(SUFFIX) and place(value).is_file()
+        if place(value).is_dir() or is_gguf:
             found = change(value)
             # one word would be taken for a registered name
             mapping[key] = found if os.sep in found else os.path.join(".", found)

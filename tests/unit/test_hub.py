@@ -8,7 +8,7 @@ import pytest
 
 from taglm_core.errors import BackboneError
 from taglm_core.hub import hub_access, is_reachable
-from taglm_core.model.backbone import load_backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import load_registry
 
 

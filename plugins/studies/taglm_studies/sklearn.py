@@ -211,7 +211,7 @@ class TagRegressor(RegressorMixin, _TagEstimator):  # type: ignore[misc]  # as a
             text in the tokens of the language model.
         template: Prompt with a field in braces for each column, in their order or by their names,
             that ends in <Target>; None: made from the columns.
-        backbone: Registered name, folder or Hub id.
+        backbone: Registered name, folder, GGUF file or Hub id.
         preset: "default", "quick" or "paper".
         tag_length: Tokens of the function tag; None: 10.
         epochs: Passes over the training rows; None: 3, or what the preset says.
@@ -289,7 +289,7 @@ class TagClassifier(ClassifierMixin, _TagEstimator):  # type: ignore[misc]  # as
             text in the tokens of the language model.
         template: Prompt with a field in braces for each column, in their order or by their names,
             that ends in <Target>; None: made from the columns.
-        backbone: Registered name, folder or Hub id.
+        backbone: Registered name, folder, GGUF file or Hub id.
         preset: "default", "quick" or "paper".
         tag_length: Tokens of the function tag; None: 10.
         epochs: Passes over the training rows; None: 3, or what the preset says.

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from taglm_core.errors import BackboneError, TaglmError, UnknownNameError
-from taglm_core.model.backbone import load_backbone
 from taglm_core.model.backbone_checks import check_backbone_model
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import load_registry
 from taglm_core.testing import tiny_backbone
 from taglm_core.testing.tiny import tiny_tokenizer
@@ -141,12 +141,6 @@ def _tokenizer_pointer(folder):
     )
 
 
-def _gguf(folder):
-    shutil.rmtree(folder)
-    folder.mkdir()
-    (folder / "model-Q4_K_M.gguf").write_bytes(b"GGUF\x03\0\0\0" + b"\0" * 16)
-
-
 def _no_tokenizer(folder):
     for file in folder.glob("tokenizer*"):
         file.unlink()
@@ -210,7 +204,6 @@ def _wrong_width(folder):
         (_adapter, r"PEFT adapter \(LORA\) of the model 'owner/base'.*Merge"),
         (_pointer, "model.safetensors is a Git LFS pointer.*git lfs pull"),
         (_tokenizer_pointer, "tokenizer.json is a Git LFS pointer"),
-        (_gguf, r"GGUF file \(model-Q4_K_M.gguf\)"),
         (_no_tokenizer, "no tokenizer.*save_pretrained"),
         (_cut, r"model.safetensors is cut off: [\d,]+ of [\d,]+ bytes"),
         (_empty_weights, "model.safetensors is empty"),
@@ -233,12 +226,12 @@ def test_what_is_no_whole_causal_model_is_named(spoil, wanted, good, registry):
 
 def test_a_file_is_not_a_folder(good, registry):
     """Somebody gives the weights instead of the folder."""
-    assert "is a file. Give the folder" in error(good / "model.safetensors", registry)
+    assert "is no GGUF file" in error(good / "model.safetensors", registry)
 
 
 def test_a_folder_that_is_gone_is_said(tmp_path, registry):
     """The message holds the folder that was looked for."""
-    with pytest.raises(UnknownNameError, match="there is no folder './gone'"):
+    with pytest.raises(UnknownNameError, match="there is no folder or file './gone'"):
         load_backbone("./gone", registry, "cpu")
 
 

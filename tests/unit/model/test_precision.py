@@ -8,7 +8,7 @@ import torch
 from taglm_core.errors import BackboneError, ConfigError
 from taglm_core.inference.precision import kept_or_measured, open_backbone
 from taglm_core.model import precisionprobe
-from taglm_core.model.backbone import load_backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.model.precision import BF16, FP32, Bf16Linear, in_fp32
 from taglm_core.model.precisionprobe import measure_precision, slowdown
 from taglm_core.testing import tiny_backbone

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taglm_core.errors import BackboneError, ConfigError, UnknownNameError
-from taglm_core.model.backbone import load_backbone, locate
+from taglm_core.model.backbone_loading import load_backbone, locate
 from taglm_core.model.lengths import check_lengths
 from taglm_core.model.symbols import output_rows, symbol_rows
 from taglm_core.model.tags import initial_tag

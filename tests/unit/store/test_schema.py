@@ -12,7 +12,7 @@ from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, UnknownNameError
 from taglm_core.inference.domains import load_domain
 from taglm_core.inference.loading import load_predictor
-from taglm_core.model.backbone import load_backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.specs.target import TARGETS
 from taglm_core.store import schema
 from taglm_core.store.artifact import load_artifact, save_artifact

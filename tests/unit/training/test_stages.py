@@ -289,7 +289,7 @@ def test_an_artifact_refuses_another_backbone(toy_registry, toy_backbone, tmp_pa
 
 def test_a_resaved_copy_of_the_backbone_is_accepted(toy_registry, toy_backbone, tmp_path):
     """The same weights in bf16 are the same backbone."""
-    from taglm_core.model.backbone import load_backbone
+    from taglm_core.model.backbone_loading import load_backbone
 
     go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "run")
     copy = load_backbone(str(toy_backbone), toy_registry)
