@@ -36,7 +36,8 @@ def load(
 
     Args:
         run_or_folder: Folder of a run or of a predictor, or a `Run`.
-        backbone: Another name, folder, GGUF file or Hub id of the same backbone; None: the predictor's own.
+        backbone: Another name, folder, GGUF file or Hub id of the same backbone; None: the
+            predictor's own.
         device: "cpu", "cuda", "cuda:1" or "auto", which takes a GPU when there is one.
         precision: Arithmetic of the backbone, "fp32" or "bf16"; None: the one in which it was
             trained. In the other one predictions differ a little.

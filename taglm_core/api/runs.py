@@ -170,7 +170,8 @@ def run(
             None: the task's own dataset. Rows in memory are kept in the run folder, in a file named
             by their content, so that changed rows count as changed settings.
         target: Column to predict, or several, when `task` is a table, such as "LogS (mol/L)".
-        backbone: Registered name, folder, GGUF file or Hub id; None: "nano", or what the run file says.
+        backbone: Registered name, folder, GGUF file or Hub id; None: "nano", or what the run file
+            says.
         out: Run folder; None: runs/TASK.
         progress: True or False: with or without bars; None: bars in notebooks and terminals; or an
             object that receives progress.

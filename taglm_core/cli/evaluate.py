@@ -38,9 +38,7 @@ def evaluate(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            help="Name, folder, GGUF file or Hub id of another copy of the same backbone."
-        ),
+        typer.Option(help="Another copy of the backbone: name, folder, GGUF file or Hub id."),
     ] = None,
     device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
     precision: Annotated[

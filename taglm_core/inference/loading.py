@@ -43,7 +43,8 @@ def load_predictor(
     Args:
         artifact: A task artifact.
         registry: Must provide the domains that the artifact uses.
-        backbone: Another name, folder, GGUF file or Hub id of the same backbone; None: the artifact's.
+        backbone: Another name, folder, GGUF file or Hub id of the same backbone; None: the
+            artifact's.
         device: Where to run.
         cache: Memory limit for cached prompt segments: `auto`, `off` or a size such as `2GB`;
             `+disk` appended spills to disk.

@@ -243,7 +243,8 @@ class RunConfig:
     data: DataConfig = attrs.field(factory=DataConfig)
     """The rows of the task."""
     backbone: str = "nano"
-    """Registered name, folder, GGUF file or Hub id of the causal language model, such as Qwen/Qwen3-0.6B."""
+    """Registered name, folder, GGUF file or Hub id of the causal language model, such as
+    Qwen/Qwen3-0.6B or models/SmolLM2-135M-Instruct.Q4_1.gguf."""
     stages: StagesConfig = attrs.field(factory=StagesConfig)
     """How the stages train."""
     decode: Decoding = attrs.field(factory=Decoding)

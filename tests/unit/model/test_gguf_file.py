@@ -195,9 +195,7 @@ REAL = os.environ.get("TAGLM_GGUF")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    REAL is None, reason="TAGLM_GGUF names no file (SmolLM2-135M-Instruct.Q4_1.gguf)"
-)
+@pytest.mark.skipif(REAL is None, reason="TAGLM_GGUF does not name SmolLM2-135M-Instruct.Q4_1.gguf")
 def test_a_real_file_loads_and_knows_words(registry):
     """The file of a language model, not of random weights: it predicts what follows."""
     backbone = load_backbone(REAL, registry, "cpu")
