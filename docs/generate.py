@@ -20,7 +20,8 @@ import attrs
 from taglm_core.specs.target import TARGETS
 
 REFERENCE = Path(__file__).parent / "reference"
-COMMANDS = ["run", "init", "predict", "evaluate", "sample", "identify", "plugins", "doctor"]
+COMMANDS = ["run", "init", "predict", "evaluate", "sample", "condition", "identify", "plugins"]
+COMMANDS += ["doctor"]
 COMMANDS += ["runs", "runs list", "runs show", "runs rm"]
 COMMANDS += ["tags", "tags list", "tags show", "tags rm", "tags prune"]
 COMMANDS += ["check-plugin", "new-plugin"]
@@ -166,7 +167,7 @@ Generated from the docstrings."""
 API = {
     "Train and load": ["run", "train", "load", "Run", "Predictor", "Written"],
     "Evaluate": ["evaluate", "Evaluation"],
-    "Domain tags": ["sample", "Sample", "identify", "Identification"],
+    "Domain tags": ["sample", "Sample", "condition", "identify", "Identification"],
     "Tag store": ["tags.list", "tags.show", "tags.get"],
     "Plugins": ["plugins"],
     "scikit-learn": ["TagRegressor", "TagClassifier"],

@@ -10,6 +10,7 @@ import attrs
 
 from taglm_core.data.memory import as_frame
 from taglm_core.errors import ConfigError, DataError, listed
+from taglm_core.inference.conditions import add_conditions, condition_report
 from taglm_core.inference.domains import (
     TrainedDomain,
     compute_as_trained,
@@ -26,6 +27,9 @@ from taglm_core.specs import Decoding, SampleData
 from taglm_core.store.tagstore import TagStore
 
 logger = logging.getLogger(__name__)
+
+_CORPUS_ROWS = 1000
+"""Known rows whose share in the range of a condition is shown."""
 
 
 @attrs.frozen(repr=False)
@@ -66,6 +70,7 @@ def sample(
     corpus: "str | PathLike[str] | None" = None,
     metrics: Sequence[str] = (),
     reference: "str | PathLike[str] | None" = None,
+    conditions: Sequence[str] = (),
     temperature: float = 1.0,
     top_p: float = 1.0,
     max_length: int = 256,
@@ -84,6 +89,8 @@ def sample(
         corpus: Table of rows that count as known; None: the corpus of the tag.
         metrics: Names of further scores that the domain offers, such as "moses" of SMILES.
         reference: Table of rows that these scores compare the drawn ones with.
+        conditions: Ranges of properties that are asked for by a value in them, such as
+            ["QED=0.9"]; their tags are trained by `taglm.condition`.
         temperature: Divides the logits; below 1 sharper, above 1 flatter.
         top_p: Share of probability kept, the most probable symbols first.
         max_length: Most symbols of a row.
@@ -104,6 +111,7 @@ def sample(
     folder = Path(run) if run is not None else None
     trained = load_domain(domain, loaded, registry, TagStore(), folder, with_tag)
     compute_as_trained([trained])
+    asked = add_conditions(trained, conditions, registry, TagStore())
     known = _known(trained, registry, Path(corpus) if corpus is not None else None)
     measures = chosen_metrics(trained, metrics)
     if reference is not None and not measures:
@@ -122,6 +130,7 @@ def sample(
     report = summary(trained, drawn, canonical, known)
     valid = [value for value in canonical if value is not None]
     report["properties"] = properties(trained, valid, known or [], registry)
+    report["conditions"] = condition_report(asked, valid, (known or [])[:_CORPUS_ROWS])
     report["metrics"] = {
         name: measure(
             SampleData(

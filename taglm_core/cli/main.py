@@ -45,6 +45,7 @@ def build_app() -> typer.Typer:
 def core_app() -> typer.Typer:
     """Return the program without the commands that are registered."""
     from taglm_core.cli import (
+        condition,
         doctor,
         evaluate,
         identify,
@@ -72,6 +73,7 @@ def core_app() -> typer.Typer:
     app.command("predict")(predict.predict)
     app.command("evaluate")(evaluate.evaluate)
     app.command("sample")(sample.sample)
+    app.command("condition")(condition.condition)
     app.command("identify")(identify.identify)
     app.command("plugins")(plugins.plugins)
     app.command("doctor")(doctor.doctor)

@@ -40,6 +40,14 @@ def sample(
         Path | None,
         typer.Option(help="Table of rows that --metrics compares with, such as test.csv."),
     ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Property to ask for, such as QED=0.9; may be repeated. Train it with `taglm "
+            "condition`.",
+        ),
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")] = 1.0,
     top_p: Annotated[
         float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")
@@ -69,6 +77,7 @@ def sample(
         corpus=corpus,
         metrics=tuple(word.strip() for word in metrics.split(",") if word.strip()),
         reference=reference,
+        conditions=tuple(condition or ()),
         temperature=temperature,
         top_p=top_p,
         max_length=max_length,
@@ -92,6 +101,9 @@ def _print(report: Mapping[str, Any], out: Path | None) -> None:
     tag = "with" if report["tag"] else "without"
     print_table(names, [[report[name] for name in names]], f"{report['domain']}, {tag} its tag")
     results.print(f"checked by {report['checked_by']}", markup=False)
+    if report["conditions"]:
+        columns = list(report["conditions"][0])
+        print_table(columns, [list(each.values()) for each in report["conditions"]], "\nconditions")
     for name, scores in report["metrics"].items():
         print_table(["metric", "value"], [list(item) for item in scores.items()], f"\n{name}")
     for name, facts in report["properties"].items():

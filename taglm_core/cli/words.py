@@ -3,6 +3,7 @@
 CORE_WORDS = frozenset(
     {
         "check-plugin",
+        "condition",
         "doctor",
         "evaluate",
         "identify",

@@ -33,6 +33,8 @@ class TrainedDomain:
     softmax: DomainSoftmax
     artifact: Artifact | None
     """Where the tag came from; None: without a tag."""
+    conditions: tuple[str, ...] = ()
+    """Keys of tags in the model that stand between the domain tag and a row."""
 
     @property
     def name(self) -> str:
@@ -52,7 +54,9 @@ class TrainedDomain:
         """
         bos = np.asarray(self.model.backbone.bos_ids, dtype=np.int32)
         if self.artifact is not None:
-            return np.concatenate([bos, self.model.layout.tag_ids(self.name)])
+            layout = self.model.layout
+            tags = [layout.tag_ids(name) for name in (self.name, *self.conditions)]
+            return np.concatenate([bos, *tags])
         return bos if len(bos) else np.array([self.model.backbone.end_id], dtype=np.int32)
 
     def encode(self, rows: Sequence[str]) -> Encoded:

@@ -233,7 +233,34 @@ def properties(
     """
     order = np.random.default_rng(seed).permutation(len(corpus))[:_MOST_CORPUS_ROWS]
     beside = [corpus[i] for i in order]
-    histograms: dict[str, Any] = {}
+    return {
+        name: _histograms(found.values(rows), found.values(beside), found.unit)
+        for name, found in computed_properties(trained, registry).items()
+    }
+
+
+@attrs.frozen
+class ComputedProperty:
+    """A number that a task computes from rows of a domain alone."""
+
+    compute: Callable[..., Any]
+    field: str
+    target: int
+    """Which of the task's targets."""
+    unit: str
+
+    def values(self, rows: Sequence[str]) -> np.ndarray:
+        """Return the property of valid rows, float64 `(rows,)`; NaN where there is none."""
+        if not rows:
+            return np.zeros(0)
+        values = np.asarray(self.compute({self.field: list(rows)}), dtype=np.float64)
+        numbers: np.ndarray = values.reshape(len(rows), -1)[:, self.target]
+        return numbers
+
+
+def computed_properties(trained: TrainedDomain, registry: Registry) -> dict[str, ComputedProperty]:
+    """Return the numbers that tasks compute from rows of a domain alone, by target."""
+    found: dict[str, ComputedProperty] = {}
     for item in registry.tasks:
         target = item.spec.target
         if not isinstance(target, Regression) or target.compute is None:
@@ -243,22 +270,10 @@ def properties(
         if domains != {trained.name} or len(task.span_fields) != 1:
             continue
         compute = resolve(target.compute, f"task {item.name}, target")
-        field = task.span_fields[0]
-        drawn = _values(compute, field, rows, len(target.names))
-        others = _values(compute, field, beside, len(target.names))
         for k, name in enumerate(target.names):
-            if name not in histograms:
-                histograms[name] = _histograms(drawn[:, k], others[:, k], target.unit)
-    return histograms
-
-
-def _values(
-    compute: Callable[..., Any], field: str, rows: Sequence[str], targets: int
-) -> np.ndarray:
-    if not rows:
-        return np.zeros((0, targets))
-    values = np.asarray(compute({field: list(rows)}), dtype=np.float64)
-    return values.reshape(len(rows), -1)
+            if name not in found:
+                found[name] = ComputedProperty(compute, task.span_fields[0], k, target.unit)
+    return found
 
 
 def _histograms(drawn: np.ndarray, corpus: np.ndarray, unit: str) -> dict[str, Any]:

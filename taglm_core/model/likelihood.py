@@ -75,7 +75,8 @@ def symbol_nats(
     Args:
         model: Holds the tag and, for a symbol encoder, the table.
         softmax: Of the domain.
-        before: int `(tokens,)`: what stands before every row, such as the domain tag.
+        before: int `(tokens,)`: what stands before every row, such as the domain tag; or
+            `(rows, tokens)`, before each.
         pieces: int `(symbols,)` a row: symbol indices, or token ids of a text domain.
         base: First id of the domain's symbols in the common space; 0 for text.
         skip: Symbols at the start of each row that do not count.
@@ -134,12 +135,13 @@ def _label_states(
     """Return the states that predict the symbols of some rows, these symbols, and their rows."""
     backbone = softmax.backbone
     lengths = [len(piece) for piece in pieces]
-    longest, seq = max(lengths), len(before) + max(lengths)
+    width = before.shape[-1]
+    longest, seq = max(lengths), width + max(lengths)
     ids = np.zeros((len(pieces), seq), dtype=np.int64)
-    ids[:, : len(before)] = before
+    ids[:, :width] = before
     labels = np.full((len(pieces), longest + 1), _IGNORED, dtype=np.int64)
     for place, (piece, length) in enumerate(zip(pieces, lengths, strict=True)):
-        ids[place, len(before) : len(before) + length] = piece + base
+        ids[place, width : width + length] = piece + base
         labels[place, :length] = piece
         labels[place, length] = softmax.end
     labels[:, :skip] = _IGNORED
@@ -151,7 +153,7 @@ def _label_states(
         None,
         positions,
     )
-    start = len(before) - 1  # the position that predicts the first symbol
+    start = width - 1  # the position that predicts the first symbol
     if start < 0:  # nothing stands before the first symbol: it cannot be predicted
         labels = labels[:, 1:]
         start = 0

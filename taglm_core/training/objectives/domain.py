@@ -46,6 +46,7 @@ class DomainObjective:
         train: Sequence[Any],
         held_out: Sequence[Any],
         max_tokens: int,
+        softmax: DomainSoftmax | None = None,
     ) -> None:
         """Encode the corpus.
 
@@ -57,6 +58,7 @@ class DomainObjective:
             train: Canonical rows.
             held_out: Canonical rows for the score.
             max_tokens: Token budget of an evaluation batch.
+            softmax: Of the domain; None: one that is calibrated on the corpus.
         """
         self.model = model
         self.domain = domain
@@ -67,7 +69,7 @@ class DomainObjective:
         self.train = self._encode(train)
         self.held_out = self._encode(held_out)
         self.lengths = self.train.lengths + len(self._before())
-        self.softmax = self._softmax()
+        self.softmax = self._softmax() if softmax is None else softmax
 
     def _encode(self, rows: Sequence[Any]) -> _Rows:
         if self.encoder is None:
@@ -110,6 +112,10 @@ class DomainObjective:
             return np.concatenate([bos, words])
         return bos
 
+    def _before_of(self, rows: _Rows, indices: np.ndarray, variant: str) -> np.ndarray:
+        """Return what stands before some rows, `(tokens,)` or `(rows, tokens)`."""
+        return self._before(variant)
+
     @property
     def buffers(self) -> tuple[Tensor, ...]:
         """Return nothing: the tag is all that changes."""
@@ -137,7 +143,7 @@ class DomainObjective:
         nats, _ = symbol_nats(
             self.model,
             self.softmax,
-            self._before(variant),
+            self._before_of(rows, indices, variant),
             [rows.ids[int(i)] for i in indices],
             self._base(),
             skip,

@@ -1,0 +1,65 @@
+"""`taglm condition`: tags that ask for a range of a property when rows are drawn."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def condition(
+    domain: Annotated[str, typer.Argument(help="Domain, such as SMILES.")],
+    name: Annotated[
+        str, typer.Argument(help="Property that a task computes from the domain, such as QED.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Rows to train on.", show_default="the corpus of the domain tag"),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Maximum number of training rows.", min=1)] = 10_000,
+    bins: Annotated[int, typer.Option(help="Number of ranges, each with as many rows.", min=2)] = 5,
+    max_steps: Annotated[
+        int, typer.Option(help="Number of optimizer steps of 32 rows.", min=1)
+    ] = 300,
+    backbone: Annotated[
+        str, typer.Option(help="Backbone: registered name, folder or Hub id.")
+    ] = "nano",
+    from_run: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Run or artifact with the domain tag; default: newest in the tag store."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the rows and their order.")] = 0,
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Train tags of the ranges of a property, for `taglm sample --condition`.
+
+    Example: `taglm condition SMILES QED`, then `taglm sample SMILES --condition QED=0.9`.
+    """
+    from taglm_core.api.conditioning import condition as train
+    from taglm_core.cli.screen import BarProgress, print_json, print_line
+
+    record = train(
+        domain,
+        name,
+        data=data,
+        rows=rows,
+        bins=bins,
+        max_steps=max_steps,
+        backbone=backbone,
+        run=from_run,
+        seed=seed,
+        device=device,
+        progress=BarProgress(),
+    )
+    if as_json:
+        print_json(record)
+        return
+    nats = record["held_out_nats_per_symbol"]
+    ranges = ", ".join(f"{edge:.4g}" for edge in record["edges"])
+    print_line(f"<{record['tag']}>: {len(record['edges']) + 1} ranges, divided at {ranges}")
+    print_line(
+        f"{record['rows']:,} rows, {record['steps']} steps; held-out nats per symbol "
+        f"{nats['tag']:.4f}, with the domain tag alone {nats['domain_tag']:.4f}"
+    )
