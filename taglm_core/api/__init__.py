@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taglm_core.api import tags
+    from taglm_core.api.conditioning import condition
     from taglm_core.api.evaluation import Evaluation, evaluate
     from taglm_core.api.identification import Identification, identify
     from taglm_core.api.listing import plugins
