@@ -43,6 +43,14 @@ def run(
         ),
     ] = None,
     column: Columns = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of sample weights: what each training row counts, 0 or above.",
+            show_default="all count the same",
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -186,6 +194,7 @@ def run(
             dataset=dataset,
             domain=parse_pairs(domain_data or [], "--domain-data") or None,
             columns=parse_pairs(column or [], "--column") or None,
+            weights=weights,
             split=_split(split, folds, repeats, fractions) or None,
             on_error=on_error,
             on_long=on_long,

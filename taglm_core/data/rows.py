@@ -23,6 +23,7 @@ from taglm_core.data.splitfile import SKIPPED
 from taglm_core.data.splits import check_splits
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
+from taglm_core.data.weights import read_weights
 from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
@@ -59,6 +60,8 @@ class TaskRows:
     """(row number, what was changed) of each row that was fixed."""
     test_source: str | None = None
     """File of the test split when it is another one; its rows are numbered by themselves."""
+    weights: np.ndarray | None = None
+    """float64 `(rows,)`: what each row counts in training; None: all count the same."""
     tables: tuple[Table, ...] = ()
     """What was read: the rows, then those of `test_source`."""
 
@@ -93,6 +96,7 @@ class _Checked:
     columns: dict[str, str]
     rejected: list[tuple[int, str]]
     fixed: list[tuple[int, str]]
+    weights: np.ndarray | None = None
 
     def and_those_of(self, other: "_Checked") -> "_Checked":
         """Return these rows, then those of another file, which messages about them name."""
@@ -107,6 +111,7 @@ class _Checked:
                 if both
                 else [*self.targets, *other.targets]
             ),
+            weights=None if self.weights is None else _and_ones(self.weights, len(other.good)),
             rejected=[*self.rejected, *((n, f"{source}: {why}") for n, why in other.rejected)],
             fixed=[*self.fixed, *((n, f"{source}: {change}") for n, change in other.fixed)],
         )
@@ -124,6 +129,7 @@ class _Checked:
             numbers=[self.numbers[i] for i in inside],
             fields={name: [rows[i] for i in inside] for name, rows in self.fields.items()},
             targets=_picked(self.targets, inside),
+            weights=None if self.weights is None else self.weights[inside],
             rejected=[*self.rejected, *((self.numbers[i], why) for i in outside)],
         )
 
@@ -161,6 +167,11 @@ def _check_table(
         rejected=rejected,
         fixed=fixed,
     )
+
+
+def _and_ones(weights: np.ndarray, count: int) -> np.ndarray:
+    """Return weights, then those of test rows, which weigh nothing in training."""
+    return np.concatenate([weights, np.ones(count)])
 
 
 def _picked(targets: Any, rows: Sequence[int]) -> Any:
@@ -202,6 +213,9 @@ def load_task_rows(
         item.name: item for item in registry.domains
     }
     checked = _check_table(table, task, data, need_targets, domains)
+    if data.weights is not None:
+        weights = read_weights(table, data.weights, checked.good)
+        checked = attrs.evolve(checked, weights=weights)
     good, fields = checked.good, checked.fields
     splits, rule = assign_splits(table, good, fields, task, dataset, registry, data, seed)
     splits = make_room(splits, data, table.source)
@@ -231,6 +245,7 @@ def load_task_rows(
         rule=rule,
         fixed=checked.fixed,
         test_source=data.test_file,
+        weights=checked.weights,
         tables=tuple(tables),
     )
 

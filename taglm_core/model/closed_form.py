@@ -27,6 +27,7 @@ def solve_ridge(
     targets: Tensor,
     alphas: tuple[float, ...] = ALPHAS,
     delta: float | None = None,
+    row_weights: Tensor | None = None,
 ) -> list[tuple[float, Tensor, Tensor]]:
     """Solve the linear head in closed form.
 
@@ -37,6 +38,7 @@ def solve_ridge(
         alphas: Penalties, relative to the mean eigenvalue of the states' covariance.
         delta: Error from which a row counts by its size and not by its square (Huber), found by
             weighting rows anew a few times; None: squares throughout.
+        row_weights: `(rows,)`, what each row counts; None: 1.
 
     Returns:
         For each alpha: itself, weights `(num_targets, hidden)` and offsets `(num_targets,)`
@@ -45,9 +47,9 @@ def solve_ridge(
     states, targets = states.float().cpu(), targets.float().cpu()
     groups = same_rows(~targets.isnan().numpy())
     if len(groups) > 1 and delta is None:
-        return _solve_groups(states, targets, groups, alphas)
+        return _solve_groups(states, targets, groups, alphas, row_weights)
     statistics = SufficientStatistics(states.shape[1], targets.shape[1], groups)
-    statistics.add(states, targets)
+    statistics.add(states, targets, weights=row_weights)
     if delta is None:
         return [(alpha, *statistics.solve(alpha)) for alpha in alphas]
     solutions = []
@@ -56,14 +58,18 @@ def solve_ridge(
         for _ in range(_REWEIGHTINGS):
             again = SufficientStatistics(states.shape[1], targets.shape[1], groups)
             errors = states @ weights.T + offsets - targets
-            again.add(states, targets, weights=huber_weights(errors, delta))
+            again.add(states, targets, weights=product(huber_weights(errors, delta), row_weights))
             weights, offsets = again.solve(alpha)
         solutions.append((alpha, weights, offsets))
     return solutions
 
 
 def _solve_groups(
-    states: Tensor, targets: Tensor, groups: Sequence[np.ndarray], alphas: Sequence[float]
+    states: Tensor,
+    targets: Tensor,
+    groups: Sequence[np.ndarray],
+    alphas: Sequence[float],
+    row_weights: Tensor | None,
 ) -> list[tuple[float, Tensor, Tensor]]:
     """Solve targets that lack different rows, one group after the other to bound the memory."""
     solutions = [
@@ -73,9 +79,9 @@ def _solve_groups(
     for group in groups:
         own = targets[:, torch.from_numpy(group)]
         rows = ~own[:, 0].isnan()
-        for (_, weights, offsets), solved in zip(
-            solutions, solve_ridge(states[rows], own[rows], tuple(alphas)), strict=True
-        ):
+        counts = None if row_weights is None else row_weights[rows]
+        found = solve_ridge(states[rows], own[rows], tuple(alphas), row_weights=counts)
+        for (_, weights, offsets), solved in zip(solutions, found, strict=True):
             weights[torch.from_numpy(group)], offsets[torch.from_numpy(group)] = solved[1:]
     return solutions
 
@@ -85,6 +91,7 @@ def solve_censored(
     targets: Tensor,
     sides: Tensor,
     alphas: tuple[float, ...] = ALPHAS,
+    row_weights: Tensor | None = None,
 ) -> list[tuple[float, Tensor, Tensor, Tensor]]:
     """Solve the linear head of targets of which some are only known to lie beyond a limit.
 
@@ -98,12 +105,14 @@ def solve_censored(
         sides: `(rows, num_targets)`: below 0 where the target is at most its limit, above 0 where
             it is at least that, 0 where it is exact.
         alphas: Penalties, relative to the mean eigenvalue of the states' covariance.
+        row_weights: `(rows,)`, what each row counts; None: 1.
 
     Returns:
         For each alpha: itself, weights `(num_targets, hidden)`, offsets `(num_targets,)` and
         standard deviations `(num_targets,)`.
     """
     states, targets, sides = states.float().cpu(), targets.float().cpu(), sides.float().cpu()
+    counts = torch.ones(len(states)) if row_weights is None else row_weights.float().cpu()
     count, hidden = targets.shape[1], states.shape[1]
     solutions = [
         (alpha, torch.zeros(count, hidden), torch.zeros(count), torch.ones(count))
@@ -112,34 +121,34 @@ def solve_censored(
     for group in same_rows(~targets.isnan().numpy()):
         columns = torch.from_numpy(group)
         rows = ~targets[:, columns[0]].isnan()
-        solved = _solve_known(
-            states[rows], targets[rows][:, columns], sides[rows][:, columns], alphas
-        )
+        own = (targets[rows][:, columns], sides[rows][:, columns], counts[rows])
+        solved = _solve_known(states[rows], *own, alphas)
         for (_, weights, offsets, sigma), found in zip(solutions, solved, strict=True):
             weights[columns], offsets[columns], sigma[columns] = found
     return solutions
 
 
 def _solve_known(
-    states: Tensor, targets: Tensor, sides: Tensor, alphas: Sequence[float]
+    states: Tensor, targets: Tensor, sides: Tensor, counts: Tensor, alphas: Sequence[float]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield weights, offsets and standard deviations for each penalty; no target is missing."""
     statistics = SufficientStatistics(states.shape[1], targets.shape[1])
-    statistics.add(states, targets)
-    mean = states.mean(dim=0)
+    statistics.add(states, targets, weights=counts)
+    share = (counts / counts.sum().clamp_min(1e-12)).unsqueeze(1)  # (rows, 1)
+    mean = (share * states).sum(dim=0)
     for alpha in alphas:
         weights, offsets = statistics.solve(alpha)
-        sigma = (states @ weights.T + offsets - targets).square().mean(dim=0).sqrt()
+        sigma = (share * (states @ weights.T + offsets - targets).square()).sum(dim=0).sqrt()
         sigma = sigma.clamp_min(_LEAST_SIGMA)
         factor = statistics.factor(alpha)
         for _ in range(_IMPUTATIONS):
             filled, spread = impute(states @ weights.T + offsets, targets, sides, sigma)
-            centre = filled.mean(dim=0)
-            cross = states.T @ (filled - centre) / len(states)  # (hidden, num_targets)
+            centre = (share * filled).sum(dim=0)
+            cross = states.T @ (share * (filled - centre))  # (hidden, num_targets)
             weights = torch.cholesky_solve(cross.double(), factor).T.float()
             offsets = centre - weights @ mean
             errors = (states @ weights.T + offsets - filled).square()
-            sigma = (errors + spread).mean(dim=0).sqrt().clamp_min(_LEAST_SIGMA)
+            sigma = (share * (errors + spread)).sum(dim=0).sqrt().clamp_min(_LEAST_SIGMA)
         yield weights, offsets, sigma
 
 
@@ -193,6 +202,13 @@ def huber_weights(errors: Tensor, delta: float) -> Tensor:
     """
     size = errors.detach().abs().nanmean(dim=1)
     return delta / size.clamp_min(delta)
+
+
+def product(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return what rows count that two reasons weigh; None: 1."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first.cpu() * second.cpu()
 
 
 class SufficientStatistics:

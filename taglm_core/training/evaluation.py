@@ -15,6 +15,7 @@ from taglm_core.data.censoring import (
 )
 from taglm_core.data.measured import label_word
 from taglm_core.data.rowkeys import row_keys
+from taglm_core.data.weights import weight_facts
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.groups import grouped, signatures
@@ -27,7 +28,8 @@ from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.baselines import BaselineScores, fit_baselines
 from taglm_core.training.constant import worse_than_constant
 from taglm_core.training.datacheck import feature_functions, group_functions
-from taglm_core.training.plan import Plan, combinations
+from taglm_core.training.plan import Plan
+from taglm_core.training.splits import combinations
 
 _MOST_TRAIN_SCORED = 2000
 """Training rows whose score is a diagnostic only."""
@@ -102,6 +104,7 @@ def evaluate_task(
         "source": rows.source,
         "split": rows.rule,
         **({"remarks": list(plan.labels.remarks)} if plan.labels.remarks else {}),
+        **_weights(plan),
         "rows_skipped": len(rows.rejected),
         "rows_fixed": len(rows.fixed),
         "splits": splits,
@@ -109,6 +112,14 @@ def evaluate_task(
         **({"signatures": signed} if signed else {}),
         **({"warnings": warnings} if warnings else {}),
     }
+
+
+def _weights(plan: Plan) -> dict[str, Any]:
+    """Return what metrics.json says of sample weights; {} where all rows count the same."""
+    weights, column = plan.rows.weights, plan.config.data.weights
+    if weights is None or column is None:
+        return {}
+    return {"weights": weight_facts(column, weights[plan.rows.of_split("train")])}
 
 
 def _worse_than_constant(plan: Plan, split: str, data: SplitData) -> str | None:

@@ -136,7 +136,7 @@ def choose_head(
         kept = np.sort(rng.permutation(len(sample))[:MOST_ROWS])
         sample, states, targets = sample[kept], states[kept], targets[kept]
     valid_states = objective.valid_states()
-    rows = _rows(objective, states, targets, valid_states)
+    rows = _rows(objective, sample, states, targets, valid_states)
     if len(rows.groups) > _MOST_GROUPS:
         return {}
     recipe = plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
@@ -211,7 +211,11 @@ def _of(fields: Mapping[str, Any], sample: np.ndarray) -> dict[str, list[Any]]:
 
 
 def _rows(
-    objective: HeadObjective, states: Tensor, targets: Tensor, valid_states: Tensor
+    objective: HeadObjective,
+    sample: np.ndarray,
+    states: Tensor,
+    targets: Tensor,
+    valid_states: Tensor,
 ) -> TargetRows:
     """Return targets as numbers; a limit is replaced by the linear head's mean beyond it."""
     task_model, loss = objective.task_model, objective.head_loss
@@ -223,13 +227,20 @@ def _rows(
         wanted, _ = loss.as_squares(valid_states, wanted)
     train = ridge_targets(target, targets, count).double()
     valid = ridge_targets(target, wanted, count).double()
-    mean = train.nanmean(dim=0).nan_to_num()
+    weights, roots = objective.weights_of(sample), None
+    if weights is None:
+        mean = train.nanmean(dim=0).nan_to_num()
+    else:
+        roots = weights.double().sqrt().unsqueeze(1)  # (rows, 1)
+        counts = torch.where(train.isnan(), 0.0, roots.square())
+        total = counts.sum(dim=0).clamp_min(1e-12)
+        mean = (counts * train.nan_to_num()).sum(dim=0) / total
     folds = None
     if 2 * NUM_FOLDS <= len(train) <= MOST_CROSS_VALIDATED:
         rng = np.random.default_rng([objective.seed, 78])
         folds = torch.from_numpy(rng.permutation(len(train)) % NUM_FOLDS)
     groups = tuple(same_rows(~train.isnan().numpy()))
-    return TargetRows(train - mean, valid - mean, mean, groups, folds)
+    return TargetRows(train - mean, valid - mean, mean, groups, folds, roots)
 
 
 def _choice(found: Mapping[str, Solution]) -> str:

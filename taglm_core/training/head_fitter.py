@@ -14,6 +14,7 @@ from taglm_core.model.closed_form import (
     ALPHAS,
     SufficientStatistics,
     impute,
+    product,
     solve_censored,
     solve_ridge,
 )
@@ -66,24 +67,35 @@ class HeadFitter:
         self.epochs = epochs
         self.is_fitted = False
 
-    def fit(self, states: Tensor, targets: Tensor, held_out: ReadRows) -> dict[str, float]:
+    def fit(
+        self,
+        states: Tensor,
+        targets: Tensor,
+        held_out: ReadRows,
+        weights: Tensor | None = None,
+    ) -> dict[str, float]:
         """Fit the head and keep the solution if held-out rows gain by it.
 
         Args:
             states: fp32 `(rows, width)`, what the head reads for training rows.
             targets: Their targets as `HeadLoss.targets` gives them.
             held_out: Rows that decide.
+            weights: `(rows,)`, what each training row counts; None: 1.
 
         Returns:
             What was found, under the keys `recipe.FIT_KEYS`, and the cost on held-out rows when
             it was kept, else nothing.
         """
         if isinstance(self.loss.task_model.head, LinearHead):
-            return self._solve(self.loss.task_model.head, states, targets, held_out)
-        return self._fit_in_passes(states, targets, held_out)
+            solutions = self._solutions(states, targets, weights)
+            return self._solve(self.loss.task_model.head, solutions, held_out)
+        return self._fit_in_passes(states, targets, held_out, weights)
 
     def _solve(
-        self, head: LinearHead, states: Tensor, targets: Tensor, held_out: ReadRows
+        self,
+        head: LinearHead,
+        solutions: list[tuple[float, Tensor, Tensor, Tensor | None]],
+        held_out: ReadRows,
     ) -> dict[str, float]:
         task_model = self.loss.task_model
         target, scaling = task_model.task.spec.target, task_model.scaling
@@ -94,9 +106,8 @@ class HeadFitter:
         best = np.inf if self.fixed else best
         found: dict[str, float] = {}
         scales = (1.0,) if isinstance(target, Regression) else (2.0, 5.0, 10.0)
-        alphas = (self.fixed["fit_alpha"],) if "fit_alpha" in self.fixed else ALPHAS
         scales = (self.fixed["fit_scale"],) if "fit_scale" in self.fixed else scales
-        for alpha, weights, offsets, sigma in self._solutions(states, targets, alphas):
+        for alpha, weights, offsets, sigma in solutions:
             for scale in scales:
                 set_head(task_model, weights * scale, offsets * scale, sigma)
                 cost = self.loss.head_cost(held_out)
@@ -107,17 +118,22 @@ class HeadFitter:
         return found
 
     def _solutions(
-        self, states: Tensor, targets: Tensor, alphas: tuple[float, ...]
+        self, states: Tensor, targets: Tensor, row_weights: Tensor | None
     ) -> list[tuple[float, Tensor, Tensor, Tensor | None]]:
         """Return alpha, weights, offsets and standard deviations of the closed forms tried."""
         task_model = self.loss.task_model
+        alphas = (self.fixed["fit_alpha"],) if "fit_alpha" in self.fixed else ALPHAS
         if has_sides(targets):
-            return list(solve_censored(states, values_of(targets), sides_of(targets), alphas))
+            own = (values_of(targets), sides_of(targets))
+            return list(solve_censored(states, *own, alphas, row_weights))
         numbers = ridge_targets(task_model.task.spec.target, targets, len(task_model.classes))
-        return [(*found, None) for found in solve_ridge(states, numbers, alphas, self.loss.delta)]
+        return [
+            (*found, None)
+            for found in solve_ridge(states, numbers, alphas, self.loss.delta, row_weights)
+        ]
 
     def _fit_in_passes(
-        self, states: Tensor, targets: Tensor, held_out: ReadRows
+        self, states: Tensor, targets: Tensor, held_out: ReadRows, weights: Tensor | None
     ) -> dict[str, float]:
         """Fit a head that has no closed form; the backbone is not run.
 
@@ -144,7 +160,7 @@ class HeadFitter:
             head.requires_grad_(True)  # a run frees only what its present stage trains
             for number in range(1, last + 1):
                 head.train()
-                passes.run(states, targets)
+                passes.run(states, targets, weights)
                 head.eval()
                 cost = self.loss.head_cost(held_out)
                 if cost < best or (self.fixed and number == last):
@@ -175,7 +191,7 @@ class _Passes:
             self.optimizer, _PASS_LR, total_steps=total + 1
         )
 
-    def run(self, states: Tensor, targets: Tensor) -> None:
+    def run(self, states: Tensor, targets: Tensor, weights: Tensor | None) -> None:
         """Take the steps of one pass, in an order of torch's random state."""
         task_model = self.loss.task_model
         device = task_model.model.backbone.device
@@ -185,7 +201,8 @@ class _Passes:
             outputs = task_model.outputs(states[chosen].to(device))
             batch = targets[chosen].to(device)
             self.optimizer.zero_grad(set_to_none=True)
-            self.loss.mean(outputs, batch).backward()  # type: ignore[no-untyped-call]
+            counts = None if weights is None else weights[chosen].to(device)
+            self.loss.mean(outputs, batch, counts).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.head.parameters(), 1.0)
             self.optimizer.step()
             self.schedule.step()
@@ -246,22 +263,35 @@ class HeadFollower:
         weights = [parameter.data for parameter in head.parameters()]
         return (*weights, self.statistics.states, self.statistics.cross, self._alpha, self._steps)
 
-    def restart(self, states: Tensor, targets: Tensor, alpha: float | None) -> None:
-        """Take these rows as the recent ones, and a penalty; None: the one before."""
+    def restart(
+        self,
+        states: Tensor,
+        targets: Tensor,
+        alpha: float | None,
+        row_weights: Tensor | None = None,
+    ) -> None:
+        """Take these rows as the recent ones, and a penalty; None: the one before.
+
+        Args:
+            states: `(rows, width)`.
+            targets: As the loss takes them.
+            alpha: The penalty.
+            row_weights: `(rows,)`, what each row counts; None: 1.
+        """
         self.statistics.reset()
         targets, weights = self.loss.as_squares(states, targets)
-        self.statistics.add(states, targets, weights=weights)
+        self.statistics.add(states, targets, weights=product(weights, row_weights))
         if alpha is not None:
             self._alpha.fill_(alpha)
 
-    def follow(self, states: Tensor, targets: Tensor) -> None:
+    def follow(self, states: Tensor, targets: Tensor, row_weights: Tensor | None = None) -> None:
         """Set the head to its optimum on the recent rows, these included.
 
         A wide head moves little in a step and costs the cube of its width, so it is solved at
         every so many steps only.
         """
         targets, weights = self.loss.as_squares(states, targets)
-        self.statistics.add(states, targets, self.window, weights)
+        self.statistics.add(states, targets, self.window, product(weights, row_weights))
         width = self.loss.task_model.width * len(self.statistics.groups)
         if int(self._steps) % max(1, width // _SOLVED_WIDTH) == 0:
             set_head(self.loss.task_model, *self.statistics.solve(float(self._alpha)))

@@ -80,9 +80,18 @@ class HeadLoss:
             return loss.masked_fill(is_missing, 0.0).mean(dim=1)
         return functional.cross_entropy(outputs, targets, reduction="none")
 
-    def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of some rows, every known target counting the same."""
-        return self.rows(outputs, targets).sum() / known_shares(targets).sum()
+    def mean(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the mean loss of some rows, every known target counting what its row does.
+
+        Args:
+            outputs: `(rows, num_outputs)`.
+            targets: As `targets` gives them.
+            weights: `(rows,)`, what each row counts; None: 1.
+        """
+        losses, shares = self.rows(outputs, targets), known_shares(targets)
+        if weights is not None:
+            losses, shares = losses * weights, shares * weights
+        return losses.sum() / shares.sum().clamp_min(1e-12)
 
     @torch.no_grad()
     def of(self, rows: ReadRows) -> float:

@@ -59,6 +59,8 @@ class TargetRows:
     """Outputs that the same training rows know."""
     folds: Tensor | None
     """int64 `(rows,)`; None: no cross-validation."""
+    roots: Tensor | None = None
+    """float64 `(rows, 1)`: square roots of what each training row counts; None: 1."""
 
 
 def linear_solution(states: Tensor, valid_states: Tensor, rows: TargetRows) -> Solution:
@@ -138,6 +140,8 @@ def solve_rows(
         columns = torch.from_numpy(group)
         known = ~rows.train[:, columns[0]].isnan()
         x, y = train[known], rows.train[known][:, columns]
+        if rows.roots is not None:  # squares of these are weighted squares
+            x, y = rows.roots[known] * x, rows.roots[known] * y
         folds = None if rows.folds is None else rows.folds[known]
         best: tuple[float, Tensor, Tensor, Tensor | None] | None = None
         for alpha, (solved, left_out) in zip(tried, penalties(x, y, folds, tried), strict=True):

@@ -28,7 +28,8 @@ from taglm_core.store.schema import (
 )
 from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.head_settings import CHOSEN_LATER
-from taglm_core.training.plan import Plan, combinations
+from taglm_core.training.plan import Plan
+from taglm_core.training.splits import combinations
 
 
 def _record(plan: Plan, kind: str, **more: Any) -> ArtifactRecord:

@@ -289,6 +289,11 @@ def make_plan(
             "stages.task.tag_length: 0 leaves the function tag out, which only a text task can do: "
             f"the head of {task.name} reads that tag."
         )
+    if config.data.weights is not None and not task.is_numeric:
+        raise ConfigError(
+            f"data.weights: task {task.name} writes text, and sample weights are for tasks that "
+            "predict numbers or classes. Leave the weights out."
+        )
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
     if beside is None:
@@ -320,6 +325,8 @@ def make_plan(
         "isolated": is_isolated,
         "seed": config.seed,
     }
+    if rows.weights is not None:
+        content["weights"] = rows.weights.tolist()
     recipe = recipes[task.name] if recipes is not None else None
     if recipe is not None:
         content["recipe"] = attrs.asdict(recipe)
@@ -385,12 +392,3 @@ def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:
 
 def _plain_targets(targets: Any) -> Any:
     return targets.tolist() if isinstance(targets, np.ndarray) else targets
-
-
-def combinations(plan: Plan) -> list[tuple[str, ...]]:
-    """Return the tags that columns name together in training rows, in the order of the columns."""
-    rows = plan.rows
-    columns = [rows.fields[name] for name in plan.task.prompt.tag_columns]
-    if not columns:
-        return []
-    return sorted({tuple(str(column[i]) for column in columns) for i in rows.of_split("train")})

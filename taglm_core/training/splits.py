@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 
 from taglm_core.data.rowerrors import raise_rows
+from taglm_core.data.weights import scaled_weights
 from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows, join_rows
 from taglm_core.model.prefix_cache import CachedStates, PrefixCache
@@ -29,6 +30,8 @@ class SplitData:
     """Field -> values of these rows, for what is computed of them beside the states."""
     cached: CachedStates | None = None
     """Cached segments of the rows; None: whole rows are run."""
+    weights: np.ndarray | None = None
+    """float64 `(rows,)`, mean 1: what each row counts; None: all count the same."""
     num_rows: int = 0
     """Rows of the data that these are; more spellings and orders of them do not count."""
 
@@ -54,7 +57,10 @@ def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
         # rows of another file are numbered by themselves
         other = f"{rows.test_source}: " if rows.test_source and split == "test" else ""
         bad += [(rows.numbers[chosen[i]], other + e) for i, e in enumerate(assembled.errors) if e]
-        splits[split] = _chosen(SplitData(assembled, targets, fields), good)
+        weights = None
+        if split == "train" and rows.weights is not None:
+            weights = scaled_weights(rows.weights[chosen], rows.source)
+        splits[split] = _chosen(SplitData(assembled, targets, fields, weights=weights), good)
         if split == "train":
             splits[split] = _limit_and_augment(plan, task_model, splits[split], fields, good)
         elif split == "valid":
@@ -84,7 +90,8 @@ def _limit_and_augment(
     keep = _drawn(plan, len(split.rows), settings.rows)
     made = [_chosen(split, keep)]
     kept = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
-    made += _other_orders(task_model, kept, made[0].targets)
+    same = (made[0].targets, made[0].weights)
+    made += _other_orders(task_model, kept, *same)
     for _ in range(settings.augment):
         spelt = dict(kept)
         for field in plan.task.span_fields:
@@ -93,19 +100,22 @@ def _limit_and_augment(
                 augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
                 spelt[field] = augment(spelt[field], rng)
         assembled = task_model.assemble(spelt, not plan.task.is_numeric)
-        made.append(_chosen(SplitData(assembled, made[0].targets, spelt), assembled.good))
-        made += _other_orders(task_model, spelt, made[0].targets)
+        made.append(_chosen(SplitData(assembled, same[0], spelt, weights=same[1]), assembled.good))
+        made += _other_orders(task_model, spelt, *same)
     return attrs.evolve(_joined(made), num_rows=len(keep))
 
 
 def _other_orders(
-    task_model: TaskModel, fields: Mapping[str, Any], targets: Any
+    task_model: TaskModel,
+    fields: Mapping[str, Any],
+    targets: Any,
+    weights: np.ndarray | None = None,
 ) -> list[SplitData]:
     """Assemble the rows of a symmetric task in their other order; [] for any other task."""
     made = []
     for order in task_model.task.orders(fields)[1:]:
         assembled = task_model.assemble(order)
-        held = SplitData(assembled, targets, dict(order))
+        held = SplitData(assembled, targets, dict(order), weights=weights)
         made.append(_chosen(held, assembled.good))
     return made
 
@@ -120,9 +130,13 @@ def _drawn(plan: Plan, count: int, most: int | None) -> np.ndarray:
 
 def _chosen(split: SplitData, keep: np.ndarray) -> SplitData:
     fields = {name: [values[i] for i in keep] for name, values in split.fields.items()}
-    if isinstance(split.targets, np.ndarray):
-        return SplitData(split.rows.select(keep), split.targets[keep], fields)
-    return SplitData(split.rows.select(keep), [split.targets[i] for i in keep], fields)
+    weights = None if split.weights is None else split.weights[keep]
+    targets: Any = split.targets
+    if isinstance(targets, np.ndarray):
+        targets = targets[keep]
+    else:
+        targets = [targets[i] for i in keep]
+    return SplitData(split.rows.select(keep), targets, fields, weights=weights)
 
 
 def _joined(splits: list[SplitData]) -> SplitData:
@@ -131,7 +145,9 @@ def _joined(splits: list[SplitData]) -> SplitData:
         name: [value for split in splits for value in split.fields[name]]
         for name in splits[0].fields
     }
-    return SplitData(rows, _joined_targets([split.targets for split in splits]), fields)
+    held = [split.weights for split in splits if split.weights is not None]
+    targets = _joined_targets([split.targets for split in splits])
+    return SplitData(rows, targets, fields, weights=np.concatenate(held) if held else None)
 
 
 def _joined_targets(targets: list[Any]) -> Any:
@@ -218,3 +234,12 @@ def _keep_whole_prefixes(
                 f"{kept.num_cached} of {len(rows)} prefixes of the {split} split fit the "
                 "memory limit of the cache; the others are run again at each use (--cache)"
             )
+
+
+def combinations(plan: Plan) -> list[tuple[str, ...]]:
+    """Return the tags that columns name together in training rows, in the order of the columns."""
+    rows = plan.rows
+    columns = [rows.fields[name] for name in plan.task.prompt.tag_columns]
+    if not columns:
+        return []
+    return sorted({tuple(str(column[i]) for column in columns) for i in rows.of_split("train")})

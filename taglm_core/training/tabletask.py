@@ -52,7 +52,11 @@ def table_task(
     task, data = _section(given, "task"), _section(given, "data")
     mapping = dict(data.get("columns") or {})
     split = _split_column(table, targets) if not _section(data, "split") else None
-    skipped = [*targets, *([split] if split else [])]
+    given_weights = folded(str(data.get("weights") or ""))
+    weights = [
+        column for column in table.columns if given_weights and folded(column) == given_weights
+    ]
+    skipped = [*targets, *([split] if split else []), *weights]
     columns = [_target_column(table, target) for target in targets]
     inputs = choose_inputs(table, registry, mapping, [*skipped, *columns], ask)
     used = [item.column for item in inputs]
@@ -72,7 +76,7 @@ def table_task(
     splitter = None if split else _splitter(inputs, registry)
     if splitter is not None and len({item.domain.name for item in inputs}) > 1:
         settings["task"]["split"] = splitter
-    rest = [c for c in table.columns if c not in (*used, *columns, split)]
+    rest = [c for c in table.columns if c not in (*used, *columns, *weights, split)]
     remarks = _remarks(table, inputs, kinds, split, splitter, settings, rest, registry)
     return TableTask(settings=settings, remarks=remarks)
 

@@ -46,7 +46,8 @@ def lab(tmp_path, molecules_csv, monkeypatch):
 
 def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
     """Every row is used, or named with its reason; every row of the file comes back."""
-    done = taglm("run", "lab.csv", "--target", "LogS", f"--backbone={toy_backbone}", *FAST)
+    words = ["--target", "LogS", "--weights", "batch", f"--backbone={toy_backbone}"]
+    done = taglm("run", "lab.csv", *words, *FAST)
     assert done.code == 0, done.err
     for said in (
         "skipped 1 blank line",
@@ -55,7 +56,7 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
         "(left-censored), 1 of them above a limit (right-censored) (regression, unit mol/L)",
         "note: censored values (LogS 2 below a limit and 1 above a limit) are trained as limits, "
         "left out of the metrics",
-        "not used: Cpd-ID, Batch, Remark",
+        "not used: Cpd-ID, Remark",
         "2 of 48 rows skipped, the first is row 41: smiles: not a valid SMILES: unclosed ring",
         "2 inputs with different values",
     ):
@@ -68,6 +69,8 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
     metrics = json.loads((folder / "metrics.json").read_text())["tasks"]["LogS"]
     assert sum(held["rows"] for held in metrics["splits"].values()) == 46
     assert metrics["target"]["labels"] == "measured"
+    assert metrics["weights"]["column"] == "batch"
+    assert metrics["weights"]["rows_of_weight_0"] == 0
     assert metrics["target"]["censored"] == "trained as limits, left out of the metrics"
     counts = [held.get("censored", {}).get("LogS", {}) for held in metrics["splits"].values()]
     assert [sum(c.get(k, 0) for c in counts) for k in ("below", "above")] == [2, 1]

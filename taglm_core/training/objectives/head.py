@@ -65,6 +65,10 @@ class HeadObjective:
         self._reader = StateReader(task_model, max_tokens)
         self._targets = self.head_loss.targets(train.targets)
         self._shares = known_shares(self._targets)
+        self._weights: Tensor | None = None
+        if train.weights is not None:
+            self._weights = torch.from_numpy(train.weights).float()
+            self._shares = self._shares * self._weights
         self._fitted_states: Tensor | None = None
         self._valid_states: Tensor | None = None
         self._is_solved = False
@@ -107,10 +111,11 @@ class HeadObjective:
 
     def _fit_head(self) -> dict[str, float]:
         """Fit the head to some training rows; one that follows the tag goes on from these."""
-        _, states, targets = self.fitted_rows()
-        found = self.fitter.fit(states, targets, self._valid_rows())
+        sample, states, targets = self.fitted_rows()
+        weights = self.weights_of(sample)
+        found = self.fitter.fit(states, targets, self._valid_rows(), weights)
         if self.follower is not None:
-            self.follower.restart(states, targets, found.get("fit_alpha"))
+            self.follower.restart(states, targets, found.get("fit_alpha"), weights)
         self._found = {key: value for key, value in found.items() if key in FIT_KEYS}
         return found
 
@@ -139,20 +144,28 @@ class HeadObjective:
         self._is_solved = self.follower is not None and num_batches > 1
         if self.follower is not None and num_batches > 1:
             states = self._reader.all(self.train, indices)
-            self.follower.follow(states, self._targets[torch.from_numpy(indices)])
+            own = self._targets[torch.from_numpy(indices)]
+            self.follower.follow(states, own, self.weights_of(indices))
 
     def weight(self, indices: np.ndarray) -> float:
-        """Return how many rows, those that lack targets by their share."""
-        return float(self._shares[torch.from_numpy(indices)].sum())
+        """Return what rows count: their sample weights, of those that lack targets a share."""
+        # of rows that count nothing the loss is 0, and so is its mean
+        return float(self._shares[torch.from_numpy(indices)].sum()) or 1.0
+
+    def weights_of(self, indices: np.ndarray) -> Tensor | None:
+        """Return the sample weights of some training rows; None: all count the same."""
+        return None if self._weights is None else self._weights[torch.from_numpy(indices)]
 
     def loss(self, indices: np.ndarray) -> tuple[Tensor, float]:
         """Return the summed loss and the weight of some training rows."""
         states = self._reader.pooled(self.train, indices)
         targets = self._targets[torch.from_numpy(indices)].to(states.device)
         if self.follower is not None and not self._is_solved:
-            self.follower.follow(states, targets)
-        outputs = self.task_model.outputs(states)
-        return self.head_loss.rows(outputs, targets).sum(), self.weight(indices)
+            self.follower.follow(states, targets, self.weights_of(indices))
+        losses = self.head_loss.rows(self.task_model.outputs(states), targets)
+        if self._weights is not None:
+            losses = losses * self._weights[torch.from_numpy(indices)].to(losses.device)
+        return losses.sum(), self.weight(indices)
 
     def moved(self) -> None:
         """Forget the states, which are those of another tag now."""

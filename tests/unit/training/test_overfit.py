@@ -233,3 +233,26 @@ def test_states_of_a_finished_fit_are_those_of_its_tag(toy_registry, tmp_path):
         states.append((objective.valid_states().detach(), objective.fitted_rows()[1].detach()))
     for first, again in zip(*states, strict=True):
         torch.testing.assert_close(first, again)
+
+
+def test_the_loss_of_a_step_is_the_weighted_mean(toy_registry):
+    """Rows of weight 0 have no part in loss, head or mean."""
+    task_model = build(Regression(names=("y",)), toy_registry, 1)
+    split_rows = task_model.assembler.assemble({"letters": WORDS})
+    targets = np.arange(8.0)[:, None]
+    task_model.scaling = Scaling.of_targets(targets)
+    weights = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0])
+    train = SplitData(split_rows, targets, weights=weights / weights.mean())
+    objective = HeadObjective(task_model, train, train, 4096)
+    every = np.arange(8)
+    total, share = objective.loss(every)
+    states = objective._reader.all(train)
+    outputs = task_model.outputs(states)
+    loss = HeadLoss(task_model)
+    losses = loss.rows(outputs, loss.targets(targets))
+    expected = (losses * torch.tensor(weights)).sum() / weights.sum()
+    torch.testing.assert_close(total / share, expected.float(), rtol=1e-4, atol=1e-5)
+    nothing, share = objective.loss(every[:2])
+    assert (float(nothing.detach()), share) == (0.0, 1.0)
+    counts = torch.tensor(weights).float()
+    torch.testing.assert_close(loss.mean(outputs, loss.targets(targets), counts), expected.float())
