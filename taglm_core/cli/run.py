@@ -223,7 +223,12 @@ def run(
         _show_stages(prepared.plans(progress), progress)
         return
     on_plans = (lambda plans: _show_stages(plans, progress)) if verbose else None
-    metrics = prepared.execute(progress, on_plans)
+    try:
+        metrics = prepared.execute(progress, on_plans)
+    except KeyboardInterrupt as stop:
+        progress.finish()
+        print_note(f"{str(stop) or 'Stopped.'} Run the same command to continue.")
+        raise typer.Exit(130) from stop
     _print(metrics, prepared.folder.path, as_json)
 
 

@@ -15,6 +15,7 @@ from taglm_core.errors import DataError
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.progress import Progress
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
+from taglm_core.training.interrupts import StopAfterStep, Stopped
 from taglm_core.training.objectives import Objective
 from taglm_core.training.recipe import FIT_KEYS
 
@@ -92,6 +93,9 @@ def fit(
         folder: Where checkpoints go.
         progress: Hears about steps.
         description: Title of the progress bar.
+
+    Raises:
+        Stopped: after Ctrl-C, once the present step is taken and a checkpoint holds it.
     """
     began = time.monotonic()
     parameters = [p for group in groups for p in group.parameters]
@@ -125,27 +129,24 @@ def fit(
     progress.start(description, settings.last)
     progress.advance(state["step"])
     batches = _steps(objective, settings, state["step"])
-    for step, batch in zip(range(state["step"], settings.last), batches, strict=False):
-        if state["bad"] >= settings.patience:
-            break
-        _take_step(objective, optimizer, parameters, batch, step, settings)
-        state["step"] = step + 1
-        is_eval = state["step"] % every == 0 or state["step"] == settings.last
-        if is_eval:
-            objective.refine()
-            score, record = objective.evaluate()
-            state["history"].append({"step": state["step"], **record})
-            if score < state["best"] or settings.keeps is not None:
-                state |= {"best": score, "best_step": state["step"], "bad": 0}
-                best = [p.detach().clone() for p in kept]
-            else:
-                state["bad"] += 1
-        note = ", ".join(f"{k} {v:.4g}" for k, v in _shown(state["history"][-1]))
-        note += f" ({settings.remark})" if settings.remark else ""
-        progress.advance(state["step"], note)
-        if time.monotonic() - saved > settings.checkpoint_seconds:
-            save_checkpoint(folder, kept, optimizer, best, state)
-            saved = time.monotonic()
+    with StopAfterStep() as interrupt:
+        for step, batch in zip(range(state["step"], settings.last), batches, strict=False):
+            if state["bad"] >= settings.patience:
+                break
+            _take_step(objective, optimizer, parameters, batch, step, settings)
+            state["step"] = step + 1
+            if state["step"] % every == 0 or state["step"] == settings.last:
+                best = _evaluate(objective, state, kept, best, settings)
+            note = ", ".join(f"{k} {v:.4g}" for k, v in _shown(state["history"][-1]))
+            note += f" ({settings.remark})" if settings.remark else ""
+            progress.advance(state["step"], note)
+            is_due = time.monotonic() - saved > settings.checkpoint_seconds
+            if is_due or interrupt.is_asked:
+                save_checkpoint(folder, kept, optimizer, best, state)
+                saved = time.monotonic()
+            if interrupt.is_asked:
+                progress.finish()
+                raise Stopped(state["step"], settings.last)
     progress.finish()
     with torch.no_grad():
         for tensor, value in zip(kept, best, strict=True):
@@ -158,6 +159,24 @@ def fit(
         best_step=state["best_step"],
         seconds=round(time.monotonic() - began, 2),
     )
+
+
+def _evaluate(
+    objective: Objective,
+    state: dict[str, Any],
+    kept: Sequence[Tensor],
+    best: list[Tensor],
+    settings: FitSettings,
+) -> list[Tensor]:
+    """Evaluate after a step, put the score into `state`, and return the best parameters so far."""
+    objective.refine()
+    score, record = objective.evaluate()
+    state["history"].append({"step": state["step"], **record})
+    if score < state["best"] or settings.keeps is not None:
+        state |= {"best": score, "best_step": state["step"], "bad": 0}
+        return [p.detach().clone() for p in kept]
+    state["bad"] += 1
+    return best
 
 
 def _shown(record: Mapping[str, Any]) -> list[tuple[str, float]]:
