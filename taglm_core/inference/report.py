@@ -16,13 +16,14 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
         several targets a column names the target, "mean" for the mean over all of them; of one
         target taglm and its best baseline are shown. Of several runs a metric is text, mean and
         standard deviation. The column `seconds` holds the time
-        of training: that of all stages, or of a baseline's fit and of the features that it reads.
+        of training: that of all stages, or of a baseline's fit and of the features that it reads;
+        `MB` the largest memory of the process meanwhile, where the system tells it.
     """
     splits = _ordered(task.get("splits", {}))
     keys = list(dict.fromkeys(k for facts in splits.values() for k in facts.get("metrics", {})))
     plain = [key for key in keys if "." not in key]
     targets = list(dict.fromkeys(key.partition(".")[2] for key in keys if "." in key))
-    seconds = _seconds(task)
+    seconds, memory = _seconds(task), _memory(task)
     rows: list[list[Any]] = []
     for split, facts in splits.items():
         for target in ["", *targets]:
@@ -40,8 +41,11 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
                 rows[-1] += values
                 if seconds:
                     rows[-1].append(None if target else seconds.get(name))
+                if memory:
+                    rows[-1].append(None if target else memory.get(name))
     first = ["split", "predictor", *(["target"] if targets else []), "rows"]
-    return [*first, *plain, *(["seconds"] if seconds else [])], rows
+    last = [*(["seconds"] if seconds else []), *(["MB"] if memory else [])]
+    return [*first, *plain, *last], rows
 
 
 def _ordered(splits: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +126,19 @@ def _seconds(task: Mapping[str, Any]) -> dict[str, float]:
     }
     stages = [float(stage["seconds"]) for stage in task.get("stages", ()) if "seconds" in stage]
     return {"taglm": sum(stages), **seconds} if seconds and stages else seconds
+
+
+def _memory(task: Mapping[str, Any]) -> dict[str, int]:
+    """Return predictor -> largest memory of the process in MB while it was trained."""
+    bytes_ = {
+        name: facts["peak_bytes"]
+        for name, facts in task.get("baselines", {}).items()
+        if "peak_bytes" in facts
+    }
+    own = [stage["peak_bytes"] for stage in task.get("stages", ()) if stage.get("peak_bytes")]
+    if bytes_ and own:
+        bytes_ = {"taglm": max(own), **bytes_}
+    return {name: round(value / 1e6) for name, value in bytes_.items()}
 
 
 def task_title(name: str, task: Mapping[str, Any]) -> str:

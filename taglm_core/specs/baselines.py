@@ -1,6 +1,7 @@
 """Baselines: simple methods that are fitted to the rows of a task and stand beside its result."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -48,6 +49,11 @@ class Baseline:
     """True: it applies only where a domain of the task has a feature function."""
     needs_descriptors: bool = False
     """True: it applies only where a domain of the task has a function of descriptors."""
+    needs_package: str = ""
+    """Python package without which it does not apply, such as "chemprop"; it is looked for, not
+    imported. "": none."""
+    install: str = ""
+    """What pip installs to have the package; "": its own name."""
     in_default: bool = True
     """False: fitted only if the run names it or says `all`, such as a baseline that takes long."""
     description: str = ""
@@ -55,6 +61,9 @@ class Baseline:
 
     def why_not(self, data: "TaskData") -> str | None:
         """Return why the method does not apply to a task, None when it does."""
+        if self.needs_package and find_spec(self.needs_package) is None:
+            package = self.install or self.needs_package
+            return f"it needs the package {self.needs_package}: pip install '{package}'"
         if data.target.kind not in self.kinds:
             return f"it predicts {' and '.join(self.kinds)}, and the target is {data.target.kind}"
         if self.needs_features and not data.features:
@@ -116,3 +125,6 @@ class BaselineResult:
     multi-label. Splits may be left out, such as train for the nearest neighbor."""
     limits: Mapping[str, float] = attrs.field(factory=dict[str, float])
     """What bounded the fit, such as `{"train_rows": 20000}`; written to metrics.json."""
+    peak_bytes: int | None = None
+    """Largest resident memory of the processes of its own that it ran in; None: it has none, and
+    that of this process is noted."""

@@ -24,6 +24,7 @@ from taglm_core.specs import (
 from taglm_core.specs.baselines import BASELINE_WORDS
 from taglm_core.specs.isolation import call_plugin, shown
 from taglm_core.specs.reference import resolve
+from taglm_core.training.peak_memory import peak_memory
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ class BaselineScores:
     """Split -> baseline -> metric -> value."""
     facts: dict[str, dict[str, float]]
     """Baseline -> `fit_seconds` (fitting and predicting), `feature_seconds` (the features that it
-    reads, which baselines share) and what bounded it."""
+    reads, which baselines share), `peak_bytes` (largest resident memory of the process meanwhile)
+    and what bounded it."""
     feature_seconds: float
     """Time spent in all feature functions."""
     predictions: dict[str, dict[str, np.ndarray]] = attrs.field(factory=dict)
@@ -97,7 +99,8 @@ def fit_baselines(
             try:
                 resolve(item.spec.function, f"baseline {item.name}")  # an import is no fit
                 before, in_features = time.perf_counter(), clocks.seconds
-                result = _fit_groups(item, data, groups)
+                with peak_memory() as peak:
+                    result = _fit_groups(item, data, groups)
             except PluginError as error:
                 registry.fail(item.source, "register_baselines", str(error))
                 continue
@@ -105,7 +108,10 @@ def fit_baselines(
             if result is not None:
                 name = item.short if shorts.count(item.short) == 1 else item.name
                 seconds = {"fit_seconds": spent, "feature_seconds": clocks.seconds_of(item.spec)}
-                _add(found, name, result, seconds, data, score)
+                own = result.peak_bytes
+                memory = peak.num_bytes if own is None else own
+                facts = seconds if memory is None else seconds | {"peak_bytes": memory}
+                _add(found, name, result, facts, data, score)
                 continue
             reason = "it finds nothing to fit in these rows"
         if item.short in names or item.name in names:
@@ -180,16 +186,18 @@ def _fit_groups(
             return _fit(item, groups[0].data)
     predictions: dict[str, np.ndarray] = {}
     limits: dict[str, float] = {}
+    peaks: list[int] = []
     for group in groups:
         result = _fit(item, group.data)
         if result is None:
             return None
+        peaks += [] if result.peak_bytes is None else [result.peak_bytes]
         for split, values in result.predictions.items():
             shape = np.asarray(data.splits[split].truth).shape
             made = predictions.setdefault(split, np.full(shape, np.nan))
             made[np.ix_(group.rows[split], group.columns)] = values
         limits |= result.limits
-    return BaselineResult(predictions, limits)
+    return BaselineResult(predictions, limits, max(peaks, default=None))
 
 
 def _fit(item: Registered[Baseline], data: TaskData) -> BaselineResult | None:
@@ -241,7 +249,7 @@ def _add(
     found: BaselineScores,
     name: str,
     result: BaselineResult,
-    seconds: Mapping[str, float],
+    facts: Mapping[str, float],
     data: TaskData,
     score: Score,
 ) -> None:
@@ -249,7 +257,7 @@ def _add(
         metrics = plain(score(data.splits[split].truth, values))
         found.scores.setdefault(split, {})[name] = metrics
     found.predictions[name] = {s: v for s, v in result.predictions.items() if s != "train"}
-    found.facts[name] = {k: round(value, 3) for k, value in seconds.items()} | dict(result.limits)
+    found.facts[name] = {k: round(value, 3) for k, value in facts.items()} | dict(result.limits)
     if result.limits:
         limits = ", ".join(f"{key} {value:,}" for key, value in result.limits.items())
         logger.info("%s: baseline '%s' uses a part of the data: %s", data.task, name, limits)

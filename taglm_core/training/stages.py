@@ -31,6 +31,7 @@ from taglm_core.training.lineage import (
 )
 from taglm_core.training.member import Member, task_groups, task_objective, trained_names
 from taglm_core.training.objectives import DomainObjective, JointObjective, Objective
+from taglm_core.training.peak_memory import peak_memory
 from taglm_core.training.plan import Plan
 from taglm_core.training.splits import fill_cache, prepare_cache
 
@@ -170,9 +171,11 @@ def run_task_stage(
         held = plan.stored_task.config.tags[plan.task.function_tag].lineage
         assert isinstance(held, TaskLineage), "a function tag is trained by stage 2 or 3"
         return held
-    lineage = _train_task(members, enriched, folder, progress)
-    if plan.config.stages.task.ensemble > 1:
-        lineage = _train_others(members[0], lineage, folder, progress)
+    with peak_memory() as peak:
+        lineage = _train_task(members, enriched, folder, progress)
+        if plan.config.stages.task.ensemble > 1:
+            lineage = _train_others(members[0], lineage, folder, progress)
+    lineage = attrs.evolve(lineage, peak_bytes=peak.num_bytes)
     for member in members:
         member.splits.clear()  # what was kept for training makes room for the next tag
     folder.log(to_plain(lineage))

@@ -147,6 +147,21 @@ _COMBINATION_SETTINGS = {
 
 
 @taglm.hookimpl
+def register_baselines() -> list[taglm.Baseline]:
+    """Return the network for molecules that people would use otherwise."""
+    return [
+        taglm.Baseline(
+            name="chemprop",
+            function="taglm_chem.chemprop:chemprop",
+            needs_package="chemprop",
+            install="taglm-plugin-chem[chemprop]",
+            in_default=False,
+            description="message-passing network on molecules, in a process of its own",
+        )
+    ]
+
+
+@taglm.hookimpl
 def register_templates() -> list[taglm.Template]:
     """Return prompts in the manner of the Tag-LLM paper, and DC without names."""
     return [

@@ -60,6 +60,22 @@ def test_seconds_stand_beside_the_scores(narrow, capsys):
     assert [line.split()[-1] for line in lines[-2:]] == ["30.5", "3.75"]
 
 
+def test_memory_stands_beside_the_seconds(narrow, capsys):
+    """The largest memory of all stages, and of a baseline; a predictor without has none."""
+    found = metrics([], ("mae",))
+    found["tasks"]["Many"] |= {
+        "baselines": {"ridge [2]": {"fit_seconds": 1.5, "peak_bytes": 750_000_000}},
+        "stages": [
+            {"stage": 1, "seconds": 10.0},
+            {"stage": 2, "seconds": 20.5, "peak_bytes": 1_200_000_000},
+        ],
+    }
+    screen.print_metrics(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[-2:] == ["seconds", "MB"]
+    assert [line.split()[-1] for line in lines[-2:]] == ["1,200", "750"]
+
+
 def test_a_table_too_wide_goes_on_below_with_its_leading_column(narrow, capsys):
     """Fourteen numbers a row do not fit."""
     columns = ["direction", *(f"metric{i}" for i in range(14))]
