@@ -3,39 +3,44 @@
 import contextlib
 import importlib
 import io
-import os
-import shlex
 import sys
 from pathlib import Path
 
+import pytest
 
-def run_program(words, folder):
-    """Run `taglm` with words in a folder.
+
+def run_program(words, folder, **variables):
+    """Run `taglm` with words in a folder, with further variables of the environment.
 
     Returns:
         Its exit code and what it wrote to both streams, in order.
     """
     from taglm_core.cli.main import main
 
-    written, before = io.StringIO(), (sys.argv, Path.cwd())
-    code = 0
-    os.chdir(folder)
-    sys.argv = ["taglm", *map(str, words)]
-    try:
+    written, code = io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["taglm", *map(str, words)])
+        for name, value in variables.items():
+            patch.setenv(name, str(value))
         with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
-            main()
-    except SystemExit as leave:
-        code = leave.code or 0
-    finally:
-        sys.argv = before[0]
-        os.chdir(before[1])
+            try:
+                main()
+            except SystemExit as leave:
+                code = leave.code or 0
     return code, written.getvalue()
 
 
-def taglm(words, folder):
-    """Run `taglm` in a folder and demand that it succeeds; gives what it wrote."""
-    words = shlex.split(words) if isinstance(words, str) else words
-    code, written = run_program(words, folder)
+def call_here(*words, folders=(), **variables):
+    """Run `taglm` beside the packages of further folders and demand that it succeeds.
+
+    Returns:
+        What it wrote to both streams.
+    """
+    with contextlib.ExitStack() as seen:
+        for folder in folders:
+            seen.enter_context(installed(folder))
+        code, written = run_program(words, Path.cwd(), **variables)
     assert code == 0, f"{words}\n{written}"
     return written
 

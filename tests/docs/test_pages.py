@@ -5,14 +5,13 @@ import inspect
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import attrs
 import pytest
+from pagerunner import assert_shown, run_page, shortened, subprocess_of
 from program import installed, run_program
-from venvs import make_environment, pip_install
 
 import taglm_core as taglm
 import taglm_core.plugins.hookspecs as hookspecs
@@ -112,7 +111,8 @@ def test_the_hook_examples_run():
 
 def pages(kind):
     """Return the pages that hold a block of commands of a kind."""
-    return sorted(p for p in DOCS.rglob("*.md") if f"```console {kind}" in p.read_text())
+    found = (p for p in DOCS.rglob("*.md") if f"```console {kind}" in p.read_text())
+    return sorted(p for p in found if p.stem != "first-plugin")  # e2e/test_new_plugin.py
 
 
 def steps(page):
@@ -153,108 +153,11 @@ def test_the_plugin_of_a_page_installs_and_runs(page, tmp_path):
     assert ran
 
 
-# The same commands as on the page, and less of each: settings that a test adds to every run.
-FEW = "data.size=120 stages.domain.size=200 stages.domain.max_steps=4 stages.task.max_steps=4"
-SHORTER = {
-    "first-run": FEW,  # with every baseline
-    "first-plugin": "",
-    "own-property": "",
-    "proteins": f"{FEW} baselines=[mean,ridge]",
-    "sample-and-identify": "baselines=[mean]",
-    "several-tasks": "baselines=[mean]",
-    "own-head": f"{FEW} baselines=[mean]",
-    "own-backbone": f"{FEW} baselines=[mean]",
-    "add-a-task": FEW,
-}
-
-
-def shortened(words, page):
-    """Return a command with the settings that shorten its run."""
-    values = SHORTER.get(page.stem, "").split() if words[:2] == ["taglm", "run"] else []
-    return [*words, *(word for value in values for word in ("--set", value))]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages("run"), ids=lambda p: p.stem)
 def test_every_command_of_a_page_runs(page, tmp_path):
-    """Files shown are written, commands shown are run in order, in an empty folder.
-
-    Output shown below a command must be in the real output, in order; `...` stands for what is
-    left out, and in a line with a decimal number any number may differ.
-    """
-    text = page.read_text()
-    shell = Shell(tmp_path, page)
-    for line, body in re.findall(r"```(\w+ .*?)\n(.*?)```", text, re.S):
-        kind, _, option = line.partition(" ")
-        if option.startswith("file="):
-            (shell.folder / option.removeprefix("file=")).write_text(body)
-        elif line in ("console run", "console fails"):
-            for part in body.replace("\\\n", " ").removeprefix("$ ").split("\n$ "):
-                command, *shown = part.strip("\n").split("\n")
-                code, output = shell.call(shlex.split(command))
-                assert (code != 0) == (option == "fails"), f"{command}\n{output}"
-                assert_shown(shown, output)
-
-
-class Shell:
-    """Runs the commands of a page, in an environment of its own if something is installed."""
-
-    def __init__(self, folder, page):
-        self.folder = folder / "page"
-        self.folder.mkdir()
-        self.python = None
-        self.page = page
-        if "$ pip install -e" in page.read_text():
-            self.python = make_environment(folder / "environment")
-            # the plugins of the page's first line, and the one that it makes
-            self.environment = {**os.environ, "TAGLM_PLUGINS": "nano,studies,demo"}
-
-    def call(self, words):
-        """Run one command; return its exit code and its output."""
-        if words[0] == "cd":
-            self.folder = self.folder / words[1]
-            return 0, ""
-        if words[:2] == ["pip", "install"]:
-            done = pip_install(self.python, *words[2:], cwd=self.folder)
-            return done.returncode, done.stdout
-        words = shortened(words, self.page)
-        if self.python is None:
-            assert words[0] == "taglm", words
-            return run_program(words[1:], self.folder)
-        program = {"taglm": "taglm_core.cli.main", "pytest": "pytest"}[words[0]]
-        return subprocess_of(
-            [self.python, "-m", program, *words[1:]], self.folder, self.environment
-        )
-
-
-def subprocess_of(program, folder, environment):
-    """Run a program in a process of its own; return its exit code and its output."""
-    done = subprocess.run(
-        program,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return done.returncode, done.stdout
-
-
-def assert_shown(shown, output):
-    """Demand the lines that a page shows in the real output, in order."""
-    lines = iter(output.splitlines())
-    for line in shown:
-        if line.strip() not in ("", "..."):
-            assert any(_alike(line, real) for real in lines), f"{line!r} is not in\n{output}"
-
-
-def _alike(shown, real):
-    is_measured = re.search(r"\d\.\d", shown) is not None
-    first, second = (
-        " ".join((re.sub(r"\d[\d.,]*", "#", text) if is_measured else text).split())
-        for text in (shown, real)
-    )
-    return first == second
+    """Every command succeeds and shows what the page shows; the files are those of the page."""
+    run_page(page, tmp_path)
 
 
 def test_the_comparison_of_shown_output_can_fail():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from broken_plugins import Package, call, write_distribution
+from program import call_here
 
 from taglm_core.plugins.implementations import SPECIFIED
 from taglm_core.specs import StageStarted
@@ -76,12 +77,11 @@ def run(installed, weights, tmp_path_factory):
         "precision=fp32",
     ]
     words = [word for value in settings for word in ("--set", value)]
-    call(
+    call_here(
         *("run", "GC", "--backbone", "mine", *words, "--out", place / "run"),
         folders=[installed],
         TAGLM_HOME=place / "home",
         MYDNA_WEIGHTS=weights,
-        OMP_NUM_THREADS=1,
     )
     return place / "run"
 
@@ -202,7 +202,7 @@ def test_a_file_of_the_plugins_format_is_predicted(listing, run, installed, weig
     """The extension is known wherever a table is read."""
     assert listing["readers"] == ["dna"]
     (tmp_path / "in.dna").write_text("ACGTACGTAC\nGGGGGGGG\n")
-    call(
+    call_here(
         *("predict", run, "-i", tmp_path / "in.dna", "-o", tmp_path / "out.csv"),
         folders=[installed],
         MYDNA_WEIGHTS=weights,

@@ -32,7 +32,7 @@ def train(work, name, *more):
     out = work / name
     command = [sys.executable, TRAIN, "--work", work, "--out", out, "--mix", "translation"]
     command += ["--device", "cpu", "--dtype", "float32", "--tokens", "192", "--no-compile"]
-    command += ["--hidden", "256"]
+    command += ["--hidden", "128"]
     done = subprocess.run(
         [*map(str, command), "--micro-batches", "2", "--log-seconds", "0", *more],
         capture_output=True,
@@ -93,7 +93,7 @@ train.main()
     out = work / "one"
     command = ["--work", work, "--out", out, "--mix", "translation", "--device", "cpu"]
     command += ["--tokens", "192", "--no-compile", "--log-seconds", "0", "--steps", "9"]
-    command += ["--hidden", "256", *saving]
+    command += ["--hidden", "128", *saving]
     done = subprocess.run(
         [sys.executable, "-c", stopped, *map(str, command)],
         cwd=TRAIN.parent,
@@ -113,5 +113,5 @@ train.main()
 def test_another_shape(work):
     """A wider model trains with the same code."""
     pytest.importorskip("transformers")
-    _, tensors = train(work, "small", "--steps", "2", "--ranks", "1", "--hidden", "128")
-    assert (900, 128) == tuple(tensors["model.embed_tokens.weight"].shape)
+    _, tensors = train(work, "small", "--steps", "2", "--ranks", "1", "--hidden", "192")
+    assert (900, 192) == tuple(tensors["model.embed_tokens.weight"].shape)
