@@ -165,7 +165,16 @@ nor a plugin; names are imported on first use. The commands of `taglm` call the 
 Generated from the docstrings."""
 
 API = {
-    "Train and load": ["run", "train", "load", "Run", "Predictor", "Written"],
+    "Train and load": [
+        "run",
+        "train",
+        "load",
+        "load_together",
+        "Run",
+        "Predictor",
+        "Predictors",
+        "Written",
+    ],
     "Evaluate": ["evaluate", "Evaluation"],
     "Domain tags": ["sample", "Sample", "condition", "identify", "Identification"],
     "Tag store": ["tags.list", "tags.show", "tags.get"],

@@ -1,5 +1,11 @@
 """Artifacts made by hand, for tests that train nothing."""
 
+import json
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
 from taglm_core.store.artifact import Artifact
 from taglm_core.store.schema import ArtifactRecord, BackboneRecord, DomainLineage, TagRecord
 
@@ -21,3 +27,34 @@ def tag_artifact(backbone, corpus="", **tags):
     }
     place = BackboneRecord(name=backbone.name, fingerprint=backbone.fingerprint())
     return Artifact(config=ArtifactRecord(kind="tag", backbone=place, tags=records), tags=rows)
+
+
+KEPT = Path(__file__).parent / "data" / "artifacts" / "v2"
+"""Predictors on the random llama of `taglm_core.testing`: censored, classes, layers, pair, text."""
+
+
+def kept_predictor(kind, target, task=None, shift=0.0):
+    """Copy a kept predictor to a folder, with another name of its task and another function tag.
+
+    Args:
+        kind: Name of the kept predictor.
+        target: Folder to write.
+        task: Other name of the task; None: as it is.
+        shift: Added to the numbers of its tags.
+    """
+    shutil.copytree(KEPT / kind, target)
+    record = (target / "config.json").read_text(encoding="utf-8")
+    spec = json.loads(record)["task"]["spec"]
+    old, tag = spec["name"], spec["function_tag"]
+    new, new_tag = (task or old), tag.replace(old, task or old)
+    for before, after in ((f'"{old}"', f'"{new}"'), (tag, new_tag), (f"<{old}>", f"<{new}>")):
+        record = record.replace(before, after)
+    (target / "config.json").write_text(record, encoding="utf-8")
+    tensors = load_file(target / "tags.safetensors")
+    moved = {name.replace(tag, new_tag): value for name, value in tensors.items()}
+    if shift:
+        for name in moved:
+            if name.startswith("tag:"):
+                moved[name] = moved[name] + shift
+    save_file(moved, target / "tags.safetensors")
+    return target

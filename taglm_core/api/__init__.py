@@ -12,21 +12,24 @@ if TYPE_CHECKING:
     from taglm_core.api.evaluation import Evaluation, evaluate
     from taglm_core.api.identification import Identification, identify
     from taglm_core.api.listing import plugins
-    from taglm_core.api.loading import load
+    from taglm_core.api.loading import load, load_together
     from taglm_core.api.runs import Run, run, train
     from taglm_core.api.sampling import Sample, sample
     from taglm_core.inference.predictor import Predictor
+    from taglm_core.inference.together import Predictors
 
 __all__ = [
     "Evaluation",
     "Identification",
     "Predictor",
+    "Predictors",
     "Run",
     "Sample",
     "condition",
     "evaluate",
     "identify",
     "load",
+    "load_together",
     "plugins",
     "run",
     "sample",
@@ -38,12 +41,14 @@ _PLACES = {
     "Evaluation": "api.evaluation",
     "Identification": "api.identification",
     "Predictor": "inference.predictor",
+    "Predictors": "inference.together",
     "Run": "api.runs",
     "Sample": "api.sampling",
     "condition": "api.conditioning",
     "evaluate": "api.evaluation",
     "identify": "api.identification",
     "load": "api.loading",
+    "load_together": "api.loading",
     "plugins": "api.listing",
     "run": "api.runs",
     "sample": "api.sampling",

@@ -13,9 +13,10 @@ from taglm_core.errors import ConfigError, nearest
 from taglm_core.inference.additional import add_tags
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
+from taglm_core.inference.together import Predictors, load_predictors
 from taglm_core.plugins import load_registry
 from taglm_core.specs import Decoding
-from taglm_core.store.artifact import find_artifact, load_artifact
+from taglm_core.store.artifact import Artifact, find_artifact, load_artifact
 from taglm_core.store.runfolder import PREDICTOR
 from taglm_core.store.tagstore import TagStore
 
@@ -66,11 +67,89 @@ def load(
     artifact = load_artifact(find_artifact(folder, task))
     registry = load_registry()
     predictor = load_predictor(artifact, registry, backbone, device, cache, precision, on_doubt)
-    predictor.metrics = _metrics(artifact.folder, predictor.task.name)
-    predictor.splits_file = _splits_file(artifact.folder)
+    _remember_run(predictor)
     add_tags(predictor, tags, registry, TagStore())
     _set_decoding(predictor, decode or {})
     return predictor
+
+
+def load_together(
+    runs: "Mapping[str, str | PathLike[str] | Any] | Sequence[str | PathLike[str] | Any]",
+    backbone: str | None = None,
+    device: str = "auto",
+    *,
+    precision: str | None = None,
+    cache: str = "auto",
+    on_doubt: str = "raise",
+) -> Predictors:
+    """Load several predictors onto one backbone, which takes its memory once.
+
+    Rows of several tasks run in one batch, and what they share before the function tag (a molecule,
+    a protein) is computed once and stays cached from call to call.
+
+    Args:
+        runs: Folders of runs or of predictors, or `Run` objects; a mapping gives each a name,
+            otherwise the task's name is taken. A run of several tasks gives one predictor each.
+        backbone: As for `load`, the same for all.
+        device: As for `load`.
+        precision: As for `load`; needed when they were trained in different ones.
+        cache: As for `load`, the limit for all of them.
+        on_doubt: As for `load`.
+
+    Returns:
+        The predictors by name. Each predicts alone, as one that `load` gives, and
+        `Predictors.predict` takes rows of several.
+
+    Raises:
+        CheckpointError: when there is no predictor, or one belongs to another backbone.
+        ConfigError: when two have the same name, or precisions differ.
+
+    Example:
+        predictors = taglm.load_together(["runs/QED", "runs/LogP"])
+        predictors.predict({"QED": ["CCO"], "LogP": ["CCO", "c1ccccc1"]})
+    """
+    check_on_doubt(on_doubt)
+    artifacts: dict[str, Artifact] = {}
+    named = runs.items() if isinstance(runs, Mapping) else [(None, run) for run in runs]
+    for given, run in named:
+        for folder in _task_folders(run, given):
+            artifact = load_artifact(folder)
+            name = artifact.task.spec.name if given is None else str(given)
+            if name in artifacts:
+                raise ConfigError(
+                    f"Duplicate task name '{name}'. Task names must be unique: give each predictor "
+                    f"a name of its own, such as {name}_2={folder}."
+                )
+            artifacts[name] = artifact
+    if not artifacts:
+        raise ConfigError("no predictor: name at least one folder of a run.")
+    predictors = load_predictors(
+        artifacts, load_registry(), backbone, device, cache, precision, on_doubt
+    )
+    for predictor in predictors.values():
+        _remember_run(predictor)
+    return predictors
+
+
+def _task_folders(run: Any, name: str | None) -> list[Path]:
+    """Return the folder of each predictor of a run, in the order of their names."""
+    folder, task = Path(getattr(run, "folder", run)), getattr(run, "task", None)
+    tasks = sorted(each.name for each in folder.glob("tasks/*") if each.is_dir())
+    if task is not None or not tasks:
+        return [find_artifact(folder, task)]
+    if name is not None and len(tasks) > 1:
+        raise ConfigError(
+            f"{name}={folder}: the run holds the tasks {', '.join(tasks)}, which cannot have one "
+            f"name. Name one of them: {name}={folder / 'tasks' / tasks[0]}."
+        )
+    return [find_artifact(folder, each) for each in tasks]
+
+
+def _remember_run(predictor: Predictor) -> None:
+    """Give a predictor what its run says of it, if the run is still around it."""
+    folder = predictor.artifact and predictor.artifact.folder
+    predictor.metrics = _metrics(folder or None, predictor.task.name)
+    predictor.splits_file = _splits_file(folder or None)
 
 
 def _run_folders(artifact: Path | None) -> list[Path]:

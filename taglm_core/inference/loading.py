@@ -1,6 +1,7 @@
 """From an artifact to a predictor: the backbone, its tags, symbol tables, head and scaling."""
 
 import logging
+from collections.abc import Mapping
 
 from taglm_core.data.measured import computing_code
 from taglm_core.encoders import alphabet_of, load_encoder
@@ -56,17 +57,41 @@ def load_predictor(
         ConfigError: when the precision is neither.
         CheckpointError: when the backbone or an encoder is not the one it was trained with.
     """
-    record = artifact.task
-    name = backbone or artifact.backbone
-    _check_plugins(artifact, registry)
-    loaded = _in_precision(artifact, backbone, registry, device, precision)
-    check_backbone(artifact, loaded.fingerprint(), name)
-    model = TaggedModel(loaded)
+    check_plugins(artifact, registry)
+    model = TaggedModel(backbone_of(artifact, registry, backbone, device, precision))
+    check_backbone(artifact, model.backbone.fingerprint(), backbone or artifact.backbone)
+    encoders = install_inputs(model, artifact, registry)
+    task_model = task_model_on(model, artifact, encoders, registry)
+    if task_model.head is not None:
+        setting, folder = cache_setting(cache), TagStore().scratch
+        task_model.prefix_cache, _ = PrefixCache.open(model, setting, folder)
+    return predictor_of(task_model, artifact, registry, on_doubt)
+
+
+def install_inputs(
+    model: TaggedModel, artifact: Artifact, registry: Registry
+) -> dict[str, Encoder]:
+    """Give a model the symbol tables and tags of an artifact; return its encoders by domain."""
     encoders = _encoders(artifact, registry)
     for domain, encoder in encoders.items():
         install_table(model, domain, encoder, artifact)
     for tag in artifact.tags:
         install_tag(model, artifact, tag)
+    return encoders
+
+
+def task_model_on(
+    model: TaggedModel, artifact: Artifact, encoders: Mapping[str, Encoder], registry: Registry
+) -> TaskModel:
+    """Return the task model of an artifact.
+
+    Args:
+        model: Holds the inputs of the artifact; what is added to it later moves their ids.
+        artifact: A task artifact.
+        encoders: As `install_inputs` gives them.
+        registry: Must provide the task's head.
+    """
+    record = artifact.task
     task = resolve_task(record.spec, record.plugin, registry)
     is_isolated = record.attention == "isolated"
     num_read, head = 1, None
@@ -76,8 +101,9 @@ def load_predictor(
             spec = registry.heads.get(record.head.name, task.plugin)
             classes = getattr(record.spec.target, "classes", None) or ()
             outputs = num_outputs(task.spec.target, classes)
-            head = make_head(spec, num_read * loaded.hidden_size, outputs, record.head.options)
-            head.to(loaded.device)
+            width = num_read * model.backbone.hidden_size
+            head = make_head(spec, width, outputs, record.head.options)
+            head.to(model.backbone.device)
     task_model = TaskModel(
         task=task,
         model=model,
@@ -92,10 +118,7 @@ def load_predictor(
         num_read=num_read,
     )
     install_task(task_model, artifact, registry)
-    if task_model.head is not None:
-        setting, folder = cache_setting(cache), TagStore().scratch
-        task_model.prefix_cache, _ = PrefixCache.open(model, setting, folder)
-    return predictor_of(task_model, artifact, registry, on_doubt)
+    return task_model
 
 
 def predictor_of(
@@ -118,8 +141,12 @@ def predictor_of(
     )
 
 
-def _in_precision(
-    artifact: Artifact, backbone: str | None, registry: Registry, device: str, precision: str | None
+def backbone_of(
+    artifact: Artifact,
+    registry: Registry,
+    backbone: str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
 ) -> Backbone:
     """Load the backbone in a precision, by default the artifact's; say if that is slow here."""
     if precision not in (None, FP32, BF16):
@@ -157,7 +184,7 @@ def _loaded(
         ) from error
 
 
-def _check_plugins(artifact: Artifact, registry: Registry) -> None:
+def check_plugins(artifact: Artifact, registry: Registry) -> None:
     """Demand the plugins that wrote the artifact's task and domains.
 
     Raises:

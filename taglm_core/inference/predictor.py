@@ -339,20 +339,33 @@ class Predictor:
         self, rows: ReadRows, on_progress: Callable[[int], None] | None = None
     ) -> Predicted:
         """Predict rows that have been read; those with an error are not run."""
-        task, errors = self.task_model.task, rows.errors
-        values: Any = None
+        values, errors = None, rows.errors
         if errors:
             values, errors = self.task_model.predict_fields(
                 rows.fields, self.max_tokens, on_progress, errors
             )
+        return self.predicted(values, errors, rows.fixed)
+
+    def predicted(
+        self, values: Any, errors: list[str | None], fixed: list[tuple[int, str]]
+    ) -> Predicted:
+        """Return predictions as columns.
+
+        Args:
+            values: Predictions of the rows without an error, in order, as
+                `TaskModel.predict_fields` gives them; None when no row is good.
+            errors: One entry a row.
+            fixed: (row number, what was changed) of each row that was fixed.
+        """
+        task = self.task_model.task
         good = [i for i, error in enumerate(errors) if error is None]
         columns: dict[str, list[Any]] = {name: [None] * len(errors) for name in self.names}
         if not good:
-            return Predicted(columns, errors, None, good, rows.fixed)
+            return Predicted(columns, errors, None, good, fixed)
         for name, filled in prediction_columns(task, self.task_model.classes, values).items():
             for place, value in zip(good, filled, strict=True):
                 columns[name][place] = value
-        return Predicted(columns, errors, values, good, rows.fixed)
+        return Predicted(columns, errors, values, good, fixed)
 
     def _predict_memory(
         self,

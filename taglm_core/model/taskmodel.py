@@ -107,7 +107,16 @@ class TaskModel:
         on_progress: Callable[[int], None] | None,
         features: Tensor | None,
     ) -> np.ndarray:
-        states = self.states(rows, max_tokens, on_progress)
+        return self.values(self.states(rows, max_tokens, on_progress), features)
+
+    @torch.no_grad()
+    def values(self, states: Tensor, features: Tensor | None) -> np.ndarray:
+        """Return the predictions that states mean, as `finish` gives them.
+
+        Args:
+            states: fp32 `(rows, width)`.
+            features: `(rows, features)` of a head that reads some.
+        """
         if features is not None and self.features is not None:
             states = torch.cat([states, features], dim=1)
         return self.finish(self.outputs(states.to(self.model.backbone.device)))
@@ -154,15 +163,26 @@ class TaskModel:
             Predictions of the rows without an error, in order, as `predict` gives them (None when
             there is none), and one error or None a row.
         """
-        rows, good, found = self._in_orders(fields, errors)
-        if rows is None:
-            return None, found
-        share = len(rows) // len(good)
+        prepared = self.prepare(fields, errors)
+        if prepared.rows is None:
+            return None, prepared.errors
+        share = prepared.num_orders
         advance = on_progress and (lambda done: on_progress(done // share))
-        values = self.predict(rows, max_tokens, advance, self._features_of(fields, good))
-        if share > 1:
-            values = values.reshape(share, len(good), -1).mean(axis=0)  # (good rows, outputs)
-        return values, found
+        values = self.predict(prepared.rows, max_tokens, advance, prepared.features)
+        return prepared.merged(values), prepared.errors
+
+    def prepare(
+        self, fields: Mapping[str, Sequence[Any]], errors: Sequence[str | None] | None = None
+    ) -> "PreparedRows":
+        """Assemble rows with their features, in each order of a symmetric task.
+
+        Args:
+            fields: Canonical fields.
+            errors: What is already known to be wrong with each row; None: nothing.
+        """
+        rows, good, found = self._in_orders(fields, errors)
+        features = None if rows is None else self._features_of(fields, good)
+        return PreparedRows(rows, good, found, features)
 
     def _features_of(self, fields: Mapping[str, Sequence[Any]], good: list[int]) -> Tensor | None:
         """Return the features of good rows, those of each order one after the other."""
@@ -281,6 +301,31 @@ class TaskModel:
             self.model, rows, self.decoding, limit, prefix_length, max_tokens, on_progress
         )
         return [self.assembler.text.decode(ids) for ids in written]
+
+
+@attrs.frozen(eq=False)
+class PreparedRows:
+    """Rows of a task, ready to be run."""
+
+    rows: Rows | None
+    """The good rows, those of each order one after the other; None: no row is good."""
+    good: list[int]
+    """Indices of the rows without an error."""
+    errors: list[str | None]
+    """One entry a row."""
+    features: Tensor | None
+    """`(rows, features)` of a head that reads some."""
+
+    @property
+    def num_orders(self) -> int:
+        """How often each good row is run: once for each order of a symmetric task."""
+        return 1 if self.rows is None else len(self.rows) // len(self.good)
+
+    def merged(self, values: Any) -> Any:
+        """Return the mean over the orders, `(good rows, outputs)`; texts as they are."""
+        if self.num_orders == 1:
+            return values
+        return values.reshape(self.num_orders, len(self.good), -1).mean(axis=0)
 
 
 def build_assembler(

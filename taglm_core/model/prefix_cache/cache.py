@@ -17,6 +17,7 @@ from taglm_core.model.collate import Batch
 from taglm_core.model.prefix_cache.budget import cache_storages
 from taglm_core.model.prefix_cache.cached_rows import CachedRows
 from taglm_core.model.prefix_cache.cost_model import CachePlan, plan_cache
+from taglm_core.model.prefix_cache.history import History
 from taglm_core.model.prefix_cache.probe import find_difference, storages_worth_reading
 from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
 from taglm_core.model.prefix_cache.storage import SegmentStore, Storage
@@ -61,10 +62,12 @@ class PrefixCache:
     """What became of storages that were asked for."""
     on_plan: Callable[[str], None] | None = None
     """Hears the plan of the first rows that are screened."""
+    history: History | None = None
+    """What recurs from call to call; None: a call drops what its own rows do not need."""
 
     @classmethod
     def open(
-        cls, model: TaggedModel, setting: str, folder: Path
+        cls, model: TaggedModel, setting: str, folder: Path, num_sharing: int = 1
     ) -> tuple["PrefixCache | None", list[str]]:
         """Return a cache as a setting says, None when it allows none, and remarks.
 
@@ -72,8 +75,11 @@ class PrefixCache:
             model: The model.
             setting: As `cache_setting` gives it.
             folder: For the file on disk.
+            num_sharing: How many caches share what the setting allows, each an equal part.
         """
         storages, remarks = cache_storages(setting, model.backbone.device, folder)
+        for storage in storages:
+            storage.limit_bytes //= num_sharing
         if not storages:
             return None, remarks
         cache = cls.on(model, storages=storages)
@@ -115,7 +121,14 @@ class PrefixCache:
     ) -> CachedRows:
         """Return rows, divided into segments; nothing is computed yet. See `CachedRows`."""
         return CachedRows(
-            self.model, rows, is_isolated, self.rotation, self.store, max_tokens, with_text
+            self.model,
+            rows,
+            is_isolated,
+            self.rotation,
+            self.store,
+            max_tokens,
+            with_text,
+            self.history,
         )
 
     def whole_prefixes(
@@ -144,16 +157,23 @@ class PrefixCache:
         if not self.store.limit_bytes or not self.fits(rows):
             return None
         cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
-        parts = [(cached.segments, rows.lengths)]
-        plan = plan_cache(parts, self.model.backbone, self.store.limits)
+        parts, keys = [(cached.segments, rows.lengths)], cached.segments.keys
+        known = self.history.recurring(keys) if self.history is not None else ()
+        plan = plan_cache(parts, self.model.backbone, self.store.limits, known=known)
+        if self.history is not None and not plan.is_worth:
+            self.history.note(keys)
         if self.on_plan is not None:
             self.on_plan(plan.line())
             self.on_plan = None
         return cached if plan.is_worth else None
 
+    def keep_between_calls(self) -> None:
+        """Keep segments that recur from one call of `screen` to the next, the latest used."""
+        self.history = History(self.store)
+
     def emptied(self) -> "PrefixCache":
         """Return a cache without segments: this one on a device, else another beside it."""
         if self.model.backbone.device.type == "cpu":
-            return attrs.evolve(self, store=SegmentStore(self.store.limit_bytes))
+            return attrs.evolve(self, store=SegmentStore(self.store.limit_bytes), history=None)
         self.store.keep_only(set())
         return self

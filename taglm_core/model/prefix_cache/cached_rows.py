@@ -1,7 +1,7 @@
 """Rows on cached segments: what they share is computed once, only suffixes for each of them."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import attrs
 import numpy as np
@@ -12,6 +12,7 @@ from taglm_core.model.assembly import Rows
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import Batch, collate
 from taglm_core.model.prefix_cache.attention import CachedAttention, Group, Slot
+from taglm_core.model.prefix_cache.history import History
 from taglm_core.model.prefix_cache.rotary import Rotation
 from taglm_core.model.prefix_cache.segments import (
     FIRST,
@@ -41,6 +42,7 @@ class CachedRows:
         store: SegmentStore,
         max_tokens: int = 8192,
         with_text: bool = True,
+        history: History | None = None,
     ) -> None:
         """Divide the rows; nothing is computed yet.
 
@@ -53,6 +55,8 @@ class CachedRows:
             max_tokens: Token budget of a forward batch.
             with_text: Whether the text before the function tag is a segment of its own. True in
                 training, where it is used in every epoch and needs no gradient.
+            history: What recurred in earlier rows, whose segments stay in the store; None: those
+                that these rows do not need are dropped.
         """
         self.model = model
         self.rows = rows
@@ -60,6 +64,7 @@ class CachedRows:
         self.rotation = rotation
         self.store = store
         self.max_tokens = max_tokens
+        self.history = history
         is_movable = rotation is not None and is_isolated
         self.segments: Segments = divide_rows(rows, is_movable, with_text)
         # the last assignment wins, so every segment gets one of the rows that hold it
@@ -81,23 +86,34 @@ class CachedRows:
         """Memory that cached segments take, those of other rows in the same store included."""
         return self.store.num_bytes
 
-    def fill(self, on_progress: Callable[[int], None] | None = None, least_uses: int = 1) -> None:
+    def fill(
+        self,
+        on_progress: Callable[[int], None] | None = None,
+        least_uses: int = 1,
+        recurring: Collection[bytes] = (),
+    ) -> None:
         """Compute segments and keep them while the limit allows, those of the most rows first.
 
         Args:
             on_progress: Called with the number of segments done.
             least_uses: Segments of fewer rows are left to be computed when they are needed.
+            recurring: Segments that are kept however few rows use them.
         """
         segments, slot_of, done = self.segments, self.segments.slot_of, 0
         uses = segments.uses
         missing = [
             number
             for number, key in enumerate(segments.keys)
-            if key not in self.store and segments.sizes[number] and uses[number] >= least_uses
+            if key not in self.store
+            and segments.sizes[number]
+            and (uses[number] >= least_uses or key in recurring)
         ]
         if not missing:
             return
         per_token = self._bytes_per_token(missing[0])
+        if self.history is not None:
+            wanted = {segments.keys[n]: int(segments.sizes[n]) * per_token for n in missing}
+            self.history.make_room(wanted, set(segments.keys))
         order = sorted(missing, key=lambda n: (-int(uses[n]), int(slot_of[n])))
         fitting = np.cumsum([free // per_token for _, free in self.store.free])
         # those of the most rows lie in the quickest place
@@ -113,14 +129,25 @@ class CachedRows:
                     on_progress(done)
 
     def prepare(self) -> None:
-        """Keep what several of these rows need, and drop what none of them does."""
-        self.store.keep_only(set(self.segments.keys))
-        self.fill(least_uses=2)
+        """Keep what several of these rows need, and drop what none of them does.
+
+        With a history, what earlier rows needed is kept too, as far as the limit allows.
+        """
+        if self.history is None:
+            self.store.keep_only(set(self.segments.keys))
+            self.fill(least_uses=2)
+            return
+        keys = self.segments.keys
+        self.fill(least_uses=2, recurring=self.history.recurring(keys))
+        self.history.note(keys)
 
     def _bytes_per_token(self, number: int) -> int:
-        slot = int(self.segments.slot_of[number])
-        segment = self._compute(slot, [number])[number]
-        return segment.numel() * segment.element_size() // segment.shape[3]
+        if not self.store.token_bytes:
+            slot = int(self.segments.slot_of[number])
+            segment = self._compute(slot, [number])[number]
+            size = segment.numel() * segment.element_size()
+            self.store.token_bytes = size // segment.shape[3]
+        return self.store.token_bytes
 
     def _batches(self, numbers: np.ndarray) -> Iterable[list[int]]:
         for batch in batches_by_tokens(self.segments.sizes[numbers], self.max_tokens):

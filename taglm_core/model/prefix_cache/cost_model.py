@@ -4,7 +4,7 @@ Work is counted in multiply-adds of weights and of attention, so that a plan say
 machine; what a step then takes depends on the machine too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 import numpy as np
@@ -123,6 +123,7 @@ def plan_cache(
     limits: Sequence[tuple[str, int]],
     passes: float = 1.0,
     trains: bool = False,
+    known: Collection[bytes] = (),
 ) -> CachePlan:
     """Count what a cache would save.
 
@@ -134,6 +135,7 @@ def plan_cache(
         passes: How often each row is run.
         trains: Whether a pass has a backward, which costs twice the forward and never reaches
             cached segments.
+        known: Keys of segments that cost nothing here: they are cached, or will be used again.
     """
     work = ForwardCost.of(backbone)
     token_bytes = bytes_per_token(backbone, backbone.dtype.itemsize)
@@ -148,6 +150,8 @@ def plan_cache(
             work.run(lengths - segments.suffix_starts, segments.suffix_starts).sum()
         )
         cost = segment_cost(segments, work)
+        if known:
+            cost[[key in known for key in segments.keys]] = 0.0
         uses = segments.uses
         order = np.argsort(-uses, kind="stable")
         place = np.zeros(len(uses), dtype=np.int64)

@@ -271,6 +271,8 @@ class SegmentStore:
             storages: Instead of it, the quickest first.
         """
         self.storages = tuple(storages) or (DeviceMemory(limit_bytes),)
+        self.token_bytes = 0
+        """Bytes of one token, measured when the first segment is kept."""
 
     def __contains__(self, key: bytes) -> bool:
         return any(key in storage for storage in self.storages)
