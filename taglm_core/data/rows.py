@@ -72,6 +72,23 @@ class TaskRows:
         """Return the indices of the rows of a split."""
         return np.flatnonzero(np.array(self.splits) == split)
 
+    def lines_of(self, listed: Sequence[tuple[int, str]]) -> list[int | None] | None:
+        """Return the lines, as an editor counts them, of rows that were skipped or fixed.
+
+        Args:
+            listed: Row number and text; that of a row of `test_source` begins with this file.
+
+        Returns:
+            None where no file has lines.
+        """
+        known = [dict(zip(t.rows, t.lines or (), strict=False)) for t in self.tables]
+        if not any(known):
+            return None
+        other = f"{self.test_source}: "
+        is_other = [self.test_source is not None and text.startswith(other) for _, text in listed]
+        pairs = zip(listed, is_other, strict=True)
+        return [known[-1 if apart else 0].get(number) for (number, _), apart in pairs]
+
     def as_read(self, chosen: Sequence[int]) -> Table | None:
         """Return rows of one split with every column of their file; None: nothing was read."""
         if not self.tables:

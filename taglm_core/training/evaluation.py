@@ -250,14 +250,18 @@ def _write_splits(plan: Plan, folder: RunFolder) -> None:
 
 
 def _write_rejected(plan: Plan, folder: RunFolder) -> None:
-    if plan.rows.rejected:
-        with TableWriter(folder.path / "rejected.csv") as writer:
-            rows, reasons = zip(*plan.rows.rejected, strict=True)
-            writer.write({"row": list(rows), "reason": list(reasons)})
-    if plan.rows.fixed:
-        with TableWriter(folder.path / "fixed.csv") as writer:
-            rows, changes = zip(*plan.rows.fixed, strict=True)
-            writer.write({"row": list(rows), "change": list(changes)})
+    """Write which rows were skipped and why, and which were fixed and how."""
+    rows = plan.rows
+    files = {"rejected.csv": ("reason", rows.rejected), "fixed.csv": ("change", rows.fixed)}
+    for name, (what, listed) in files.items():
+        if not listed:
+            continue
+        numbers, texts = zip(*listed, strict=True)
+        lines = rows.lines_of(listed)
+        columns: dict[str, list[Any]] = {"row": list(numbers)}
+        columns |= {} if lines is None else {"line": lines}
+        with TableWriter(folder.path / name) as writer:
+            writer.write({**columns, what: list(texts)})
 
 
 def _write_baselines(

@@ -17,6 +17,8 @@ from taglm_core.specs.reference import resolve
 
 _PARTS = ("train", "valid", "test")
 _SHOWN_CLASSES = 6
+LEAST_ROWS = 20
+"""Rows of a split below which its scores are called guesses."""
 
 
 @attrs.frozen
@@ -92,6 +94,31 @@ def check_labels(task: ResolvedTask, rows: TaskRows) -> LabelCheck:
             f"{first}."
         )
     return LabelCheck((*remarks, *misleading), selects_by_loss)
+
+
+def small_splits(rows: TaskRows) -> tuple[str, ...]:
+    """Say which of the splits that are scored are too small for their scores to mean much.
+
+    Args:
+        rows: Rows of a task, split.
+    """
+    counts = {split: rows.splits.count(split) for split in _PARTS}
+    said = []
+    if counts["test"] < LEAST_ROWS:
+        said.append(
+            f"the test split has {_rows(counts['test'])}, fewer than {LEAST_ROWS}: its metrics are "
+            "rough guesses. --folds 5 scores every row once"
+        )
+    if counts["valid"] < LEAST_ROWS:
+        said.append(
+            f"the valid split has {_rows(counts['valid'])}, fewer than {LEAST_ROWS}: the step and "
+            "the head that it chooses are partly chance"
+        )
+    return tuple(said)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _misleading(task: ResolvedTask, rows: TaskRows, splits: np.ndarray) -> tuple[str, ...]:

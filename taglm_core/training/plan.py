@@ -32,7 +32,7 @@ from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
-from taglm_core.training.labelcheck import LabelCheck, check_labels
+from taglm_core.training.labelcheck import LabelCheck, check_labels, small_splits
 from taglm_core.training.recipe import Recipe
 
 
@@ -296,6 +296,7 @@ def make_plan(
         )
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
+    labels = attrs.evolve(labels, remarks=(*labels.remarks, *small_splits(rows)))
     if beside is None:
         backbone, measured = open_backbone(
             config.backbone, registry, config.device, config.precision

@@ -174,6 +174,9 @@ def _evaluate(
         own = _folder(plans, member.plan, folder)
         facts = evaluate_task(member.plan, member.task_model, own)
         warnings += facts.pop("warnings", [])
+        said = [stage["remark"] for stage in stages[name] if "remark" in stage]
+        if said:
+            facts["remarks"] = [*facts.get("remarks", ()), *said]
         tasks[name] = {**facts, "stages": stages[name]}
     plan = plans[0]
     return {

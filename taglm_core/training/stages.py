@@ -59,12 +59,28 @@ def run_domain_stage(
                 artifact, readme = domain_artifact(plan, item, model, lineage, offsets)
                 store.save(key, item.tag, item.fingerprint, artifact, readme)
                 item.stored = artifact
-                return dict(to_plain(lineage))
+                return _said(dict(to_plain(lineage)), item, progress)
         take_stored(item, item.stored, model)
     if item.stored is None:
         return {}
     held = item.stored.config.tags[item.tag].lineage
-    return {**to_plain(held), "from_store": True}
+    return _said({**to_plain(held), "from_store": True}, item, progress)
+
+
+def _said(record: dict[str, Any], item: DomainPlan, progress: Progress) -> dict[str, Any]:
+    """Say, and put into the record of stage 1, that a tag is worse than none."""
+    nats = record.get("held_out_nats_per_symbol") or {}
+    with_tag, without = nats.get("tag"), nats.get("no_tag")
+    if with_tag is None or without is None or with_tag < without:
+        return record
+    remark = (
+        f"the domain tag <{item.tag}> is worse than no tag: {with_tag:.4g} nats per symbol with "
+        f"it, {without:.4g} without, on {record['held_out_rows']:,} held-out rows. Train it longer "
+        "(--set stages.domain.epochs=3), or on data nearer to yours "
+        f"(--domain-data {item.domain.short}=FILE)"
+    )
+    progress.say(f"note: {remark}")
+    return {**record, "remark": remark}
 
 
 def _train_domain(

@@ -63,12 +63,16 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
         assert said in done.err
     folder = lab / "runs" / "LogS"
     rejected = list(csv.DictReader((folder / "rejected.csv").open()))
-    assert [row["row"] for row in rejected] == ["41", "46"]
+    assert [(row["row"], row["line"]) for row in rejected] == [("41", "42"), ("46", "48")]
     assert "unclosed ring" in rejected[0]["reason"]
     assert "column 'LogS (mol/L)': the cell is empty" in rejected[1]["reason"]
     metrics = json.loads((folder / "metrics.json").read_text())["tasks"]["LogS"]
     assert sum(held["rows"] for held in metrics["splits"].values()) == 46
     assert metrics["target"]["labels"] == "measured"
+    for split in ("test", "valid"):
+        remark = f"the {split} split has {metrics['splits'][split]['rows']} rows, fewer than 20: "
+        assert f"note: {remark}" in done.err
+        assert any(said.startswith(remark) for said in metrics["remarks"])
     assert metrics["weights"]["column"] == "batch"
     assert metrics["weights"]["rows_of_weight_0"] == 0
     assert metrics["target"]["censored"] == "trained as limits, left out of the metrics"

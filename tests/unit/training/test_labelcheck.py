@@ -1,5 +1,7 @@
 """The targets are looked at before training: what cannot be learned or judged is said."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import DataError, RowError
 from taglm_core.plugins.resolved import resolve_task
-from taglm_core.training.labelcheck import check_labels
+from taglm_core.training.labelcheck import check_labels, small_splits
 
 SPLITS = ["train"] * 4 + ["valid"] * 3 + ["test"] * 3
 
@@ -172,3 +174,11 @@ def test_each_label_has_its_own_pair_of_words(no, yes, toy_registry, tmp_path):
     """A second column may say true and false; both are read as 0 and 1."""
     columns = {"t1": [no, yes] * 5, "t2": ["TRUE", "false"] * 5}
     assert check(toy_registry, tmp_path, LABELS, columns, ("accuracy",)).remarks == ()
+
+
+def test_small_splits_are_said():
+    """Scores of a handful of rows are guesses; 20 rows are not called so."""
+    found = small_splits(SimpleNamespace(splits=["train"] * 30 + ["valid"] * 20 + ["test"]))
+    assert len(found) == 1
+    assert "the test split has 1 row, fewer than 20: its metrics are rough guesses" in found[0]
+    assert small_splits(SimpleNamespace(splits=["valid"] * 20 + ["test"] * 20)) == ()

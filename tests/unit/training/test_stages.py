@@ -1,6 +1,7 @@
 """The scheduler on a tiny random backbone: what is trained, skipped, resumed and stored."""
 
 import json
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -16,6 +17,7 @@ from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import fit as fit_module
+from taglm_core.training import stages as stages_module
 from taglm_core.training.config import TargetConfig, TaskConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.plan import make_plan, make_plans
@@ -397,3 +399,18 @@ def test_a_declared_target_takes_every_field_of_its_kind(toy_registry):
         target(kind="regression", threshold=2.0)
     with pytest.raises(ConfigError, match="unit is a setting of the kind regression"):
         target(kind="text", unit="g")
+
+
+@pytest.mark.parametrize(("with_tag", "is_said"), [(1.2, False), (1.5, True), (1.7, True)])
+def test_a_domain_tag_that_is_worse_than_none_is_said(with_tag, is_said):
+    """Whether it was trained just now or comes from the store."""
+    nats = {"tag": with_tag, "no_tag": 1.5, "words": 1.4}
+    record = {"held_out_nats_per_symbol": nats, "held_out_rows": 60}
+    item = SimpleNamespace(tag="toy/Letters", domain=SimpleNamespace(short="Letters"))
+    said = []
+    made = stages_module._said(record, item, SimpleNamespace(say=said.append))
+    assert ("remark" in made) is is_said
+    assert len(said) == is_said
+    if is_said:
+        assert f"{with_tag} nats per symbol with it, 1.5 without, on 60 held-out rows" in said[0]
+        assert "--domain-data Letters=FILE" in said[0]
