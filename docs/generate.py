@@ -26,7 +26,7 @@ COMMANDS += ["runs", "runs list", "runs show", "runs rm"]
 COMMANDS += ["tags", "tags list", "tags show", "tags rm", "tags prune"]
 COMMANDS += ["check-plugin", "new-plugin"]
 PLUGIN_COMMANDS = {
-    "studies": ["data", "data check", "data split", "report"],
+    "studies": ["data", "data check", "data split", "report", "compare", "ablate", "sweep"],
     "translation": ["directions"],
 }
 """Plugin -> its commands."""

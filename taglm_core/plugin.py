@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from taglm_core.progress import Progress
     from taglm_core.specs.reference import resolve as import_object
     from taglm_core.store.artifact import read_artifact
+    from taglm_core.training.settings import parse_overrides as parse_settings
     from taglm_core.training.taskfile import find_task, read_task_rows
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "parse_labels",
     "parse_numbers",
     "parse_pairs",
+    "parse_settings",
     "parse_splits",
     "print_json",
     "print_line",
@@ -131,6 +133,7 @@ _PLACES = {
     "parse_labels": "data.labels:parse_labels",
     "parse_numbers": "data.columns:parse_numbers",
     "parse_pairs": "cli.screen:parse_pairs",
+    "parse_settings": "training.settings:parse_overrides",
     "parse_splits": "data.splits:parse_splits",
     "print_json": "cli.screen:print_json",
     "print_line": "cli.screen:print_line",

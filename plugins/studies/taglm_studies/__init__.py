@@ -14,7 +14,7 @@ __all__: list[str] = []
 
 @taglm.hookimpl
 def register_commands() -> list[taglm.Command]:
-    """Return the commands `taglm data` and `taglm report`."""
+    """Return the commands that look at data, write reports and run studies."""
     return [
         taglm.Command(
             name="data",
@@ -25,6 +25,21 @@ def register_commands() -> list[taglm.Command]:
             name="report",
             help="Write the report of a run as one HTML file, or set several runs side by side.",
             app="taglm_studies.report.command:report",
+        ),
+        taglm.Command(
+            name="compare",
+            help="Compare a tag with LoRA, prompt tuning, probes and prompts on the same rows.",
+            app="taglm_studies.study.command:compare",
+        ),
+        taglm.Command(
+            name="ablate",
+            help="Take parts of the method away, one at a time, and see what each is worth.",
+            app="taglm_studies.study.command:ablate",
+        ),
+        taglm.Command(
+            name="sweep",
+            help="Run a task with every combination of some settings, or search for the best.",
+            app="taglm_studies.study.command:sweep",
         ),
     ]
 
@@ -98,8 +113,10 @@ def on_rows_loaded(event: taglm.RowsLoaded) -> dict[str, Any] | None:
 def on_evaluated(event: taglm.Evaluated) -> None:
     """Keep the size of each test row and its similarity to the training split for the report."""
     from taglm_studies.report.details import keep_rows
+    from taglm_studies.study.rows import keep
 
     keep_rows(event)
+    keep(event)
 
 
 @taglm.hookimpl

@@ -128,7 +128,7 @@ def intervals(task: TaskFacts, registry: Registry, seed: int = 0) -> Intervals |
     metrics, draws = {}, {}
     for name, function in functions.items():
         values = sampler.resample(name, function, predicted)
-        metrics[OWN, name] = _interval(sampler.score(function, predicted), values)
+        metrics[OWN, name] = interval_of(sampler.score(function, predicted), values)
         if name == first:
             draws[OWN] = values
     for baseline in task.baseline_names():
@@ -136,9 +136,9 @@ def intervals(task: TaskFacts, registry: Registry, seed: int = 0) -> Intervals |
         if other is not None:
             draws[baseline] = sampler.resample(first, functions[first], other)
             score = sampler.score(functions[first], other)
-            metrics[baseline, first] = _interval(score, draws[baseline])
+            metrics[baseline, first] = interval_of(score, draws[baseline])
     differences = {
-        name: _interval(
+        name: interval_of(
             metrics[OWN, first].value - metrics[name, first].value, _minus(draws[OWN], values)
         )
         for name, values in draws.items()
@@ -154,7 +154,7 @@ def difference(
     sampler = Resampler.of(task, seed)
     values = [sampler.resample(metric, function, predicted) for predicted in (first, second)]
     scores = [sampler.score(function, predicted) for predicted in (first, second)]
-    return _interval(scores[0] - scores[1], _minus(*values))
+    return interval_of(scores[0] - scores[1], _minus(*values))
 
 
 def metric_functions(task: TaskFacts, registry: Registry) -> dict[str, Function]:
@@ -181,7 +181,8 @@ def _called(function: Function, truth: np.ndarray, values: np.ndarray) -> float:
         return float(function(truth, values))
 
 
-def _interval(value: float, values: np.ndarray) -> Interval:
+def interval_of(value: float, values: np.ndarray) -> Interval:
+    """Return a value with the percentiles of its resamples, those left out that are undefined."""
     known = values[np.isfinite(values)]
     low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (math.nan, math.nan)
     return Interval(float(value), float(low), float(high))

@@ -138,16 +138,18 @@ class TaskFacts:
         name = self.name if baseline is None else baseline
         if self.kind == "text":
             return None if baseline else [_text(cell) for cell in table.get(name, ())]
-        several = self.is_multi_label or (self.kind == "regression" and len(self.targets) > 1)
-        if several:
-            keys = [f"{name}.{target}" for target in self.targets]
-        elif self.kind == "classification":
-            keys = [f"{name}.{label}" for label in self.classes]
-        else:
-            keys = [name]
+        keys = self.value_columns(name)
         if not set(keys) <= set(table):
             return None
         return np.stack([_numbers(table[key]) for key in keys], axis=1)
+
+    def value_columns(self, name: str) -> list[str]:
+        """Return the columns in which the numbers or probabilities of a predictor stand."""
+        if self.is_multi_label or (self.kind == "regression" and len(self.targets) > 1):
+            return [f"{name}.{target}" for target in self.targets]
+        if self.kind == "classification":
+            return [f"{name}.{label}" for label in self.classes]
+        return [name]
 
     def baseline_names(self) -> list[str]:
         """Return the baselines that have test metrics."""

@@ -105,7 +105,7 @@ def _roc(curves: Curves) -> Figure:
         keep = _thinned(len(false))
         area = roc_auc_score(truth, values)
         chart.line(false[keep], true[keep], color, f"{name} {area:.2f}" if len(curves) > 1 else "")
-        said.append(f"{name} {area:.3f}")
+        said.append(f"{name}: {area:.3f}")
     caption = f"ROC curve; area under it: {', '.join(said)}."
     return Figure(chart.svg(caption), caption)
 
@@ -122,7 +122,7 @@ def _precision_recall(curves: Curves) -> Figure:
         chart.line(recall[keep], precision[keep], color, name if len(curves) > 1 else "")
         if len(curves) == 1:
             chart.line([0, 1], [truth.mean()] * 2, GREY, dashed=True)
-        said.append(f"{name} {average:.3f} (share {truth.mean():.3f})")
+        said.append(f"{name}: {average:.3f} (share {truth.mean():.3f})")
     caption = f"Precision and recall; average precision: {', '.join(said)}."
     return Figure(chart.svg(caption), caption)
 
@@ -138,7 +138,7 @@ def _calibration(curves: Curves) -> Figure:
         chart.line(means, shares, color, name if len(curves) > 1 else "")
         chart.points(means, shares, color)
         gap = sum(len(p) * abs(m - s) for p, m, s in zip(order, means, shares, strict=True))
-        said.append(f"{name} {gap / len(values):.3f}")
+        said.append(f"{name}: {gap / len(values):.3f}")
     caption = f"Calibration in bins of equal size; mean distance: {', '.join(said)}."
     return Figure(chart.svg(caption), caption)
 

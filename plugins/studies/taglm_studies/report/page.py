@@ -1,6 +1,6 @@
 """The page itself: facts of runs put into the template, written whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,6 @@ def write_report(folders: Sequence[Path], out: Path, registry: Registry | None =
     Raises:
         ConfigError: when a folder holds no finished run.
     """
-    check_writable(out)
     registry = registry or load_registry()
     runs = [RunFacts.read(folder) for folder in folders]
     if not runs:
@@ -49,8 +48,7 @@ def write_report(folders: Sequence[Path], out: Path, registry: Registry | None =
     pages = [_run_page(run, registry) for run in runs]
     beside = side_by_side(runs, registry) if len(runs) > 1 else []
     title = f"taglm report: {', '.join(run.folder.name for run in runs)}"
-    write_text(out, _render(title=title, runs=pages, beside=beside))
-    return out
+    return render_page(out, title=title, runs=pages, beside=beside)
 
 
 def _run_page(run: RunFacts, registry: Registry) -> RunPage:
@@ -100,7 +98,35 @@ def _difference(task: TaskFacts, first: TaskFacts, registry: Registry) -> str:
     return f"{metric} {found.value:+.3g} ({found.low:.3g} to {found.high:.3g}){chance}"
 
 
-def _render(**content: Any) -> str:
+def render_page(
+    out: Path,
+    *,
+    title: str,
+    sentence: str = "",
+    top: Sequence[Section] = (),
+    beside: Sequence[Table] = (),
+    runs: Sequence[RunPage] = (),
+) -> Path:
+    """Write a page whole.
+
+    Args:
+        out: The HTML file.
+        title: Its heading.
+        sentence: The result, below the heading.
+        top: Sections that belong to no run.
+        beside: Tables that set runs side by side.
+        runs: Runs, one after the other.
+
+    Returns:
+        The file.
+    """
+    check_writable(out)
+    content = {"title": title, "sentence": sentence, "top": top, "beside": beside, "runs": runs}
+    write_text(out, _render(content))
+    return out
+
+
+def _render(content: Mapping[str, Any]) -> str:
     import jinja2
     from markupsafe import Markup
 
@@ -111,7 +137,7 @@ def _render(**content: Any) -> str:
     environment.filters["picture"] = Markup
     environment.filters["cell"] = _cell
     environment.tests["figure"] = lambda value: isinstance(value, int | float)
-    return environment.get_template("page.html").render(**content)
+    return environment.get_template("page.html").render(content)
 
 
 def _cell(value: Any) -> str:

@@ -154,7 +154,7 @@ def _interval_table(task: TaskFacts, found: Intervals) -> Table:
             rows.append([f"{OWN}, {key}", _said(found.metrics[own, key]), "", ""])
     better = "greater" if greater else "smaller"
     caption = f"Test split, {task.num_rows:,} rows; {better} {metric} is better"
-    columns = ["predictor", f"{metric} (95 % interval)", "taglm minus it", "by chance?"]
+    columns = ["predictor", f"{metric} (95 % interval)", "taglm minus it", "verdict"]
     return Table(caption, columns, rows)
 
 

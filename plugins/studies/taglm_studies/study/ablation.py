@@ -1,0 +1,97 @@
+"""An ablation: the method with one part of it taken away or changed at a time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from taglm_core.errors import ConfigError, nearest
+from taglm_studies.study.folder import Member
+from taglm_studies.study.runs import merged
+
+FULL = "full"
+_HERE = "taglm_studies.study.runs"
+
+
+@attrs.frozen(kw_only=True)
+class Variant:
+    """The method with something changed."""
+
+    settings: Mapping[str, Any]
+    """Laid over those of the full method."""
+    description: str
+
+
+def _task(**settings: Any) -> dict[str, Any]:
+    return {"stages": {"task": settings}}
+
+
+_LINEAR = {"head": "linear", "features": "off"}
+
+VARIANTS: dict[str, Variant] = {
+    FULL: Variant(settings=_task(**_LINEAR), description="all parts, with a linear head"),
+    "enriched": Variant(settings=_task(enrich=True), description="the domain tag is trained along"),
+    "no-domain-tag": Variant(
+        settings=_task(domain_tags=False), description="untrained domain tags"
+    ),
+    "no-function-tag": Variant(
+        settings=_task(tag_length=1, max_steps=1, tag_lr=1e-9),
+        description="one function token that is not trained; the head is",
+    ),
+    "causal": Variant(settings={"attention": "causal"}, description="spans see all before them"),
+    "paper-start": Variant(
+        settings=_task(head_init="mean_embedding", tag_init="mean", lr=1e-4),
+        description="tags and head begin at the mean embedding and take gradient steps",
+    ),
+    "best-head": Variant(
+        settings=_task(head="auto", features="auto"),
+        description="the head and the features that a run chooses by itself",
+    ),
+}
+LENGTHS = (1, 5, 20)
+"""Tag lengths beside that of the full method."""
+
+
+def check_variants(names: Sequence[str], lengths: Sequence[int]) -> tuple[str, ...]:
+    """Return the variants of an ablation, the full method first, then tag lengths.
+
+    Raises:
+        ConfigError: for an unknown one.
+    """
+    for name in names:
+        if name not in VARIANTS:
+            raise ConfigError(
+                f"--variants: unknown variant '{name}'.{nearest(name, VARIANTS)} Known: "
+                f"{', '.join(VARIANTS)}."
+            )
+    return tuple(dict.fromkeys([FULL, *names, *(f"tag_length={n}" for n in lengths)]))
+
+
+def variant_settings(name: str) -> dict[str, Any]:
+    """Return the settings of a variant, laid over those of the full method."""
+    full = VARIANTS[FULL].settings
+    if name.startswith("tag_length="):
+        length = int(name.partition("=")[2])
+        own = {"stages": {"task": {"tag_length": length}, "domain": {"tag_length": length}}}
+        return merged(full, own)
+    return merged(full, VARIANTS[name].settings)
+
+
+def ablation_members(
+    task: Any,
+    data: str | None,
+    settings: Mapping[str, Any],
+    variants: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Member]:
+    """Return the members of an ablation: a run for each variant and seed."""
+    made = []
+    for seed in seeds:
+        for name in variants:
+            own = merged(settings, variant_settings(name))
+            if name != FULL:  # those of the full method stand beside all
+                own = merged(own, {"baselines": ["none"]})
+            arguments = {"task": task, "data": data, "settings": own, "seed": seed}
+            function = f"{_HERE}:run_task"
+            made.append(Member(group=name, seed=seed, function=function, arguments=arguments))
+    return made

@@ -1,0 +1,134 @@
+"""Running the members of a study: one after the other or several at a time, each of them once."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from taglm_core.errors import TaglmError
+from taglm_core.plugin import import_object, write_json
+from taglm_studies.study.folder import COST, Member, StudyFolder
+
+_EVERY = 0.05
+"""Seconds between looks at the memory of the process."""
+
+
+def run_members(
+    members: Sequence[Member], study: StudyFolder, say: Callable[[str], None], jobs: int = 1
+) -> dict[str, str]:
+    """Run every member that has not finished; one that fails does not stop the others.
+
+    Args:
+        members: In the order in which they run; those of a later one may need an earlier one.
+        study: Open.
+        say: Is told what begins and how long the rest may take.
+        jobs: Members that run at a time, each in a process of its own.
+
+    Returns:
+        Member -> why it failed.
+    """
+    waiting = study.unfinished(members)
+    if len(waiting) < len(members):
+        say(f"{len(members) - len(waiting)} of {len(members)} members have finished before")
+    if jobs > 1:
+        return _run_beside(waiting, study, say, jobs)
+    failed = {}
+    for i, member in enumerate(waiting):
+        left = estimate(waiting[i:], members, study)
+        rest = f", about {shown_seconds(left)} left" if left is not None else ""
+        say(f"{member.name}, {i + 1} of {len(waiting)}{rest}")
+        try:
+            run_member(member.function, study.folder_of(member), dict(member.arguments))
+        except TaglmError as error:
+            failed[member.name] = str(error)
+            say(f"{member.name} failed: {error}")
+    return failed
+
+
+def _run_beside(
+    waiting: Sequence[Member], study: StudyFolder, say: Callable[[str], None], jobs: int
+) -> dict[str, str]:
+    failed = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        running = {
+            pool.submit(run_member, m.function, study.folder_of(m), dict(m.arguments)): m
+            for m in waiting
+        }
+        for done in as_completed(running):
+            name = running[done].name
+            try:
+                done.result()
+                say(f"{name} has finished")
+            except TaglmError as error:
+                failed[name] = str(error)
+                say(f"{name} failed: {error}")
+    return failed
+
+
+def run_member(function: str, folder: Path, arguments: Mapping[str, Any]) -> None:
+    """Run one member and write what it cost, which marks it as finished."""
+    folder.mkdir(parents=True, exist_ok=True)
+    work: Callable[..., dict[str, Any]] = import_object(function, "a study")
+    began = time.monotonic()
+    with PeakMemory() as memory:
+        cost = work(folder, **arguments)
+    facts = {"wall_seconds": round(time.monotonic() - began, 2), "peak_memory_mib": memory.peak}
+    write_json(folder / COST, {**cost, **facts})
+
+
+class PeakMemory:
+    """The largest memory of this process while a block runs, looked at many times a second."""
+
+    def __enter__(self) -> "PeakMemory":
+        self.peak = 0.0
+        self._process = psutil.Process(os.getpid())
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._look_once()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._end.wait(_EVERY):
+            self._look_once()
+
+    def _look_once(self) -> None:
+        used = self._process.memory_info().rss / 1024**2
+        self.peak = round(max(self.peak, used), 1)
+
+
+def estimate(
+    waiting: Sequence[Member], members: Sequence[Member], study: StudyFolder
+) -> float | None:
+    """Return the seconds that members will take, by those of the study that have finished.
+
+    Members of the same group count most; None while none has finished.
+    """
+    known: dict[str, list[float]] = {}
+    for member in members:
+        cost = study.cost_of(member)
+        if cost is not None:
+            known.setdefault(member.group, []).append(float(cost["wall_seconds"]))
+    every = [seconds for own in known.values() for seconds in own]
+    if not every:
+        return None
+    mean = {group: sum(own) / len(own) for group, own in known.items()}
+    return sum(mean.get(member.group, sum(every) / len(every)) for member in waiting)
+
+
+def shown_seconds(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

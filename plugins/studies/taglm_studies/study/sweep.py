@@ -1,0 +1,165 @@
+"""A sweep: a task with every combination of some settings, drawn ones, or a search for the best."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from taglm_core.errors import ConfigError
+from taglm_core.plugin import parse_settings
+from taglm_studies.study.folder import Member, StudyFolder
+from taglm_studies.study.runs import merged
+
+SAMPLERS = ("grid", "random", "tpe")
+_TASK = "stages.task."
+_SHORT = {
+    "tag_length",
+    "tag_lr",
+    "lr",
+    "head",
+    "head_lr",
+    "epochs",
+    "batch_size",
+    "pooling",
+    "rows",
+}
+_HERE = "taglm_studies.study.runs"
+_JOURNAL = "journal.log"
+
+Choices = Mapping[str, Sequence[Any]]
+
+
+def parse_choices(words: Sequence[str]) -> dict[str, list[Any]]:
+    """Read `key=value,value,...` words.
+
+    Keys are those of `--set`; the usual ones of the task's stage may be short, as tag_length.
+
+    Raises:
+        ConfigError: for a word of another form, or a key that is given twice.
+    """
+    found: dict[str, list[Any]] = {}
+    for word in words:
+        key, equals, values = word.partition("=")
+        if not equals or not key.strip() or not values.strip():
+            raise ConfigError(f"{word}: write KEY=VALUE,VALUE,..., such as tag_length=1,5,10.")
+        full = _TASK + key.strip() if key.strip() in _SHORT else key.strip()
+        if full in found:
+            raise ConfigError(f"{word}: {full} is given twice.")
+        found[full] = [_value(full, value) for value in values.split(",")]
+        if len({str(value) for value in found[full]}) < len(found[full]):
+            raise ConfigError(f"{word}: a value is given twice.")
+    if not found:
+        raise ConfigError("give what varies, such as tag_length=1,5,10.")
+    return found
+
+
+def _value(key: str, text: str) -> Any:
+    """Return a value as `--set` reads it."""
+    held: Any = parse_settings([f"{key}={text.strip()}"])
+    for part in key.split("."):
+        held = held[part]
+    return held
+
+
+def combinations(
+    choices: Choices, sampler: str, trials: int | None, seed: int
+) -> list[dict[str, Any]]:
+    """Return the settings of each trial of a grid, or of trials drawn from it without repeats."""
+    every = [dict(zip(choices, v, strict=True)) for v in itertools.product(*choices.values())]
+    if sampler == "grid" or trials is None or trials >= len(every):
+        return every
+    chosen = np.random.default_rng([seed, 23]).choice(len(every), trials, replace=False)
+    return [every[i] for i in sorted(chosen.tolist())]
+
+
+def trial_member(
+    task: Any, data: str | None, settings: Mapping[str, Any], trial: Mapping[str, Any], seed: int
+) -> Member:
+    """Return the run of one combination and seed."""
+    own = merged(settings, {"baselines": ["none"]})
+    for key, value in trial.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        own = merged(own, value)
+    arguments = {"task": task, "data": data, "settings": own, "seed": seed}
+    name = group_name(trial)
+    return Member(group=name, seed=seed, function=f"{_HERE}:run_task", arguments=arguments)
+
+
+def group_name(trial: Mapping[str, Any]) -> str:
+    """Return a combination in words, such as `tag_length=5,lr=0.001`."""
+    return ",".join(f"{key.removeprefix(_TASK)}={value}" for key, value in trial.items())
+
+
+def search(
+    study: StudyFolder,
+    choices: Choices,
+    trials: int,
+    seed: int,
+    run: Callable[[Mapping[str, Any]], float],
+    greater_is_better: Callable[[], bool],
+) -> Iterator[dict[str, Any]]:
+    """Search with Optuna's TPE for the combination that validates best.
+
+    The journal in the folder lets a search that was killed go on: what it had asked for and not
+    finished is run first, and members that have finished are not run again.
+
+    Args:
+        study: Open.
+        choices: Key -> values.
+        trials: Trials in all.
+        seed: Of the sampler.
+        run: Runs a combination and returns its first metric on the validation split.
+        greater_is_better: Of that metric; asked after the first trial has run.
+
+    Yields:
+        The combination of each trial, in order.
+    """
+    optuna = _optuna()
+    backend = optuna.storages.journal.JournalFileBackend(str(study.path / _JOURNAL))
+    search_study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(backend),
+        study_name="sweep",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(5, trials)),
+        direction="minimize",
+        load_if_exists=True,
+    )
+    texts = {key: [yaml.safe_dump(v).strip() for v in values] for key, values in choices.items()}
+    for old in search_study.get_trials(deepcopy=False):
+        if old.state == optuna.trial.TrialState.RUNNING:  # the program was killed meanwhile
+            search_study.tell(old.number, state=optuna.trial.TrialState.FAIL)
+            search_study.enqueue_trial(old.params)
+    done = [t for t in search_study.get_trials() if t.state == optuna.trial.TrialState.COMPLETE]
+    for old in done:
+        yield {key: _chosen(choices, texts, key, old.params[key]) for key in choices}
+    for _ in range(trials - len(done)):
+        trial = search_study.ask()
+        drawn = {key: trial.suggest_categorical(key, texts[key]) for key in choices}
+        combination = {key: _chosen(choices, texts, key, drawn[key]) for key in choices}
+        value = run(combination)
+        search_study.tell(trial, -value if greater_is_better() else value)
+        yield combination
+
+
+def _chosen(choices: Choices, texts: Mapping[str, list[str]], key: str, text: str) -> Any:
+    return choices[key][texts[key].index(text)]
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "--sampler tpe needs Optuna: pip install 'taglm-plugin-studies[sweep]'. Or use "
+            "--sampler grid or random."
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def journal_of(path: Path) -> Path:
+    """Return the file in which a search keeps its trials."""
+    return path / _JOURNAL
