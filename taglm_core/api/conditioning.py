@@ -11,7 +11,7 @@ from taglm_core.data.splits import hold_out
 from taglm_core.errors import DataError
 from taglm_core.inference.conditions import condition_name, find_property
 from taglm_core.inference.domains import TrainedDomain, compute_as_trained, corpus_of, load_domain
-from taglm_core.model.backbone import load_backbone
+from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress, chosen_progress
 from taglm_core.store.tagstore import TagStore
