@@ -108,10 +108,13 @@ def test_a_prediction_does_not_differ_from_itself(tmp_path, registry):
     assert (found.value, found.low, found.high) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("kind", ["regression", "classification"])
-def test_the_quick_way_gives_what_the_metric_gives(tmp_path, registry, kind):
-    """Metrics that are functions of means are resampled by their means, with the same values."""
-    task = facts(make_run(tmp_path / "run", kind))
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    [("regression", ()), ("classification", ("no", "yes")), ("classification", tuple("abcde"))],
+)
+def test_the_quick_way_gives_what_the_metric_gives(tmp_path, registry, kind, classes):
+    """Means and areas are resampled for all draws at once, with the values of the metric."""
+    task = facts(make_run(tmp_path / "run", kind, classes=classes))
     sampler = Resampler.of(task)
     for name, function in metric_functions(task, registry).items():
         quick = sampler.resample(name, function, task.predicted())
