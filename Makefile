@@ -10,13 +10,14 @@ EXAMPLES := examples/plugins/dna:examples/plugins/weather
 # The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
 export TAGLM_HOME ?= $(CURDIR)/runs/.taglm
 
-.PHONY: help setup quickstart shell test test-fast lint format wheels clean
+.PHONY: help setup quickstart shell test test-fast coverage lint format wheels clean
 
 help:
 	@echo "make quickstart   install, train <SMILES> and <QED> on the embedded backbone, show results"
 	@echo "make shell        install, open a shell in which taglm is found"
 	@echo "make test         install, check style and types, run every test"
 	@echo "make test-fast    the tests without those that take more than a few seconds"
+	@echo "make coverage     every test, and which lines none of them runs (also in build/coverage)"
 	@echo "make wheels       build every distribution into dist/"
 
 setup: $(VENV)/.installed
@@ -45,6 +46,9 @@ test: setup lint
 
 test-fast: setup
 	$(RUN_TESTS) -m "not slow"
+
+coverage: setup
+	$(RUN_TESTS) --cov --cov-report=term --cov-report=html:build/coverage
 
 lint: setup
 	$(BIN)/ruff check $(SOURCES)

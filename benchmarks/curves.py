@@ -43,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.size == "toy":
-        args.train, args.valid, args.steps = 40, 12, 2
+        args.train, args.valid, args.steps, args.longest = 10, 4, 2, 200
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), args.train, args.valid, args.steps, args.longest)
     print(json.dumps(found, indent=1))

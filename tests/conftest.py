@@ -7,16 +7,21 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# Files whose tests take minutes, the longest first.
+# Files whose tests take half a minute and more, the longest first.
 LONG = (
     "tests/docs/test_pages.py",
-    "tests/e2e/test_wheels.py",
-    "tests/e2e/test_broken_plugins.py",
-    "tests/docs/test_notebook.py",
     "tests/e2e/test_new_plugin.py",
     "tests/benchmarks/test_benchmarks.py",
-    "tests/e2e/test_pairs.py",
+    "tests/e2e/test_broken_plugins.py",
+    "plugins/nano/tests/test_train.py",
+    "plugins/protein/tests/test_end_to_end.py",
+    "tests/e2e/test_wheels.py",
+    "tests/docs/test_notebook.py",
     "tests/e2e/test_example_plugins.py",
+    "plugins/studies/tests/test_sklearn.py",
+    "tests/e2e/test_pairs.py",
+    "plugins/translation/tests/test_translate.py",
+    "tests/e2e/test_cli.py",
 )
 
 

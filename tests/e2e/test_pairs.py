@@ -96,6 +96,7 @@ def test_a_test_file_and_a_written_split(
         *("run", "BA", "--data", train, "--set", f"data.test_file={test}"),
         *("--set", "data.split.column=Fold", "--set", "data.split.valid=4"),
         *("--set", "data.check=false", "--backbone", toy_backbone, "--out", out, *FAST),
+        *("--baselines", "mean"),
     )
     assert done.code == 0, done.err
     assert "data check" not in done.err

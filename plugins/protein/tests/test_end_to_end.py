@@ -19,6 +19,7 @@ SMALL = (
     "stages.task.max_steps=3",
     "stages.task.tag_length=3",
     "precision=fp32",
+    "baselines=[mean,ridge]",
 )
 
 
