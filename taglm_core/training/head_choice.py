@@ -42,9 +42,22 @@ _GAIN = 0.99
 """A kernel head is taken if its cost is below this share of the linear head's,"""
 _GAIN_OF_FEATURES = 0.98
 """and one with features below this share of the other's, since features take time to compute."""
-_GAIN_OF_TRAINING = 0.98
-"""A trained tag is kept if its error on valid is below this share of the untrained tag's."""
+_GAIN_OF_TRAINING = 0.02
+"""A trained tag is kept if its error on valid is lower by this share of the untrained tag's,"""
+_SURE = 2.0
+"""and by this many standard errors of the difference: the trained tag is the best of several
+evaluations on the same rows, so that chance alone makes it look better there."""
 _MOST_GROUPS = 16
+
+
+@attrs.frozen(eq=False)
+class Choice:
+    """A head that was chosen."""
+
+    facts: dict[str, Any]
+    """What was compared, for the lineage; {} where there was no choice."""
+    valid_errors: Tensor | None = None
+    """float64 `(rows,)`: squared error of each validation row; None: there was no choice."""
 
 
 @attrs.frozen(eq=False)
@@ -52,8 +65,7 @@ class Start:
     """The kernel head of the untrained function tag, which the trained one has to beat."""
 
     member: EnsembleMember
-    choice: dict[str, Any]
-    """What `choose_head` gave."""
+    choice: Choice
 
 
 def start_of(
@@ -80,7 +92,7 @@ def start_of(
 
 
 def choose_tag(
-    start: Start | None, choice: dict[str, Any], task_model: TaskModel, progress: Progress
+    start: Start | None, choice: Choice, task_model: TaskModel, progress: Progress
 ) -> dict[str, Any]:
     """Go back to the untrained tag and its head if training gained too little.
 
@@ -88,26 +100,37 @@ def choose_tag(
 
     Args:
         start: What the untrained tag reaches; None: no kernel head.
-        choice: What `choose_head` gave for the trained tag.
+        choice: Of the trained tag.
         task_model: With the trained tag and its head.
         progress: Hears what was chosen.
 
     Returns:
-        The choice, for the lineage.
+        The facts of the choice, for the lineage.
     """
-    if start is None or not choice:
-        return choice
-    trained, untrained = (
-        each["mean_squared_errors"][each["chosen"]]["valid"] for each in (choice, start.choice)
-    )
-    if trained < _GAIN_OF_TRAINING * untrained:
-        return {**choice, "tag": "trained"}
+    if start is None or choice.valid_errors is None or start.choice.valid_errors is None:
+        return choice.facts
+    untrained, trained = start.choice.valid_errors, choice.valid_errors
+    gain, deviation = _gain(untrained, trained)
+    before, after = float(untrained.nanmean()), float(trained.nanmean())
+    compared = {"untrained": before, "trained": after, "standard_error": deviation}
+    if gain > max(_GAIN_OF_TRAINING * before, _SURE * deviation):
+        return {**choice.facts, "tag": "trained", "training": compared}
     task_model.become(start.member)
     progress.say(
         "function tag: untrained, since training it gained too little (mean squared error on "
-        f"valid {trained:.4f} trained, {untrained:.4f} untrained)"
+        f"valid {after:.4f} trained, {before:.4f} untrained, standard error of the difference "
+        f"{deviation:.4f})"
     )
-    return {**start.choice, "tag": UNTRAINED}
+    return {**start.choice.facts, "tag": UNTRAINED, "training": compared}
+
+
+def _gain(before: Tensor, after: Tensor) -> tuple[float, float]:
+    """Return by how much the mean of paired errors fell, and the standard error of that."""
+    gains = before - after
+    gains = gains[~gains.isnan()]
+    if len(gains) < 2:
+        return 0.0, 0.0
+    return float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
 
 
 def choose_head(
@@ -116,18 +139,18 @@ def choose_head(
     splits: Mapping[str, SplitData],
     progress: Progress,
     title: str = "head",
-) -> dict[str, Any]:
+) -> Choice:
     """Give a task model the head that validates best, by the settings.
 
     Linear and kernel heads are ridge regressions on what they read; compared are their mean squared
     errors on the validation split, and of few rows by cross-validation in the training split.
 
     Returns:
-        What was compared, for the lineage; {} where there was no choice.
+        What was compared.
     """
     settings = plan.config.stages.task
     if settings.head not in CHOSEN_LATER or why_not(settings, plan.task.spec.target) is not None:
-        return {}
+        return Choice({})
     assert isinstance(objective, HeadObjective), "the task does not write text"
     task_model = objective.task_model
     sample, states, targets = objective.fitted_rows()
@@ -138,10 +161,10 @@ def choose_head(
     valid_states = objective.valid_states()
     rows = _rows(objective, sample, states, targets, valid_states)
     if len(rows.groups) > _MOST_GROUPS:
-        return {}
+        return Choice({})
     recipe = plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
     if recipe is not None and recipe.get("chosen", LINEAR) == LINEAR:
-        return dict(recipe)
+        return Choice(dict(recipe))
     found: dict[str, Solution] = {}
     heads: dict[str, tuple[KernelHead, FeatureReader | None, Tensor]] = {}
     if recipe is None and settings.head == AUTO and settings.features != "on":
@@ -165,13 +188,14 @@ def choose_head(
         scale = _set_offset(objective, rows, valid_inputs, recipe)
     if recipe is not None:
         progress.say(f"{title}: {chosen}, as in the predictor that was scored")
-        return dict(recipe)
+        return Choice(dict(recipe))
     progress.say(f"{title}: {_said(found, chosen)}")
     costs = {
         name: {"valid": each.valid, "cross_validated": each.cross_validated}
         for name, each in found.items()
     }
-    return {"chosen": chosen, "mean_squared_errors": costs, **_made(found[chosen], scale)}
+    facts = {"chosen": chosen, "mean_squared_errors": costs, **_made(found[chosen], scale)}
+    return Choice(facts, found[chosen].valid_errors)
 
 
 def _made(solution: Solution, scale: float | None) -> dict[str, Any]:

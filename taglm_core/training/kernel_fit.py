@@ -35,6 +35,8 @@ class Solution:
     """The same by cross-validation in the training split; None: too many rows."""
     alphas: tuple[float, ...]
     """Penalty of each group of targets."""
+    valid_errors: Tensor
+    """float64 `(rows,)`: squared error of each validation row, NaN without targets."""
     width: float | None = None
     """Of the kernel, one of `GAMMAS`; None: there is none."""
 
@@ -132,7 +134,8 @@ def solve_rows(
     """
     chosen: list[float] = []
     weights = torch.zeros(train.shape[1], rows.train.shape[1], dtype=torch.float64)
-    valid_sum, valid_count, cross_sum, cross_count = 0.0, 0, 0.0, 0
+    valid_errors = torch.full_like(rows.valid, torch.nan)
+    cross_sum, cross_count = 0.0, 0
     for place, group in enumerate(rows.groups):
         tried = RIDGE_ALPHAS
         if alphas is not None:  # other rows may make other groups
@@ -146,9 +149,8 @@ def solve_rows(
         best: tuple[float, Tensor, Tensor, Tensor | None] | None = None
         for alpha, (solved, left_out) in zip(tried, penalties(x, y, folds, tried), strict=True):
             errors = (valid @ solved - rows.valid[:, columns]).square()
-            errors = errors[~errors.isnan()]
             # a validation split without this target leaves cross-validation to decide
-            parts = [errors.mean()] if len(errors) else []
+            parts = [errors.nanmean()] if not errors.isnan().all() else []
             parts += [left_out.square().mean()] if left_out is not None else []
             cost = float(torch.stack(parts).mean()) if parts else 0.0
             if best is None or cost < best[0]:
@@ -156,12 +158,13 @@ def solve_rows(
         assert best is not None, "several penalties are tried"
         chosen.append(kept)
         weights[:, columns] = best[1]
-        valid_sum, valid_count = valid_sum + float(best[2].sum()), valid_count + len(best[2])
+        valid_errors[:, columns] = best[2]
         if best[3] is not None:
             cross_sum += float(best[3].square().sum())
             cross_count += best[3].numel()
     cross = cross_sum / cross_count if cross_count else None
-    return Solution(weights, valid_sum / max(valid_count, 1), cross, tuple(chosen))
+    mean = 0.0 if valid_errors.isnan().all() else float(valid_errors.nanmean())
+    return Solution(weights, mean, cross, tuple(chosen), valid_errors.nanmean(dim=1))
 
 
 def penalties(

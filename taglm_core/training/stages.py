@@ -281,15 +281,16 @@ def _train_task(
         name,
         model,
     )
-    choices = {
+    heads = {
         member.plan.task.name: choose_head(
             member.plan, objectives[member.plan.task.name], member.splits, progress
         )
         for member in members
     }
+    choices = {task: head.facts for task, head in heads.items()}
     if len(members) == 1 and recipe is None:
-        (task,) = choices
-        choices[task] = choose_tag(untrained, choices[task], members[0].task_model, progress)
+        (task,) = heads
+        choices[task] = choose_tag(untrained, heads[task], members[0].task_model, progress)
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(
         stage=plan.stage_number,

@@ -15,7 +15,7 @@ from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice, kernel_fit
-from taglm_core.training.head_choice import Solution, Start, _choice, choose_tag
+from taglm_core.training.head_choice import Choice, Solution, Start, _choice, choose_tag
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 
@@ -165,23 +165,30 @@ def test_the_rows_and_points_of_a_kernel_head_are_bounded(
     assert made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]["r2"] > 0.7
 
 
-def test_the_untrained_tag_stays_if_training_gains_too_little():
-    """Rows of cross-validation were trained on, so that the validation split alone decides."""
-
-    def choice(valid):
-        costs = {"kernel": {"valid": valid, "cross_validated": 0.0}}
-        return {"chosen": "kernel", "mean_squared_errors": costs}
-
+@pytest.mark.parametrize(
+    ("after", "tag"),
+    [
+        ([0.97] * 40, "trained"),
+        ([0.99] * 40, "untrained"),  # less than 2 %
+        ([0.0] * 6 + [1.0] * 34, "trained"),  # 15 % better, 2.6 standard errors
+        ([-2.0] * 2 + [1.0] * 38, "untrained"),  # 15 % better by two rows
+    ],
+)
+def test_the_untrained_tag_stays_if_training_gains_too_little(after, tag):
+    """Early stopping has chosen by the same rows, so that a gain must exceed its own doubt."""
     taken = []
-    model = types.SimpleNamespace(become=taken.append)
-    start = Start(member="first", choice=choice(1.0))
-    said = Said()
-    assert choose_tag(start, choice(0.97), model, said)["tag"] == "trained"
-    assert taken == said.lines == []
-    assert choose_tag(start, choice(0.99), model, said)["tag"] == "untrained"
-    assert taken == ["first"]
-    assert said.lines[0].startswith("function tag: untrained, since training it gained too little")
-    assert choose_tag(None, choice(5.0), model, said) == choice(5.0)
+    model, said = types.SimpleNamespace(become=taken.append), Said()
+    start = Start("first", Choice({"chosen": "kernel"}, torch.ones(40)))
+    found = choose_tag(start, Choice({"chosen": "linear"}, torch.tensor(after)), model, said)
+    assert found["tag"] == tag
+    assert found["chosen"] == {"trained": "linear", "untrained": "kernel"}[tag]
+    assert taken == ([] if tag == "trained" else ["first"])
+    assert [line[:26] for line in said.lines] == ["function tag: untrained, s"] * len(taken)
+
+
+def test_a_tag_without_a_kernel_head_before_it_stays():
+    """There is nothing to go back to."""
+    assert choose_tag(None, Choice({"chosen": "linear"}), None, None) == {"chosen": "linear"}
 
 
 def test_a_tag_that_training_spoils_is_given_up(tmp_path, toy_registry, toy_backbone, table):
@@ -209,7 +216,7 @@ def test_an_untrained_tag_does_not_stand_before_an_enriched_one(
 
 def solution(valid, cross=None):
     """Return a solution with costs."""
-    return Solution(torch.zeros(1, 1), valid, cross, ())
+    return Solution(torch.zeros(1, 1), valid, cross, (), torch.full((1,), valid))
 
 
 def test_the_simplest_head_that_nothing_clearly_beats_is_chosen():
