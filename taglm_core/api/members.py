@@ -13,6 +13,7 @@ from taglm_core.data.writers import TableWriter
 from taglm_core.errors import ConfigError
 from taglm_core.model.prefix_cache import PrefixCache
 from taglm_core.progress import Progress
+from taglm_core.specs.fields import seconds_of
 from taglm_core.store.runfolder import MEMBERS, RunFolder
 from taglm_core.training.config import RunConfig
 from taglm_core.training.plan import Plan
@@ -61,6 +62,9 @@ def members_of(config: RunConfig) -> list[Member]:
     if has_folds:
         counts = range(1, (split.folds or 0) + 1)
         places = [(repeat, fold) for repeat in range(1, split.repeats + 1) for fold in counts]
+    seconds = seconds_of(config.time)
+    count = len(seeds) * len(places) + config.refit
+    time = None if seconds is None else f"{seconds / count:.1f}s"
     made = []
     for seed in seeds:
         for repeat, fold in places:
@@ -69,7 +73,9 @@ def members_of(config: RunConfig) -> list[Member]:
             facts |= {"fold": fold} if has_folds else {}
             shown = [k for k in facts if k != "seed" or len(seeds) > 1 or not has_folds]
             name = "-".join(f"{key}-{facts[key]}" for key in shown)
-            made.append(Member(name=name, config=_of(config, seed, repeat, fold), facts=facts))
+            made.append(
+                Member(name=name, config=_of(config, seed, repeat, fold, time), facts=facts)
+            )
     return made
 
 
@@ -84,13 +90,13 @@ def _split(config: RunConfig) -> SplitConfig:
     return rules[0]
 
 
-def _of(config: RunConfig, seed: int, repeat: int, fold: int) -> RunConfig:
+def _of(config: RunConfig, seed: int, repeat: int, fold: int, time: str | None) -> RunConfig:
     """Return the settings of one member; a fold of 0 leaves the splits as they are."""
     stages = config.stages
     first = int(config.seeds[0]) if config.seeds else config.seed
     if seed != first and stages.domain.seed is None:
         stages = attrs.evolve(stages, domain=attrs.evolve(stages.domain, seed=first))
-    made = attrs.evolve(config, seed=seed, seeds=(), refit=False, stages=stages)
+    made = attrs.evolve(config, seed=seed, seeds=(), refit=False, stages=stages, time=time)
     if not fold:
         return made
 

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -26,10 +27,12 @@ from taglm_core.inference.predictor import Predictor
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress
 from taglm_core.specs import RunFinished
+from taglm_core.specs.fields import seconds_of
 from taglm_core.store.environment import ENVIRONMENT, environment
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training.budget import PLAN, TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.paths import BACKBONE, backbone_digest, named_inputs
 from taglm_core.training.plan import Plan, make_plans
@@ -70,6 +73,7 @@ class PreparedRun:
 
     def plans(self, progress: Progress) -> list[Plan]:
         """Read data and backbone, check them, and say how many rows there are."""
+        began = time.monotonic()
         for remark in self.remarks:
             progress.say(remark)
         progress.say("reading data and backbone")
@@ -82,10 +86,24 @@ class PreparedRun:
             self.shared.plan = self.shared.plan or plans[0]
             for plan in plans:
                 plan.caches = self.shared.caches
+        self._give_time(plans, began)
         self._remember(read)
         for plan in plans:
             _say_rows(plan, progress)
         return plans
+
+    def _give_time(self, plans: Sequence[Plan], began: float) -> None:
+        """Let the plans know the time of the run; half of it is kept for a refit."""
+        seconds = seconds_of(self.config.time)
+        if seconds is None:
+            return
+        budget = TimeBudget(
+            seconds=seconds / 2 if self.config.refit else seconds,
+            file=self.folder.path / PLAN,
+            began=began,
+        )
+        for plan in plans:
+            plan.budget = budget
 
     def execute(self, progress: Progress, on_plans: OnPlans | None = None) -> dict[str, Any]:
         """Train and evaluate, unless the folder holds the finished run of these settings.
@@ -153,6 +171,7 @@ class PreparedRun:
 
         It is trained as the one that was scored, or as that of the first of several runs.
         """
+        began = time.monotonic()
         progress.say("training the predictor that is kept, on all rows")
         members = metrics.get("members")
         scored = metrics
@@ -162,6 +181,7 @@ class PreparedRun:
         seed = int(self.config.seeds[0]) if self.config.seeds else self.config.seed
         config = attrs.evolve(self.config, seeds=(), seed=seed)
         plans = make_plans(config, self.registry, self.store, recipes=recipes)
+        self._give_time(plans, began)
         counts = refit(plans, self.folder, self.store, metrics, progress)
         tasks = {name: {**task, "refit": counts[name]} for name, task in metrics["tasks"].items()}
         metrics = {**metrics, "tasks": tasks}

@@ -150,6 +150,15 @@ def run(
         bool | None,
         typer.Option("--refit", help="After the evaluation, train the kept predictor on all rows."),
     ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Time that the run plans its steps by, such as 10m or 1.5h; the evaluation "
+            "always happens.",
+            show_default="as many steps as set",
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -186,6 +195,7 @@ def run(
         "backbone": backbone,
         "seed": seed,
         "refit": refit,
+        "time": time,
         "seeds": seeds.split(",") if seeds is not None else None,
         "device": device,
         "preset": preset,

@@ -8,6 +8,8 @@ from taglm_core.errors import ConfigError
 from taglm_core.specs.reference import is_reference
 
 _NAME = re.compile(r"[A-Za-z][\w.+-]*")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
 
 
 def as_names(value: "str | Iterable[str]") -> tuple[str, ...]:
@@ -62,3 +64,23 @@ def not_negative(instance: Any, attribute: Any, value: Any) -> None:
     """Demand None or a number that is not below 0."""
     if value is not None and value < 0:
         raise ConfigError(f"{attribute.name} must not be below 0, not {value!r}.")
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Read a duration such as 90s, 10m or 1.5h.
+
+    Raises:
+        ConfigError: when it is another text, or no time at all.
+    """
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not seconds:
+        raise ConfigError(f"time: write a duration such as 90s, 10m or 1.5h, not {text!r}.")
+    return seconds
+
+
+def duration(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand None or a duration such as 10m."""
+    seconds_of(value)

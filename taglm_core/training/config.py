@@ -9,7 +9,7 @@ from taglm_core.errors import ConfigError
 from taglm_core.model.checkpointing import switch
 from taglm_core.model.prefix_cache import cache_setting
 from taglm_core.specs import Decoding
-from taglm_core.specs.fields import not_negative, one_of, positive, positive_finite
+from taglm_core.specs.fields import duration, not_negative, one_of, positive, positive_finite
 from taglm_core.specs.target import TARGETS
 from taglm_core.store.fingerprint import AS_BEFORE, NO_EFFECT
 
@@ -276,6 +276,9 @@ class RunConfig:
     refit: bool = False
     """True: after the evaluation, train the predictor that is kept on all rows; its card
     says which rows each number is from."""
+    time: str | None = attrs.field(default=None, validator=duration)
+    """Time that the run plans its steps by, such as 10m, 90s or 1.5h, the evaluation included;
+    never more steps than the stages ask for. None: as many as they ask for."""
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,
     or names such as mean,ridge."""

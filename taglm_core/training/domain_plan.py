@@ -95,6 +95,9 @@ def plan_domain(
     )
     if not settings.fresh:
         plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
+        if plan.stored is None and config.time is not None:  # one with fewer steps is another tag
+            plan.fingerprint = fingerprint_of([plan.fingerprint, config.time])
+            plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
     plan.is_trained = plan.stored is None
     return plan
 

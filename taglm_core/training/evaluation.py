@@ -29,10 +29,8 @@ from taglm_core.training.baselines import BaselineScores, fit_baselines
 from taglm_core.training.constant import worse_than_constant
 from taglm_core.training.datacheck import feature_functions, group_functions
 from taglm_core.training.plan import Plan
+from taglm_core.training.schedule import MOST_TRAIN_SCORED
 from taglm_core.training.splits import combinations
-
-_MOST_TRAIN_SCORED = 2000
-"""Training rows whose score is a diagnostic only."""
 
 _MOST_TRAIN_WRITTEN = 200
 """The same for text, which takes a pass a token."""
@@ -58,7 +56,7 @@ def evaluate_task(
     _write_rejected(plan, folder)
     for split in ("train", "valid", "test"):
         chosen = rows.of_split(split)
-        most = _MOST_TRAIN_SCORED if task.is_numeric else _MOST_TRAIN_WRITTEN
+        most = MOST_TRAIN_SCORED if task.is_numeric else _MOST_TRAIN_WRITTEN
         scored = _sampled(chosen, plan.config.seed, most) if split == "train" else chosen
         fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
         budget = plan.config.stages.task.batch_tokens

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from taglm_core.errors import DataError
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.progress import Progress
+from taglm_core.training.budget import Speed, measured_speed
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.interrupts import StopAfterStep, Stopped
 from taglm_core.training.objectives import Objective
@@ -183,6 +184,20 @@ def _shown(record: Mapping[str, Any]) -> list[tuple[str, float]]:
     """Return the first two scores of an evaluation."""
     scores = [(k, v) for k, v in record.items() if k != "step" and k.split(".")[-1] not in FIT_KEYS]
     return scores[:2]
+
+
+def speed_of(objective: Objective, groups: Sequence[Group], settings: FitSettings) -> Speed:
+    """Return what steps and evaluations of a fit take, measured on some that are taken back."""
+    parameters = [p for group in groups for p in group.parameters]
+
+    def take_step(
+        held: Any, optimizer: torch.optim.Optimizer, tensors: Any, batch: np.ndarray
+    ) -> None:
+        for group in optimizer.param_groups:
+            group["base_lr"] = 0.0  # the numbers do not matter
+        _take_step(held, optimizer, tensors, batch, 0, settings)
+
+    return measured_speed(objective, take_step, parameters, settings.batch_size)
 
 
 def _take_step(

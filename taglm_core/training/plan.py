@@ -28,6 +28,7 @@ from taglm_core.store.artifact import Artifact, check_backbone, find_artifact, l
 from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.baselines import BaselineScores, choose_baselines
+from taglm_core.training.budget import TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
@@ -56,8 +57,9 @@ class Plan:
     task_fingerprint: str
     stored_task: Artifact | None
     recipe: Recipe | None = None
-    """How the predictor that a run keeps is trained on all rows, after another has been scored;
-    None: on the train split, and the valid split chooses."""
+    """How the predictor that is kept is trained on all rows; None: on the train split."""
+    budget: TimeBudget | None = None
+    """The time that steps are planned by; None: there is no limit."""
     baselines: BaselineScores | None = None
     """What the baselines reach, once they are fitted."""
     baseline_note: str = ""
@@ -328,6 +330,8 @@ def make_plan(
     }
     if rows.weights is not None:
         content["weights"] = rows.weights.tolist()
+    if config.time is not None:
+        content["time"] = config.time
     recipe = recipes[task.name] if recipes is not None else None
     if recipe is not None:
         content["recipe"] = attrs.asdict(recipe)

@@ -36,6 +36,8 @@ class Recipe:
 
     share: float
     """Share of the planned steps after which the validation split was best."""
+    steps_a_row: float
+    """Planned steps over training rows."""
     heads: dict[str, HeadRecipe]
     """Task -> its head."""
 
@@ -67,4 +69,8 @@ def recipe_of(record: Mapping[str, Any]) -> Recipe:
             choice=dict(record.get("head_choice", {}).get(task, {})),
         )
     is_untrained = any(head.choice.get("tag") == UNTRAINED for head in heads.values())
-    return Recipe(share=0.0 if is_untrained or not planned else best / planned, heads=heads)
+    return Recipe(
+        share=0.0 if is_untrained or not planned else best / planned,
+        steps_a_row=planned / max(1, record.get("rows", 0)),
+        heads=heads,
+    )

@@ -145,6 +145,13 @@ def _run_stages(
         item.tag: run_domain_stage(plans[0], item, model, folder, store, progress)
         for item in domain_plans(plans)
     }
+    budget = plans[0].budget
+    if budget is not None:
+        budget.num_task_stages = sum(
+            group[0].config.stages.task.ensemble
+            for group in by_function_tag(plans)
+            if group[0].stored_task is None
+        )
     stages: dict[str, list[dict[str, Any]]] = {}
     lineages: dict[str, TaskLineage] = {}
     for group in by_function_tag(plans):
@@ -185,6 +192,7 @@ def _evaluate(
         "precision": plan.precision,
         "seed": plan.config.seed,
         "warnings": warnings,
+        **({"time": {"seconds": plan.budget.seconds, **plan.budget.plan}} if plan.budget else {}),
         "tasks": tasks,
     }
 

@@ -1,6 +1,5 @@
 """Running one stage: what is trained, with what rate, and what is written of it."""
 
-import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,8 @@ from taglm_core.store.install import install_task
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import DomainLineage, TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training.budget import STAGE_ONE
 from taglm_core.training.build import start_again, take_stored
-from taglm_core.training.config import RunConfig
 from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.fit import FitResult, FitSettings, Group, fit
 from taglm_core.training.head_choice import choose_head, choose_tag, start_of
@@ -33,6 +32,7 @@ from taglm_core.training.member import Member, task_groups, task_objective, trai
 from taglm_core.training.objectives import DomainObjective, JointObjective, Objective
 from taglm_core.training.peak_memory import peak_memory
 from taglm_core.training.plan import Plan
+from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
 from taglm_core.training.splits import fill_cache, prepare_cache
 
 _SEEDS_APART = 10_007
@@ -109,12 +109,17 @@ def _train_domain(
     name = f"stage 1 <{item.tag}>"
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
-    steps = _steps(len(chosen), settings.epochs, settings.batch_size, settings.max_steps)
+    steps = num_steps(len(chosen), settings.epochs, settings.batch_size, settings.max_steps)
     checkpoint = _checkpoint(folder, plan, f"domain-{item.tag.replace('/', '-')}")
+    fitting = attrs.evolve(fit_settings(settings, steps, plan.config), seed=plan.config.domain_seed)
+    if plan.budget is not None:
+        count = sum(each.is_trained for each in plan.domains.values())
+        share = STAGE_ONE / max(1, count)
+        fitting = in_time(plan.budget, name, fitting, objective, groups, model, progress, share)
     result = _fit(
         objective,
         groups,
-        attrs.evolve(_fit_settings(settings, steps, plan.config), seed=plan.config.domain_seed),
+        fitting,
         checkpoint,
         progress,
         name,
@@ -145,27 +150,6 @@ def _train_domain(
 def _checkpoint(folder: RunFolder, plan: Plan, name: str) -> Path:
     """Return where a stage's checkpoint is; the other precision does not go on from it."""
     return folder.path / "checkpoints" / f"{name}-{plan.precision}"
-
-
-def _steps(rows: int, epochs: float, batch_size: int, most: int | None) -> int:
-    steps = max(1, math.ceil(rows * epochs / batch_size))
-    return min(steps, most) if most is not None else steps
-
-
-def _fit_settings(settings: Any, steps: int, config: RunConfig) -> FitSettings:
-    return FitSettings(
-        steps=steps,
-        batch_size=settings.batch_size,
-        batch_tokens=settings.batch_tokens,
-        schedule=settings.schedule,
-        warmup_ratio=settings.warmup_ratio,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        num_evaluations=settings.num_evaluations,
-        patience=settings.patience,
-        seed=config.seed,
-        checkpoint_seconds=config.checkpoint_seconds,
-    )
 
 
 def run_task_stage(
@@ -263,16 +247,37 @@ def _train_task(
     start = {name: objective.start(settings.head_init) for name, objective in objectives.items()}
     first = next(iter(objectives.values()))
     recipe, untrained = plan.recipe, None
+    before = time.monotonic()
     if len(members) == 1 and recipe is None:
         untrained = start_of(plan, first, members[0].splits, progress)
+    choosing = time.monotonic() - before
     groups = task_groups(members, enriched, objectives)
     rows = sum(len(member.splits["train"].rows) for member in members)
-    steps = _steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
+    steps = num_steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
+    budget = plan.budget
+    if budget is not None and recipe is not None:
+        steps = min(steps, max(1, round(recipe.steps_a_row * rows)))
+    elif budget is not None and groups:
+        again = {member.plan.task.name: task_objective(member) for member in members}
+        trial = next(iter(again.values())) if len(again) == 1 else JointObjective(again)
+        share = 1.0 / max(1, budget.num_task_stages)
+        steps = in_time(
+            budget,
+            f"<{plan.task.function_tag}>",
+            fit_settings(settings, steps, plan.config),
+            trial,
+            groups,
+            model,
+            progress,
+            share,
+            lambda speed: evaluation_seconds(members, speed, choosing),
+        ).steps
+        budget.num_task_stages -= 1
     result = _fit(
         first if len(members) == 1 else JointObjective(objectives),
         groups,
         attrs.evolve(
-            _fit_settings(settings, steps, plan.config),
+            fit_settings(settings, steps, plan.config),
             remark=_remark(members),
             keeps=recipe.steps(steps) if recipe is not None else None,
         ),

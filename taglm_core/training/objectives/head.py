@@ -188,11 +188,10 @@ class HeadObjective:
     def evaluate(self) -> tuple[float, dict[str, float]]:
         """Return the cost on the validation split and what to log: metrics, and how the head fits.
 
-        The latter is said once for each fit that was kept.
+        The latter is said where the fit before this evaluation was kept.
         """
         cost, metrics = self.head_loss.cost(self._valid_rows())
-        found, self._found = self._found, {}
-        return cost, {k: v for k, v in metrics.items() if "." not in k} | found
+        return cost, {k: v for k, v in metrics.items() if "." not in k} | self._found
 
     def predict(self, split: SplitData) -> np.ndarray:
         """Return predictions for a split."""

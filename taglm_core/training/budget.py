@@ -1,0 +1,160 @@
+"""`--time`: a run plans the steps of its stages by their measured speed, and keeps to the plan."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from taglm_core.data.atomic import write_json
+from taglm_core.progress import Progress
+
+PLAN = "time_plan.json"
+"""File of a run folder with the steps that were planned, so that a run goes on by its plan."""
+
+STAGE_ONE = 0.4
+"""Share of the time left that the domain tags may take together."""
+_KEPT = 0.05
+"""Share of the whole time for what is not measured, such as writing."""
+_TIMED = 3
+_UNCACHED = 3.0
+"""Time of a prediction over that of an evaluation in training, which reads cached segments."""
+
+
+def shown_seconds(seconds: float) -> str:
+    """Return a duration for a person."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+@attrs.frozen
+class Speed:
+    """What a stage takes on this machine."""
+
+    step: float
+    """Seconds of a step."""
+    evaluation: float
+    """Seconds of an evaluation, its fit of the head included."""
+
+
+@attrs.define
+class TimeBudget:
+    """The time of a run and the steps that were planned of it."""
+
+    seconds: float
+    file: Path
+    """Holds the plan."""
+    began: float = attrs.field(factory=time.monotonic)
+    num_task_stages: int = 1
+    """Fits of function tags that are still to come."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self.seconds - (time.monotonic() - self.began))
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Stage -> what was planned for it."""
+        if not self.file.is_file():
+            return {}
+        return dict(json.loads(self.file.read_text(encoding="utf-8")))
+
+    def steps(
+        self,
+        stage: str,
+        wanted: int,
+        evaluations: int,
+        measure: Callable[[], Speed],
+        progress: Progress,
+        *,
+        share: float,
+        kept: Callable[[Speed], float] | None = None,
+    ) -> int:
+        """Plan a stage, or return what was planned for it before an interruption.
+
+        Args:
+            stage: Its name.
+            wanted: Steps that the settings ask for, which are never exceeded.
+            evaluations: Number of evaluations during the stage.
+            measure: Times some steps.
+            progress: Hears the plan.
+            share: Of the time left.
+            kept: Seconds that what follows the stage needs.
+
+        Returns:
+            Steps, at least 1.
+        """
+        plan = self.plan
+        if stage not in plan:
+            speed = measure()
+            after = _KEPT * self.seconds + (kept(speed) if kept is not None else 0.0)
+            free = self.remaining * share - after - (evaluations + 1) * speed.evaluation
+            steps = max(1, min(wanted, int(free / max(speed.step, 1e-9))))
+            record = {"steps": steps, "of": wanted, **attrs.asdict(speed), "kept": after}
+            plan[stage] = record
+            write_json(self.file, plan)
+        record = plan[stage]
+        steps = int(record["steps"])
+        progress.say(
+            f"time {shown_seconds(self.seconds)}: {stage} takes {steps:,} of {wanted:,} steps "
+            f"({record['step']:.3g} s a step, {shown_seconds(record['kept'])} kept for what "
+            "follows)"
+        )
+        return steps
+
+
+def measured_speed(
+    objective: Any,
+    take_step: Callable[[Any, torch.optim.Optimizer, Sequence[Tensor], np.ndarray], None],
+    parameters: Sequence[torch.nn.Parameter],
+    batch_size: int,
+) -> Speed:
+    """Time some steps and an evaluation, and take them back.
+
+    Args:
+        objective: Whose loss; it is not used for training afterwards, or keeps nothing of a step.
+        take_step: Takes a step on some rows.
+        parameters: What is trained.
+        batch_size: Rows of a step.
+    """
+    kept = [*parameters, *objective.buffers]
+    before = [tensor.detach().clone() for tensor in kept]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-6)
+    order = np.random.default_rng(0).permutation(len(objective.lengths))
+    batches = [np.roll(order, -i * batch_size)[:batch_size] for i in range(_TIMED + 1)]
+    times = []
+    with torch.random.fork_rng():
+        for batch in batches:
+            begin = time.monotonic()
+            take_step(objective, optimizer, parameters, batch)
+            times.append(time.monotonic() - begin)
+        begin = time.monotonic()
+        objective.refine()
+        objective.evaluate()
+        evaluation = time.monotonic() - begin
+    with torch.no_grad():
+        for tensor, value in zip(kept, before, strict=True):
+            tensor.copy_(value)
+    objective.moved()
+    return Speed(step=float(np.median(times[1:])), evaluation=evaluation)
+
+
+def seconds_after(
+    speed: Speed, valid_rows: int, scored_rows: int, is_cached: bool, choice: float
+) -> float:
+    """Return how long the evaluation of a run takes, from that of a stage.
+
+    Args:
+        speed: Of the stage.
+        valid_rows: Rows of an evaluation in training.
+        scored_rows: Rows that are predicted in the end.
+        is_cached: Whether training reads cached segments.
+        choice: Seconds that the choice of a head took before training.
+    """
+    factor = _UNCACHED if is_cached else 1.0
+    return choice + factor * speed.evaluation * scored_rows / max(1, valid_rows)

@@ -1,0 +1,82 @@
+"""The settings of a fit: its steps come from epochs, or from the time of the run."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from taglm_core.model.tagged import TaggedModel
+from taglm_core.progress import Progress
+from taglm_core.training.budget import Speed, TimeBudget, seconds_after
+from taglm_core.training.config import RunConfig
+from taglm_core.training.fit import FitSettings, Group, speed_of
+from taglm_core.training.member import Member
+from taglm_core.training.objectives import Objective
+
+MOST_TRAIN_SCORED = 2000
+"""Training rows that are scored in the end."""
+
+
+def num_steps(rows: int, epochs: float, batch_size: int, most: int | None) -> int:
+    """Return the steps of some epochs, at most so many."""
+    steps = max(1, math.ceil(rows * epochs / batch_size))
+    return min(steps, most) if most is not None else steps
+
+
+def fit_settings(settings: Any, steps: int, config: RunConfig) -> FitSettings:
+    """Return the settings of a fit of a stage."""
+    return FitSettings(
+        steps=steps,
+        batch_size=settings.batch_size,
+        batch_tokens=settings.batch_tokens,
+        schedule=settings.schedule,
+        warmup_ratio=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        num_evaluations=settings.num_evaluations,
+        patience=settings.patience,
+        seed=config.seed,
+        checkpoint_seconds=config.checkpoint_seconds,
+    )
+
+
+def in_time(
+    budget: TimeBudget,
+    stage: str,
+    settings: FitSettings,
+    objective: Objective,
+    groups: Sequence[Group],
+    model: TaggedModel,
+    progress: Progress,
+    share: float,
+    kept: Callable[[Speed], float] | None = None,
+) -> FitSettings:
+    """Return the settings of a fit with as many steps as the time allows."""
+
+    def measure() -> Speed:
+        model.train_only([p for group in groups for p in group.parameters])
+        try:
+            return speed_of(objective, groups, settings)
+        finally:
+            model.train_only([])
+
+    steps = budget.steps(
+        stage,
+        settings.steps,
+        settings.num_evaluations,
+        measure,
+        progress,
+        share=share,
+        kept=kept,
+    )
+    return attrs.evolve(settings, steps=steps)
+
+
+def evaluation_seconds(members: Sequence[Member], speed: Speed, choosing: float) -> float:
+    """Return what choosing heads and scoring every split takes."""
+    valid = sum(len(member.splits["valid"].rows) for member in members)
+    scored = sum(len(m.splits["test"].rows) for m in members) + valid
+    scored += sum(min(MOST_TRAIN_SCORED, len(m.splits["train"].rows)) for m in members)
+    is_cached = any(member.splits["valid"].cached is not None for member in members)
+    return seconds_after(speed, valid, scored, is_cached, choosing)
