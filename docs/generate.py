@@ -26,6 +26,7 @@ COMMANDS += ["runs", "runs list", "runs show", "runs rm"]
 COMMANDS += ["tags", "tags list", "tags show", "tags rm", "tags prune"]
 COMMANDS += ["check-plugin", "new-plugin"]
 PLUGIN_COMMANDS = {
+    "serve": ["serve"],
     "studies": ["data", "data check", "data split", "report", "compare", "ablate", "sweep"],
     "translation": ["directions"],
 }

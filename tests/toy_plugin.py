@@ -36,10 +36,12 @@ class DigitsEncoder:
     version = "1"
 
     def encode_batch(self, rows):
-        """Encode; the toy never gives another digit."""
-        ids = np.array([int(char) for row in rows for char in row], dtype=np.int32)
-        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
-        return Encoded(ids, offsets, [None] * len(rows))
+        """Encode; another digit is an error."""
+        errors = [None if set(row) <= {"0", "1"} else "not binary" for row in rows]
+        good = ["" if error else row for row, error in zip(rows, errors, strict=True)]
+        ids = np.array([int(char) for row in good for char in row], dtype=np.int32)
+        offsets = np.cumsum([0, *map(len, good)]).astype(np.int64)
+        return Encoded(ids, offsets, errors)
 
     def decode(self, ids):
         """Join the digits."""

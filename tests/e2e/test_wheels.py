@@ -12,7 +12,7 @@ from venvs import make_environment_for
 ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = [
     ROOT,
-    *(ROOT / "plugins" / name for name in ("nano", "chem", "protein", "studies")),
+    *(ROOT / "plugins" / name for name in ("nano", "chem", "protein", "serve", "studies")),
 ]
 
 
@@ -31,7 +31,8 @@ def test_the_chem_plugin_installs_from_wheels_and_runs(tmp_path):
         build = ("--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", wheels)
         call(sys.executable, "-m", "build", *build, folder)
     names = sorted(path.name.split("-")[0] for path in wheels.iterdir())
-    plugins = ["taglm_plugin_chem", "taglm_plugin_protein", "taglm_plugin_studies"]
+    plugins = ["taglm_plugin_chem", "taglm_plugin_protein", "taglm_plugin_serve"]
+    plugins.append("taglm_plugin_studies")
     assert names == ["taglm", "taglm_backbone_nano", *plugins]
     assert max(path.stat().st_size for path in wheels.iterdir()) < 12_000_000
     environment = tmp_path / "empty"

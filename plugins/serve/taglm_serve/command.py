@@ -1,0 +1,183 @@
+"""`taglm serve`: load predictors onto one backbone and answer requests until stopped."""
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from taglm_serve.app import Service
+
+TOKEN_VARIABLE = "TAGLM_SERVE_TOKEN"
+"""Environment variable that holds the token, where no file does."""
+
+
+def serve(
+    predictors: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PREDICTOR...",
+            help="Folders of runs or predictors on one backbone; NAME=FOLDER gives one a name.",
+        ),
+    ],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every interface.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that holds the token which requests must send.",
+            show_default=f"the environment variable {TOKEN_VARIABLE}, else no token",
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Name, folder or Hub id of another copy of the same backbone."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fp32|bf16", help="Arithmetic of the backbone.", show_default="as trained"
+        ),
+    ] = None,
+    cache: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|SIZE",
+            help="Memory limit for cached prompt segments: auto, off or a size such as 2GB. Append "
+            "+disk to spill to disk.",
+        ),
+    ] = "auto",
+    max_wait_ms: Annotated[
+        float, typer.Option(help="Milliseconds that a request waits for others.", min=0)
+    ] = 5.0,
+    max_batch: Annotated[int, typer.Option(help="Maximum rows of a batch.", min=1)] = 256,
+    max_rows: Annotated[int, typer.Option(help="Maximum rows of a request.", min=1)] = 10_000,
+    max_body: Annotated[
+        int, typer.Option(help="Maximum bytes of a request.", min=1_000)
+    ] = 10_000_000,
+    max_queue: Annotated[
+        int, typer.Option(help="Maximum rows that wait; beyond them the answer is 429.", min=1)
+    ] = 20_000,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds after which a request is answered 504.", min=0.1)
+    ] = 60.0,
+    on_doubt: Annotated[
+        str,
+        typer.Option(
+            metavar="raise|warn",
+            help="How to handle requests most of whose rows look like another kind of data.",
+        ),
+    ] = "raise",
+) -> None:
+    """Serve predictors over HTTP: JSON for programs, a page for people.
+
+    Requests for different predictors share batches, and what rows share stays cached. SIGTERM or
+    Ctrl-C stops accepting, finishes what was accepted, and ends.
+
+    Example: `taglm serve runs/QED runs/LogP --port 8000`, then open the printed address.
+    """
+    import taglm
+    from taglm_core.plugin import print_note
+    from taglm_serve.app import Service
+    from taglm_serve.limits import Limits
+    from taglm_serve.naming import check_names, named_folders
+
+    limits = Limits(
+        max_wait_ms=max_wait_ms,
+        max_batch=max_batch,
+        max_rows=max_rows,
+        max_body=max_body,
+        max_queue=max_queue,
+        timeout=timeout,
+    )
+    token = read_token(token_file)
+    listening = listen(host, port)  # before minutes of loading
+    with listening:
+        loaded = taglm.load_together(
+            named_folders(predictors),
+            backbone,
+            device,
+            precision=precision,
+            cache=cache,
+            on_doubt=on_doubt,
+        )
+        check_names(loaded)
+        service = Service(loaded, limits, token)
+        if token is None and not _is_loopback(listening):
+            print_note(
+                f"warning: everybody who reaches {host} can use this service. Set a token: "
+                f"--token-file FILE, or {TOKEN_VARIABLE}."
+            )
+        address, at = listening.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        print_note(f"serving {', '.join(loaded)} at http://{shown}:{at}")
+        make_server(service).run(sockets=[listening])
+        print_note("stopped; every accepted request was answered")
+
+
+def make_server(service: "Service") -> "uvicorn.Server":
+    """Return the server of a service; it ends after a signal, when all requests are answered."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        service.app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=int(service.limits.timeout) + 5,
+    )
+    return uvicorn.Server(config)
+
+
+def read_token(file: Path | None) -> str | None:
+    """Return the token of a file or of the environment; None: there is none.
+
+    Raises:
+        ConfigError: when it is empty or too short to keep anybody out.
+    """
+    from taglm_core.errors import ConfigError
+
+    if file is None and TOKEN_VARIABLE not in os.environ:
+        return None
+    where = str(file) if file is not None else TOKEN_VARIABLE
+    text = file.read_text(encoding="utf-8") if file is not None else os.environ[TOKEN_VARIABLE]
+    token = text.strip()
+    if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"{where}: a token has at least 16 ASCII characters without spaces. Make one: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return token
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ConfigError: when the port is taken or the address is not of this machine.
+    """
+    from taglm_core.errors import ConfigError
+
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"cannot listen on port {port} of {host}: {reason}. Choose another: --port {port + 1} "
+            "or --host."
+        ) from error
+
+
+def _is_loopback(listening: socket.socket) -> bool:
+    import ipaddress
+
+    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
