@@ -1,6 +1,7 @@
 """`taglm serve`: load predictors onto one backbone and answer requests until stopped."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -118,7 +119,7 @@ def serve(
         address, at = listening.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         print_note(f"serving {', '.join(loaded)} at http://{shown}:{at}")
-        make_server(service).run(sockets=[listening])
+        run_until_signal(make_server(service), listening)
         print_note("stopped; every accepted request was answered")
 
 
@@ -135,6 +136,14 @@ def make_server(service: "Service") -> "uvicorn.Server":
         timeout_graceful_shutdown=int(service.limits.timeout) + 5,
     )
     return uvicorn.Server(config)
+
+
+def run_until_signal(server: "uvicorn.Server", listening: socket.socket) -> None:
+    """Run a server until SIGTERM or SIGINT, and return when all requests are answered."""
+    # uvicorn raises the signal again when it has stopped, for handlers that were there before
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, frame: None)
+    server.run(sockets=[listening])
 
 
 def read_token(file: Path | None) -> str | None:

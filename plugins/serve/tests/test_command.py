@@ -1,5 +1,7 @@
 """`taglm serve`: its words and options, the socket it listens on, and its end."""
 
+import os
+import signal
 import threading
 import time
 
@@ -7,7 +9,7 @@ import httpx
 import pytest
 
 from taglm_core.errors import ConfigError
-from taglm_serve.command import TOKEN_VARIABLE, listen, make_server, read_token
+from taglm_serve.command import TOKEN_VARIABLE, listen, make_server, read_token, run_until_signal
 from taglm_serve.naming import check_names, named_folders
 
 
@@ -62,6 +64,28 @@ def test_stopping_the_server_answers_open_requests(run, predictors, monkeypatch,
     assert answers == [200] * 4
     with pytest.raises(httpx.ConnectError):
         httpx.get(address + "/healthz")
+
+
+def test_a_signal_ends_the_server_in_order(serve):
+    """SIGTERM and Ctrl-C return from the server, with the engine stopped, and do not kill."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for each in before:
+            service = serve()
+            server = make_server(service)
+
+            def send(server=server, each=each):
+                while not server.started:
+                    time.sleep(0.01)
+                os.kill(os.getpid(), each)
+
+            with listen("127.0.0.1", 0) as listening:
+                threading.Thread(target=send).start()
+                run_until_signal(server, listening)
+            assert not service.engine.is_alive
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def test_a_taken_port_is_said_before_loading():
