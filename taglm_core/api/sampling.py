@@ -1,6 +1,7 @@
 """`taglm.sample`: rows drawn from a domain tag, and how good they are."""
 
 import logging
+import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,8 +19,9 @@ from taglm_core.inference.domains import (
     load_domain,
     rows_of_file,
 )
+from taglm_core.inference.drawing import draw
 from taglm_core.inference.report import html_report, html_table
-from taglm_core.inference.sample import check, chosen_metrics, draw, properties, summary
+from taglm_core.inference.sample import check, chosen_metrics, properties, summary
 from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress, chosen_progress
@@ -71,6 +73,7 @@ def sample(
     metrics: Sequence[str] = (),
     reference: "str | PathLike[str] | None" = None,
     conditions: Sequence[str] = (),
+    guidance: float = 1.0,
     temperature: float = 1.0,
     top_p: float = 1.0,
     max_length: int = 256,
@@ -91,6 +94,7 @@ def sample(
         reference: Table of rows that these scores compare the drawn ones with.
         conditions: Ranges of properties that are asked for by a value in them, such as
             ["QED=0.9"]; their tags are trained by `taglm.condition`.
+        guidance: Above 1: what the conditions change counts so many times, for twice the time.
         temperature: Divides the logits; below 1 sharper, above 1 flatter.
         top_p: Share of probability kept, the most probable symbols first.
         max_length: Most symbols of a row.
@@ -111,6 +115,10 @@ def sample(
     folder = Path(run) if run is not None else None
     trained = load_domain(domain, loaded, registry, TagStore(), folder, with_tag)
     compute_as_trained([trained])
+    if not 1 <= guidance < math.inf or (guidance != 1 and not conditions):
+        raise ConfigError(
+            f"guidance {guidance:g}: give a number from 1 on, together with a condition."
+        )
     asked = add_conditions(trained, conditions, registry, TagStore())
     known = _known(trained, registry, Path(corpus) if corpus is not None else None)
     measures = chosen_metrics(trained, metrics)
@@ -123,7 +131,16 @@ def sample(
     bar = chosen_progress(progress)
     bar.start("drawing", count)
     try:
-        drawn = draw(trained, count, temperature, top_p, max_length, seed, on_progress=bar.advance)
+        drawn = draw(
+            trained,
+            count,
+            temperature,
+            top_p,
+            max_length,
+            seed,
+            guidance=guidance,
+            on_progress=bar.advance,
+        )
     finally:
         bar.finish()
     canonical, errors = check(trained, drawn)

@@ -48,6 +48,9 @@ def sample(
             "condition`.",
         ),
     ] = None,
+    guidance: Annotated[
+        float, typer.Option(help="How often a condition counts, such as 3; takes twice as long.")
+    ] = 1.0,
     temperature: Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")] = 1.0,
     top_p: Annotated[
         float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")
@@ -78,6 +81,7 @@ def sample(
         metrics=tuple(word.strip() for word in metrics.split(",") if word.strip()),
         reference=reference,
         conditions=tuple(condition or ()),
+        guidance=guidance,
         temperature=temperature,
         top_p=top_p,
         max_length=max_length,

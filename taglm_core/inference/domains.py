@@ -46,7 +46,7 @@ class TrainedDomain:
         """First id of the domain's symbols in the common space, 0 for text."""
         return self.model.layout.symbols[self.name][0] if self.encoder is not None else 0
 
-    def before(self) -> np.ndarray:
+    def before(self, with_conditions: bool = True) -> np.ndarray:
         """Return what stands before a row, int32 `(tokens,)`.
 
         The tag behind the BOS, if the backbone has one. Without a tag the BOS, or the end of a
@@ -55,7 +55,8 @@ class TrainedDomain:
         bos = np.asarray(self.model.backbone.bos_ids, dtype=np.int32)
         if self.artifact is not None:
             layout = self.model.layout
-            tags = [layout.tag_ids(name) for name in (self.name, *self.conditions)]
+            conditions = self.conditions if with_conditions else ()
+            tags = [layout.tag_ids(name) for name in (self.name, *conditions)]
             return np.concatenate([bos, *tags])
         return bos if len(bos) else np.array([self.model.backbone.end_id], dtype=np.int32)
 

@@ -335,6 +335,8 @@ def test_sample_and_identify(run, home):
     assert list(drawn.frame.columns) == ["smiles", "valid", "error"]
     assert len(drawn.frame) == 5
     assert drawn.report["rows"] == 5
+    with pytest.raises(ConfigError, match="together with a condition"):
+        taglm.sample("SMILES", 5, backbone=tiny, guidance=3)
     with_scores = taglm.sample(
         "SMILES", 5, backbone=tiny, max_length=8, metrics=["moses"], reference=reference
     )

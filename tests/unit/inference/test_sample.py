@@ -8,7 +8,8 @@ from artifacts import tag_artifact
 
 from taglm_core.errors import UnknownNameError
 from taglm_core.inference.domains import TrainedDomain, load_domain
-from taglm_core.inference.sample import Drawn, check, draw, properties, summary
+from taglm_core.inference.drawing import Drawn, draw
+from taglm_core.inference.sample import check, properties, summary
 from taglm_core.model.likelihood import DomainSoftmax, calibrated, symbol_nats
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel

@@ -14,8 +14,9 @@ from taglm_core.inference.conditions import (
     place_of,
 )
 from taglm_core.inference.domains import TrainedDomain
-from taglm_core.inference.sample import check, draw
-from taglm_core.model.likelihood import DomainSoftmax
+from taglm_core.inference.drawing import draw
+from taglm_core.inference.sample import check
+from taglm_core.model.likelihood import DomainSoftmax, symbol_nats
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
@@ -89,6 +90,27 @@ def test_rows_are_drawn_in_the_range_that_is_asked_for(stored, toy_registry):
         shares[value] = report["in_range"]
     assert shares["0.9"] > 0.6
     assert shares["0.0"] > 0.6
+
+
+def test_guidance_counts_a_condition_more_often(stored, toy_registry):
+    """Symbols are drawn from log p plus guidance times what the condition changes."""
+    trained = letters(toy_registry)
+    add_conditions(trained, ["share_a=0.9"], toy_registry, stored[0])
+    shares = {}
+    for guidance in (1.0, 3.0):
+        rows = draw(trained, 400, max_length=6, guidance=guidance).rows
+        shares[guidance] = np.array([sum(row[0] == c for row in rows) / 400 for c in "abc"])
+    logs = []
+    for conditioned in (True, False):
+        before = trained.before(conditioned)
+        rows = [np.array([k]) for k in range(3)]
+        nats, owner = symbol_nats(trained.model, trained.softmax, before, rows, trained.base)
+        first = torch.stack([-nats[owner == k][0] for k in range(3)]).double()
+        logs.append(first.detach().numpy())
+    for guidance, share in shares.items():
+        expected = np.exp(logs[1] + guidance * (logs[0] - logs[1]))
+        expected /= expected.sum()
+        assert (abs(share - expected) < 4 * np.sqrt(expected / 400) + 1e-3).all()
 
 
 @pytest.mark.parametrize(
