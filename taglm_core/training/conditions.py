@@ -21,7 +21,7 @@ from taglm_core.training.fit import FitSettings, Group, fit
 from taglm_core.training.objectives import DomainObjective
 
 _TAG_LR = 0.6
-"""Relative to the root mean square of the backbone's embeddings; each range is seen by few steps."""
+"""Relative to the root mean square of the backbone's embeddings; few steps see each range."""
 _LEAST_ROWS = 20
 """Training rows of a range."""
 
