@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.completion import complete_run
 from taglm_core.cli.decode import (
     Beams,
     DecodeSeed,
@@ -19,7 +20,12 @@ from taglm_core.cli.decode import (
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of a predictor.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a finished run or of a predictor.", autocompletion=complete_run
+        ),
+    ],
     input_file: Annotated[
         Path | None,
         typer.Option(

@@ -2,12 +2,16 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taglm_core import __version__
 from taglm_core.cli.faults import message_of
+from taglm_core.cli.fieldoptions import with_field_options
+
+if TYPE_CHECKING:
+    from taglm_core.plugins import Registry
 
 _state = {"debug": False}
 
@@ -34,16 +38,20 @@ def build_app() -> typer.Typer:
     from taglm_core.cli.words import CORE_WORDS
     from taglm_core.plugins import load_registry
 
-    app = core_app()
     registry = load_registry()
+    app = core_app(registry)
     for note in registry.notes:
         typer.echo(f"warning: {note}", err=True)
     add_plugin_commands(app, registry, CORE_WORDS)
     return app
 
 
-def core_app() -> typer.Typer:
-    """Return the program without the commands that are registered."""
+def core_app(registry: "Registry | None" = None) -> typer.Typer:
+    """Return the program without the commands that are registered.
+
+    Args:
+        registry: Whose fields are options of the commands that read tables; None: no fields.
+    """
     from taglm_core.cli import (
         condition,
         doctor,
@@ -68,10 +76,10 @@ def core_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    app.command("run")(run.run)
-    app.command("init")(init.init)
-    app.command("predict")(predict.predict)
-    app.command("evaluate")(evaluate.evaluate)
+    readers = (run.run, init.init, predict.predict, evaluate.evaluate)
+    for command in readers:
+        shown = command if registry is None else with_field_options(command, registry)
+        app.command(command.__name__)(shown)
     app.command("sample")(sample.sample)
     app.command("condition")(condition.condition)
     app.command("identify")(identify.identify)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.completion import complete_run
 from taglm_core.cli.decode import (
     Beams,
     DecodeSeed,
@@ -20,7 +21,12 @@ from taglm_core.cli.options import Columns, Verbose
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run or of a predictor.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a finished run or of a predictor.", autocompletion=complete_run
+        ),
+    ],
     values: Annotated[
         list[str] | None,
         typer.Argument(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.cli.completion import complete_task
 from taglm_core.cli.options import Columns, Targets, Verbose
 
 
@@ -14,6 +15,7 @@ def run(
         typer.Argument(
             help="Table such as lab.csv, registered task such as QED, several tasks, or a run "
             "file (YAML).",
+            autocompletion=complete_task,
         ),
     ],
     target: Targets = None,

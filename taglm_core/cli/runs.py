@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.completion import complete_run
+
 app = typer.Typer(help="Show and remove runs.", no_args_is_help=True)
 
 
@@ -30,7 +32,10 @@ def list_all(
 
 @app.command("show")
 def show(
-    run: Annotated[Path, typer.Argument(help="Run folder, such as runs/QED.")],
+    run: Annotated[
+        Path,
+        typer.Argument(help="Run folder, such as runs/QED.", autocompletion=complete_run),
+    ],
 ) -> None:
     """Show the settings and the results of a run."""
     import yaml
@@ -49,7 +54,10 @@ def show(
 
 @app.command("rm")
 def remove(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, such as runs/QED.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders, such as runs/QED.", autocompletion=complete_run),
+    ],
 ) -> None:
     """Remove runs with their predictors. Tags in the tag store stay."""
     from taglm_core.cli.screen import print_line

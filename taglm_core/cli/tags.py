@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.completion import complete_tag
+
 app = typer.Typer(help="Show and remove the tags in the tag store.", no_args_is_help=True)
 
 
@@ -31,7 +33,8 @@ def show_tag(
     name: Annotated[
         str,
         typer.Argument(
-            help="Name such as SMILES, the beginning of a fingerprint, or both: SMILES@1a2b."
+            help="Name such as SMILES, the beginning of a fingerprint, or both: SMILES@1a2b.",
+            autocompletion=complete_tag,
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -57,7 +60,8 @@ def remove_tag(
     name: Annotated[
         str,
         typer.Argument(
-            help="Name such as SMILES, the beginning of a fingerprint, or both: SMILES@1a2b."
+            help="Name such as SMILES, the beginning of a fingerprint, or both: SMILES@1a2b.",
+            autocompletion=complete_tag,
         ),
     ],
 ) -> None:
