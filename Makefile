@@ -10,7 +10,7 @@ EXAMPLES := examples/plugins/dna:examples/plugins/weather
 # The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
 export TAGLM_HOME ?= $(CURDIR)/runs/.taglm
 
-.PHONY: help setup quickstart shell test test-fast coverage lint format wheels clean
+.PHONY: help setup quickstart shell test test-fast coverage lint format wheels docs clean
 
 help:
 	@echo "make quickstart   install, train <SMILES> and <QED> on the embedded backbone, show results"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-fast    the tests without those that take more than a few seconds"
 	@echo "make coverage     every test, and which lines none of them runs (also in build/coverage)"
 	@echo "make wheels       build every distribution into dist/"
+	@echo "make docs         build the documentation site into build/site/"
 
 setup: $(VENV)/.installed
 
@@ -63,6 +64,11 @@ format: setup
 wheels: setup
 	for folder in . $(PLUGINS:%=plugins/%); do \
 		$(BIN)/python -m build --wheel --outdir dist $$folder || exit 1; done
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/site.py
+	$(BIN)/python -m zensical build -f mkdocs.yml --clean --strict
 
 clean:
 	rm -rf $(VENV) dist build runs
