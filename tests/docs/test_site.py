@@ -109,7 +109,8 @@ def test_the_site_is_built_without_a_warning(pages, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     made = {p.relative_to(root / "site") for p in (root / "site").rglob("*.html")}
     for page in pages.rglob("*.md"):
-        assert page.relative_to(pages).with_suffix(".html") in made
+        name = "index.html" if page.stem == "README" else f"{page.stem}.html"
+        assert page.relative_to(pages).with_name(name) in made
     for file in made:
         text = (root / "site" / file).read_text()
         loaded = re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"?(https?:[^\" >]+)", text)
