@@ -75,7 +75,8 @@ def print_table(
 ) -> None:
     """Print a table to stdout; numbers are set to the right and never broken.
 
-    Columns that do not fit the screen follow in a table below, behind the leading columns of text.
+    Columns that do not fit the screen follow in a table below, behind the leading columns of text;
+    it has the rows that hold something in these columns.
     """
     if title:
         results.print(title)
@@ -88,6 +89,7 @@ def print_table(
         max(cell_len(text) for text in (name, *(row[i] for row in cells)))
         for i, name in enumerate(columns)
     ]
+    shown: set[int] = set()
     for chosen in _blocks(widths, is_number, results.width):
         table = Table(box=None, pad_edge=False)
         for i in chosen:
@@ -95,8 +97,11 @@ def print_table(
             # names and numbers stay whole; text is folded
             least = widths[i] if is_number[i] else min(widths[i], _SHORT_TEXT)
             table.add_column(Text(columns[i]), justify=side, overflow="fold", min_width=least)
+        added = [i for i in chosen if i not in shown]
         for row in cells:
-            table.add_row(*(Text(row[i]) for i in chosen))
+            if not shown or any(row[i] != blank for i in added):
+                table.add_row(*(Text(row[i]) for i in chosen))
+        shown.update(chosen)
         results.print(table)
 
 
@@ -211,6 +216,21 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
             if "target_rows" in facts:
                 counts = ", ".join(f"{n} {count:,}" for n, count in facts["target_rows"].items())
                 results.print(f"{split}, rows with a value: {counts}", markup=False)
+        for line in _censored_lines(task):
+            results.print(line, markup=False)
+
+
+def _censored_lines(task: Mapping[str, Any]) -> list[str]:
+    """Say how many rows of each split are censored, and how they were predicted."""
+    lines = []
+    for split, facts in task["splits"].items():
+        for target, counts in facts.get("censored", {}).items():
+            sides = [f"{counts[side]:,} {side}" for side in ("below", "above") if counts[side]]
+            lines.append(
+                f"{split}, {target}: {' and '.join(sides)} a limit, not in the metrics; "
+                f"{counts['predicted_beyond']:,} of them predicted beyond it"
+            )
+    return lines
 
 
 def print_members(metrics: Mapping[str, Any]) -> None:

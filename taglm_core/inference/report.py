@@ -15,7 +15,7 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
         Column names and rows, the test split first; None where a predictor lacks a value. With
         several targets a column names the target, "mean" for the mean over all of them; of one
         target taglm and its best baseline are shown. Of several runs a metric is text, mean and
-        standard deviation. The column `seconds` holds the time
+        standard deviation. The column `seconds` holds, once for each predictor, the time
         of training: that of all stages, or of a baseline's fit and of the features that it reads;
         `MB` the largest memory of the process meanwhile, where the system tells it.
     """
@@ -25,7 +25,7 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     targets = list(dict.fromkeys(key.partition(".")[2] for key in keys if "." in key))
     seconds, memory = _seconds(task), _memory(task)
     rows: list[list[Any]] = []
-    for split, facts in splits.items():
+    for place, (split, facts) in enumerate(splits.items()):
         for target in ["", *targets]:
             ending = f".{target}" if target else ""
             best = best_baseline(task, split, target)
@@ -39,10 +39,11 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
                     count = facts.get("target_rows", {}).get(target, count)
                 rows.append([split, name, *([target or "mean"] if targets else []), count])
                 rows[-1] += values
+                is_told = bool(target) or place > 0  # what training took does not vary
                 if seconds:
-                    rows[-1].append(None if target else seconds.get(name))
+                    rows[-1].append(None if is_told else seconds.get(name))
                 if memory:
-                    rows[-1].append(None if target else memory.get(name))
+                    rows[-1].append(None if is_told else memory.get(name))
     first = ["split", "predictor", *(["target"] if targets else []), "rows"]
     last = [*(["seconds"] if seconds else []), *(["MB"] if memory else [])]
     return [*first, *plain, *last], rows

@@ -277,6 +277,7 @@ def _readme(plan: Plan, config: ArtifactRecord, metrics: Mapping[str, Any]) -> s
             known = {k: v for k, v in held.get("metrics", {}).items() if v is not None}
             shown = ", ".join(f"{k} {v:.4g}" for k, v in known.items())
             lines.append(f"- {split} ({held.get('rows')} rows): {shown}")
+        lines += [f"- note: {remark}" for remark in results.get("remarks", ())]
         lines.append("")
     lines += ["Use it: `taglm predict FOLDER --input FILE --output FILE`", ""]
     return "\n".join(lines)

@@ -57,7 +57,7 @@ def test_seconds_stand_beside_the_scores(narrow, capsys):
     screen.print_metrics(found)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[-1] == "seconds"
-    assert [line.split()[-1] for line in lines[-2:]] == ["30.5", "3.75"]
+    assert [line.split()[-1] for line in lines[2:4]] == ["30.5", "3.75"]
 
 
 def test_memory_stands_beside_the_seconds(narrow, capsys):
@@ -73,7 +73,7 @@ def test_memory_stands_beside_the_seconds(narrow, capsys):
     screen.print_metrics(found)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[-2:] == ["seconds", "MB"]
-    assert [line.split()[-1] for line in lines[-2:]] == ["1,200", "750"]
+    assert [line.split()[-1] for line in lines[2:4]] == ["1,200", "750"]
 
 
 def test_a_table_too_wide_goes_on_below_with_its_leading_column(narrow, capsys):
@@ -95,3 +95,40 @@ def test_names_are_printed_as_they_are(name, narrow, capsys):
     captured = capsys.readouterr()
     assert captured.out.count(name) == 4
     assert captured.err == f"{name}\n"
+
+
+def test_three_targets_with_gaps_fit_80_columns(narrow, capsys):
+    """A line for each target with its own rows; what training took stands there once."""
+    names, values = ("A", "B", "C"), ("rmse", "mae", "r2", "pearson", "spearman")
+    scores = {f"{m}{t}": -0.00123456 for m in values for t in ("", *(f".{n}" for n in names))}
+    counts = dict(zip(names, (40, 30, 20), strict=True))
+    split = {"rows": 50, "metrics": scores, "target_rows": counts, "baselines": {"ridge": scores}}
+    task = {
+        "target": {"kind": "regression", "names": list(names), "unit": ""},
+        "metric": {"name": "rmse", "greater_is_better": False},
+        "split": "random",
+        "splits": {name: split for name in ("train", "valid", "test")},
+        "baselines": {"ridge": {"fit_seconds": 1.5, "peak_bytes": 750_000_000}},
+        "stages": [{"stage": 2, "seconds": 20.5, "peak_bytes": 1_200_000_000}],
+    }
+    screen.print_metrics({"tasks": {"Many": task}})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    words = [line.split() for line in lines]
+    assert [w[3] for w in words if w[:2] == ["test", "taglm"]][:4] == ["50", "40", "30", "20"]
+    with_seconds = [line for line in words if line[-1] in ("1,200", "750")]
+    assert [line[:3] for line in with_seconds] == [
+        ["test", "taglm", "mean"],
+        ["test", "ridge", "mean"],
+    ]
+    assert not [line for line in words if line[-1] in ("mean", *names)], "a line without a value"
+
+
+def test_censored_rows_are_counted_below_the_table(narrow, capsys):
+    """Since the metrics leave them out."""
+    found = metrics([], ("mae",))
+    counts = {"below": 2, "above": 0, "predicted_beyond": 1}
+    found["tasks"]["Many"]["splits"]["test"] |= {"censored": {"LogS": counts}}
+    screen.print_metrics(found)
+    said = "test, LogS: 2 below a limit, not in the metrics; 1 of them predicted beyond it"
+    assert said in capsys.readouterr().out
