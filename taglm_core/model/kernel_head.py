@@ -1,4 +1,4 @@
-"""A head that compares a row with training rows: ridge regression with a Gaussian kernel."""
+"""A head that compares a row with training rows: ridge regressions with Gaussian kernels."""
 
 from collections.abc import Mapping
 
@@ -12,25 +12,28 @@ _MOST_DEVIATIONS = 5.0
 
 
 class KernelHead(nn.Module):
-    """A weighted sum of similarities to training rows, `exp(-gamma |x - point|^2)`.
+    """Weighted sums of similarities to training rows, `exp(-gamma |x - point|^2)`.
 
     What is read is standardised by column, cut off at five standard deviations and scaled by block
-    (states, features), so that each block counts the same in the distance.
+    (states, features), so that each block counts the same in the distance. Outputs are the mean of
+    one or several regressions, each with a kernel on its own columns.
     """
 
     mean: Tensor
     std: Tensor
     factor: Tensor
     points: Tensor
+    reads: Tensor
     gamma: Tensor
 
-    def __init__(self, width: int, num_outputs: int, num_points: int) -> None:
+    def __init__(self, width: int, num_outputs: int, num_points: int, num_kernels: int = 1) -> None:
         """Make room for the numbers that `taglm_core.training.head_choice` finds.
 
         Args:
             width: Columns that it reads: those of the states, then those of the features.
             num_outputs: Outputs.
             num_points: Training rows that rows are compared with.
+            num_kernels: Regressions whose mean is the output.
         """
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
@@ -38,14 +41,15 @@ class KernelHead(nn.Module):
         self.register_buffer("factor", torch.zeros(width))
         # half precision halves the predictor; the fit uses the rounded points
         self.register_buffer("points", torch.zeros(num_points, width, dtype=torch.float16))
-        self.register_buffer("gamma", torch.ones(()))
-        self.weight = nn.Parameter(torch.zeros(num_outputs, num_points))
+        self.register_buffer("reads", torch.ones(num_kernels, width, dtype=torch.bool))
+        self.register_buffer("gamma", torch.ones(num_kernels))
+        self.weight = nn.Parameter(torch.zeros(num_kernels, num_outputs, num_points))
 
     @staticmethod
     def of_state(state: Mapping[str, Tensor]) -> "KernelHead":
         """Return the head whose state dictionary this is."""
-        num_outputs, num_points = state["weight"].shape
-        head = KernelHead(len(state["mean"]), num_outputs, num_points)
+        num_kernels, num_outputs, num_points = state["weight"].shape
+        head = KernelHead(len(state["mean"]), num_outputs, num_points, num_kernels)
         head.load_state_dict(dict(state))
         return head.eval()
 
@@ -75,18 +79,28 @@ class KernelHead(nn.Module):
         deviations = (rows.float() - self.mean) / self.std
         return deviations.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS) * self.factor
 
-    def similarities(self, rows: Tensor) -> Tensor:
-        """Return the kernel between rows `(rows, width)` and the points: `(rows, points)`.
+    def distances(self, rows: Tensor, kernel: int) -> Tensor:
+        """Return squared distances in the columns of a kernel: `(rows, points)`.
 
         In double precision, since weights of either sign cancel most of what they add up.
+
+        Args:
+            rows: `(rows, width)`, as `scaled` gives them.
+            kernel: Which.
         """
-        distances = squared_distances(self.scaled(rows).double(), self.points.double())
-        return torch.exp(-self.gamma.double() * distances)
+        columns = self.reads[kernel]
+        return squared_distances(rows[:, columns].double(), self.points[:, columns].double())
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map `(batch, width)` to `(batch, num_outputs)`."""
-        outputs: Tensor = self.similarities(rows) @ self.weight.double().T
-        return outputs.float()
+        scaled = self.scaled(rows)
+        outputs = torch.zeros(len(rows), self.weight.shape[1], dtype=torch.float64).to(
+            scaled.device
+        )
+        for kernel, weight in enumerate(self.weight.double()):
+            similar = torch.exp(-self.gamma[kernel].double() * self.distances(scaled, kernel))
+            outputs = outputs + similar @ weight.T
+        return (outputs / len(self.weight)).float()
 
 
 def squared_distances(rows: Tensor, points: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Choosing the head after the function tag is trained: linear, or a kernel head with features."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,6 +22,7 @@ from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, why_not
 from taglm_core.training.kernel_fit import (
     NUM_FOLDS,
+    Errors,
     Solution,
     TargetRows,
     fit_kernel,
@@ -165,10 +166,11 @@ def choose_head(
     recipe = plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
     if recipe is not None and recipe.get("chosen", LINEAR) == LINEAR:
         return Choice(dict(recipe))
-    found: dict[str, Solution] = {}
+    found: dict[str, Errors] = {}
     heads: dict[str, tuple[KernelHead, FeatureReader | None, Tensor]] = {}
+    fits: dict[str, list[Solution]] = {LINEAR: []}
     if recipe is None and settings.head == AUTO and settings.features != "on":
-        found[LINEAR] = linear_solution(states, valid_states, rows)
+        found[LINEAR] = linear_solution(states, valid_states, rows).errors
     for name, reader in _candidates(plan, splits["train"], sample):
         if recipe is not None and name != recipe["chosen"]:
             continue
@@ -177,7 +179,8 @@ def choose_head(
             inputs = torch.cat([states, reader.read(_of(splits["train"].fields, sample))], dim=1)
             valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
         blocks = (states.shape[1], *(reader.blocks if reader is not None else ()))
-        head, found[name] = fit_kernel(inputs, valid_inputs, blocks, rows, plan.config.seed, recipe)
+        head, fits[name] = fit_kernel(inputs, valid_inputs, blocks, rows, plan.config.seed, recipe)
+        found[name] = Errors.mean_of([each.errors for each in fits[name]])
         heads[name] = (head, reader, valid_inputs)
     chosen, scale = _choice(found), None
     if chosen in heads:
@@ -191,19 +194,19 @@ def choose_head(
         return Choice(dict(recipe))
     progress.say(f"{title}: {_said(found, chosen)}")
     costs = {
-        name: {"valid": each.valid, "cross_validated": each.cross_validated}
+        name: {"valid": each.on_valid, "cross_validated": each.cross_validated}
         for name, each in found.items()
     }
-    facts = {"chosen": chosen, "mean_squared_errors": costs, **_made(found[chosen], scale)}
-    return Choice(facts, found[chosen].valid_errors)
+    facts = {"chosen": chosen, "mean_squared_errors": costs, **_made(fits[chosen], scale)}
+    return Choice(facts, found[chosen].valid.square().nanmean(dim=1))
 
 
-def _made(solution: Solution, scale: float | None) -> dict[str, Any]:
+def _made(solutions: Sequence[Solution], scale: float | None) -> dict[str, Any]:
     """Return how a kernel head was fitted, for a head on other rows; {} of the linear one."""
-    if solution.width is None:
+    if not solutions:
         return {}
-    more = {} if scale is None else {"scale": scale}
-    return {"width": solution.width, "alphas": list(solution.alphas), **more}
+    kernels = [{"width": each.width, "alphas": list(each.alphas)} for each in solutions]
+    return {"kernels": kernels, **({} if scale is None else {"scale": scale})}
 
 
 def _candidates(
@@ -267,7 +270,7 @@ def _rows(
     return TargetRows(train - mean, valid - mean, mean, groups, folds, roots)
 
 
-def _choice(found: Mapping[str, Solution]) -> str:
+def _choice(found: Mapping[str, Errors]) -> str:
     """Return the name of the simplest head that none beats by more than it costs."""
     names = list(found)
     chosen = names[0]
@@ -310,11 +313,11 @@ def _set_offset(
     return scale
 
 
-def _said(found: Mapping[str, Solution], chosen: str) -> str:
+def _said(found: Mapping[str, Errors], chosen: str) -> str:
     """Return a line that compares the heads, in mean squared errors of standardised targets."""
     parts = []
     for name, each in found.items():
         cross = each.cross_validated
         more = "" if cross is None else f", {cross:.4f} by cross-validation"
-        parts.append(f"{name} {each.valid:.4f} on valid{more}")
+        parts.append(f"{name} {each.on_valid:.4f} on valid{more}")
     return f"{chosen} (mean squared errors: {'; '.join(parts)})"

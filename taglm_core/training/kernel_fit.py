@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.kernel_head import KernelHead, squared_distances
+from taglm_core.model.kernel_head import KernelHead
 
 MOST_POINTS = 1500
 """Training rows with which a kernel head compares; of more rows as many are drawn (Nystroem)."""
@@ -23,29 +23,54 @@ _MEDIAN_ROWS = 500
 _MOST_DIRECTIONS = 2000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
+class Errors:
+    """By what predictions miss the standardised targets of rows that they were not fitted to."""
+
+    valid: Tensor
+    """float64 `(rows, outputs)` of the validation split; NaN where a target is missing."""
+    left_out: Tensor | None
+    """The same of the training rows by cross-validation; None: there are too many."""
+
+    @staticmethod
+    def mean_of(members: Sequence["Errors"]) -> "Errors":
+        """Return the errors of the mean of several predictions."""
+        valid = torch.stack([each.valid for each in members]).mean(dim=0)
+        known = [each.left_out for each in members if each.left_out is not None]
+        return Errors(valid, torch.stack(known).mean(dim=0) if known else None)
+
+    @property
+    def on_valid(self) -> float:
+        """Mean squared error on the validation split."""
+        return _mean_square(self.valid)
+
+    @property
+    def cross_validated(self) -> float | None:
+        """Mean squared error by cross-validation."""
+        return None if self.left_out is None else _mean_square(self.left_out)
+
+    @property
+    def cost(self) -> float:
+        """What decides: the validation split's, or the mean of both."""
+        cross = self.cross_validated
+        return self.on_valid if cross is None else (self.on_valid + cross) / 2
+
+
+def _mean_square(errors: Tensor) -> float:
+    return 0.0 if errors.isnan().all() else float(errors.square().nanmean())
+
+
+@attrs.frozen(eq=False)
 class Solution:
     """A map from a row's columns to centred targets."""
 
     weights: Tensor
     """`(columns, outputs)`."""
-    valid: float
-    """Mean squared error on the validation split, standardised targets."""
-    cross_validated: float | None
-    """The same by cross-validation in the training split; None: too many rows."""
+    errors: Errors
     alphas: tuple[float, ...]
     """Penalty of each group of targets."""
-    valid_errors: Tensor
-    """float64 `(rows,)`: squared error of each validation row, NaN without targets."""
     width: float | None = None
     """Of the kernel, one of `GAMMAS`; None: there is none."""
-
-    @property
-    def cost(self) -> float:
-        """What decides: the validation split's, or the mean of both."""
-        if self.cross_validated is None:
-            return self.valid
-        return (self.valid + self.cross_validated) / 2
 
 
 @attrs.frozen
@@ -85,32 +110,76 @@ def fit_kernel(
     rows: TargetRows,
     seed: int,
     recipe: Mapping[str, Any] | None = None,
-) -> tuple[KernelHead, Solution]:
-    """Return the kernel head of the best width of kernel, or of the recipe's, and its costs."""
+) -> tuple[KernelHead, list[Solution]]:
+    """Return a kernel head, fitted, and the solution of each of its kernels.
+
+    A head with features is the mean of three regressions: on the states, on the features and on
+    both, since their errors differ.
+
+    Args:
+        inputs: `(rows, width)`, what training rows are read as.
+        valid_inputs: The same of the validation split.
+        blocks: Widths of the states and of each source of features.
+        rows: Targets.
+        seed: Draws the training rows that rows are compared with.
+        recipe: Widths of the kernels and penalties; None: those that cost least.
+    """
     rng = np.random.default_rng([seed, 79])
     drawn = torch.from_numpy(np.sort(rng.permutation(len(inputs))[:MOST_POINTS]))
-    head = KernelHead(inputs.shape[1], rows.train.shape[1], len(drawn)).eval()
+    reads = _columns(blocks)
+    head = KernelHead(inputs.shape[1], rows.train.shape[1], len(drawn), len(reads)).eval()
+    head.reads.copy_(reads)
     head.scale_by(inputs, blocks)
     head.points.copy_(head.scaled(inputs[drawn]))
-    points = head.points.double()
-    distances = squared_distances(head.scaled(inputs).double(), points)
-    valid_distances = squared_distances(head.scaled(valid_inputs).double(), points)
-    own = squared_distances(points, points)
+    scaled = [head.scaled(each) for each in (inputs, valid_inputs)]
+    solutions = []
+    for kernel in range(len(reads)):
+        given = recipe["kernels"][kernel] if recipe is not None else {}
+        found = [head.distances(each, kernel) for each in (*scaled, head.points)]
+        gamma, weight, solution = _fit_one(found[0], found[1], found[2], rows, given)
+        with torch.no_grad():
+            head.gamma[kernel] = gamma
+            head.weight[kernel] = weight
+        solutions.append(solution)
+    return head, solutions
+
+
+def _columns(blocks: tuple[int, ...]) -> Tensor:
+    """Return which columns each kernel reads, bool `(kernels, width)`."""
+    every = torch.ones(sum(blocks), dtype=torch.bool)
+    if len(blocks) == 1:
+        return every.unsqueeze(0)
+    is_state = torch.arange(sum(blocks)) < blocks[0]
+    return torch.stack([is_state, ~is_state, every])
+
+
+def _fit_one(
+    distances: Tensor,
+    valid_distances: Tensor,
+    own: Tensor,
+    rows: TargetRows,
+    given: Mapping[str, Any],
+) -> tuple[float, Tensor, Solution]:
+    """Return gamma, weights `(outputs, points)` and costs of the best width, or of the given one.
+
+    Args:
+        distances: float64 `(rows, points)`, squared, of the training rows.
+        valid_distances: The same of the validation split.
+        own: The same of the points.
+        rows: Targets.
+        given: `width` and `alphas`, or nothing.
+    """
     median = max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
     best: tuple[float, Tensor, Solution] | None = None
-    given = recipe or {}
     for width in (given["width"],) if "width" in given else GAMMAS:
         gamma = width / median
         root = _inverse_root(torch.exp(-gamma * own))
         train, valid = (torch.exp(-gamma * d) @ root for d in (distances, valid_distances))
         solution = attrs.evolve(solve_rows(train, valid, rows, given.get("alphas")), width=width)
-        if best is None or solution.cost < best[2].cost:
+        if best is None or solution.errors.cost < best[2].errors.cost:
             best = (gamma, (root @ solution.weights).T, solution)
     assert best is not None, "several widths are tried"
-    with torch.no_grad():
-        head.gamma.fill_(best[0])
-        head.weight.copy_(best[1])
-    return head, best[2]
+    return best
 
 
 def _inverse_root(kernel: Tensor) -> Tensor:
@@ -135,7 +204,7 @@ def solve_rows(
     chosen: list[float] = []
     weights = torch.zeros(train.shape[1], rows.train.shape[1], dtype=torch.float64)
     valid_errors = torch.full_like(rows.valid, torch.nan)
-    cross_sum, cross_count = 0.0, 0
+    left_out_errors = None if rows.folds is None else torch.full_like(rows.train, torch.nan)
     for place, group in enumerate(rows.groups):
         tried = RIDGE_ALPHAS
         if alphas is not None:  # other rows may make other groups
@@ -148,9 +217,9 @@ def solve_rows(
         folds = None if rows.folds is None else rows.folds[known]
         best: tuple[float, Tensor, Tensor, Tensor | None] | None = None
         for alpha, (solved, left_out) in zip(tried, penalties(x, y, folds, tried), strict=True):
-            errors = (valid @ solved - rows.valid[:, columns]).square()
+            errors = rows.valid[:, columns] - valid @ solved
             # a validation split without this target leaves cross-validation to decide
-            parts = [errors.nanmean()] if not errors.isnan().all() else []
+            parts = [errors.square().nanmean()] if not errors.isnan().all() else []
             parts += [left_out.square().mean()] if left_out is not None else []
             cost = float(torch.stack(parts).mean()) if parts else 0.0
             if best is None or cost < best[0]:
@@ -159,12 +228,9 @@ def solve_rows(
         chosen.append(kept)
         weights[:, columns] = best[1]
         valid_errors[:, columns] = best[2]
-        if best[3] is not None:
-            cross_sum += float(best[3].square().sum())
-            cross_count += best[3].numel()
-    cross = cross_sum / cross_count if cross_count else None
-    mean = 0.0 if valid_errors.isnan().all() else float(valid_errors.nanmean())
-    return Solution(weights, mean, cross, tuple(chosen), valid_errors.nanmean(dim=1))
+        if best[3] is not None and left_out_errors is not None:
+            left_out_errors[known.nonzero(), columns] = best[3]
+    return Solution(weights, Errors(valid_errors, left_out_errors), tuple(chosen))
 
 
 def penalties(

@@ -5,29 +5,39 @@ import pytest
 import torch
 
 from taglm_core.model.kernel_head import KernelHead
-from taglm_core.training.kernel_fit import RIDGE_ALPHAS, TargetRows, penalties, solve_rows
+from taglm_core.training.kernel_fit import (
+    RIDGE_ALPHAS,
+    Errors,
+    TargetRows,
+    fit_kernel,
+    penalties,
+    solve_rows,
+)
 
 
 def made(seed=0, points=7, width=5, blocks=(3, 2)):
     """Return a head with random numbers, and rows."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randn(40, width, generator=generator) * torch.tensor([1.0, 10, 0.1, 3, 0])
-    head = KernelHead(width, 2, points).eval()
+    head = KernelHead(width, 2, points, 2).eval()
+    head.reads[1, 3:] = False
     head.scale_by(rows, blocks)
     head.points.copy_(head.scaled(rows[:points]))
     with torch.no_grad():
-        head.weight.copy_(torch.randn(2, points, generator=generator))
-        head.gamma.fill_(0.7)
+        head.weight.copy_(torch.randn(2, 2, points, generator=generator))
+        head.gamma.copy_(torch.tensor([0.7, 0.4]))
     return head, rows
 
 
 def test_outputs_are_weighted_similarities():
-    """As the definition says, with points in half precision."""
+    """The mean of two kernels, one of which reads three columns; points in half precision."""
     head, rows = made()
     scaled = head.scaled(rows).double().numpy()
     points = head.points.double().numpy()
-    squares = ((scaled[:, None] - points[None]) ** 2).sum(axis=2)
-    wanted = np.exp(-0.7 * squares) @ head.weight.detach().double().numpy().T
+    squares = (scaled[:, None] - points[None]) ** 2
+    first, second = head.weight.detach().double().numpy()
+    wanted = np.exp(-0.7 * squares.sum(axis=2)) @ first.T
+    wanted = (wanted + np.exp(-0.4 * squares[:, :, :3].sum(axis=2)) @ second.T) / 2
     np.testing.assert_allclose(head(rows).detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -77,7 +87,28 @@ def test_targets_that_rows_lack_are_left_out():
     y[::2, 1] = torch.nan
     groups = (np.array([0]), np.array([1]))
     found = solve_rows(x, x, TargetRows(y, y, torch.zeros(2), groups, None))
-    assert found.cross_validated is None
-    assert found.valid < 1e-3
+    assert found.errors.cross_validated is None
+    assert found.errors.on_valid < 1e-3
     torch.testing.assert_close(x @ found.weights[:, 1], (x @ found.weights)[:, 1])
     assert bool(torch.isfinite(found.weights).all())
+
+
+def test_a_head_with_features_is_the_mean_of_three():
+    """States, features and both; its errors are those of its own predictions."""
+    rng = np.random.default_rng(3)
+    inputs = torch.from_numpy(rng.normal(size=(60, 6))).float()
+    y = torch.sin(inputs[:, :1].double()) + inputs[:, 4:5].double()
+    fit, valid = slice(0, 40), slice(40, 60)
+    folds = torch.arange(40) % 5
+    rows = TargetRows(y[fit], y[valid], torch.zeros(1), (np.array([0]),), folds)
+    head, solutions = fit_kernel(inputs[fit], inputs[valid], (4, 2), rows, seed=0)
+    assert head.reads.int().tolist() == [[1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [1] * 6]
+    errors = Errors.mean_of([each.errors for each in solutions])
+    missed = y[valid] - head(inputs[valid]).detach().double()
+    torch.testing.assert_close(errors.valid, missed, atol=2e-2, rtol=0)
+    assert errors.on_valid < max(each.errors.on_valid for each in solutions)
+    assert errors.cross_validated == pytest.approx(float(errors.left_out.square().mean()))
+    assert errors.cost == pytest.approx((errors.on_valid + errors.cross_validated) / 2)
+    recipe = {"kernels": [{"width": s.width, "alphas": list(s.alphas)} for s in solutions]}
+    again, _ = fit_kernel(inputs[fit], inputs[valid], (4, 2), rows, 0, recipe)
+    torch.testing.assert_close(again(inputs), head(inputs))

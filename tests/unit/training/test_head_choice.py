@@ -15,7 +15,7 @@ from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice, kernel_fit
-from taglm_core.training.head_choice import Choice, Solution, Start, _choice, choose_tag
+from taglm_core.training.head_choice import Choice, Errors, Start, _choice, choose_tag
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 
@@ -214,9 +214,10 @@ def test_an_untrained_tag_does_not_stand_before_an_enriched_one(
     assert "tag" not in chosen
 
 
-def solution(valid, cross=None):
-    """Return a solution with costs."""
-    return Solution(torch.zeros(1, 1), valid, cross, (), torch.full((1,), valid))
+def errors(valid, cross=None):
+    """Return errors with these mean squares."""
+    left_out = None if cross is None else torch.full((1, 1), cross**0.5)
+    return Errors(torch.full((1, 1), valid**0.5), left_out)
 
 
 def test_the_simplest_head_that_nothing_clearly_beats_is_chosen():
@@ -227,5 +228,5 @@ def test_the_simplest_head_that_nothing_clearly_beats_is_chosen():
         "kernel with x": {"linear": 1.0, "kernel": 1.1, "kernel with x": 0.9},
     }
     for wanted, costs in cases.items():
-        assert _choice({name: solution(cost) for name, cost in costs.items()}) == wanted
-    assert solution(1.0, 0.5).cost == 0.75
+        assert _choice({name: errors(cost) for name, cost in costs.items()}) == wanted
+    assert errors(1.0, 0.25).cost == pytest.approx(0.625)

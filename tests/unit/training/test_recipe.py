@@ -34,7 +34,7 @@ def test_steps_and_head_are_those_of_the_best_step():
 
 def test_an_untrained_tag_stays_untrained():
     """It won over the trained one."""
-    choice = {"chosen": "kernel", "width": 1.0, "alphas": [0.1], "tag": "untrained"}
+    choice = {"chosen": "kernel", "kernels": [{"width": 1.0, "alphas": [0.1]}], "tag": "untrained"}
     recipe = recipe_of({**RECORD, "head_choice": {"A": choice}})
     assert recipe.steps(100) == 0
     assert recipe.heads["A"].choice == choice
