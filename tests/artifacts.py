@@ -49,6 +49,8 @@ def kept_predictor(kind, target, task=None, shift=0.0):
     new, new_tag = (task or old), tag.replace(old, task or old)
     for before, after in ((f'"{old}"', f'"{new}"'), (tag, new_tag), (f"<{old}>", f"<{new}>")):
         record = record.replace(before, after)
+    if task is not None:  # its prompt has words of its own behind the spans
+        record = record.replace(f"<{new}>", f"{new.lower()}: <{new}>")
     (target / "config.json").write_text(record, encoding="utf-8")
     tensors = load_file(target / "tags.safetensors")
     moved = {name.replace(tag, new_tag): value for name, value in tensors.items()}

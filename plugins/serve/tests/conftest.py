@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -82,6 +84,31 @@ def call(serve):
         return asyncio.run(run())
 
     return send
+
+
+@pytest.fixture
+def run(serve):
+    """Return a function that runs a service on a free port of the loopback until it is told to."""
+    from taglm_serve.command import listen, make_server
+
+    running = []
+
+    def start(**limits):
+        service = serve(**limits)
+        listening = listen("127.0.0.1", 0)
+        server = make_server(service)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        running.append((server, thread, listening))
+        while not server.started:
+            time.sleep(0.01)
+        return f"http://127.0.0.1:{listening.getsockname()[1]}", server, thread
+
+    yield start
+    for server, thread, listening in running:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()
 
 
 def ask(name, *rows, **more):

@@ -13,29 +13,6 @@ from taglm_serve.command import TOKEN_VARIABLE, listen, make_server, read_token,
 from taglm_serve.naming import check_names, named_folders
 
 
-@pytest.fixture
-def run(serve):
-    """Return a function that runs a service on a free port of the loopback until it is told to."""
-    running = []
-
-    def start(**limits):
-        service = serve(**limits)
-        listening = listen("127.0.0.1", 0)
-        server = make_server(service)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        running.append((server, thread, listening))
-        while not server.started:
-            time.sleep(0.01)
-        return f"http://127.0.0.1:{listening.getsockname()[1]}", server, thread
-
-    yield start
-    for server, thread, listening in running:
-        server.should_exit = True
-        thread.join(20)
-        listening.close()
-
-
 def test_stopping_the_server_answers_open_requests(run, predictors, monkeypatch, ask):
     """Requests that run when the signal comes are answered; later ones find no server."""
     predict = type(predictors).predict_rows

@@ -47,7 +47,7 @@ def test_predictions_are_those_of_the_predictor(serve, call, ask, predictors):
                 found = body["rows"][k]["values"][column]
                 is_number = isinstance(values[k], float)
                 assert found == (
-                    pytest.approx(values[k], rel=2e-4, abs=1e-5) if is_number else values[k]
+                    pytest.approx(values[k], rel=1e-3, abs=1e-4) if is_number else values[k]
                 )
 
 
@@ -91,8 +91,8 @@ def test_a_short_request_overtakes_a_long_one(serve, call, ask):
     whole, one = call(service, ask("Share", *rows), ask("Share", rows[3]))
     values = [row["values"]["Share"] for row in whole.json()["rows"]]
     alone = call(serve(), ask("Share", *rows))[0].json()["rows"]
-    assert values == pytest.approx([row["values"]["Share"] for row in alone], rel=2e-4)
-    assert one.json()["rows"][0]["values"]["Share"] == pytest.approx(values[3], rel=2e-4)
+    assert values == pytest.approx([row["values"]["Share"] for row in alone], rel=1e-3)
+    assert one.json()["rows"][0]["values"]["Share"] == pytest.approx(values[3], rel=1e-3)
     assert max(sizes) == 2
     assert sum(sizes) == 8
 

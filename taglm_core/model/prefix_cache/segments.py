@@ -3,7 +3,8 @@
 Before a row's function tag stand segments whose keys and values do not depend on the tag. In an
 isolated template with several spans, every span from the second on is a segment by itself, the same
 wherever it occurs; what stands before the second span is one segment, which holds the first span;
-text between later spans depends on all before it. Otherwise the whole prefix is one segment.
+text between later spans depends on all before it. Otherwise the whole prefix is one segment; where
+rows are run once, it ends with the last span, so that prompts of several tasks share it.
 """
 
 import hashlib
@@ -65,7 +66,8 @@ def divide_rows(rows: Rows, is_movable: bool, with_text: bool) -> Segments:
     count = max((int(spans.max()) for spans in rows.spans if len(spans)), default=0)
     if not is_movable or count < 2:
         kinds: tuple[str, ...] = (FIRST,)
-        boundaries = np.stack([np.zeros_like(rows.suffix), rows.suffix], axis=1)
+        ends = rows.suffix if with_text else _span_ends(rows)
+        boundaries = np.stack([np.zeros_like(ends), ends], axis=1)
     else:
         kinds = (FIRST, *(SPAN, TEXT) * (count - 1))
         boundaries = np.zeros((len(rows), len(kinds) + 1), dtype=np.int64)
@@ -78,6 +80,19 @@ def divide_rows(rows: Rows, is_movable: bool, with_text: bool) -> Segments:
             kinds, boundaries = kinds[:-1], boundaries[:, :-1]
     ids, keys, sizes = _number(rows, kinds, boundaries)
     return Segments(kinds, boundaries, ids, keys, sizes)
+
+
+def _span_ends(rows: Rows) -> np.ndarray:
+    """Return where the last span of each row ends, the function tag's place without spans.
+
+    What follows differs between tasks, so that a segment which ends here serves all of them.
+    """
+    ends = rows.suffix.copy()
+    for row, spans in enumerate(rows.spans):
+        inside = np.flatnonzero(spans)
+        if len(inside):
+            ends[row] = inside[-1] + 1
+    return ends
 
 
 def _running_span(spans: np.ndarray) -> np.ndarray:

@@ -44,12 +44,12 @@ def columns(predictor, at=slice(None)):
 
 
 def assert_same(found, expected):
-    """Demand equal columns, numbers to fp32 rounding."""
+    """Demand equal columns, numbers to fp32 rounding of states, times head weights of about 200."""
     assert list(found) == list(expected)
     for name, values in expected.items():
         for one, other in zip(found[name], values, strict=True):
             assert one == (
-                pytest.approx(other, rel=2e-4, abs=1e-5) if type(other) is float else other
+                pytest.approx(other, rel=1e-3, abs=1e-4) if type(other) is float else other
             )
 
 
@@ -116,7 +116,19 @@ def test_a_protein_stays_cached_between_calls(together):
     alone = pairs.predict(
         {"letters": ["abca", "bbbb", "cacac", "ab"], "digits": [protein] * 4}, "numpy"
     )
-    np.testing.assert_allclose(values, alone, rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(values, alone, rtol=1e-3, atol=1e-4)
+
+
+def test_two_tasks_share_what_stands_before_their_words(together, toy_registry, toy_backbone):
+    """Prompts that differ behind the span share its segment: one for each distinct row."""
+    rows = {"letters": ["abca" * 8, "bbca" * 8]}
+    found = together.predict({"Share": rows, "Third": rows}, "dict")
+    assert len(together["Share"].task_model.prefix_cache.store) == 2
+    for name in ("Share", "Third"):
+        alone = load_predictor(
+            together[name].artifact, toy_registry, str(toy_backbone), "cpu", cache="off"
+        )
+        assert_same(found[name], alone.predict(rows, "dict"))
 
 
 def test_the_least_recently_used_segment_goes(together):
