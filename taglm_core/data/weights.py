@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from taglm_core.data.columns import find_column, parse_numbers
+from taglm_core.data.columns import folded, parse_numbers
 from taglm_core.data.rowerrors import raise_rows
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, nearest
 
 HOW_COUNTED = "in training; metrics and baselines count every row the same"
 """What weights weigh, for metrics.json and remarks."""
@@ -28,8 +28,16 @@ def read_weights(table: Table, column: str, good: Sequence[int]) -> np.ndarray:
         DataError: when there is no such column.
         RowError: naming rows whose weight is missing, below 0 or no finite number.
     """
-    advice = "Name the column of weights: --weights COLUMN (data.weights)."
-    found = find_column(table.columns, column, (), {}, table.source, advice)
+    alike = [name for name in table.columns if name == column] or [
+        name for name in table.columns if folded(name) == folded(column)
+    ]
+    if len(alike) != 1:
+        raise DataError(
+            f"{table.source}: {'several columns' if alike else 'no column'} '{column}' of sample "
+            f"weights.{nearest(column, table.columns)} Columns: {', '.join(table.columns)}. Name "
+            "one with --weights COLUMN (data.weights)."
+        )
+    found = alike[0]
     cells = [table.columns[found][i] for i in good]
     rows = [table.rows[i] for i in good]
     weights, errors = parse_numbers(cells, rows, table.source, found, on_error="skip")

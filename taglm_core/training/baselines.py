@@ -72,7 +72,11 @@ def choose_baselines(names: Sequence[str], registry: Registry) -> list[Registere
 
 
 def fit_baselines(
-    names: Sequence[str], registry: Registry, data: TaskData, score: Score
+    names: Sequence[str],
+    registry: Registry,
+    data: TaskData,
+    score: Score,
+    judged: Mapping[str, np.ndarray] | None = None,
 ) -> BaselineScores:
     """Fit and score the baselines of a task, one after the other.
 
@@ -84,6 +88,8 @@ def fit_baselines(
         registry: Where they are looked up.
         data: The rows.
         score: The task's metrics of (truth, prediction).
+        judged: Split -> truth that predictions are scored against where it is another than that of
+            `data`, as where limits are fitted as values.
     """
     groups = groups_of_targets(data)
     clocks = _Clocks.of(data, len(groups) > 1)
@@ -111,7 +117,7 @@ def fit_baselines(
                 own = result.peak_bytes
                 memory = peak.num_bytes if own is None else own
                 facts = seconds if memory is None else seconds | {"peak_bytes": memory}
-                _add(found, name, result, facts, data, score)
+                _add(found, name, result, facts, data, score, judged or {})
                 continue
             reason = "it finds nothing to fit in these rows"
         if item.short in names or item.name in names:
@@ -252,9 +258,10 @@ def _add(
     facts: Mapping[str, float],
     data: TaskData,
     score: Score,
+    judged: Mapping[str, np.ndarray],
 ) -> None:
     for split, values in result.predictions.items():
-        metrics = plain(score(data.splits[split].truth, values))
+        metrics = plain(score(judged.get(split, data.splits[split].truth), values))
         found.scores.setdefault(split, {})[name] = metrics
     found.predictions[name] = {s: v for s, v in result.predictions.items() if s != "train"}
     found.facts[name] = {k: round(value, 3) for k, value in facts.items()} | dict(result.limits)

@@ -183,7 +183,9 @@ def _fit_baselines(plan: Plan, data: Mapping[str, SplitData]) -> BaselineScores:
     hidden = {split: attrs.evolve(rows, prediction=None) for split, rows in data.items()}
     descriptors = feature_functions(plan.task, "descriptors")
     rows = TaskData(splits=hidden, descriptors=descriptors, **_facts(plan))
-    return fit_baselines(plan.config.baselines, plan.registry, rows, scorer(plan.task))
+    judged = {"train": exact_of(plan.rows.targets[plan.rows.of_split("train")])}
+    score = scorer(plan.task)
+    return fit_baselines(plan.config.baselines, plan.registry, rows, score, judged)
 
 
 def _facts(plan: Plan) -> dict[str, Any]:

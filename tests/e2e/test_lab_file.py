@@ -79,6 +79,7 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
     counts = [held.get("censored", {}).get("LogS", {}) for held in metrics["splits"].values()]
     assert [sum(c.get(k, 0) for c in counts) for k in ("below", "above")] == [2, 1]
     _check_limits(folder)
+    _check_constant(folder, metrics)
     card = (folder / "predictor" / "README.md").read_text()
     assert "None" not in card
     _check_predictions(taglm, lab)
@@ -97,6 +98,23 @@ def _check_limits(folder):
         assert side == (cell[0] if cell[0] in "<>" else "")
         assert float(row["LogS.measured"]) == float(cell.lstrip("<> "))
         assert (row["LogS.residual"] == "") == bool(side)
+
+
+def _check_constant(folder, metrics):
+    """The mean is fitted to limits as values, and scored on exact rows, as taglm is."""
+    train = {
+        row["row"]
+        for row in csv.DictReader((folder / "split.csv").open())
+        if row["split"] == "train"
+    }
+    with open("lab.csv") as file:
+        lines = [line for line in file.read().splitlines()[1:] if line.strip()]
+    cells = [line.split(",")[3] for i, line in enumerate(lines, 1) if str(i) in train]
+    mean = sum(float(cell.lstrip("<> ")) for cell in cells) / len(cells)
+    exact = [float(cell) for cell in cells if cell[0] not in "<>"]
+    error = sum(abs(value - mean) for value in exact) / len(exact)
+    assert len(exact) < len(cells)
+    assert metrics["splits"]["train"]["baselines"]["mean"]["mae"] == pytest.approx(error)
 
 
 def _check_predictions(taglm, lab):
