@@ -34,7 +34,7 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
                 is_shown = name in ("taglm", best) or best is None
                 if target and not (is_shown and any(value is not None for value in values)):
                     continue
-                count = facts.get("rows") if name == "taglm" else None
+                count = scored_rows(facts) if name == "taglm" else None
                 if target and count is not None:
                     count = facts.get("target_rows", {}).get(target, count)
                 rows.append([split, name, *([target or "mean"] if targets else []), count])
@@ -47,6 +47,19 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     first = ["split", "predictor", *(["target"] if targets else []), "rows"]
     last = [*(["seconds"] if seconds else []), *(["MB"] if memory else [])]
     return [*first, *plain, *last], rows
+
+
+def scored_rows(facts: Mapping[str, Any]) -> int:
+    """Return how many rows of a split its metrics count; censored ones of a target do not.
+
+    Args:
+        facts: What metrics.json says of a split.
+    """
+    rows = int(facts["rows"])
+    if "target_rows" in facts:  # each of several targets has rows of its own
+        return rows
+    censored = facts.get("censored", {}).values()
+    return rows - sum(each["below"] + each["above"] for each in censored)
 
 
 def _ordered(splits: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +127,7 @@ def verdict(name: str, task: Mapping[str, Any]) -> str | None:
         word = "better than" if gain > 0 else "worse than" if gain < 0 else "equal to"
         said += f", {word} the best baseline ({best}, {other:.3g})"
     members = task.get("num_members")
-    count = f"{test['rows']:,} test rows" + (f" in each of {members} runs" if members else "")
+    count = f"{scored_rows(test):,} test rows" + (f" in each of {members} runs" if members else "")
     return f"{said}, on {count} (split: {task['split']})"
 
 

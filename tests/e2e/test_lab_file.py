@@ -78,6 +78,9 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
     assert metrics["target"]["censored"] == "trained as limits, left out of the metrics"
     counts = [held.get("censored", {}).get("LogS", {}) for held in metrics["splits"].values()]
     assert [sum(c.get(k, 0) for c in counts) for k in ("below", "above")] == [2, 1]
+    test = metrics["splits"]["test"]
+    left_out = sum(test.get("censored", {}).get("LogS", {}).get(k, 0) for k in ("below", "above"))
+    assert f"on {test['rows'] - left_out} test rows (split" in done.out
     _check_limits(folder)
     _check_constant(folder, metrics)
     card = (folder / "predictor" / "README.md").read_text()
