@@ -59,7 +59,7 @@ def scored_rows(facts: Mapping[str, Any]) -> int:
     if "target_rows" in facts:  # each of several targets has rows of its own
         return rows
     censored = facts.get("censored", {}).values()
-    return rows - sum(each["below"] + each["above"] for each in censored)
+    return rows - sum(int(each["below"] + each["above"]) for each in censored)
 
 
 def _ordered(splits: Mapping[str, Any]) -> dict[str, Any]:

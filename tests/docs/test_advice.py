@@ -15,15 +15,17 @@ from taglm_core.plugins import load_registry
 from taglm_core.specs.reference import resolve
 
 ROOT = Path(taglm_core.__file__).parents[1]
+_OF_OTHER_PROGRAMS = {"chemprop.py"}
+"""Files whose options are those of a program that they call."""
 FILES = sorted(
     file
     for folder in (ROOT / "taglm_core", *(ROOT / "plugins").glob("*/taglm_*"))
     for file in folder.rglob("*.py")
-    if "templates" not in file.parts
+    if "templates" not in file.parts and file.name not in _OF_OTHER_PROGRAMS
 )
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 _COMMAND = re.compile(r"taglm ((?:[a-z-]+ ){1,2})[^`\n.]*")
-_OTHERS = re.compile(r"pip install|pip uninstall")
+_OTHERS = re.compile(r"pip install|pip uninstall|llama-gguf-split")
 _EVERY = {"--help", "--debug", "--version"}
 
 
