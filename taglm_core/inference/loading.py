@@ -14,7 +14,7 @@ from taglm_core.model.kernel_head import KERNEL
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.precisionprobe import slowdown
 from taglm_core.model.prefix_cache import PrefixCache, cache_setting
-from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.tagged import LAST, Pooling, TaggedModel
 from taglm_core.model.targets import Scaling, num_outputs
 from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.plugins import Registry
@@ -94,14 +94,14 @@ def task_model_on(
     record = artifact.task
     task = resolve_task(record.spec, record.plugin, registry)
     is_isolated = record.attention == "isolated"
-    num_read, head = 1, None
+    pooling, head = LAST, None
     if record.head is not None:
-        num_read = len(artifact.tag(task.function_tag)) if record.head.pooling == "all" else 1
+        pooling = Pooling.of(record.head.pooling, len(artifact.tag(task.function_tag)))
         if record.head.name != KERNEL:  # that one is made from its numbers
             spec = registry.heads.get(record.head.name, task.plugin)
             classes = getattr(record.spec.target, "classes", None) or ()
             outputs = num_outputs(task.spec.target, classes)
-            width = num_read * model.backbone.hidden_size
+            width = pooling.num_states * model.backbone.hidden_size
             head = make_head(spec, width, outputs, record.head.options)
             head.to(model.backbone.device)
     task_model = TaskModel(
@@ -115,7 +115,7 @@ def task_model_on(
         scaling=Scaling.plain(0),
         classes=getattr(record.spec.target, "classes", None) or (),
         decoding=record.decoding,
-        num_read=num_read,
+        pooling=pooling,
     )
     install_task(task_model, artifact, registry)
     return task_model

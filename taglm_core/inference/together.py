@@ -152,7 +152,7 @@ def _kind(task_model: TaskModel) -> Hashable | None:
     if task_model.head is None or task_model.others:
         return None
     spans = len(task_model.task.prompt.spans) if task_model.is_isolated else 1
-    return (id(task_model.model), task_model.is_isolated, task_model.num_read, max(1, spans))
+    return (id(task_model.model), task_model.is_isolated, task_model.pooling, max(1, spans))
 
 
 def _joint_values(owners: Sequence[Predictor], members: Sequence[PreparedRows]) -> list[Any]:

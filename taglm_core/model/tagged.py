@@ -6,6 +6,7 @@ Letters of shapes: batch, seq, hidden, vocab as everywhere; past = positions hel
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor, nn
 
@@ -97,12 +98,14 @@ class TaggedModel:
             batch.position_ids,
         )
 
-    def read(self, batch: Batch, count: int = 1) -> Tensor:
-        """Return each row's states at the last `count` rows of the function tag.
+    def read(self, batch: Batch, pooling: "Pooling | None" = None) -> Tensor:
+        """Return what a head reads of each row, `(batch, num_states * hidden)`.
 
-        `(batch, count * hidden)`.
+        Args:
+            batch: Whole rows.
+            pooling: Of the function tag's states; None: the last one.
         """
-        return pick(self.hidden_states(batch), batch.read, count)
+        return (pooling or LAST).of_states(self.hidden_states(batch), batch.read)
 
     def suffix_states(self, batch: Batch, prefix: "PastBatch") -> Tensor:
         """Run function tags (and outputs) on top of cached prefixes.
@@ -174,6 +177,42 @@ class PastBatch:
             values = self.held[:, :, layer, 1].transpose(1, 2)
             cache.update(keys, values, layer)
         return cache
+
+
+@attrs.frozen
+class Pooling:
+    """Which states of the function tag a head reads."""
+
+    count: int = 1
+    """The last so many tag tokens."""
+    is_mean: bool = False
+    """Whether their mean is read instead of all of them, one after the other."""
+
+    @staticmethod
+    def of(how: str, tag_length: int) -> "Pooling":
+        """Return the pooling of a setting: last, mean or all."""
+        return Pooling() if how == "last" else Pooling(tag_length, how == "mean")
+
+    @property
+    def num_states(self) -> int:
+        """How many states wide a row is."""
+        return 1 if self.is_mean else self.count
+
+    def of_states(self, states: Tensor, positions: Tensor) -> Tensor:
+        """Return what a head reads: `(batch, seq, hidden)` to `(batch, num_states * hidden)`.
+
+        Args:
+            states: `(batch, seq, hidden)`.
+            positions: `(batch,)`, the last tag token of each row.
+        """
+        picked = pick(states, positions, self.count)
+        if not self.is_mean or self.count == 1:
+            return picked
+        return picked.view(len(picked), self.count, -1).mean(dim=1)  # (batch, hidden)
+
+
+LAST = Pooling()
+"""The last tag token, as in the paper."""
 
 
 def pick(states: Tensor, positions: Tensor, count: int = 1) -> Tensor:

@@ -17,7 +17,7 @@ from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
 from taglm_core.model.lengths import check_lengths
 from taglm_core.model.prefix_cache import PrefixCache, screening_batches
-from taglm_core.model.tagged import TaggedModel, pick
+from taglm_core.model.tagged import LAST, Pooling, TaggedModel
 from taglm_core.model.targets import Scaling, predictions
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Decoding, Encoder, Text
@@ -42,15 +42,15 @@ class TaskModel:
     """What the head reads beside the states; None: nothing."""
     others: tuple[EnsembleMember, ...] = ()
     """Further members of an ensemble, whose predictions are averaged with those of this one."""
-    num_read: int = 1
-    """Rows of the function tag that the head reads, the last ones: 1 as in the paper, or all."""
+    pooling: Pooling = LAST
+    """States of the function tag that the head reads."""
     prefix_cache: PrefixCache | None = None
     """What is kept between rows; None: every row is run whole."""
 
     @property
     def width(self) -> int:
-        """Return how many numbers the head reads for a row, `num_read * hidden`."""
-        return self.num_read * self.model.backbone.hidden_size
+        """Return how many numbers the head reads for a row."""
+        return self.pooling.num_states * self.model.backbone.hidden_size
 
     def assemble(self, fields: Mapping[str, Sequence[Any]], with_output: bool = False) -> Rows:
         """Assemble rows; one that is too long for the backbone carries that as its error."""
@@ -270,12 +270,12 @@ class TaskModel:
             for batch in batches_by_tokens(rows.lengths, max_tokens):
                 device = self.model.backbone.device
                 inputs = collate(rows, batch, self.is_isolated, device)
-                yield batch, self.model.read(inputs, self.num_read)
+                yield batch, self.model.read(inputs, self.pooling)
             return
         cached.prepare()
         for batch in screening_batches(cached, max_tokens):
             states, suffixes = cached.states(batch)
-            yield batch, pick(states, suffixes.read, self.num_read)
+            yield batch, self.pooling.of_states(states, suffixes.read)
 
     @torch.no_grad()
     def write(

@@ -147,7 +147,7 @@ class HeadRecord:
     """A registered head."""
     options: dict[str, Any] = attrs.field(factory=dict)
     pooling: str = "last"
-    """What it reads: the state of the function tag's last row, or of all its rows."""
+    """last, mean or all: the states of the function tag that it reads."""
     features: tuple[FeatureRecord, ...] = ()
     """What it reads beside the states."""
 

@@ -105,7 +105,7 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
         scaling=_scaling(plan),
         classes=plan.rows.classes,
         decoding=plan.config.decode,
-        num_read=plan.num_read,
+        pooling=plan.pooling,
     )
 
 

@@ -170,9 +170,9 @@ class TaskStageConfig:
     ensemble: int = attrs.field(default=1, validator=positive)
     """Number of function tags and heads, of as many seeds, whose predictions are averaged, such as
     5; they share backbone, domain tags and cache. Training and prediction take longer."""
-    pooling: str = attrs.field(default="last", validator=one_of("last", "all"))
-    """Hidden states that the head reads: last (the last tag token, as in the paper) or all (all
-    tag tokens, concatenated; more detail, more overfitting)."""
+    pooling: str = attrs.field(default="last", validator=one_of("last", "mean", "all"))
+    """Hidden states that the head reads: last (the last tag token, as in the paper), mean (of all
+    tag tokens) or all (all of them, concatenated; more detail, more overfitting)."""
     head_lr: float = attrs.field(default=1e-4, validator=positive_finite)
     """Learning rate of a head that is trained by gradient steps."""
     head_init: str = attrs.field(default="fit", validator=one_of("fit", "mean_embedding"))

@@ -302,7 +302,7 @@ def start_from_mean_embedding(task_model: TaskModel) -> None:
     """Start a linear head as the paper does; another keeps the start of its module."""
     if isinstance(task_model.head, LinearHead):
         mean_row = task_model.model.backbone.embedding_rows().mean(dim=0)
-        num_read = task_model.num_read
+        num_read = task_model.pooling.num_states
         task_model.head.start_from_mean_embedding(mean_row.repeat(num_read) / num_read)
 
 

@@ -20,6 +20,7 @@ from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.heads import make_head
 from taglm_core.model.precisionprobe import Measured
 from taglm_core.model.prefix_cache import PrefixCache
+from taglm_core.model.tagged import Pooling
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
 from taglm_core.plugins import Registry
@@ -92,19 +93,17 @@ class Plan:
         return num_outputs(self.task.spec.target, self.rows.classes)
 
     @property
-    def num_read(self) -> int:
-        """Rows of the function tag that the head reads: one, or all."""
-        if self.config.stages.task.pooling == "last":
-            return 1
-        given = self.given_function_tag
-        return self.config.stages.task.tag_length if given is None else len(given)
+    def pooling(self) -> Pooling:
+        """States of the function tag that the head reads."""
+        given, settings = self.given_function_tag, self.config.stages.task
+        return Pooling.of(settings.pooling, settings.tag_length if given is None else len(given))
 
     def make_head(self) -> torch.nn.Module:
         """Return the untrained head of a task that has one."""
         task, settings = self.task, self.config.stages.task
         name = "linear" if settings.head in CHOSEN_LATER else settings.head
         registered = self.registry.heads.get(name, task.plugin, f"task {task.name}")
-        width = self.num_read * self.backbone.hidden_size
+        width = self.pooling.num_states * self.backbone.hidden_size
         return make_head(registered, width, self.num_outputs, settings.head_options)
 
     def head_parameters(self) -> int:

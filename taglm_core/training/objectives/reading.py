@@ -6,7 +6,6 @@ from torch import Tensor
 
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import Batch, collate
-from taglm_core.model.tagged import pick
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.training.splits import SplitData
 
@@ -35,7 +34,7 @@ class StateReader:
     def pooled(self, split: SplitData, indices: np.ndarray) -> Tensor:
         """Return what the head reads for one batch, `(batch, width)`."""
         states, batch = self.run(split, indices)
-        return pick(states, batch.read, self.task_model.num_read)
+        return self.task_model.pooling.of_states(states, batch.read)
 
     @torch.no_grad()
     def all(self, split: SplitData, indices: np.ndarray | None = None) -> Tensor:

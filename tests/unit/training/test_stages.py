@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import attrs
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from taglm_core.data.table import Table
 from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.scores import score
+from taglm_core.model.tagged import Pooling
 from taglm_core.progress import Silent
 from taglm_core.specs.target import TARGETS
 from taglm_core.store.artifact import load_artifact
@@ -74,6 +76,28 @@ def test_a_run_writes_everything_and_predicts_the_same_later(
     again = load_predictor(artifact, toy_registry).predict_table(table).columns
     assert first == again
     assert predictor.task_model.model.backbone.checksum() == before
+
+
+def test_a_head_that_reads_the_mean_of_the_tag(toy_registry, toy_backbone, tmp_path):
+    """It is as wide as one state, that of no single token, and predicts the same later."""
+    stages = {**FAST, "task": {**FAST["task"], "pooling": "mean", "head": "linear"}}
+    config = settings("ShareA", toy_backbone, stages=stages)
+    plan, metrics = go(config, toy_registry, tmp_path / "run")
+    artifact = load_artifact(tmp_path / "run" / "predictor")
+    assert artifact.task.head.pooling == "mean"
+    assert artifact.head["weight"].shape[1] == 32
+    predictor = load_predictor(artifact, toy_registry)
+    test = plan.rows.of_split("test")
+    letters = [plan.rows.fields["letters"][i] for i in test]
+    mean = predictor.embed({"letters": letters})
+    predictor.task_model.pooling = Pooling(count=3)
+    every = predictor.embed({"letters": letters})
+    np.testing.assert_allclose(mean, every.reshape(-1, 3, 32).mean(axis=1), atol=1e-5)
+    predictor.task_model.pooling = Pooling(count=3, is_mean=True)
+    predicted = predictor.predict({"letters": letters}, "numpy")
+    scored = score(plan.task, plan.rows.targets[test], predicted.reshape(len(test), -1))
+    wanted = metrics["tasks"]["ShareA"]["splits"]["test"]["metrics"]
+    assert scored["mae"] == pytest.approx(wanted["mae"], abs=1e-4)
 
 
 @pytest.mark.parametrize("task", ["ShareA", "First"])
