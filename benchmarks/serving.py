@@ -177,7 +177,7 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, and print JSON."""
+    """Measure, and print each result as JSON."""
     import taglm
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -190,16 +190,14 @@ def main() -> None:
     parser.add_argument("--cache", default="500MB")
     parser.add_argument("--max-queue", type=int, default=20_000)
     arguments = parser.parse_args()
-    found: dict[str, Any] = {"service": {}, "mixed": {}}
     if arguments.seconds:
-        found["service"] = serve_and_load(arguments)
+        print(json.dumps({"service": serve_and_load(arguments)}, indent=1), flush=True)
     predictors = taglm.load_together(arguments.predictors, cache=arguments.cache)
     rows = {name: read_rows(arguments.rows, own.fields) for name, own in predictors.items()}
     for count in (1, 8):
         for word, is_same in (("other rows", False), ("the same rows", True)):
-            key = f"{count} rows each, {word}"
-            found["mixed"][key] = mixed_ratio(predictors, rows, count, is_same)
-    print(json.dumps(found, indent=1))
+            found = mixed_ratio(predictors, rows, count, is_same)
+            print(json.dumps({f"{count} rows each, {word}": found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ def divide_rows(rows: Rows, is_movable: bool, with_text: bool) -> Segments:
     count = max((int(spans.max()) for spans in rows.spans if len(spans)), default=0)
     if not is_movable or count < 2:
         kinds: tuple[str, ...] = (FIRST,)
-        ends = rows.suffix if with_text else _span_ends(rows)
-        boundaries = np.stack([np.zeros_like(ends), ends], axis=1)
+        end = rows.suffix if with_text else _span_ends(rows)
+        boundaries = np.stack([np.zeros_like(end), end], axis=1)
     else:
         kinds = (FIRST, *(SPAN, TEXT) * (count - 1))
         boundaries = np.zeros((len(rows), len(kinds) + 1), dtype=np.int64)
