@@ -23,6 +23,7 @@ REFERENCE = Path(__file__).parent / "reference"
 COMMANDS = ["run", "init", "predict", "evaluate", "sample", "condition", "identify", "plugins"]
 COMMANDS += ["doctor"]
 COMMANDS += ["runs", "runs list", "runs show", "runs rm"]
+COMMANDS += ["backbone", "backbone list", "backbone show"]
 COMMANDS += ["tags", "tags list", "tags show", "tags rm", "tags prune"]
 COMMANDS += ["check-plugin", "new-plugin"]
 PLUGIN_COMMANDS = {
@@ -178,6 +179,7 @@ API = {
     ],
     "Evaluate": ["evaluate", "Evaluation"],
     "Domain tags": ["sample", "Sample", "condition", "identify", "Identification"],
+    "Backbones": ["backbones.list", "backbones.show"],
     "Tag store": ["tags.list", "tags.show", "tags.get"],
     "Plugins": ["plugins"],
     "scikit-learn": ["TagRegressor", "TagClassifier"],

@@ -37,7 +37,9 @@ def write_table(tmp_path):
     return path
 
 
-def run(tmp_path, registry, backbone, table, target, template, say=None, **settings):
+def run(
+    tmp_path, registry, backbone, table, target, template, say=None, precision="auto", **settings
+):
     """Run a task and return its metrics, the predictor and the plan."""
     config = run_config(
         "test",
@@ -45,6 +47,7 @@ def run(tmp_path, registry, backbone, table, target, template, say=None, **setti
             "task": {"name": "T", "template": template, "target": target},
             "data": {"file": str(table), "split": {"method": "random"}},
             "backbone": str(backbone),
+            "precision": precision,
             "stages": {"domain": {**SMALL, "size": 30}, "task": {**SMALL, **settings}},
         },
     )

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taglm_core.api import tags
+    from taglm_core.api import backbones, tags
     from taglm_core.api.conditioning import condition
     from taglm_core.api.evaluation import Evaluation, evaluate
     from taglm_core.api.identification import Identification, identify
@@ -25,6 +25,7 @@ __all__ = [
     "Predictors",
     "Run",
     "Sample",
+    "backbones",
     "condition",
     "evaluate",
     "identify",
@@ -44,6 +45,7 @@ _PLACES = {
     "Predictors": "inference.together",
     "Run": "api.runs",
     "Sample": "api.sampling",
+    "backbones": "api.backbones",
     "condition": "api.conditioning",
     "evaluate": "api.evaluation",
     "identify": "api.identification",
@@ -55,7 +57,7 @@ _PLACES = {
     "tags": "api.tags",
     "train": "api.runs",
 }
-"""Public name -> module of `taglm_core` that holds it; `tags` is a module itself."""
+"""Public name -> module of `taglm_core` that holds it; `backbones` and `tags` are modules."""
 
 
 def __getattr__(name: str) -> Any:
@@ -63,4 +65,4 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"taglm_core.{_PLACES[name]}")
-    return module if name == "tags" else getattr(module, name)
+    return module if name in ("backbones", "tags") else getattr(module, name)

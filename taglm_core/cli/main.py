@@ -53,6 +53,7 @@ def core_app(registry: "Registry | None" = None) -> typer.Typer:
         registry: Whose fields are options of the commands that read tables; None: no fields.
     """
     from taglm_core.cli import (
+        backbone,
         condition,
         doctor,
         evaluate,
@@ -85,6 +86,7 @@ def core_app(registry: "Registry | None" = None) -> typer.Typer:
     app.command("identify")(identify.identify)
     app.command("plugins")(plugins.plugins)
     app.command("doctor")(doctor.doctor)
+    app.add_typer(backbone.app, name="backbone")
     app.add_typer(runs.app, name="runs")
     app.add_typer(tags.app, name="tags")
     app.command("new-plugin")(new_plugin.new_plugin)

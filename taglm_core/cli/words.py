@@ -2,6 +2,7 @@
 
 CORE_WORDS = frozenset(
     {
+        "backbone",
         "check-plugin",
         "condition",
         "doctor",

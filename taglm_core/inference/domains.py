@@ -12,7 +12,6 @@ from taglm_core.encoders import TextEncoder, encode_checked, load_encoder
 from taglm_core.errors import DataError, UnknownNameError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.likelihood import DomainSoftmax
-from taglm_core.model.precision import BF16
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain, Encoded, Encoder
@@ -148,8 +147,8 @@ def compute_as_trained(trained: Sequence[TrainedDomain]) -> None:
     Where they differ, or without a tag, it stays in fp32.
     """
     precisions = {item.artifact.precision for item in trained if item.artifact is not None}
-    if precisions == {BF16}:
-        trained[0].model.backbone.use_bf16()
+    if len(precisions) == 1:
+        trained[0].model.backbone.use_precision(precisions.pop())
 
 
 def trained_domains(

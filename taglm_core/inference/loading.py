@@ -11,7 +11,7 @@ from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.model.heads import make_head
 from taglm_core.model.kernel_head import KERNEL
-from taglm_core.model.precision import BF16, FP32
+from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.precisionprobe import slowdown
 from taglm_core.model.prefix_cache import PrefixCache, cache_setting
 from taglm_core.model.tagged import LAST, Pooling, TaggedModel
@@ -149,8 +149,8 @@ def backbone_of(
     precision: str | None = None,
 ) -> Backbone:
     """Load the backbone in a precision, by default the artifact's; say if that is slow here."""
-    if precision not in (None, FP32, BF16):
-        raise ConfigError(f"precision {precision}: write fp32 or bf16.")
+    if precision not in (None, *PRECISIONS):
+        raise ConfigError(f"precision {precision}: write one of {', '.join(PRECISIONS)}.")
     loaded = _loaded(artifact, backbone, registry, device, precision or artifact.precision)
     factor = slowdown(loaded) if precision is None else 1.0
     if factor > _SLOW:

@@ -13,7 +13,7 @@ from taglm_core.data.home import home
 from taglm_core.errors import ConfigError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_loading import load_backbone, pick_device
-from taglm_core.model.precision import BF16, FP32
+from taglm_core.model.precision import BF16, FP32, PRECISIONS
 from taglm_core.model.precisionprobe import Measured, measure_precision
 from taglm_core.plugins import Registry
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 VARIABLE = "TAGLM_PRECISION"
-"""Environment variable that says what `auto` is: auto, fp32 or bf16."""
+"""Environment variable that says what `auto` is: auto, fp32, bf16, int8 or nf4."""
 _FILE = "precision.json"
 
 
@@ -34,8 +34,8 @@ def open_backbone(
         name: Registered name, folder, GGUF file or Hub id.
         registry: Where registered names are looked up.
         device: Where to run.
-        precision: fp32, bf16, or auto: `TAGLM_PRECISION`, else what is faster here and close
-            enough. What was measured is kept, so that later runs take the same.
+        precision: fp32, bf16, int8, nf4, or auto: `TAGLM_PRECISION`, else fp32 or bf16, what is
+            faster here and close enough. What was measured is kept, so that later runs take the same.
 
     Raises:
         ConfigError: when the variable is none of them.
@@ -44,8 +44,8 @@ def open_backbone(
     wanted, reason = precision, "as set"
     if precision == AUTO:
         wanted, reason = os.environ.get(VARIABLE) or AUTO, f"by {VARIABLE}"
-        if wanted not in (AUTO, FP32, BF16):
-            raise ConfigError(f"{VARIABLE}={wanted}: write auto, fp32 or bf16.")
+        if wanted not in (AUTO, *PRECISIONS):
+            raise ConfigError(f"{VARIABLE}={wanted}: write auto, {', '.join(PRECISIONS)}.")
     if wanted != AUTO:
         backbone = load_backbone(name, registry, device, wanted)
         return backbone, Measured(precision=wanted, reason=reason, seconds={})

@@ -18,6 +18,7 @@ from taglm_core.errors import BackboneError
 from taglm_core.model.checkpointing import Checkpoints
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.precision import BF16, FP32, in_fp32, put_layers, rounded_layers
+from taglm_core.model.quantized import packed_weights, quantized_layers
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Backbone:
         self.device = embedding.weight.device
         self.dtype = embedding.weight.dtype
         self.precision = FP32
-        """Arithmetic of the linear layers: "fp32" or "bf16"; `use_bf16` changes it."""
+        """What the linear layers are computed or kept in, one of `PRECISIONS`."""
         self.checkpoints = Checkpoints(self.model, name)
         self.content: str | None = None
         """Hash of what is stored of it; None: made in memory, its tensors are hashed if asked."""
@@ -111,6 +112,37 @@ class Backbone:
                 held.data = held.data.float()
         self.dtype = torch.float32
         self.precision = BF16
+
+    def use_precision(self, precision: str) -> None:
+        """Put the linear layers of a backbone that is in fp32 into a precision.
+
+        Raises:
+            BackboneError: when it has no plain linear layers.
+        """
+        if precision == BF16:
+            self.use_bf16()
+        elif precision != FP32:
+            layers = quantized_layers(self.base, precision)
+            if not layers:
+                raise BackboneError(
+                    f"backbone '{self.name}': none of its layers is a plain linear layer, so "
+                    f"none is packed. Set precision=fp32."
+                )
+            if self.content is None:
+                self.content = self.checksum()[:16]  # of the weights before they are packed
+            put_layers(self.base, layers)
+            self.precision = precision
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights, packed ones too."""
+        return sum(p.numel() for p in self.model.parameters()) + packed_weights(self.model)
+
+    @property
+    def num_matrix_weights(self) -> int:
+        """Number of weights in matrices of the base model, embeddings and packed ones too."""
+        own = sum(p.numel() for p in self.base.parameters() if p.dim() == 2)
+        return own + packed_weights(self.base)
 
     def move_to(self, device: torch.device) -> None:
         """Move the weights to a device."""

@@ -16,6 +16,7 @@ from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_checks import check_backbone_model
 from taglm_core.model.backbone_folder import check_folder, content_of, explain_failure
 from taglm_core.model.precision import BF16, FP32, in_fp32
+from taglm_core.model.quantized import INT8, NF4
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
 
@@ -78,7 +79,8 @@ def load_backbone(
         name: Registered name, folder, GGUF file or Hub id.
         registry: Where registered names are looked up.
         device: "cpu", "cuda", "cuda:1"; "auto": a GPU when there is one.
-        precision: "fp32", or "bf16" for the products of the linear layers.
+        precision: "fp32"; "bf16" for the products of the linear layers; "int8" or "nf4" for their
+            weights, which are packed after loading.
 
     Raises:
         BackboneError: when it cannot be loaded or can take no embeddings.
@@ -102,8 +104,10 @@ def load_backbone(
         transformers.utils.logging.set_verbosity(verbosity)
     backbone = Backbone(model, tokenizer, name)
     backbone.content = content_of(place.path, place.revision)
-    if precision == BF16:
-        backbone.use_bf16()  # before the move: a device never has to hold them in fp32
+    if precision in (INT8, NF4):
+        check_backbone_model(backbone, info)  # names weights, which packing takes away
+        info = None
+    backbone.use_precision(precision)  # before the move: a device never has to hold them in fp32
     backbone.move_to(where)
     with in_fp32(backbone.base):
         check_backbone_model(backbone, info)

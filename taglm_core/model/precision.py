@@ -13,7 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from taglm_core.model.quantized import INT8, NF4
+
 FP32, BF16 = "fp32", "bf16"
+PRECISIONS = (FP32, BF16, INT8, NF4)
+"""What the linear layers of a backbone may be computed in, or kept in."""
 
 
 class Bf16Linear(nn.Linear):

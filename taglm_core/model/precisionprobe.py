@@ -113,7 +113,7 @@ def _seconds(
 
     On one thread, since threads that wait for each other would time the scheduler.
     """
-    weights = sum(p.numel() for p in backbone.base.parameters() if p.dim() == 2)
+    weights = backbone.num_matrix_weights
     row = min(_ROW_TOKENS, backbone.max_positions)
     short = max(1, min(32, int(_WORK / weights / _STEP_TOKENS)))
     long = max(1, min(4, int(_WORK / weights / row)))
@@ -143,9 +143,9 @@ def _seconds(
 def slowdown(backbone: Backbone) -> float:
     """Return how many times as long a backbone in bf16 takes as it would in fp32.
 
-    1 for a backbone in fp32, and on a GPU.
+    1 for a backbone in another precision, and on a GPU.
     """
-    if backbone.precision == FP32 or backbone.device.type != "cpu":
+    if backbone.precision != BF16 or backbone.device.type != "cpu":
         return 1.0
     ids = _ids(backbone, 4, min(16, backbone.max_positions))
     best = {FP32: float("inf"), BF16: float("inf")}

@@ -7,6 +7,7 @@ import attrs
 from taglm_core.data.config import DataConfig
 from taglm_core.errors import ConfigError
 from taglm_core.model.checkpointing import switch
+from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.prefix_cache import cache_setting
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import duration, not_negative, one_of, positive, positive_finite
@@ -252,9 +253,10 @@ class RunConfig:
     attention: str = attrs.field(default="auto", validator=one_of("auto", "causal", "isolated"))
     """Attention mask: isolated (a domain span attends only to itself) or causal; auto: isolated
     for numbers and classes, causal for text."""
-    precision: str = attrs.field(default="auto", validator=one_of("auto", "fp32", "bf16"))
-    """Arithmetic of the backbone's linear layers: fp32 or bf16; auto: TAGLM_PRECISION, else bf16
-    if it measures faster and close to fp32."""
+    precision: str = attrs.field(default="auto", validator=one_of("auto", *PRECISIONS))
+    """Linear layers of the backbone: fp32 or bf16 arithmetic, or weights packed in 8 (int8) or 4
+    bits (nf4) to save memory; auto: TAGLM_PRECISION, else bf16 if it measures faster and close to
+    fp32."""
     checkpointing: str = attrs.field(
         default="auto", converter=switch, validator=one_of("auto", "on", "off")
     )

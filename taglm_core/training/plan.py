@@ -20,6 +20,7 @@ from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.heads import make_head
 from taglm_core.model.precisionprobe import Measured
 from taglm_core.model.prefix_cache import PrefixCache
+from taglm_core.model.quantized import QuantizedLinear
 from taglm_core.model.tagged import Pooling
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
@@ -84,7 +85,7 @@ class Plan:
 
     @property
     def precision(self) -> str:
-        """Arithmetic of the backbone: fp32 or bf16."""
+        """What the linear layers of the backbone are computed or kept in, such as fp32."""
         return self.backbone.precision
 
     @property
@@ -164,7 +165,7 @@ class Plan:
         if self.num_outputs:
             name = f"head {self.task.name}"
             records.append(_record(stage, name, trained, self.head_parameters()))
-        total = sum(p.numel() for p in self.backbone.model.parameters())
+        total = self.backbone.num_parameters
         records.append(_record("all", f"backbone {self.backbone.name}", "frozen", total))
         return records
 
@@ -174,9 +175,10 @@ class Plan:
         None when the backbone has no separate projections of these names.
         """
         shapes = [
-            module.weight.shape
+            (module.out_features, module.in_features)
             for name, module in self.backbone.model.named_modules()
-            if name.endswith(("q_proj", "v_proj")) and isinstance(module, torch.nn.Linear)
+            if name.endswith(("q_proj", "v_proj"))
+            and isinstance(module, torch.nn.Linear | QuantizedLinear)
         ]
         return sum(rank * (rows + columns) for rows, columns in shapes) or None
 

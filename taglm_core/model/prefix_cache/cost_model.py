@@ -31,7 +31,7 @@ class ForwardCost:
         """Count those of a backbone."""
         config = backbone.config
         embedding = backbone.model.get_input_embeddings().weight
-        weights = sum(p.numel() for p in backbone.base.parameters() if p.dim() == 2)
+        weights = backbone.num_matrix_weights
         heads = config.num_attention_heads
         head_dim = getattr(config, "head_dim", None) or backbone.hidden_size // heads
         pairs = 2.0 * config.num_hidden_layers * heads * head_dim

@@ -1,0 +1,63 @@
+"""`taglm.backbones`: the registered backbones, and what one of them is and can do here."""
+
+import builtins
+from typing import Any
+
+import attrs
+
+from taglm_core.api.tags import list as stored_tags
+from taglm_core.model import gguf_file
+from taglm_core.model.backbone_facts import facts_of
+from taglm_core.model.backbone_loading import load_backbone, locate
+from taglm_core.plugins import load_registry
+
+
+def list() -> builtins.list[dict[str, Any]]:
+    """List the registered backbones, and those for which the tag store holds tags.
+
+    Returns:
+        One record for each with name, source (the plugin, or "tag store"), description and the
+        number of tags in the store.
+    """
+    registry = load_registry()
+    tags: dict[str, int] = {}
+    for record in stored_tags():
+        tags[record["backbone"]] = tags.get(record["backbone"], 0) + 1
+    records = [
+        {
+            "name": item.short,
+            "source": str(item.source.distribution),
+            "description": item.spec.description,
+            "tags": tags.pop(item.short, 0) + tags.pop(item.name, 0),
+        }
+        for item in registry.backbones
+    ]
+    records += [
+        {"name": name, "source": "tag store", "description": "", "tags": count}
+        for name, count in sorted(tags.items())
+    ]
+    return records
+
+
+def show(backbone: str = "nano", device: str = "auto") -> dict[str, Any]:
+    """Load a backbone, measure it and say what works with it.
+
+    Args:
+        backbone: Registered name, folder, GGUF file or Hub id.
+        device: "cpu", "cuda", "cuda:1" or "auto", which takes a GPU when there is one.
+
+    Returns:
+        Architecture, sizes, bytes of memory in each precision, bytes of cache a token, tokens a
+        second of forward and of forward with backward passes in each precision, and what works.
+
+    Example:
+        taglm.backbones.show("nano")["parameters"]
+    """
+    registry = load_registry()
+    place = locate(backbone, registry)
+    loaded = load_backbone(backbone, registry, device)
+    record = attrs.asdict(facts_of(loaded))
+    file = gguf_file.stored_file(place.path, place.revision)
+    if file is not None:
+        record["stored_as"] = gguf_file.type_names(gguf_file.read_header(file))
+    return record

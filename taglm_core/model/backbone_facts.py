@@ -1,0 +1,214 @@
+"""What a backbone is and can do on this machine: its size, its speed, what works with it."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from taglm_core.errors import BackboneError
+from taglm_core.model.backbone import Backbone
+from taglm_core.model.free_memory import free_bytes
+from taglm_core.model.precision import BF16, FP32, PRECISIONS, put_layers, rounded_layers
+from taglm_core.model.prefix_cache import PrefixCache, bytes_per_token
+from taglm_core.model.quantized import INT8, NF4, packed_bytes, quantized_layers
+from taglm_core.model.tagged import TaggedModel
+
+_ROW_TOKENS = 128
+_WORK = 2e10  # multiply-adds of one timed pass, so that a large backbone is measured on fewer rows
+_SECONDS = 1.0
+"""Passes are repeated until they have taken as long as this."""
+
+
+@attrs.frozen(kw_only=True)
+class Speed:
+    """How quick a backbone is here, in one precision."""
+
+    forward: float
+    """Tokens a second of forward passes over rows of 128 tokens."""
+    backward: float
+    """Tokens a second of a forward and a backward pass over them, as in training."""
+
+
+@attrs.frozen(kw_only=True)
+class Ability:
+    """Whether something works on a backbone."""
+
+    name: str
+    works: bool
+    reason: str
+    """How, or why not."""
+
+
+@attrs.frozen(kw_only=True)
+class BackboneFacts:
+    """What `taglm backbone show` says."""
+
+    name: str
+    architecture: str
+    parameters: int
+    hidden_size: int
+    layers: int
+    heads: str
+    """Attention heads, and those of keys and values."""
+    vocabulary: int
+    context: int
+    """Longest sequence in tokens."""
+    memory: dict[str, int]
+    """Precision -> bytes of the weights."""
+    free_memory: int
+    """Bytes that are free on the device now, with the backbone loaded."""
+    cache_bytes: int
+    """Bytes of keys and values that a cached token takes."""
+    device: str
+    threads: int
+    speed: dict[str, Speed]
+    """Precision -> what was measured."""
+    abilities: tuple[Ability, ...]
+    content: str
+    """Hash of what is stored of it."""
+
+
+def facts_of(backbone: Backbone) -> BackboneFacts:
+    """Look at a loaded backbone and measure it.
+
+    Args:
+        backbone: In fp32; left so.
+    """
+    config = backbone.config
+    heads = config.num_attention_heads
+    keys = getattr(config, "num_key_value_heads", None) or heads
+    return BackboneFacts(
+        name=backbone.name,
+        architecture=str(config.model_type),
+        parameters=backbone.num_parameters,
+        hidden_size=backbone.hidden_size,
+        layers=int(config.num_hidden_layers),
+        heads=f"{heads} ({keys} for keys and values)" if keys != heads else str(heads),
+        vocabulary=backbone.vocab_size,
+        context=backbone.max_positions,
+        memory=weight_bytes(backbone),
+        free_memory=free_bytes(backbone.device),
+        cache_bytes=bytes_per_token(backbone, backbone.dtype.itemsize),
+        device=_device(backbone),
+        threads=torch.get_num_threads(),
+        speed=speeds(backbone),
+        abilities=abilities(backbone),
+        content=backbone.fingerprint().content,
+    )
+
+
+def _device(backbone: Backbone) -> str:
+    if backbone.device.type == "cuda":
+        return torch.cuda.get_device_name(backbone.device)
+    return str(backbone.device)
+
+
+def weight_bytes(backbone: Backbone) -> dict[str, int]:
+    """Return the bytes of the weights in each precision.
+
+    Only the linear layers change; embeddings, norms and the output matrix stay fp32.
+    """
+    rounded = rounded_layers(backbone.base)
+    linear = sum(layer.weight.numel() for layer in rounded.values())  # type: ignore[operator]
+    rows = sum(len(layer.weight) for layer in rounded.values())  # type: ignore[arg-type]
+    others = 4 * (backbone.num_parameters - linear)
+    sizes = {FP32: 4 * linear, BF16: 2 * linear}
+    sizes |= {kind: packed_bytes(linear, rows, kind) for kind in (INT8, NF4)}
+    return {kind: others + size for kind, size in sizes.items() if linear or kind == FP32}
+
+
+def speeds(backbone: Backbone) -> dict[str, Speed]:
+    """Measure forward and backward passes in each precision that the backbone has."""
+    base = backbone.base
+    made: dict[str, Callable[[], dict[str, Any]]] = {
+        BF16: lambda: rounded_layers(base),
+        INT8: lambda: quantized_layers(base, INT8),
+        NF4: lambda: quantized_layers(base, NF4),
+    }
+    plain: dict[str, Any] = {name: base.get_submodule(name) for name in rounded_layers(base)}
+    tokens = min(_ROW_TOKENS, backbone.max_positions)
+    rows = max(1, min(32, int(_WORK / backbone.num_matrix_weights / tokens)))
+    found = {}
+    try:
+        for kind in PRECISIONS if plain else (FP32,):
+            put_layers(base, plain)  # so that one copy is made at a time
+            if kind != FP32:
+                layers = made[kind]()
+                put_layers(base, {name: each.to(backbone.device) for name, each in layers.items()})
+                del layers
+            found[kind] = Speed(
+                forward=_rate(lambda: _forward(backbone, rows, tokens), rows * tokens),
+                backward=_rate(lambda: _backward(backbone, rows, tokens), rows * tokens),
+            )
+    finally:
+        put_layers(base, plain)
+    return found
+
+
+def _rate(run: Callable[[], object], tokens: int) -> float:
+    """Return the tokens a second of the quickest of some passes."""
+    best, spent = float("inf"), 0.0
+    while best == float("inf") or spent < _SECONDS:
+        began = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        taken = time.perf_counter() - began
+        best, spent = min(best, taken), spent + taken
+    return round(tokens / best, 1)
+
+
+def _embedded(backbone: Backbone, rows: int, tokens: int) -> tuple[Any, Any]:
+    ids = (torch.arange(rows * tokens) * 37 + 11).view(rows, tokens) % backbone.vocab_size
+    places = torch.arange(tokens, device=backbone.device).expand(rows, tokens)
+    return backbone.embed(ids.to(backbone.device)).float(), places
+
+
+@torch.no_grad()
+def _forward(backbone: Backbone, rows: int, tokens: int) -> None:
+    embedded, places = _embedded(backbone, rows, tokens)
+    backbone.hidden_states(embedded, None, places, may_run_again=False)
+
+
+def _backward(backbone: Backbone, rows: int, tokens: int) -> None:
+    embedded, places = _embedded(backbone, rows, tokens)
+    embedded = embedded.detach().requires_grad_(True)
+    states = backbone.hidden_states(embedded, None, places, may_run_again=False)
+    states.square().mean().backward()  # type: ignore[no-untyped-call]
+
+
+def abilities(backbone: Backbone) -> tuple[Ability, ...]:
+    """Find out what works, by the probes that a run would make."""
+    with tempfile.TemporaryDirectory(prefix="taglm-") as folder:
+        cache, _ = PrefixCache.open(TaggedModel(backbone), "100mb", Path(folder))
+    assert cache is not None, "memory was allowed"
+    window = backbone.window
+    spans = "spans see only themselves"
+    if window is not None:
+        spans += f", in prompts of up to {window} tokens (sliding window); longer ones need "
+        spans += "attention=causal"
+    reuse = "a span is computed once, wherever it stands in a prompt"
+    if cache.reason:
+        reuse = f"only equal beginnings of prompts are reused: {cache.reason}"
+        if not cache.is_exact:
+            reuse = f"no: {cache.reason}"
+    return (
+        Ability(name="isolated spans", works=True, reason=spans),
+        Ability(name="reuse", works=cache.is_exact, reason=reuse),
+        _text_output(backbone),
+    )
+
+
+def _text_output(backbone: Backbone) -> Ability:
+    reason = "the output matrix writes text until the end-of-text token"
+    try:
+        if backbone.model.get_output_embeddings() is None:
+            raise BackboneError("the model has no output matrix")
+        assert backbone.end_id >= 0
+    except BackboneError as error:
+        return Ability(name="text output", works=False, reason=str(error))
+    return Ability(name="text output", works=True, reason=reason)

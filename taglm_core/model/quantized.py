@@ -1,0 +1,146 @@
+"""Frozen linear layers whose weights are kept in 8 or 4 bits and unpacked for each product.
+
+int8: every output row has its own scale. nf4: blocks of 64 weights share a scale, and each weight
+is one of the 16 values of QLoRA's NormalFloat (Dettmers et al. 2023, appendix E); two weights share
+a byte. Products are fp32. The gradient of the input unpacks the weights a second time instead of
+keeping them, so that a step holds one unpacked layer, not all of them.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+INT8, NF4 = "int8", "nf4"
+KINDS = (INT8, NF4)
+_BLOCK = 64
+_NF4 = (
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
+)
+
+
+class QuantizedLinear(nn.Module):
+    """A frozen linear layer with packed weights."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, kind: str) -> None:
+        """Pack the weights.
+
+        Args:
+            weight: `(out_features, in_features)`.
+            bias: `(out_features,)`; None: there is none.
+            kind: int8 or nf4.
+        """
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self.kind = kind
+        packed, scales = pack(weight.detach().float(), kind)
+        self.register_buffer("packed", packed)
+        self.register_buffer("scales", scales)
+        self.register_buffer("bias", None if bias is None else bias.detach().float())
+
+    def unpacked(self) -> Tensor:
+        """Return the weights as they are computed with, fp32 `(out_features, in_features)`."""
+        return unpack(self.packed, self.scales, self.kind, (self.out_features, self.in_features))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map `(..., in_features)` to fp32 `(..., out_features)`."""
+        product: Tensor = _Product.apply(states, self)
+        return product if self.bias is None else product + self.bias
+
+
+class _Product(torch.autograd.Function):
+    """A product with packed weights that are frozen."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, layer: QuantizedLinear) -> Tensor:
+        """Multiply with the unpacked weights and forget them."""
+        ctx.layer = layer
+        return nn.functional.linear(states, layer.unpacked())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient of the input."""
+        return grad @ ctx.layer.unpacked(), None
+
+
+def pack(weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """Return packed weights and their scales.
+
+    Args:
+        weight: fp32 `(out_features, in_features)`.
+        kind: int8 or nf4.
+
+    Returns:
+        int8: int8 `(out_features, in_features)` and fp32 `(out_features, 1)`. nf4: uint8
+        `(blocks, 32)` and fp32 `(blocks, 1)`; the last block is filled up with zeros.
+    """
+    if kind == INT8:
+        scales = weight.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
+        return torch.round(weight / scales).to(torch.int8), scales
+    flat = weight.flatten()
+    blocks = nn.functional.pad(flat, (0, -len(flat) % _BLOCK)).view(-1, _BLOCK)
+    scales = blocks.abs().amax(dim=1, keepdim=True).clamp_min(1e-12)
+    levels = torch.tensor(_NF4, device=weight.device)
+    borders = (levels[1:] + levels[:-1]) / 2
+    codes = torch.bucketize(blocks / scales, borders).to(torch.uint8)  # (blocks, 64)
+    return codes[:, ::2] | (codes[:, 1::2] << 4), scales
+
+
+def unpack(packed: Tensor, scales: Tensor, kind: str, shape: tuple[int, int]) -> Tensor:
+    """Return the weights that `pack` packed, fp32 `(out_features, in_features)`."""
+    if kind == INT8:
+        return packed.float() * scales
+    levels = torch.tensor(_NF4, device=packed.device)
+    codes = torch.stack([packed & 15, packed >> 4], dim=-1).flatten(1)  # (blocks, 64)
+    values = (levels[codes.long()] * scales).flatten()
+    return values[: shape[0] * shape[1]].view(shape)
+
+
+def quantized_layers(base: nn.Module, kind: str) -> dict[str, nn.Module]:
+    """Return a packed layer for each plain linear layer of a base model, by its name.
+
+    Args:
+        base: The base model; its output matrix and embedding stay as they are.
+        kind: int8 or nf4.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    layers: dict[str, nn.Module] = {}
+    for name, module in base.named_modules():
+        if type(module) is nn.Linear:
+            layers[name] = QuantizedLinear(module.weight, module.bias, kind)
+        elif type(module) is Conv1D:  # GPT-2 holds the transposed matrix
+            layers[name] = QuantizedLinear(module.weight.T.contiguous(), module.bias, kind)
+    return layers
+
+
+def packed_weights(module: nn.Module) -> int:
+    """Return how many weights of a model are packed."""
+    layers = (layer for layer in module.modules() if isinstance(layer, QuantizedLinear))
+    return sum(layer.out_features * layer.in_features for layer in layers)
+
+
+def packed_bytes(num_weights: int, num_rows: int, kind: str) -> int:
+    """Return the bytes that packed weights take with their scales.
+
+    Args:
+        num_weights: Of the linear layers.
+        num_rows: Their output rows.
+        kind: int8 or nf4.
+    """
+    return num_weights + 4 * num_rows if kind == INT8 else num_weights // 2 + num_weights // 16
