@@ -35,7 +35,7 @@ def open_backbone(
         registry: Where registered names are looked up.
         device: Where to run.
         precision: fp32, bf16, int8, nf4, or auto: `TAGLM_PRECISION`, else fp32 or bf16, what is
-            faster here and close enough. What was measured is kept, so that later runs take the same.
+            faster here and close enough. What was measured is kept for later runs.
 
     Raises:
         ConfigError: when the variable is none of them.

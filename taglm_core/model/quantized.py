@@ -51,7 +51,9 @@ class QuantizedLinear(nn.Module):
         packed, scales = pack(weight.detach().float(), kind)
         self.register_buffer("packed", packed)
         self.register_buffer("scales", scales)
-        self.register_buffer("bias", None if bias is None else bias.detach().float())
+        self.bias: nn.Parameter | None = None
+        if bias is not None:
+            self.bias = nn.Parameter(bias.detach().float(), requires_grad=False)
 
     def unpacked(self) -> Tensor:
         """Return the weights as they are computed with, fp32 `(out_features, in_features)`."""
