@@ -126,7 +126,7 @@ class Backbone:
             if not layers:
                 raise BackboneError(
                     f"backbone '{self.name}': none of its layers is a plain linear layer, so "
-                    f"none is packed. Set precision=fp32."
+                    "none is packed. Set precision=fp32."
                 )
             if self.content is None:
                 self.content = self.checksum()[:16]  # of the weights before they are packed
@@ -136,12 +136,13 @@ class Backbone:
     @property
     def num_parameters(self) -> int:
         """Number of weights, packed ones too."""
-        return sum(p.numel() for p in self.model.parameters()) + packed_weights(self.model)
+        own = int(sum(p.numel() for p in self.model.parameters()))
+        return own + packed_weights(self.model)
 
     @property
     def num_matrix_weights(self) -> int:
         """Number of weights in matrices of the base model, embeddings and packed ones too."""
-        own = sum(p.numel() for p in self.base.parameters() if p.dim() == 2)
+        own = int(sum(p.numel() for p in self.base.parameters() if p.dim() == 2))
         return own + packed_weights(self.base)
 
     def move_to(self, device: torch.device) -> None:

@@ -112,9 +112,9 @@ def weight_bytes(backbone: Backbone) -> dict[str, int]:
 
     Only the linear layers change; embeddings, norms and the output matrix stay fp32.
     """
-    rounded = rounded_layers(backbone.base)
-    linear = sum(layer.weight.numel() for layer in rounded.values())  # type: ignore[operator]
-    rows = sum(len(layer.weight) for layer in rounded.values())  # type: ignore[arg-type]
+    weights: list[Any] = [layer.weight for layer in rounded_layers(backbone.base).values()]
+    linear = sum(int(weight.numel()) for weight in weights)
+    rows = sum(len(weight) for weight in weights)
     others = 4 * (backbone.num_parameters - linear)
     sizes = {FP32: 4 * linear, BF16: 2 * linear}
     sizes |= {kind: packed_bytes(linear, rows, kind) for kind in (INT8, NF4)}

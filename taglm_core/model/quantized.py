@@ -37,6 +37,9 @@ _NF4 = (
 class QuantizedLinear(nn.Module):
     """A frozen linear layer with packed weights."""
 
+    packed: Tensor
+    scales: Tensor
+
     def __init__(self, weight: Tensor, bias: Tensor | None, kind: str) -> None:
         """Pack the weights.
 
@@ -61,7 +64,7 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Map `(..., in_features)` to fp32 `(..., out_features)`."""
-        product: Tensor = _Product.apply(states, self)
+        product: Tensor = _Product.apply(states, self)  # type: ignore[no-untyped-call]
         return product if self.bias is None else product + self.bias
 
 
