@@ -87,7 +87,7 @@ def test_a_test_file_and_a_written_split(
     assert written.code == 0, written.err
     assert "train" in written.err
     dry = ("run", "DC", "--data", combinations_csv, "--backbone", toy_backbone, "--dry-run")
-    planned = taglm(*dry, "--set", f"data.split.file={splits}")
+    planned = taglm(*dry, "--set", f"data.split.file={splits}", *FAST)
     assert planned.code == 0, planned.err
     assert f"rows by file {splits}" in planned.err
     train, test = affinities
