@@ -74,8 +74,10 @@ class TimeBudget:
         *,
         share: float,
         kept: Callable[[Speed], float] | None = None,
-    ) -> int:
+    ) -> tuple[int, int]:
         """Plan a stage, or return what was planned for it before an interruption.
+
+        Evaluations take at most half of a stage, so that slow ones are fewer.
 
         Args:
             stage: Its name.
@@ -87,15 +89,19 @@ class TimeBudget:
             kept: Seconds that what follows the stage needs.
 
         Returns:
-            Steps, at least 1.
+            Steps and evaluations, at least 1 each.
         """
         plan = self.plan
         if stage not in plan:
             speed = measure()
             after = _KEPT * self.seconds + (kept(speed) if kept is not None else 0.0)
-            free = self.remaining * share - after - (evaluations + 1) * speed.evaluation
+            free = max(0.0, self.remaining * share - after)
+            most = int(free / 2 / max(speed.evaluation, 1e-9)) - 1  # one before the first step
+            evaluations = max(1, min(evaluations, most))
+            free -= (evaluations + 1) * speed.evaluation
             steps = max(1, min(wanted, int(free / max(speed.step, 1e-9))))
-            record = {"steps": steps, "of": wanted, **attrs.asdict(speed), "kept": after}
+            record: dict[str, float] = {"steps": steps, "of": wanted}
+            record |= {"evaluations": evaluations, **attrs.asdict(speed), "kept": after}
             plan[stage] = record
             write_json(self.file, plan)
         record = plan[stage]
@@ -105,7 +111,7 @@ class TimeBudget:
             f"({record['step']:.3g} s a step, {shown_seconds(record['kept'])} kept for what "
             "follows)"
         )
-        return steps
+        return steps, int(record["evaluations"])
 
 
 def measured_speed(

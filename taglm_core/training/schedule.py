@@ -61,7 +61,7 @@ def in_time(
         finally:
             model.train_only([])
 
-    steps = budget.steps(
+    steps, evaluations = budget.steps(
         stage,
         settings.steps,
         settings.num_evaluations,
@@ -70,7 +70,7 @@ def in_time(
         share=share,
         kept=kept,
     )
-    return attrs.evolve(settings, steps=steps)
+    return attrs.evolve(settings, steps=steps, num_evaluations=evaluations)
 
 
 def evaluation_seconds(members: Sequence[Member], speed: Speed, choosing: float) -> float:

@@ -254,30 +254,33 @@ def _train_task(
     groups = task_groups(members, enriched, objectives)
     rows = sum(len(member.splits["train"].rows) for member in members)
     steps = num_steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
+    fitting = fit_settings(settings, steps, plan.config)
     budget = plan.budget
     if budget is not None and recipe is not None:
         steps = min(steps, max(1, round(recipe.steps_a_row * rows)))
+        fitting = attrs.evolve(fitting, steps=steps)
     elif budget is not None and groups:
         again = {member.plan.task.name: task_objective(member) for member in members}
         trial = next(iter(again.values())) if len(again) == 1 else JointObjective(again)
         share = 1.0 / max(1, budget.num_task_stages)
-        steps = in_time(
+        fitting = in_time(
             budget,
             f"<{plan.task.function_tag}>",
-            fit_settings(settings, steps, plan.config),
+            fitting,
             trial,
             groups,
             model,
             progress,
             share,
             lambda speed: evaluation_seconds(members, speed, choosing),
-        ).steps
+        )
+        steps = fitting.steps
         budget.num_task_stages -= 1
     result = _fit(
         first if len(members) == 1 else JointObjective(objectives),
         groups,
         attrs.evolve(
-            fit_settings(settings, steps, plan.config),
+            fitting,
             remark=_remark(members),
             keeps=recipe.steps(steps) if recipe is not None else None,
         ),

@@ -54,12 +54,18 @@ def test_a_plan_is_made_once(tmp_path):
         return budget.steps("stage", wanted, 9, measure, Silent(), share=share, kept=kept)
 
     # 100 s, less 25 for what follows and 10 for evaluations
-    assert steps(1000, lambda: speed) in (129, 130)
-    assert steps(1000, None) in (129, 130)
-    budget.file.unlink()
-    assert steps(40, lambda: speed) == 40
-    budget.file.unlink()
-    assert steps(1000, lambda: Speed(step=1000.0, evaluation=1.0)) == 1
+    planned = steps(1000, lambda: speed)
+    assert planned in ((129, 9), (130, 9))
+    assert steps(1000, None) == planned
+    for wanted, measured, expected in (
+        (40, speed, (40, 9)),
+        (1000, Speed(step=1000.0, evaluation=1.0), (1, 9)),
+        (1000, Speed(step=0.5, evaluation=9.0), (76, 3)),  # 4 in 75 s, with that before the start
+    ):
+        budget.file.unlink()
+        found = steps(wanted, lambda held=measured: held)
+        assert found[1] == expected[1]
+        assert found[0] == pytest.approx(expected[0], abs=2)
 
 
 @pytest.mark.parametrize(
