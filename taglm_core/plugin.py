@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from taglm_core.cli.bars import BarProgress
     from taglm_core.cli.screen import (
-        BarProgress,
         parse_pairs,
         print_json,
         print_line,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from taglm_core.inference.report import metric_rows, verdict
     from taglm_core.plugins import Registered, Registry, load_registry
     from taglm_core.plugins.resolved import ResolvedTask
-    from taglm_core.progress import Progress
+    from taglm_core.progress import Progress, progress_bar
     from taglm_core.specs.reference import resolve as import_object
     from taglm_core.store.artifact import read_artifact
     from taglm_core.training.settings import parse_overrides as parse_settings
@@ -85,6 +85,7 @@ __all__ = [
     "print_line",
     "print_note",
     "print_table",
+    "progress_bar",
     "read_artifact",
     "read_lines",
     "read_table",
@@ -101,7 +102,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "BarProgress": "cli.screen:BarProgress",
+    "BarProgress": "cli.bars:BarProgress",
     "Progress": "progress:Progress",
     "PublicSet": "data.public:PublicSet",
     "Registered": "plugins:Registered",
@@ -139,6 +140,7 @@ _PLACES = {
     "print_line": "cli.screen:print_line",
     "print_note": "cli.screen:print_note",
     "print_table": "cli.screen:print_table",
+    "progress_bar": "progress:progress_bar",
     "read_artifact": "store.artifact:read_artifact",
     "read_lines": "data.textfiles:read_lines",
     "read_table": "data.readers:read_table",

@@ -3,13 +3,16 @@
 import logging
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
-    """Receives progress."""
+    """Receives progress. Bars may be nested: each call speaks of the bar begun last."""
 
     def start(self, description: str, total: int | None) -> None:
         """Begin a bar of `total` units."""
@@ -18,10 +21,55 @@ class Progress(Protocol):
         """Set the bar to `done` units with a short note."""
 
     def finish(self) -> None:
-        """End the bar."""
+        """End the bar begun last."""
 
     def say(self, text: str) -> None:
         """Say one line that stays."""
+
+
+_CURRENT: ContextVar["Progress | None"] = ContextVar("taglm_progress", default=None)
+
+
+@contextmanager
+def reporting(progress: Progress) -> Iterator[None]:
+    """Send the bars of `progress_bar` to a display while the block runs.
+
+    Args:
+        progress: The display.
+    """
+    token = _CURRENT.set(progress)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+@contextmanager
+def progress_bar(description: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """Show a bar while the block runs, on the display of whoever asked for the work.
+
+    Nothing is shown where nobody asked for progress.
+
+    Args:
+        description: What is done, such as "descriptors of molecules".
+        total: Number of units; None: not known.
+
+    Yields:
+        `advance(done, note="")`: sets the bar to `done` units.
+    """
+    progress = _CURRENT.get()
+    if progress is None:
+        yield _ignore
+        return
+    progress.start(description, total)
+    try:
+        yield progress.advance
+    finally:
+        progress.finish()
+
+
+def _ignore(done: int, note: str = "") -> None:
+    """Show nothing."""
 
 
 def say_detail(progress: Progress, text: str) -> None:
@@ -62,7 +110,7 @@ class NotebookProgress:
     """
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._open: list[Any] = []
 
     def start(self, description: str, total: int | None) -> None:
         """Begin a bar."""
@@ -70,21 +118,20 @@ class NotebookProgress:
             warnings.simplefilter("ignore")  # that ipywidgets would draw a prettier bar
             from tqdm.auto import tqdm
 
-        self.finish()
-        self._bar = tqdm(desc=description, total=total, leave=False)
+        self._open.append(tqdm(desc=description, total=total, leave=False))
 
     def advance(self, done: int, note: str = "") -> None:
         """Set the bar."""
-        if self._bar is not None:
+        if self._open:
+            bar = self._open[-1]
             if note:
-                self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update(done - self._bar.n)
+                bar.set_postfix_str(note, refresh=False)
+            bar.update(done - bar.n)
 
     def finish(self) -> None:
         """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-        self._bar = None
+        if self._open:
+            self._open.pop().close()
 
     def say(self, text: str) -> None:
         """Log the line: a notebook keeps what it prints."""

@@ -25,7 +25,7 @@ from taglm_core.errors import ConfigError, TaglmError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
 from taglm_core.plugins import Registry, load_registry
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, progress_bar, reporting
 from taglm_core.specs import RunFinished
 from taglm_core.specs.fields import seconds_of
 from taglm_core.store.environment import ENVIRONMENT, environment
@@ -76,10 +76,10 @@ class PreparedRun:
         began = time.monotonic()
         for remark in self.remarks:
             progress.say(remark)
-        progress.say("reading data and backbone")
         if self.table is not None:
             self._write_table(self.table)
-        with recorded() as read, self._named():
+        bar = progress_bar("reading data and backbone")
+        with recorded() as read, self._named(), reporting(progress), bar:
             beside = self.shared.plan if self.shared is not None else None
             plans = make_plans(self.config, self.registry, self.store, beside)
         if self.shared is not None:
@@ -121,13 +121,14 @@ class PreparedRun:
         self._open()
         try:
             metrics = folder.metrics
-            if metrics is None:
-                metrics = self._train_and_evaluate(progress, on_plans)
-                metrics = self._refit(metrics, progress) if self.config.refit else metrics
-            elif self.config.refit and not all("refit" in t for t in metrics["tasks"].values()):
-                metrics = self._refit(metrics, progress)
-            else:
-                progress.say(f"{folder.path} holds the finished run of these settings")
+            with reporting(progress):
+                if metrics is None:
+                    metrics = self._train_and_evaluate(progress, on_plans)
+                    metrics = self._refit(metrics, progress) if self.config.refit else metrics
+                elif self.config.refit and not all("refit" in t for t in metrics["tasks"].values()):
+                    metrics = self._refit(metrics, progress)
+                else:
+                    progress.say(f"{folder.path} holds the finished run of these settings")
         finally:
             is_new = metrics is None and not existed
             if is_new:
@@ -208,7 +209,8 @@ class PreparedRun:
             )
         self._open()
         try:
-            (artifact,) = train_only(self.plans(progress), self.folder, self.store, progress)
+            with reporting(progress):
+                (artifact,) = train_only(self.plans(progress), self.folder, self.store, progress)
         finally:
             self.folder.close()
         return load_predictor(artifact, self.registry, device=self.config.device)

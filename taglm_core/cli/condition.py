@@ -38,7 +38,8 @@ def condition(
     Example: `taglm condition SMILES QED`, then `taglm sample SMILES --condition QED=0.9`.
     """
     from taglm_core.api.conditioning import condition as train
-    from taglm_core.cli.screen import BarProgress, print_json, print_line
+    from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.screen import print_json, print_line
 
     record = train(
         domain,

@@ -98,8 +98,9 @@ def evaluate(
     were never trained. A file with one column for each tag is scored in all combinations.
     """
     from taglm_core.api.evaluation import evaluate as score
+    from taglm_core.cli.bars import BarProgress
     from taglm_core.cli.groups import print_groups
-    from taglm_core.cli.screen import BarProgress, errors, parse_pairs, print_json, print_metrics
+    from taglm_core.cli.screen import errors, parse_pairs, print_json, print_metrics
     from taglm_core.data.columns import check_on_error
     from taglm_core.data.writers import TableWriter
 

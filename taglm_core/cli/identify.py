@@ -45,7 +45,8 @@ def identify(
     fits the text, and "unsure" if two domains fit it about equally well.
     """
     from taglm_core.api.identification import identify as rank
-    from taglm_core.cli.screen import BarProgress, parse_pairs, print_json
+    from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.screen import parse_pairs, print_json
     from taglm_core.data.writers import TableWriter
     from taglm_core.errors import ConfigError
 

@@ -118,7 +118,8 @@ def predict(
     .gz), parquet or xlsx; input may also have a format of a plugin.
     """
     from taglm_core.api.loading import load
-    from taglm_core.cli.screen import BarProgress, errors, parse_pairs
+    from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.screen import errors, parse_pairs
     from taglm_core.cli.streams import chosen_input, named_rows, opened_input, opened_output
     from taglm_core.data.columns import check_on_error
 

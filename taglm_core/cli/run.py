@@ -190,7 +190,9 @@ def run(
     """
     from taglm_core.api.preparation import prepare_run
     from taglm_core.cli.asking import person_at_terminal
-    from taglm_core.cli.screen import BarProgress, parse_pairs, print_note
+    from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.screen import parse_pairs, print_note
+    from taglm_core.progress import reporting
     from taglm_core.training.settings import parse_overrides
 
     flags: dict[str, Any] = {
@@ -217,20 +219,21 @@ def run(
         "stages": {"task": {"cache": cache}} if cache is not None else None,
     }
     settings = [_given(**flags), parse_overrides(setting or [])]
-    prepared = prepare_run(
-        task,
-        data,
-        target=target,
-        out=out,
-        settings=settings,
-        source="taglm run",
-        ask=person_at_terminal(),
-    )
+    progress = BarProgress(verbose)
+    with reporting(progress):
+        prepared = prepare_run(
+            task,
+            data,
+            target=target,
+            out=out,
+            settings=settings,
+            source="taglm run",
+            ask=person_at_terminal(),
+        )
     _warn(prepared.registry.failures)
     if save_config is not None:
         prepared.save_config(save_config)
         print_note(f"wrote {save_config}; `taglm run {save_config}` repeats this run")
-    progress = BarProgress(verbose)
     if dry_run:
         _show_stages(prepared.plans(progress), progress)
         return

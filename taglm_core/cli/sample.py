@@ -67,7 +67,8 @@ def sample(
     Example: `taglm sample SMILES -n 1000 --out drawn.csv`.
     """
     from taglm_core.api.sampling import sample as draw
-    from taglm_core.cli.screen import BarProgress, print_json
+    from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.screen import print_json
     from taglm_core.data.writers import TableWriter
 
     writer = TableWriter(out) if out is not None else None

@@ -9,15 +9,6 @@ from typing import Any, Literal
 import typer
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
@@ -132,61 +123,6 @@ def _cell(value: Any, blank: str) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-class BarProgress:
-    """Progress bars with remaining time on stderr; single lines when it is no terminal."""
-
-    def __init__(self, verbose: bool = False) -> None:
-        """Begin without a bar.
-
-        Args:
-            verbose: True: technical lines are printed too.
-        """
-        self._is_verbose = verbose
-        self._bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("eta"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=errors,
-            disable=not errors.is_terminal,
-        )
-        self._task: TaskID | None = None
-        self._note = ""
-
-    def start(self, description: str, total: int | None) -> None:
-        """Begin a bar."""
-        self._bars.start()
-        self._task = self._bars.add_task(description, total=total, note="")
-        if not errors.is_terminal:
-            errors.print(description, markup=False)
-
-    def advance(self, done: int, note: str = "") -> None:
-        """Set the bar."""
-        if self._task is None:
-            return
-        self._bars.update(self._task, completed=done, note=note)
-        if note and note != self._note and not errors.is_terminal:
-            errors.print(f"  {done}/{self._bars.tasks[self._task].total:.0f}: {note}", markup=False)
-        self._note = note
-
-    def finish(self) -> None:
-        """End the bar."""
-        self._bars.stop()
-        self._task = None
-
-    def say(self, text: str) -> None:
-        """Print one line."""
-        errors.print(text, markup=False)
-
-    def detail(self, text: str) -> None:
-        """Print a technical line if they are asked for."""
-        if self._is_verbose:
-            self.say(text)
 
 
 def parse_pairs(words: Sequence[str], option: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Which split each row of a task is in: by a column, a file, a registered splitter, a test file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from taglm_core.data.folds import (
     splits_by_share,
     splits_of_fold,
 )
+from taglm_core.data.kept import kept_result
 from taglm_core.data.splitfile import SKIPPED, splits_from_file
 from taglm_core.data.splits import RANDOM, SPLITS, parse_splits, splits_by_groups
 from taglm_core.data.table import Table
@@ -147,7 +148,15 @@ def group_keys(
             "(--set data.split.column=NAME)."
         )
     field = _group_field(splitter, fields, task)
-    return list(resolve(groups, f"split {splitter.name}")(fields[field]))
+    function = resolve(groups, f"split {splitter.name}")
+    return list(_groups(groups, function, fields[field], splitter))
+
+
+def _groups(
+    reference: str, function: Callable[..., Any], rows: list[Any], splitter: Registered[Splitter]
+) -> Any:
+    title = f"grouping {len(rows):,} rows by {splitter.name}"
+    return kept_result(reference, function, rows, len(rows), title)
 
 
 def apply_splitter(
@@ -176,7 +185,8 @@ def apply_splitter(
         splits = list(assign({**_given(splitter, fields, task), **(extra or {})}, seed))
     else:
         groups = resolve(spec.groups or "", f"split {splitter.name}")
-        splits = splits_by_groups(groups(fields[_group_field(splitter, fields, task)]))
+        rows = fields[_group_field(splitter, fields, task)]
+        splits = splits_by_groups(_groups(spec.groups or "", groups, rows, splitter))
     count = len(next(iter(fields.values())))
     if len(splits) != count:
         raise PluginError(

@@ -12,6 +12,7 @@ from taglm_core.data.datasets import load_dataset
 from taglm_core.data.doubt import check_rows
 from taglm_core.data.fields import empty_reason, is_empty, reads_text, with_place
 from taglm_core.data.fixing import fix_rows, report_fixed
+from taglm_core.data.kept import kept_result
 from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import skip_errors
 from taglm_core.data.splits import NUM_BUCKETS, splits_by_groups
@@ -114,7 +115,9 @@ class Corpus:
             for row, cell in zip(rows, read, strict=True)
         ]
         if spec.canonical is not None:
-            checked = resolve(spec.canonical, f"domain {self.domain.name}, canonical")(rows)
+            function = resolve(spec.canonical, f"domain {self.domain.name}, canonical")
+            title = f"canonicalizing {len(rows):,} rows for <{spec.tag}>"
+            checked = kept_result(spec.canonical, function, rows, len(rows), title)
             invalid = [
                 e and with_place(e, row) for e, row in zip(checked.errors, rows, strict=True)
             ]
@@ -164,7 +167,8 @@ class Corpus:
             # a record without the deciding column is its own key
             deciding = [key or row for key, row in zip(values, rows, strict=True)]
         groups = resolve(split.groups or "", f"split {self.domain.spec.split}")
-        keys = groups([deciding[i] for i in good])
+        own = [deciding[i] for i in good]
+        keys = kept_result(split.groups or "", groups, own, len(own), "finding the test bucket")
         return [i for i, split in zip(good, splits_by_groups(keys), strict=True) if split != "test"]
 
 

@@ -5,22 +5,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from taglm_core.data.kept import kept_result
 from taglm_core.data.readers import read_table
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError, DataError, PluginError, TaglmError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
+from taglm_core.progress import progress_bar
 from taglm_core.specs import Dataset
 from taglm_core.specs.options import check_options
 from taglm_core.specs.reference import resolve
 
 
-def _made(load: Callable[..., Any], **arguments: Any) -> Any:
-    return load(**arguments)
+@functools.lru_cache(maxsize=4)
+def _generated(load: Callable[..., Any], reference: str, seed: int, size: int | None) -> Any:
+    """Make rows, which are the same for the same seed; folds share those of their corpus."""
+    counted = "" if size is None else f"{size:,} "
+    title = f"generating {counted}rows of {reference.partition(':')[2]}"
+    count = size if size is not None else _MANY
+    return kept_result(reference, load, None, count, title, seed=seed, size=size)
 
 
-_generated = functools.lru_cache(maxsize=4)(_made)
-"""Rows are the same for the same seed; folds of a cross-validation share those of their corpus."""
+_MANY = 1_000_000
+"""Rows of a dataset whose size is its own."""
 
 
 def load_dataset(
@@ -41,8 +48,11 @@ def load_dataset(
     load = resolve(dataset.spec.load, f"dataset {dataset.name}")
     check_options(f"dataset {dataset.name}", load, options, ("seed", "size"))
     try:
-        is_kept = dataset.spec.generated and not options
-        loaded = (_generated if is_kept else _made)(load, seed=seed, size=size, **options)
+        if dataset.spec.generated and not options:
+            loaded = _generated(load, dataset.spec.load, seed, size)
+        else:
+            with progress_bar(f"reading {dataset.name}"):
+                loaded = load(seed=seed, size=size, **options)
     except TaglmError:  # says what a user can fix, such as where to put a local copy
         raise
     except Exception as error:  # charged to the plugin

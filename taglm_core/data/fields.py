@@ -5,6 +5,7 @@ from typing import Any
 
 from taglm_core.data.characters import odd_characters
 from taglm_core.data.columns import as_value, find_column
+from taglm_core.data.kept import kept_result
 from taglm_core.data.missing import missing_reason
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
@@ -102,7 +103,9 @@ def _canonical(
     canonical = resolve(domain.spec.canonical or "", f"domain {domain.name}, canonical")
     # once for each distinct row: in pairs the same few recur thousands of times
     distinct = list(dict.fromkeys(row for row in rows if not is_empty(row)))
-    checked = canonical(distinct)
+    title = f"canonicalizing {len(distinct):,} rows of <{domain.spec.tag}>"
+    reference = domain.spec.canonical or ""
+    checked = kept_result(reference, canonical, distinct, len(distinct), title)
     results = dict(zip(distinct, zip(checked.values, checked.errors, strict=True), strict=True))
     checked_rows = [(row, *results.get(row, (None, None))) for row in rows]
     values = [value if value is not None else _blank(row) for row, value, _ in checked_rows]

@@ -1,6 +1,6 @@
 """The targets of a task: read from columns, cut at a threshold, or computed from the fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from taglm_core.data.censoring import EXACT, parse_censored, with_sides
 from taglm_core.data.classnames import class_key
 from taglm_core.data.columns import as_value, find_column, parse_classes
+from taglm_core.data.kept import kept_result
 from taglm_core.data.labels import parse_labels
 from taglm_core.data.masks import is_known
 from taglm_core.data.missing import is_missing
@@ -201,7 +202,8 @@ def _computed_numbers(
     numbers = np.full((len(errors), len(target.names)), np.nan)
     if good:
         picked = {name: [rows[i] for i in good] for name, rows in fields.items()}
-        numbers[good] = np.asarray(compute(picked), dtype=np.float64).reshape(len(good), -1)
+        made = _computed(target, compute, picked, len(good))
+        numbers[good] = np.asarray(made, dtype=np.float64).reshape(len(good), -1)
     numbers[~np.isfinite(numbers)] = np.nan
     reason = f"{', '.join(target.names)} cannot be computed"
     return numbers, [reason if lacks else None for lacks in np.isnan(numbers).all(axis=1).tolist()]
@@ -217,9 +219,8 @@ def _computed_classes(
     compute = resolve(target.compute or "", f"task {task.name}, target")
     good = [i for i, error in enumerate(errors) if error is None]
     words: list[list[str | None]] = [[None] * len(errors) for _ in target.names]
-    computed = (
-        compute({name: [rows[i] for i in good] for name, rows in fields.items()}) if good else []
-    )
+    picked = {name: [rows[i] for i in good] for name, rows in fields.items()}
+    computed = _computed(target, compute, picked, len(good)) if good else []
     for i, answer in zip(good, computed, strict=True):
         labels = answer if target.multi_label else (answer,)
         for column, word in zip(words, labels, strict=True):
@@ -227,6 +228,16 @@ def _computed_classes(
     reason = f"{', '.join(target.names)} cannot be computed"
     is_lacking = [all(word is None for word in row) for row in zip(*words, strict=True)]
     return words, [reason if lacks else None for lacks in is_lacking]
+
+
+def _computed(
+    target: Regression | Classification,
+    compute: Callable[..., Any],
+    fields: Mapping[str, Sequence[Any]],
+    count: int,
+) -> Any:
+    title = f"computing the labels of {count:,} rows"
+    return kept_result(target.compute or "", compute, fields, count, title)
 
 
 def encode_classes(

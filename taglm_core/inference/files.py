@@ -17,7 +17,7 @@ from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.predicted import Predicted
 from taglm_core.inference.truth import beside_truth, found_truth, significant, splits_of
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, progress_bar, reporting
 
 _SKIP = "write them with an error message: --on-error skip (on_error='skip')"
 
@@ -113,14 +113,13 @@ def predict_file(
     task = predictor.task_model.task
     done = failed = 0
     first_error = ""
-    with TableWriter(path) as writer:
-        progress.start("predicting", None)
+    with TableWriter(path) as writer, reporting(progress), progress_bar("predicting") as advance:
         for table in _tables(predictor, data, chunk_rows):
             truth = found_truth(table, task, predictor.mapping(table, columns), columns)
             table, truth = _with_truth_aside(table, truth, predictor.names)
             _check_clash(table, predictor.names, overwrite)
             rows = predictor.read(table, columns, fix)
-            predicted = predictor.predict_rows(rows, _advance(progress, done))
+            predicted = predictor.predict_rows(rows, _advance(advance, done))
             bad = check_errors(table, predicted.errors, on_error, _SKIP, needs_rows=False)
             failed += len(bad)
             first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
@@ -134,7 +133,6 @@ def predict_file(
             columns_out["error"] = [e or "" for e in predicted.errors]
             writer.write({**table.columns, **columns_out})
             done += table.num_rows
-        progress.finish()
     return Written(path, done, failed, first_error)
 
 
@@ -163,8 +161,8 @@ def _with_truth_aside(
     )
 
 
-def _advance(progress: Progress, base: int) -> Any:
-    return lambda done: progress.advance(base + done)
+def _advance(advance: Callable[..., None], base: int) -> Callable[[int], None]:
+    return lambda done: advance(base + done)
 
 
 def _check_clash(table: Table, names: Sequence[str], overwrite: bool) -> None:

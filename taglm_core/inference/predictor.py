@@ -27,7 +27,7 @@ from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.truth import read_splits
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
-from taglm_core.progress import Progress, chosen_progress
+from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
 from taglm_core.specs import Classification, Domain, Regression, Task, Text
 from taglm_core.store.artifact import Artifact, save_artifact
 
@@ -268,12 +268,11 @@ class Predictor:
         read = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
         if not read.table.num_rows:
             return np.zeros((0, self.task_model.width), dtype=np.float32)
-        rows = self.read(read.table, columns or {}, fix)
-        bar.start("embedding", read.table.num_rows)
-        states, errors = self.task_model.embed_fields(
-            rows.fields, self.max_tokens, bar.advance, rows.errors
-        )
-        bar.finish()
+        with reporting(bar), progress_bar("embedding", read.table.num_rows) as advance:
+            rows = self.read(read.table, columns or {}, fix)
+            states, errors = self.task_model.embed_fields(
+                rows.fields, self.max_tokens, advance, rows.errors
+            )
         check_errors(read.table, errors, on_error, needs_rows=False)
         warn_invalid(errors)
         return states
@@ -377,11 +376,8 @@ class Predictor:
     ) -> tuple[Predicted, Any]:
         """Predict data in any form; also return the index of a pandas object."""
         read = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
-        progress.start("predicting", read.table.num_rows)
-        try:
-            predicted = self.predict_table(read.table, columns, progress.advance, fix)
-        finally:
-            progress.finish()
+        with reporting(progress), progress_bar("predicting", read.table.num_rows) as advance:
+            predicted = self.predict_table(read.table, columns, advance, fix)
         check_errors(read.table, predicted.errors, on_error, needs_rows=False)
         return predicted, read.index
 

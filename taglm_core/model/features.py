@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taglm_core.data.kept import kept_rows
 from taglm_core.errors import PluginError
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask
@@ -58,7 +59,8 @@ class FeatureReader:
             spec = registry.domains.get(record.domain, where="features of the head").spec
             reference = getattr(spec, record.kind)
             where = f"domain {record.domain}, {record.kind}"
-            functions.append(resolve(reference, where))
+            title = f"{record.kind} of {record.field}"
+            functions.append(partial(kept_rows, reference, resolve(reference, where), title))
         return FeatureReader(tuple(records), tuple(functions))
 
     @property

@@ -4,19 +4,23 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_LARGEST_TABLE = 1 << 20
+"""Bytes of a file beside the code, such as a table of fragments, that is part of it."""
 
 
 @functools.cache
 def code_stamp(reference: str) -> str:
     """Return a hash of the code that a reference may run; nothing is imported but its packages.
 
-    It covers every source file of the innermost package, and the installed versions of everything
-    that distribution asks for: another version of a chemistry library may write molecules
-    otherwise.
+    It covers every source file and small table of the innermost package, and the installed versions
+    of everything that distribution asks for: another version of a chemistry library may write
+    molecules otherwise.
 
     Args:
         reference: `package.module:attribute`, or `package:`.
@@ -38,19 +42,38 @@ def _sources(module: str) -> list[Path]:
     file = Path(spec.origin)
     if "." not in module and spec.submodule_search_locations is None:
         return [file]
-    return sorted(file.parent.rglob("*.py"))
+    files = (path for path in file.parent.rglob("*") if "__pycache__" not in path.parts)
+    return sorted(
+        path
+        for path in files
+        if path.is_file() and (path.suffix == ".py" or path.stat().st_size < _LARGEST_TABLE)
+    )
+
+
+def stamp_of(content: Any) -> str:
+    """Return a hash of plain data, 32 hexadecimal digits."""
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _requirements(package: str) -> list[str]:
     """Return the installed version of each distribution that a package's distribution asks for."""
-    for name in importlib.metadata.packages_distributions().get(package, []):
-        lines = []
-        for required in importlib.metadata.requires(name) or []:
-            match = _NAME.match(required)
-            if match is not None:
-                lines.append(f"{match.group()} {_version(match.group())}")
-        return sorted(lines)
-    return []
+    name = distributions().get(package)
+    if name is None:
+        return []
+    found = map(_NAME.match, importlib.metadata.requires(name) or [])
+    return sorted(f"{match.group()} {_version(match.group())}" for match in found if match)
+
+
+@functools.cache
+def distributions() -> dict[str, str]:
+    """Return package -> distribution of each installed plugin, also of editable installations."""
+    points = importlib.metadata.entry_points(group="taglm")
+    return {
+        point.module.partition(".")[0]: point.dist.name
+        for point in points
+        if point.dist is not None
+    }
 
 
 def _version(name: str) -> str:

@@ -18,7 +18,8 @@ def check_plugin(
     """
     import attrs
 
-    from taglm_core.cli.screen import BarProgress, print_json, print_table, results
+    from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.screen import print_json, print_table, results
     from taglm_core.plugins import load_registry
     from taglm_core.testing import check_plugin as check
     from taglm_core.testing import plan_checks

@@ -12,6 +12,7 @@ from taglm_core.data.masks import is_known, same_rows
 from taglm_core.errors import ConfigError, PluginError, ShapeError, listed
 from taglm_core.inference.scores import plain
 from taglm_core.plugins import Registered, Registry
+from taglm_core.progress import progress_bar
 from taglm_core.specs import (
     Baseline,
     BaselineResult,
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 _MOST_REMEMBERED_BYTES = 1 << 29
 """Memory for the features of rows that several groups of targets share."""
+
+_SLOW_SECONDS = 1.0
+"""From which on the time of a baseline is shown."""
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
@@ -99,30 +103,57 @@ def fit_baselines(
     chosen = choose_baselines(names, registry)
     shorts = [item.short for item in chosen]
     found = BaselineScores({}, {}, 0.0)
-    for item in chosen:
-        reason = item.spec.why_not(data)
-        if reason is None:
-            try:
-                resolve(item.spec.function, f"baseline {item.name}")  # an import is no fit
-                before, in_features = time.perf_counter(), clocks.seconds
-                with peak_memory() as peak:
-                    result = _fit_groups(item, data, groups)
-            except PluginError as error:
-                registry.fail(item.source, "register_baselines", str(error))
-                continue
-            spent = time.perf_counter() - before - (clocks.seconds - in_features)
+    with progress_bar(f"fitting the baselines of {data.task}", len(chosen)) as advance:
+        for done, item in enumerate(chosen, start=1):
+            with progress_bar(item.short):
+                result, facts, reason = _fit_one(item, registry, data, groups, clocks)
             if result is not None:
                 name = item.short if shorts.count(item.short) == 1 else item.name
-                seconds = {"fit_seconds": spent, "feature_seconds": clocks.seconds_of(item.spec)}
-                own = result.peak_bytes
-                memory = peak.num_bytes if own is None else own
-                facts = seconds if memory is None else seconds | {"peak_bytes": memory}
                 _add(found, name, result, facts, data, score, judged or {})
-                continue
-            reason = "it finds nothing to fit in these rows"
-        if item.short in names or item.name in names:
-            logger.warning("%s: baseline '%s' does not apply: %s", data.task, item.short, reason)
+            elif reason and (item.short in names or item.name in names):
+                said = f"{data.task}: baseline '{item.short}' does not apply: {reason}"
+                logger.warning("%s", said)
+            advance(done, _slowest(found, clocks.seconds) if done == len(chosen) else "")
     return attrs.evolve(found, feature_seconds=round(clocks.seconds, 3))
+
+
+def _fit_one(
+    item: Registered[Baseline],
+    registry: Registry,
+    data: TaskData,
+    groups: Sequence["TargetGroup"],
+    clocks: "_Clocks",
+) -> tuple[BaselineResult | None, dict[str, float], str]:
+    """Fit a baseline that applies.
+
+    Returns:
+        Its result, what it cost, and why there is none; "" where it failed, which is recorded.
+    """
+    reason = item.spec.why_not(data)
+    if reason is not None:
+        return None, {}, reason
+    try:
+        resolve(item.spec.function, f"baseline {item.name}")  # an import is no fit
+        before, in_features = time.perf_counter(), clocks.seconds
+        with peak_memory() as peak:
+            result = _fit_groups(item, data, groups)
+    except PluginError as error:
+        registry.fail(item.source, "register_baselines", str(error))
+        return None, {}, ""
+    spent = time.perf_counter() - before - (clocks.seconds - in_features)
+    if result is None:
+        return None, {}, "it finds nothing to fit in these rows"
+    facts = {"fit_seconds": spent, "feature_seconds": clocks.seconds_of(item.spec)}
+    memory = peak.num_bytes if result.peak_bytes is None else result.peak_bytes
+    return result, facts if memory is None else facts | {"peak_bytes": memory}, ""
+
+
+def _slowest(found: BaselineScores, feature_seconds: float) -> str:
+    """Return what took a second or more, the longest first; "" where nothing did."""
+    spent = {name: facts["fit_seconds"] for name, facts in found.facts.items()}
+    spent["features"] = feature_seconds
+    slow = sorted((s, name) for name, s in spent.items() if s >= _SLOW_SECONDS)
+    return ", ".join(f"{name} {seconds:.0f} s" for seconds, name in reversed(slow))
 
 
 @attrs.define

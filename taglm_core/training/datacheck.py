@@ -1,11 +1,13 @@
 """The look at the rows before training: what plugins find is said and kept, never acted on."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
 from taglm_core.data.censoring import values_of
+from taglm_core.data.kept import kept_rows
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, RowsLoaded
@@ -39,12 +41,13 @@ def feature_functions(task: ResolvedTask, kind: str = "features") -> dict[str, C
         task: Whose fields.
         kind: Which function of the domain: features or descriptors.
     """
-    found = {}
+    found: dict[str, Callable[..., Any]] = {}
     for field in task.span_fields:
         domain = task.domain_of_field(field)
         reference = None if domain is None else getattr(domain.spec, kind)
         if domain is not None and reference is not None:
-            found[field] = resolve(reference, f"domain {domain.name}, {kind}")
+            function = resolve(reference, f"domain {domain.name}, {kind}")
+            found[field] = partial(kept_rows, reference, function, f"{kind} of {field}")
     return found
 
 

@@ -1,6 +1,6 @@
 """The evaluation that ends a run: scores of every split, predictions, baselines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -23,6 +23,7 @@ from taglm_core.inference.scores import known_rows, plain, score, scorer
 from taglm_core.inference.truth import joined, residual_columns, significant, truth_columns
 from taglm_core.model.precision import BF16
 from taglm_core.model.taskmodel import TaskModel
+from taglm_core.progress import progress_bar
 from taglm_core.specs import Classification, Evaluated, Regression, SplitData, TaskData
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.baselines import BaselineScores, fit_baselines
@@ -36,12 +37,7 @@ _MOST_TRAIN_WRITTEN = 200
 """The same for text, which takes a pass a token."""
 
 
-def evaluate_task(
-    plan: Plan,
-    task_model: TaskModel,
-    folder: RunFolder,
-    on_progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
+def evaluate_task(plan: Plan, task_model: TaskModel, folder: RunFolder) -> dict[str, Any]:
     """Score every split, write predictions and split, and fit the baselines.
 
     Returns:
@@ -63,7 +59,8 @@ def evaluate_task(
         if plan.precision == BF16 and task_model.prefix_cache is not None:
             # a segment that another batch made is rounded otherwise; a loaded predictor has none
             task_model.prefix_cache = task_model.prefix_cache.emptied()
-        prediction, errors = task_model.predict_fields(fields, budget, on_progress)
+        with progress_bar(f"predicting the {split} split", len(scored)) as advance:
+            prediction, errors = task_model.predict_fields(fields, budget, advance)
         fine = np.flatnonzero([error is None for error in errors])
         if isinstance(rows.targets, np.ndarray):
             truth: Any = rows.targets[scored[fine]]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from taglm_core.errors import DataError
 from taglm_core.model.batching import batches_by_tokens
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, progress_bar
 from taglm_core.training.budget import Speed, measured_speed
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.interrupts import StopAfterStep, Stopped
@@ -113,7 +113,8 @@ def fit(
         every = max(1, settings.keeps)
     loaded = load_checkpoint(folder, kept, optimizer)
     if loaded is None:
-        score, record = objective.evaluate()
+        with progress_bar(f"{description}: first score"):
+            score, record = objective.evaluate()
         best = [p.detach().clone() for p in kept]
         state: dict[str, Any] = {
             "step": 0,

@@ -16,7 +16,7 @@ from taglm_core.model.features import KINDS, FeatureReader, feature_reader
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.targets import ridge_targets
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, progress_bar
 from taglm_core.specs import Classification
 from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, why_not
@@ -154,7 +154,8 @@ def choose_head(
         return Choice({})
     assert isinstance(objective, HeadObjective), "the task does not write text"
     task_model = objective.task_model
-    sample, states, targets = objective.fitted_rows()
+    with progress_bar(f"{title}: reading states"):
+        sample, states, targets = objective.fitted_rows()
     if len(sample) > MOST_ROWS:
         rng = np.random.default_rng([plan.config.seed, 80])
         kept = np.sort(rng.permutation(len(sample))[:MOST_ROWS])
@@ -174,14 +175,17 @@ def choose_head(
     for name, reader in _candidates(plan, splits["train"], sample):
         if recipe is not None and name != recipe["chosen"]:
             continue
-        inputs, valid_inputs = states, valid_states
-        if reader is not None:
-            inputs = torch.cat([states, reader.read(_of(splits["train"].fields, sample))], dim=1)
-            valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
-        blocks = (states.shape[1], *(reader.blocks if reader is not None else ()))
-        head, fits[name] = fit_kernel(inputs, valid_inputs, blocks, rows, plan.config.seed, recipe)
-        found[name] = Errors.mean_of([each.errors for each in fits[name]])
-        heads[name] = (head, reader, valid_inputs)
+        with progress_bar(f"fitting a {name} head"):
+            inputs, valid_inputs = states, valid_states
+            if reader is not None:
+                fields = _of(splits["train"].fields, sample)
+                inputs = torch.cat([states, reader.read(fields)], dim=1)
+                valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
+            blocks = (states.shape[1], *(reader.blocks if reader is not None else ()))
+            seed = plan.config.seed
+            head, fits[name] = fit_kernel(inputs, valid_inputs, blocks, rows, seed, recipe)
+            found[name] = Errors.mean_of([each.errors for each in fits[name]])
+            heads[name] = (head, reader, valid_inputs)
     chosen, scale = _choice(found), None
     if chosen in heads:
         head, reader, valid_inputs = heads[chosen]

@@ -12,7 +12,7 @@ import torch
 from taglm_core import __version__
 from taglm_core.data.atomic import jsonable
 from taglm_core.inference.loading import predictor_of
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, progress_bar
 from taglm_core.specs import RunFinished
 from taglm_core.store.artifact import Artifact, save_artifact
 from taglm_core.store.runfolder import PREDICTOR, REFIT, RunFolder
@@ -42,15 +42,18 @@ def execute(
     plan = plans[0]
     for each in plans:
         if each.config.data.check:
-            reports = look_over(each.task, each.rows, each.registry, each.config.seed, progress.say)
+            with progress_bar("looking over the data"):
+                reports = look_over(
+                    each.task, each.rows, each.registry, each.config.seed, progress.say
+                )
             if reports:
                 _folder(plans, each, folder).write_json("data_check.json", jsonable(reports))
     for each in plans:
         if each.task.is_numeric and each.config.baselines != ("none",):
-            progress.say(f"fitting the baselines of {each.task.name}")
             each.baseline_note = early_baselines(each)
     torch.manual_seed(plan.config.seed)
-    members = _members(plans)
+    with progress_bar("encoding the rows"):
+        members = _members(plans)
     stages, lineages = _run_stages(plans, members, folder, store, progress)
     metrics = _evaluate(members, stages, folder, progress)
     metrics["seconds"] = round(time.monotonic() - began, 1)
@@ -61,7 +64,8 @@ def execute(
         predictors[name] = predictor_of(member.task_model, artifact, plan.registry)
     folder.write_json("metrics.json", metrics)
     event = RunFinished(folder=folder.path, metrics=metrics, predictors=predictors)
-    plan.registry.send("on_run_finished", event)
+    with progress_bar("writing reports"):
+        plan.registry.send("on_run_finished", event)
     return metrics
 
 
@@ -177,9 +181,9 @@ def _evaluate(
     tasks: dict[str, Any] = {}
     warnings: list[str] = []
     for name, member in members.items():
-        progress.say("evaluating" if len(members) == 1 else f"evaluating {name}")
         own = _folder(plans, member.plan, folder)
-        facts = evaluate_task(member.plan, member.task_model, own)
+        with progress_bar("evaluating" if len(members) == 1 else f"evaluating {name}"):
+            facts = evaluate_task(member.plan, member.task_model, own)
         warnings += facts.pop("warnings", [])
         said = [stage["remark"] for stage in stages[name] if "remark" in stage]
         if said:

@@ -11,7 +11,7 @@ from torch import Tensor
 from taglm_core.data.splits import hold_out
 from taglm_core.model.tagged import TaggedModel, parameter_counts
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, progress_bar
 from taglm_core.specs import StageStarted
 from taglm_core.store.install import install_task
 from taglm_core.store.runfolder import RunFolder
@@ -88,18 +88,19 @@ def _train_domain(
 ) -> tuple[DomainLineage, Tensor | None]:
     settings = plan.config.stages.domain
     assert item.corpus is not None, "a tag that is trained has a corpus"
-    corpus = item.corpus.rows
-    held_out, others = hold_out(len(corpus), plan.config.domain_seed)
-    chosen = others[: settings.rows]
-    objective = DomainObjective(
-        model,
-        item.domain.name,
-        item.tag,
-        item.encoder,
-        [corpus[i] for i in chosen],
-        [corpus[i] for i in held_out],
-        settings.batch_tokens,
-    )
+    with progress_bar(f"reading the rows of <{item.tag}>"):
+        corpus = item.corpus.rows
+        held_out, others = hold_out(len(corpus), plan.config.domain_seed)
+        chosen = others[: settings.rows]
+        objective = DomainObjective(
+            model,
+            item.domain.name,
+            item.tag,
+            item.encoder,
+            [corpus[i] for i in chosen],
+            [corpus[i] for i in held_out],
+            settings.batch_tokens,
+        )
     tag = model.tags[item.tag]
     lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
     groups = [Group(f"<{item.tag}>", (tag,), lr)]
@@ -125,11 +126,9 @@ def _train_domain(
         name,
         model,
     )
-    compared = {
-        "tag": objective.nats("tag", skip=1),
-        "no_tag": objective.nats("none", skip=1),
-        "words": objective.nats("words", skip=1),
-    }
+    with progress_bar(f"comparing <{item.tag}> with no tag and with words"):
+        ways = [("tag", "tag"), ("no_tag", "none"), ("words", "words")]
+        compared = {name: objective.nats(way, skip=1) for name, way in ways}
     lineage = DomainLineage(
         tag=item.tag,
         corpus=item.corpus.source,
@@ -244,7 +243,8 @@ def _train_task(
         name += f", {number + 1} of {settings.ensemble}"
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
-    start = {name: objective.start(settings.head_init) for name, objective in objectives.items()}
+    with progress_bar("reading the states of the untrained tag"):
+        start = {name: each.start(settings.head_init) for name, each in objectives.items()}
     first = next(iter(objectives.values()))
     recipe, untrained = plan.recipe, None
     before = time.monotonic()
