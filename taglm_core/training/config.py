@@ -254,9 +254,8 @@ class RunConfig:
     """Attention mask: isolated (a domain span attends only to itself) or causal; auto: isolated
     for numbers and classes, causal for text."""
     precision: str = attrs.field(default="auto", validator=one_of("auto", *PRECISIONS))
-    """Linear layers of the backbone: fp32 or bf16 arithmetic, or weights packed in 8 (int8) or 4
-    bits (nf4) to save memory; auto: TAGLM_PRECISION, else bf16 if it measures faster and close to
-    fp32."""
+    """Linear layers of the backbone: fp32, bf16, or weights packed in 8 (int8) or 4 bits (nf4);
+    auto: TAGLM_PRECISION, else bf16 if it measures faster and close to fp32."""
     checkpointing: str = attrs.field(
         default="auto", converter=switch, validator=one_of("auto", "on", "off")
     )
