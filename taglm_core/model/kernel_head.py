@@ -47,10 +47,18 @@ class KernelHead(nn.Module):
 
     @staticmethod
     def of_state(state: Mapping[str, Tensor]) -> "KernelHead":
-        """Return the head whose state dictionary this is."""
-        num_kernels, num_outputs, num_points = state["weight"].shape
-        head = KernelHead(len(state["mean"]), num_outputs, num_points, num_kernels)
-        head.load_state_dict(dict(state))
+        """Return the head whose state dictionary this is.
+
+        Predictors of format 2 may hold a single regression on all columns without saying so.
+        """
+        held = dict(state)
+        if held["weight"].dim() == 2:
+            held["weight"] = held["weight"].unsqueeze(0)
+            held["gamma"] = held["gamma"].reshape(1)
+            held["reads"] = torch.ones(1, len(held["mean"]), dtype=torch.bool)
+        num_kernels, num_outputs, num_points = held["weight"].shape
+        head = KernelHead(len(held["mean"]), num_outputs, num_points, num_kernels)
+        head.load_state_dict(held)
         return head.eval()
 
     @torch.no_grad()

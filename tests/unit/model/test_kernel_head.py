@@ -59,6 +59,16 @@ def test_a_saved_head_is_the_same():
     torch.testing.assert_close(KernelHead.of_state(state)(rows), head(rows), rtol=0, atol=0)
 
 
+def test_a_head_that_was_saved_with_a_single_regression_is_read():
+    """It says neither how many regressions it holds nor which columns they read."""
+    head, rows = made()
+    state = {name: value.clone() for name, value in head.state_dict().items() if name != "reads"}
+    state["weight"], state["gamma"] = state["weight"][0], state["gamma"][0]
+    similar = torch.exp(-0.7 * head.distances(head.scaled(rows), 0))
+    wanted = (similar @ state["weight"].double().T).float()
+    torch.testing.assert_close(KernelHead.of_state(state)(rows), wanted)
+
+
 @pytest.mark.parametrize("shape", [(60, 12), (20, 90)])
 def test_rows_left_out_are_judged_as_if_refitted(shape):
     """The closed form of the errors equals five fits without a fold each."""
