@@ -7,6 +7,10 @@ SOURCES := taglm taglm_core tests plugins examples
 # not installed, but held to the same rules
 EXAMPLES := examples/plugins/dna:examples/plugins/weather
 
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# what pip says is of interest only where it fails
+OR_SHOW := > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
+
 # The quickstart keeps its tags beside its run, so that a clone leaves nothing elsewhere.
 export TAGLM_HOME ?= $(CURDIR)/runs/.taglm
 
@@ -24,12 +28,12 @@ help:
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e . $(PLUGINS:%=-e plugins/%)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
-	touch $@
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): torch, then taglm, its plugins and what the tests need (some minutes)"
+	@$(INSTALL) torch $(OR_SHOW)
+	@$(INSTALL) -e . $(PLUGINS:%=-e plugins/%) $(OR_SHOW)
+	@$(INSTALL) -e '.[dev,bench]' $(OR_SHOW)
+	@touch $@
 
 quickstart: setup
 	$(BIN)/taglm run QED --preset quick
@@ -66,7 +70,7 @@ wheels: setup
 		$(BIN)/python -m build --wheel --outdir dist $$folder || exit 1; done
 
 docs: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@$(INSTALL) -e '.[docs]' $(OR_SHOW)
 	$(BIN)/python docs/site.py
 	$(BIN)/python -m zensical build -f mkdocs.yml --clean --strict
 
