@@ -45,7 +45,7 @@ def open_backbone(
     if precision == AUTO:
         wanted, reason = os.environ.get(VARIABLE) or AUTO, f"by {VARIABLE}"
         if wanted not in (AUTO, *PRECISIONS):
-            raise ConfigError(f"{VARIABLE}={wanted}: write auto, {', '.join(PRECISIONS)}.")
+            raise ConfigError(f"{VARIABLE}={wanted}: write auto, fp32, bf16, int8 or nf4.")
     if wanted != AUTO:
         backbone = load_backbone(name, registry, device, wanted)
         return backbone, Measured(precision=wanted, reason=reason, seconds={})

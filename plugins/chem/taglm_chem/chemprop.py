@@ -5,7 +5,6 @@ imported here, so that it can neither slow nor break a run that does not ask for
 """
 
 import csv
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,16 @@ from taglm_chem.molecules import canonical
 from taglm_core import BaselineResult, Classification, TaskData
 from taglm_core.errors import DataError
 
-_PROGRAM = "from chemprop.cli.main import main; main()"
+_STATUS = "/proc/self/status"
+_NOTED = "status.txt"
+# the process notes its own peak: what its parent is told includes the memory of the parent itself
+_PROGRAM = f"""
+import atexit, os, shutil
+if os.path.exists("{_STATUS}"):
+    atexit.register(shutil.copyfile, "{_STATUS}", "{_NOTED}")
+from chemprop.cli.main import main
+main()
+"""
 _SPLITS = {"train": "train", "valid": "val", "test": "test"}
 _LOOKED_AT = 50
 _LAST_LINES = 5
@@ -115,31 +123,22 @@ def _run(folder: Path, arguments: Sequence[str]) -> int | None:
     """
     log = folder / "log.txt"
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        try:
-            peak = _wait(process)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                process.wait()
-    if process.returncode:
+    if done.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise DataError(f"chemprop {arguments[0]} failed: {' | '.join(lines[-_LAST_LINES:])}")
-    return peak
+    return _peak(folder / _NOTED)
 
 
-def _wait(process: "subprocess.Popen[bytes]") -> int | None:
-    """Wait for a process; return its largest resident memory in bytes."""
-    if not hasattr(os, "wait4"):  # Windows
-        process.wait()
+def _peak(status: Path) -> int | None:
+    """Return the largest resident memory in bytes that a process noted of itself (Linux)."""
+    if not status.is_file():
         return None
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return int(usage.ru_maxrss) * unit
+    lines = status.read_text(encoding="utf-8").splitlines()
+    return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:")), None)

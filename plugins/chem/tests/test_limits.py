@@ -11,7 +11,8 @@ import pytest
 from taglm_chem.descriptors import descriptors
 from taglm_chem.features import morgan
 from taglm_chem.labels import logp, qed
-from taglm_chem.molecules import MAX_CHARACTERS, augment, canonical, draw
+from taglm_chem.molecules import MAX_CHARACTERS, augment, canonical
+from taglm_chem.picture import draw
 from taglm_chem.processes import HEAVY, run_rows
 from taglm_chem.splits import scaffold_groups
 from taglm_core.errors import DataError

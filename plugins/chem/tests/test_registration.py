@@ -69,6 +69,7 @@ def test_every_hook_answers_with_its_specs():
         "register_datasets": ["qed", "logp", "molecules", "drugs", "combinations", "drugcomb_css"],
         "register_splitters": ["scaffold", "pair"],
         "register_readers": ["smi", "sdf"],
+        "register_baselines": ["chemprop"],
     }
 
 

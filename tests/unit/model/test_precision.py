@@ -136,7 +136,9 @@ def test_a_variable_says_what_auto_is(toy_backbone, toy_registry, monkeypatch):
             opened, why = open_backbone(str(toy_backbone), toy_registry, "cpu", given)
             assert (opened.precision, why.reason) == (given, "as set")
     monkeypatch.setenv("TAGLM_PRECISION", "fp16")
-    with pytest.raises(ConfigError, match="TAGLM_PRECISION=fp16: write auto, fp32 or bf16"):
+    with pytest.raises(
+        ConfigError, match="TAGLM_PRECISION=fp16: write auto, fp32, bf16, int8 or nf4"
+    ):
         open_backbone(str(toy_backbone), toy_registry, "cpu")
 
 

@@ -83,7 +83,7 @@ def test_backbones_are_found_by_name_folder_or_hub_id(tmp_path, toy_backbone):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BackboneError, match="holds no config.json"):
         locate(str(tmp_path / "empty"), registry)
-    with pytest.raises(UnknownNameError, match="folder or a Hub id"):
+    with pytest.raises(UnknownNameError, match="A folder, a GGUF file or a Hub id"):
         locate("nothing", registry)
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(BackboneError, match="no weights"):

@@ -25,7 +25,14 @@ from taglm_core.training.splits import assemble_splits
 TEMPLATE = "<Letters>{one} in {here} and <Letters>{two} in {there}, {place}: <Sum>"
 FAST = {
     "domain": {"max_steps": 2, "num_evaluations": 1, "tag_length": 3, "size": 40},
-    "task": {"max_steps": 4, "num_evaluations": 2, "tag_length": 3, "batch_size": 8, "rows": 30},
+    "task": {
+        "max_steps": 4,
+        "num_evaluations": 2,
+        "tag_length": 3,
+        "batch_size": 8,
+        "rows": 30,
+        "head": "linear",
+    },
 }
 
 
