@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ _LARGEST_TABLE = 1 << 20
 """Bytes of a file beside the code, such as a table of fragments, that is part of it."""
 
 
-@functools.cache
 def code_stamp(reference: str) -> str:
     """Return a hash of the code that a reference may run; nothing is imported but its packages.
 
@@ -25,6 +25,12 @@ def code_stamp(reference: str) -> str:
     Args:
         reference: `package.module:attribute`, or `package:`.
     """
+    return _code_stamp(reference, tuple(sys.path))
+
+
+@functools.cache
+def _code_stamp(reference: str, search: tuple[str, ...]) -> str:
+    """Return the stamp of a reference that is searched in some folders."""
     module = reference.partition(":")[0]
     digest = hashlib.sha256()
     for file in _sources(module):
@@ -61,13 +67,21 @@ def _requirements(package: str) -> list[str]:
     name = distributions().get(package)
     if name is None:
         return []
-    found = map(_NAME.match, importlib.metadata.requires(name) or [])
+    try:
+        found = map(_NAME.match, importlib.metadata.requires(name) or [])
+    except importlib.metadata.PackageNotFoundError:  # removed since it was listed
+        return []
     return sorted(f"{match.group()} {_version(match.group())}" for match in found if match)
 
 
-@functools.cache
 def distributions() -> dict[str, str]:
     """Return package -> distribution of each installed plugin, also of editable installations."""
+    return _distributions(tuple(sys.path))
+
+
+@functools.cache
+def _distributions(search: tuple[str, ...]) -> dict[str, str]:
+    """Return the same for some folders that packages are searched in."""
     points = importlib.metadata.entry_points(group="taglm")
     return {
         point.module.partition(".")[0]: point.dist.name

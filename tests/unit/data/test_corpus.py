@@ -118,7 +118,7 @@ def test_the_stamp_of_code_follows_its_sources(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def stamp():
-        codestamp.code_stamp.cache_clear()
+        codestamp._code_stamp.cache_clear()
         return codestamp.code_stamp("stamped_pkg.rules:canonical")
 
     first = stamp()
