@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 INT8, NF4 = "int8", "nf4"
-KINDS = (INT8, NF4)
 _BLOCK = 64
 _NF4 = (
     -1.0,

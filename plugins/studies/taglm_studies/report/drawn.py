@@ -38,7 +38,6 @@ class Drawn:
     truth: str
     predicted: str
     fields: Sequence[DrawnField]
-    texts: Mapping[str, str]
     shares: str
     """How the attention is spread over fields, text and tags."""
 
@@ -64,7 +63,6 @@ def _drawn(task: TaskFacts, record: Mapping[str, Any], registry: Registry) -> Dr
         truth=truth,
         predicted=predicted,
         fields=fields,
-        texts={},
         shares=", ".join(f"{name} {share:.0%}" for name, share in shares.items()),
     )
 

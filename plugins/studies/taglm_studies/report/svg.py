@@ -177,7 +177,7 @@ def heat_map(
         for j, value in enumerate(row):
             if value is not None:
                 share = 0.0 if high == low else (value - low) / (high - low)
-                parts.append(_cell(left + size * j, top + size * i, size, value, share))
+                parts.append(_cell(left + size * j, top + size * i, size, share))
                 if with_numbers:
                     parts.append(_cell_text(left + size * j, top + size * i, size, value, share))
     for j, name in enumerate(columns if with_numbers else ()):
@@ -190,7 +190,7 @@ def heat_map(
     return _element(int(width), int(height), alt, "".join(parts))
 
 
-def _cell(x: float, y: float, size: float, value: float, share: float) -> str:
+def _cell(x: float, y: float, size: float, share: float) -> str:
     tone = [round(255 - min(max(share, 0), 1) * (255 - part)) for part in (31, 95, 168)]
     color = "#" + "".join(f"{part:02x}" for part in tone)
     return f'<rect x="{x:.0f}" y="{y:.0f}" width="{size}" height="{size}" fill="{color}"/>'

@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 TAG, AS_SHIPPED, PROBE = "tag", "taglm", "probe:"
 METHODS = ("tag", "taglm", "prompt-tuning", "lora", "linear-probe", "full", "text-prompt")
-DEFAULT = ("tag", "taglm", "prompt-tuning", "lora", "linear-probe", "full")
 _LINEAR = {"stages": {"task": {"head": "linear", "features": "off"}}}
 """Settings of the tag's run: it is trained with the head that all methods get."""
 _HERE = "taglm_studies.study.compare"

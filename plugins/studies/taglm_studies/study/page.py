@@ -105,13 +105,12 @@ def write_study(
     request: Mapping[str, Any],
     table: StudyTable,
     notes: Sequence[str],
-    more: Sequence[Table] = (),
 ) -> None:
     """Write study.json and report.html of a finished study."""
     write_json(study.path / RESULTS, to_json(as_json(request, table)))
     columns, rows = table_of(table)
     section = Section("Results", notes=list(notes))
-    section.tables = [Table(f"{table.task.name}, test split, best first", columns, rows), *more]
+    section.tables = [Table(f"{table.task.name}, test split, best first", columns, rows)]
     section.figures = [_intervals(table), *_against_cost(table)]
     asked = Section("To repeat it")
     asked.tables = [
