@@ -98,20 +98,12 @@ class Backbone:
             BackboneError: when it has no plain linear layers, as a quantized model.
         """
         layers = rounded_layers(self.base)
-        if not layers:
-            raise BackboneError(
-                f"backbone '{self.name}': none of its layers is a plain linear layer (quantized "
-                "models have an arithmetic of their own). Set precision=fp32."
-            )
-        if self.content is None:
-            self.content = self.checksum()[:16]  # of the weights before they are rounded
-        put_layers(self.base, layers)
+        self._put_layers(layers, BF16, " (quantized models have an arithmetic of their own)")
         rounded = {id(weight) for layer in layers.values() for weight in layer.parameters()}
         for held in (*self.model.parameters(), *self.model.buffers()):
             if id(held) not in rounded and held.is_floating_point():
                 held.data = held.data.float()
         self.dtype = torch.float32
-        self.precision = BF16
 
     def use_precision(self, precision: str) -> None:
         """Put the linear layers of a backbone that is in fp32 into a precision.
@@ -123,15 +115,19 @@ class Backbone:
             self.use_bf16()
         elif precision != FP32:
             layers = quantized_layers(self.base, precision)
-            if not layers:
-                raise BackboneError(
-                    f"backbone '{self.name}': none of its layers is a plain linear layer, so "
-                    "none is packed. Set precision=fp32."
-                )
-            if self.content is None:
-                self.content = self.checksum()[:16]  # of the weights before they are packed
-            put_layers(self.base, layers)
-            self.precision = precision
+            self._put_layers(layers, precision, ", so none is packed")
+
+    def _put_layers(self, layers: dict[str, torch.nn.Module], precision: str, why: str) -> None:
+        """Put layers of a precision in the place of the plain ones; none at all is an error."""
+        if not layers:
+            raise BackboneError(
+                f"backbone '{self.name}': none of its layers is a plain linear layer{why}. Set "
+                "precision=fp32."
+            )
+        if self.content is None:
+            self.content = self.checksum()[:16]  # of the weights before they change
+        put_layers(self.base, layers)
+        self.precision = precision
 
     @property
     def num_parameters(self) -> int:

@@ -14,7 +14,7 @@ from taglm_core.model.backbone import Backbone
 from taglm_core.model.free_memory import free_bytes
 from taglm_core.model.precision import BF16, FP32, PRECISIONS, put_layers, rounded_layers
 from taglm_core.model.prefix_cache import PrefixCache, bytes_per_token
-from taglm_core.model.quantized import INT8, NF4, packed_bytes, quantized_layers
+from taglm_core.model.quantized import INT8, NF4, packed_bytes, plain_layers, quantized_layers
 from taglm_core.model.tagged import TaggedModel
 
 _ROW_TOKENS = 128
@@ -112,9 +112,9 @@ def weight_bytes(backbone: Backbone) -> dict[str, int]:
 
     Only the linear layers change; embeddings, norms and the output matrix stay fp32.
     """
-    weights: list[Any] = [layer.weight for layer in rounded_layers(backbone.base).values()]
-    linear = sum(int(weight.numel()) for weight in weights)
-    rows = sum(len(weight) for weight in weights)
+    shapes = [weight.shape for _, (weight, _) in plain_layers(backbone.base)]
+    linear = sum(shape.numel() for shape in shapes)
+    rows = sum(shape[0] for shape in shapes)
     others = 4 * (backbone.num_parameters - linear)
     sizes = {FP32: 4 * linear, BF16: 2 * linear}
     sizes |= {kind: packed_bytes(linear, rows, kind) for kind in (INT8, NF4)}
@@ -129,7 +129,7 @@ def speeds(backbone: Backbone) -> dict[str, Speed]:
         INT8: lambda: quantized_layers(base, INT8),
         NF4: lambda: quantized_layers(base, NF4),
     }
-    plain: dict[str, Any] = {name: base.get_submodule(name) for name in rounded_layers(base)}
+    plain: dict[str, Any] = {name: base.get_submodule(name) for name, _ in plain_layers(base)}
     tokens = min(_ROW_TOKENS, backbone.max_positions)
     rows = max(1, min(32, int(_WORK / backbone.num_matrix_weights / tokens)))
     found = {}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from taglm_core.model.quantized import INT8, NF4
+from taglm_core.model.quantized import INT8, NF4, plain_layers
 
 FP32, BF16 = "fp32", "bf16"
 PRECISIONS = (FP32, BF16, INT8, NF4)
@@ -45,20 +45,8 @@ class Bf16Linear(nn.Linear):
 
 
 def rounded_layers(base: nn.Module) -> dict[str, nn.Module]:
-    """Return a bf16 layer for each plain linear layer of a base model, by its name.
-
-    Layers of another class, such as those of a quantized model, have an arithmetic of their own and
-    are left out.
-    """
-    from transformers.pytorch_utils import Conv1D
-
-    layers: dict[str, nn.Module] = {}
-    for name, module in base.named_modules():
-        if type(module) is nn.Linear:
-            layers[name] = Bf16Linear(module.weight, module.bias)
-        elif type(module) is Conv1D:  # GPT-2 holds the transposed matrix
-            layers[name] = Bf16Linear(module.weight.T.contiguous(), module.bias)
-    return layers
+    """Return a bf16 layer for each plain linear layer of a base model, by its name."""
+    return {name: Bf16Linear(*held) for name, held in plain_layers(base)}
 
 
 def put_layers(base: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:

@@ -6,6 +6,7 @@ a byte. Products are fp32. The gradient of the input unpacks the weights a secon
 keeping them, so that a step holds one unpacked layer, not all of them.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -122,15 +123,25 @@ def quantized_layers(base: nn.Module, kind: str) -> dict[str, nn.Module]:
         base: The base model; its output matrix and embedding stay as they are.
         kind: int8 or nf4.
     """
+    return {name: QuantizedLinear(*held, kind) for name, held in plain_layers(base)}
+
+
+def plain_layers(base: nn.Module) -> Iterator[tuple[str, tuple[Tensor, Tensor | None]]]:
+    """Give the name of each plain linear layer with its weight and bias.
+
+    Layers of another class, such as those of a quantized model, have an arithmetic of their own and
+    are left out.
+
+    Args:
+        base: The base model.
+    """
     from transformers.pytorch_utils import Conv1D
 
-    layers: dict[str, nn.Module] = {}
     for name, module in base.named_modules():
         if type(module) is nn.Linear:
-            layers[name] = QuantizedLinear(module.weight, module.bias, kind)
+            yield name, (module.weight, module.bias)
         elif type(module) is Conv1D:  # GPT-2 holds the transposed matrix
-            layers[name] = QuantizedLinear(module.weight.T.contiguous(), module.bias, kind)
-    return layers
+            yield name, (module.weight.T.contiguous(), module.bias)
 
 
 def packed_weights(module: nn.Module) -> int:
