@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from taglm_core.data.characters import clean, with_minus
-from taglm_core.data.columns import OnError, check_on_error, number_or_reason, raise_bad_cells
+from taglm_core.data.columns import (
+    OnError,
+    check_on_error,
+    number_or_reason,
+    parse_numbers,
+    raise_bad_cells,
+)
 
 BELOW, EXACT, ABOVE = -1, 0, 1
 """The value is at most the number of the cell, equal to it, or at least it."""
@@ -59,17 +65,13 @@ def parse_censored(
         ConfigError: when `on_error` is another word.
     """
     check_on_error(on_error)
-    numbers, sides = np.full(len(values), np.nan), np.zeros(len(values), dtype=np.int64)
-    errors: list[str | None] = [None] * len(values)
-    for index, value in enumerate(values):
-        number = number_or_reason(value)
-        found = limit_and_side(value) if isinstance(number, str) else None
+    numbers, errors = parse_numbers(values, rows, source, column, on_error="skip")
+    sides = np.zeros(len(values), dtype=np.int64)
+    for index, error in enumerate(errors):
+        found = limit_and_side(values[index]) if error is not None else None
         if found is not None:
             numbers[index], sides[index] = found
-        elif isinstance(number, str):
-            errors[index] = f"column '{column}': {number}"
-        else:
-            numbers[index] = number
+            errors[index] = None
     if on_error == "raise":
         raise_bad_cells(errors, rows, source, "number")
     return numbers, sides, errors

@@ -113,10 +113,14 @@ def properties(
     """
     order = np.random.default_rng(seed).permutation(len(corpus))[:_MOST_CORPUS_ROWS]
     beside = [corpus[i] for i in order]
-    return {
-        name: _histograms(found.values(rows), found.values(beside), found.unit)
-        for name, found in computed_properties(trained, registry).items()
-    }
+    histograms: dict[str, Any] = {}
+    made: dict[Callable[..., Any], tuple[np.ndarray, np.ndarray]] = {}
+    for name, found in computed_properties(trained, registry).items():
+        if found.compute not in made:  # a task computes all of its targets at once
+            made[found.compute] = (found.all_values(rows), found.all_values(beside))
+        drawn, others = (values[:, found.target] for values in made[found.compute])
+        histograms[name] = _histograms(drawn, others, found.unit)
+    return histograms
 
 
 @attrs.frozen
@@ -127,15 +131,20 @@ class ComputedProperty:
     field: str
     target: int
     """Which of the task's targets."""
+    num_targets: int
     unit: str
 
     def values(self, rows: Sequence[str]) -> np.ndarray:
         """Return the property of valid rows, float64 `(rows,)`; NaN where there is none."""
-        if not rows:
-            return np.zeros(0)
-        values = np.asarray(self.compute({self.field: list(rows)}), dtype=np.float64)
-        numbers: np.ndarray = values.reshape(len(rows), -1)[:, self.target]
+        numbers: np.ndarray = self.all_values(rows)[:, self.target]
         return numbers
+
+    def all_values(self, rows: Sequence[str]) -> np.ndarray:
+        """Return all that the task computes of valid rows, float64 `(rows, targets)`."""
+        if not rows:
+            return np.zeros((0, self.num_targets))
+        values = np.asarray(self.compute({self.field: list(rows)}), dtype=np.float64)
+        return values.reshape(len(rows), -1)
 
 
 def computed_properties(trained: TrainedDomain, registry: Registry) -> dict[str, ComputedProperty]:
@@ -152,7 +161,9 @@ def computed_properties(trained: TrainedDomain, registry: Registry) -> dict[str,
         compute = resolve(target.compute, f"task {item.name}, target")
         for k, name in enumerate(target.names):
             if name not in found:
-                found[name] = ComputedProperty(compute, task.span_fields[0], k, target.unit)
+                found[name] = ComputedProperty(
+                    compute, task.span_fields[0], k, len(target.names), target.unit
+                )
     return found
 
 
