@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.cli.options import AsJson, Device
+
 app = typer.Typer(help="List backbones; measure one before a run with it.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_backbones(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the registered backbones, and those for which the tag store holds tags."""
     from taglm_core.api import backbones
@@ -27,8 +29,8 @@ def list_backbones(
 @app.command("show")
 def show_backbone(
     name: Annotated[str, typer.Argument(help="Registered name, folder, GGUF file or Hub id.")],
-    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Show a backbone's size and memory, measure its speed here, and say what works with it."""
     from taglm_core.api import backbones

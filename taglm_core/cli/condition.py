@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.options import AsJson, Backbone, Device, TaggedRun
+
 
 def condition(
     domain: Annotated[str, typer.Argument(help="Domain, such as SMILES.")],
@@ -20,18 +22,11 @@ def condition(
     max_steps: Annotated[
         int, typer.Option(help="Number of optimizer steps of 32 rows.", min=1)
     ] = 300,
-    backbone: Annotated[
-        str, typer.Option(help="Backbone: registered name, folder or Hub id.")
-    ] = "nano",
-    from_run: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", help="Run or artifact with the domain tag; default: newest in the tag store."
-        ),
-    ] = None,
+    backbone: Backbone = "nano",
+    from_run: TaggedRun = None,
     seed: Annotated[int, typer.Option(help="Random seed of the rows and their order.")] = 0,
-    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Train tags of the ranges of a property, for `taglm sample --condition`.
 

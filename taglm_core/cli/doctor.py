@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from taglm_core.cli.options import AsJson
+
 
 def doctor(
     backbone: Annotated[str, typer.Option(help="Backbone to load for the check.")] = "nano",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the installation: versions, devices, plugins, tag store, backbone, disk.
 

@@ -17,6 +17,7 @@ from taglm_core.cli.decode import (
     TopP,
     given_decoding,
 )
+from taglm_core.cli.options import AsJson, Device, OtherBackbone, Precision
 
 
 def evaluate(
@@ -42,17 +43,9 @@ def evaluate(
             help="Column that holds a field or a target, such as smiles=Structure.",
         ),
     ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(help="Another copy of the backbone: name, folder, GGUF file or Hub id."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="fp32|bf16", help="Arithmetic of the backbone.", show_default="as trained"
-        ),
-    ] = None,
+    backbone: OtherBackbone = None,
+    device: Device = "auto",
+    precision: Precision = None,
     on_error: Annotated[
         str,
         typer.Option(
@@ -90,7 +83,7 @@ def evaluate(
             "--fix", help="Fix invalid rows by the rules of their domains before scoring."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show results, or score a labeled file.
 

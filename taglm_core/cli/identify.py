@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.cli.options import AsJson, Backbone, Device
+
 
 def identify(
     texts: Annotated[
@@ -33,11 +35,9 @@ def identify(
             help="Table of validation rows; default: held-out rows of the corpus.",
         ),
     ] = None,
-    backbone: Annotated[
-        str, typer.Option(help="Backbone: registered name, folder, GGUF file or Hub id.")
-    ] = "nano",
-    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    backbone: Backbone = "nano",
+    device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Rank the trained domain tags by the likelihood that they give to a text.
 

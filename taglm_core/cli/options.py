@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,3 +27,24 @@ Verbose = Annotated[
         "--verbose", "-v", help="Print technical lines too: stages, cache, precision, parameters."
     ),
 ]
+Backbone = Annotated[
+    str, typer.Option(help="Backbone: registered name, folder, GGUF file or Hub id.")
+]
+OtherBackbone = Annotated[
+    str | None,
+    typer.Option(help="Another copy of the backbone: name, folder, GGUF file or Hub id."),
+]
+Device = Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="fp32|bf16|int8|nf4",
+        help="Arithmetic of the backbone.",
+        show_default="as trained",
+    ),
+]
+TaggedRun = Annotated[
+    Path | None,
+    typer.Option("--from", help="Run or predictor with the tag; default: newest in the tag store."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,12 +1,10 @@
 """`taglm plugins`: what is installed, what each registers, what failed and why."""
 
-from typing import Annotated
-
-import typer
+from taglm_core.cli.options import AsJson
 
 
 def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List plugins, what each registers, and failures."""
     from taglm_core.api.listing import failure_record

@@ -17,7 +17,7 @@ from taglm_core.cli.decode import (
     TopP,
     given_decoding,
 )
-from taglm_core.cli.options import Columns, Verbose
+from taglm_core.cli.options import Columns, Device, OtherBackbone, Precision, Verbose
 
 
 def predict(
@@ -57,17 +57,9 @@ def predict(
         str | None, typer.Option(help="Task to use, for a run with several tasks.")
     ] = None,
     column: Columns = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(help="Another copy of the backbone: name, folder, GGUF file or Hub id."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="fp32|bf16", help="Arithmetic of the backbone.", show_default="as trained"
-        ),
-    ] = None,
+    backbone: OtherBackbone = None,
+    device: Device = "auto",
+    precision: Precision = None,
     cache: Annotated[
         str,
         typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from taglm_core.cli.completion import complete_run
+from taglm_core.cli.options import AsJson
 
 app = typer.Typer(help="Show and remove runs.", no_args_is_help=True)
 
@@ -15,7 +16,7 @@ def list_all(
     folder: Annotated[
         Path, typer.Argument(help="Folder that holds run folders.", show_default="runs")
     ] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder, the latest first, with the first metric on the test split."""
     from taglm_core.cli.screen import print_json, print_line, print_table

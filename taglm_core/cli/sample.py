@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.cli.options import AsJson, Backbone, Device, TaggedRun
+
 
 def sample(
     domain: Annotated[str, typer.Argument(help="Domain to draw from, such as SMILES.")],
@@ -13,15 +15,8 @@ def sample(
         int, typer.Option("-n", "--count", help="Number of rows to draw.", min=1)
     ] = 100,
     out: Annotated[Path | None, typer.Option(help="Table to write, such as drawn.csv.")] = None,
-    backbone: Annotated[
-        str, typer.Option(help="Backbone: registered name, folder, GGUF file or Hub id.")
-    ] = "nano",
-    from_run: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", help="Run or predictor with the tag; default: newest in the tag store."
-        ),
-    ] = None,
+    backbone: Backbone = "nano",
+    from_run: TaggedRun = None,
     no_tag: Annotated[
         bool, typer.Option("--no-tag", help="Draw without the tag, for comparison.")
     ] = False,
@@ -59,8 +54,8 @@ def sample(
         int, typer.Option(help="Maximum number of symbols in a row.", min=1)
     ] = 256,
     seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = 0,
-    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Draw rows from a domain and report validity, uniqueness, novelty and properties.
 

@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from taglm_core.cli.completion import complete_tag
+from taglm_core.cli.options import AsJson
 
 app = typer.Typer(help="Show and remove the tags in the tag store.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_tags(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the trained tags and the backbone of each."""
     from taglm_core.api import tags
@@ -37,7 +38,7 @@ def show_tag(
             autocompletion=complete_tag,
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the lineage of a tag: backbone, corpus, settings, results."""
     import yaml
