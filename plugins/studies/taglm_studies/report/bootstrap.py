@@ -101,6 +101,10 @@ class Resampler:
         few = self.drawn[:_FEW_SAMPLES]
         return np.array([self.score(function, values, rows) for rows in few])
 
+    def paired(self, name: str, function: Function, first: Any, second: Any) -> np.ndarray:
+        """Return the metric of one prediction minus that of another, for each draw of both."""
+        return _minus(*(self.resample(name, function, made) for made in (first, second)))
+
     @property
     def _is_single(self) -> bool:
         is_known = np.isfinite(self.truth).all() and (
@@ -157,9 +161,8 @@ def difference(
 ) -> Interval:
     """Return the metric of one prediction minus that of another, on the same resamples."""
     sampler = Resampler.of(task, seed)
-    values = [sampler.resample(metric, function, predicted) for predicted in (first, second)]
     scores = [sampler.score(function, predicted) for predicted in (first, second)]
-    return interval_of(scores[0] - scores[1], _minus(*values))
+    return interval_of(scores[0] - scores[1], sampler.paired(metric, function, first, second))
 
 
 def metric_functions(task: TaskFacts, registry: Registry) -> dict[str, Function]:

@@ -63,6 +63,13 @@ class TaskFacts:
             data_check=read_json(own / "data_check.json"),
         )
 
+    @classmethod
+    def only(cls, folder: Path) -> "TaskFacts":
+        """Read the first task of a finished run or member."""
+        tasks = read_json(folder / "metrics.json")["tasks"]
+        name = next(iter(tasks))
+        return cls.read(folder, name, tasks[name])
+
     @property
     def kind(self) -> str:
         """Kind of target: regression, classification or text."""

@@ -113,7 +113,7 @@ def run_as_shipped(
 ) -> dict[str, Any]:
     """Run the task as `taglm run` does: with the head and the features that it chooses itself."""
     cost = run_task(folder / "run", task, data, merged(settings, {"baselines": ["none"]}), seed)
-    predicted = _facts(folder / "run").predicted()
+    predicted = TaskFacts.only(folder / "run").predicted()
     assert predicted is not None, "a finished run has test predictions"
     rows = Rows.read(folder / "run" / ROWS)
     _write_results(folder, folder, rows, {"test": np.asarray(predicted)})
@@ -170,18 +170,12 @@ def _probed(folder: Path, tag: Path, rows: Rows, name: str, seed: int) -> dict[s
     return {"parameters": 0, "disk_bytes": 4 * head, "model_parameters": size}
 
 
-def _facts(folder: Path) -> TaskFacts:
-    tasks = read_json(folder / "metrics.json")["tasks"]
-    name = next(iter(tasks))
-    return TaskFacts.read(folder, name, tasks[name])
-
-
 def _write_results(
     folder: Path, tag: Path, rows: Rows, predicted: Mapping[str, np.ndarray]
 ) -> None:
     """Write the test predictions and metrics of a method in the form of a run."""
     source = tag / "run"
-    held = _facts(source)
+    held = TaskFacts.only(source)
     names = held.value_columns(held.name)
     own = {held.name, *names, *(f"{name}.residual" for name in names)}
     columns: dict[str, Any] = {k: v for k, v in held.predictions.items() if k not in own}
@@ -199,7 +193,7 @@ def _write_results(
     record = {**held.record, "splits": {"test": test}}
     test["metrics"] = dict.fromkeys(held.record["splits"]["test"]["metrics"])
     write_json(folder / "metrics.json", {"tasks": {held.name: record}})
-    task = _facts(folder)
+    task = TaskFacts.only(folder)
     sampler = Resampler.of(task)
     test["metrics"] = {
         name: sampler.score(function, task.predicted())

@@ -93,12 +93,9 @@ class StudyFolder:
 
     def facts_of(self, member: Member) -> TaskFacts | None:
         """Return the results of a member, None while it has not finished."""
-        folder = self.folder_of(member)
         if self.cost_of(member) is None:
             return None
-        tasks = read_json(folder / "metrics.json")["tasks"]
-        name = next(iter(tasks))
-        return TaskFacts.read(folder, name, tasks[name])
+        return TaskFacts.only(self.folder_of(member))
 
     def unfinished(self, members: Sequence[Member]) -> list[Member]:
         """Return the members that have still to run."""

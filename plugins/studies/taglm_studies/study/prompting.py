@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from taglm_studies.study.rows import Rows
+from taglm_studies.study.rows import Rows, as_text
 
 EXAMPLES = 4
 _NEW_TOKENS = 12
@@ -59,12 +59,8 @@ def predict_by_prompt(predictor: Any, rows: Rows, split: str, seed: int) -> tupl
 
 
 def _record(fields: dict[str, list[Any]], i: int, target: str) -> str:
-    lines = [f"{name}: {_text(values[i])}" for name, values in fields.items()]
+    lines = [f"{name}: {as_text(values[i])}" for name, values in fields.items()]
     return "\n".join([*lines, f"{target}:"])
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else " ".join(map(str, value))
 
 
 def _said(rows: Rows, value: float) -> str:

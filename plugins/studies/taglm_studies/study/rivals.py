@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import DataError
-from taglm_studies.study.rows import Rows
+from taglm_studies.study.rows import Rows, as_text
 
 BATCH_TOKENS = 8192
 LEARNING_RATES = {"prompt-tuning": 0.05, "lora": 1e-3, "full": 1e-4}
@@ -292,15 +292,11 @@ def probe_states(
     for split in rows.splits:
         parts = []
         for fields in rows.orders(split):
-            texts = [" ".join(map(_as_text, row)) for row in zip(*fields.values(), strict=True)]
+            texts = [" ".join(map(as_text, row)) for row in zip(*fields.values(), strict=True)]
             parts.append(_mean_states(model, tokenizer, texts, longest))
         found[split] = np.asarray(np.mean(parts, axis=0), dtype=np.float32)
     say(f"probe {name}: texts are cut at {longest} tokens")
     return found, sum(p.numel() for p in model.parameters())
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else " ".join(map(str, value))
 
 
 @torch.no_grad()

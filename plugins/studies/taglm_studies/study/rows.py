@@ -109,3 +109,8 @@ class Rows:
         if self.multi_label:
             found[found < 0] = np.nan
         return found.reshape(len(values), len(self.names))
+
+
+def as_text(value: Any) -> str:
+    """Return a value of a field as text, a record with its parts one after the other."""
+    return value if isinstance(value, str) else " ".join(map(str, value))

@@ -110,7 +110,7 @@ def study_table(
         difference = None
         if group != first and seeds:
             draws = [
-                _draws(samplers[s], metric, function, predicted[s], own[first][s]) for s in seeds
+                samplers[s].paired(metric, function, predicted[s], own[first][s]) for s in seeds
             ]
             few = min(map(len, draws))
             mean = float(np.mean([samplers[s].score(function, own[first][s]) for s in seeds]))
@@ -157,14 +157,6 @@ def _predictions(facts: Mapping[int, TaskFacts]) -> dict[int, np.ndarray]:
 
 def _same_rows(one: TaskFacts, other: TaskFacts) -> bool:
     return one.predictions.get("row") == other.predictions.get("row")
-
-
-def _draws(
-    sampler: Resampler, metric: str, function: Any, predicted: np.ndarray, first: np.ndarray
-) -> np.ndarray:
-    values = [sampler.resample(metric, function, made) for made in (predicted, first)]
-    count = min(map(len, values))
-    return np.asarray(values[0][:count] - values[1][:count])
 
 
 def _valid(task: TaskFacts, metric: str) -> float | None:
