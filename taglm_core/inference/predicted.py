@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import numpy as np
+
+from taglm_core.specs import Classification, Regression, Target, Text
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,23 @@ class ReadRows:
     """One entry a row."""
     fixed: list[tuple[int, str]]
     """(row number, what was changed) of each row that was fixed."""
+
+
+def array_of(predicted: Predicted, target: Target) -> np.ndarray:
+    """Return predictions as one array, NaN or None where a row is invalid.
+
+    Args:
+        predicted: Predictions as columns.
+        target: What the task predicts.
+    """
+    names = list(predicted.columns)
+    is_label = isinstance(target, Classification) and not target.multi_label
+    if is_label or isinstance(target, Text):
+        return np.array([*predicted.columns[names[0]], None], dtype=object)[:-1]
+    values = np.full((len(predicted.errors), len(names)), np.nan)
+    if predicted.good:
+        values[predicted.good] = predicted.values
+    return values[:, 0] if len(names) == 1 and isinstance(target, Regression) else values
 
 
 def warn_invalid(errors: Sequence[str | None]) -> None:

@@ -22,13 +22,13 @@ from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
 from taglm_core.inference.files import predict_file
 from taglm_core.inference.insight import Insight
-from taglm_core.inference.predicted import Predicted, ReadRows, warn_invalid
+from taglm_core.inference.predicted import Predicted, ReadRows, array_of, warn_invalid
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.truth import read_splits
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
-from taglm_core.specs import Classification, Domain, Regression, Task, Text
+from taglm_core.specs import Classification, Domain, Task
 from taglm_core.store.artifact import Artifact, save_artifact
 
 
@@ -182,7 +182,7 @@ class Predictor:
         predicted, index = self._predict_memory(data, columns, fix, on_error, bar)
         if output == "numpy":
             warn_invalid(predicted.errors)
-            return self._array(predicted)
+            return array_of(predicted, self.task.target)
         return as_output({**predicted.columns, "error": predicted.errors}, str(output), index)
 
     def predict_proba(
@@ -380,17 +380,6 @@ class Predictor:
             predicted = self.predict_table(read.table, columns, advance, fix)
         check_errors(read.table, predicted.errors, on_error, needs_rows=False)
         return predicted, read.index
-
-    def _array(self, predicted: Predicted) -> np.ndarray:
-        """Return predictions as one array, NaN or None where a row is invalid."""
-        count, target = len(predicted.errors), self.task.target
-        is_label = isinstance(target, Classification) and not target.multi_label
-        if is_label or isinstance(target, Text):
-            return np.array([*predicted.columns[self.names[0]], None], dtype=object)[:-1]
-        values = np.full((count, len(self.names)), np.nan)
-        if predicted.good:
-            values[predicted.good] = predicted.values
-        return values[:, 0] if len(self.names) == 1 and isinstance(target, Regression) else values
 
     def mapping(self, table: Table, columns: Mapping[str, str]) -> dict[str, str]:
         """Return the columns that the user names, and those that the run read and a table has."""

@@ -75,7 +75,6 @@ def evaluate_task(plan: Plan, task_model: TaskModel, folder: RunFolder) -> dict[
         named = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
         if split != "train":
             splits[split] |= grouped(task, named, exact, prediction, trained)
-        if split != "train":
             _write_predictions(plan, folder, split, scored[fine], truth, prediction)
         data[split] = _split_data(plan, scored[fine], exact, prediction)
         numbers[split] = [rows.numbers[i] for i in scored[fine]]

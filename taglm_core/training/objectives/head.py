@@ -163,8 +163,9 @@ class HeadObjective:
         if self.follower is not None and not self._is_solved:
             self.follower.follow(states, targets, self.weights_of(indices))
         losses = self.head_loss.rows(self.task_model.outputs(states), targets)
-        if self._weights is not None:
-            losses = losses * self._weights[torch.from_numpy(indices)].to(losses.device)
+        weights = self.weights_of(indices)
+        if weights is not None:
+            losses = losses * weights.to(losses.device)
         return losses.sum(), self.weight(indices)
 
     def moved(self) -> None:
