@@ -1,4 +1,4 @@
-"""Write the reference pages that are made from the code: commands, settings, contract and API.
+"""Write the reference pages that are made from the code: settings, commands, API, messages, ...
 
 Run `python docs/generate.py`; a test fails when the pages differ from the code.
 """
@@ -18,6 +18,9 @@ from unittest import mock
 import attrs
 
 from taglm_core.specs.target import TARGETS
+
+sys.path.insert(0, str(Path(__file__).parent))
+from messages import messages_page
 
 REFERENCE = Path(__file__).parent / "reference"
 COMMANDS = ["run", "init", "predict", "evaluate", "sample", "condition", "identify", "plugins"]
@@ -298,7 +301,7 @@ def _sections(doc: str) -> list[str]:
 
 
 PAGES = {"settings.md": settings_page, "commands.md": commands_page, "contract.md": contract_page}
-PAGES["api.md"] = api_page
+PAGES |= {"api.md": api_page, "messages.md": messages_page}
 
 
 def main() -> None:

@@ -28,7 +28,10 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("page", ["settings.md", "commands.md", "contract.md", "api.md"])
+GENERATED = ["settings.md", "commands.md", "contract.md", "api.md", "messages.md"]
+
+
+@pytest.mark.parametrize("page", GENERATED)
 def test_generated_pages_are_up_to_date(page, monkeypatch):
     """Run `python docs/generate.py` when this fails."""
     monkeypatch.setenv("TAGLM_PLUGINS", "")
