@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.options import AsJson as JsonOption
+    from taglm_core.cli.options import Cache as CacheOption
+    from taglm_core.cli.options import Device as DeviceOption
+    from taglm_core.cli.options import OtherBackbone as OtherBackboneOption
+    from taglm_core.cli.options import Precision as PrecisionOption
+    from taglm_core.cli.options import Preset as PresetOption
+    from taglm_core.cli.options import RunBackbone as BackboneOption
+    from taglm_core.cli.options import Setting as SettingOption
     from taglm_core.cli.screen import (
         parse_pairs,
         print_json,
@@ -47,12 +55,20 @@ if TYPE_CHECKING:
     from taglm_core.training.taskfile import find_task, read_task_rows
 
 __all__ = [
+    "BackboneOption",
     "BarProgress",
+    "CacheOption",
+    "DeviceOption",
+    "JsonOption",
+    "OtherBackboneOption",
+    "PrecisionOption",
+    "PresetOption",
     "Progress",
     "PublicSet",
     "Registered",
     "Registry",
     "ResolvedTask",
+    "SettingOption",
     "Table",
     "TableWriter",
     "TaskRows",
@@ -102,12 +118,20 @@ __all__ = [
 ]
 
 _PLACES = {
+    "BackboneOption": "cli.options:RunBackbone",
     "BarProgress": "cli.bars:BarProgress",
+    "CacheOption": "cli.options:Cache",
+    "DeviceOption": "cli.options:Device",
+    "JsonOption": "cli.options:AsJson",
+    "OtherBackboneOption": "cli.options:OtherBackbone",
+    "PrecisionOption": "cli.options:Precision",
+    "PresetOption": "cli.options:Preset",
     "Progress": "progress:Progress",
     "PublicSet": "data.public:PublicSet",
     "Registered": "plugins:Registered",
     "Registry": "plugins:Registry",
     "ResolvedTask": "plugins.resolved:ResolvedTask",
+    "SettingOption": "cli.options:Setting",
     "Table": "data.table:Table",
     "TableWriter": "data.writers:TableWriter",
     "TaskRows": "data.rows:TaskRows",

@@ -7,24 +7,30 @@ import typer
 
 from taglm_core.cli.options import AsJson, Backbone, Device, TaggedRun
 
+Domain = Annotated[str, typer.Argument(help="Domain, such as SMILES.")]
+Name = Annotated[
+    str, typer.Argument(help="Property that a task computes from the domain, such as QED.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Rows to train on.", show_default="the corpus of the domain tag"),
+]
+Rows = Annotated[int, typer.Option(help="Maximum number of training rows.", min=1)]
+Bins = Annotated[int, typer.Option(help="Number of ranges, each with as many rows.", min=2)]
+MaxSteps = Annotated[int, typer.Option(help="Number of optimizer steps of 32 rows.", min=1)]
+Seed = Annotated[int, typer.Option(help="Random seed of the rows and their order.")]
+
 
 def condition(
-    domain: Annotated[str, typer.Argument(help="Domain, such as SMILES.")],
-    name: Annotated[
-        str, typer.Argument(help="Property that a task computes from the domain, such as QED.")
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Rows to train on.", show_default="the corpus of the domain tag"),
-    ] = None,
-    rows: Annotated[int, typer.Option(help="Maximum number of training rows.", min=1)] = 10_000,
-    bins: Annotated[int, typer.Option(help="Number of ranges, each with as many rows.", min=2)] = 5,
-    max_steps: Annotated[
-        int, typer.Option(help="Number of optimizer steps of 32 rows.", min=1)
-    ] = 300,
+    domain: Domain,
+    name: Name,
+    data: Data = None,
+    rows: Rows = 10_000,
+    bins: Bins = 5,
+    max_steps: MaxSteps = 300,
     backbone: Backbone = "nano",
     from_run: TaggedRun = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the rows and their order.")] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:

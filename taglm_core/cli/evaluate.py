@@ -1,11 +1,10 @@
 """`taglm evaluate`: the results of a run, or of its predictor on another labeled file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from taglm_core.cli.completion import complete_run
 from taglm_core.cli.decode import (
     Beams,
     DecodeSeed,
@@ -17,58 +16,67 @@ from taglm_core.cli.decode import (
     TopP,
     given_decoding,
 )
-from taglm_core.cli.options import AsJson, Device, OtherBackbone, Precision
+from taglm_core.cli.options import (
+    AsJson,
+    Device,
+    OtherBackbone,
+    Precision,
+    RunOrPredictor,
+    TaskOfRun,
+)
+
+Input = Annotated[
+    Path | None,
+    typer.Option(
+        "--input", "-i", help="Labeled table to score; default: show the results of the run."
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COLUMN",
+        help="Column that holds a field or a target, such as smiles=Structure.",
+    ),
+]
+OnError = Annotated[
+    str,
+    typer.Option(
+        metavar="raise|skip",
+        help="How to handle invalid rows: raise stops at the first, skip skips them.",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Table to write: the scored rows and their predictions."),
+]
+Limit = Annotated[
+    int | None, typer.Option(help="Score only the first rows of the file, such as 1000.", min=1)
+]
+Labels = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|computed|measured",
+        help="Target of a task that computes it: computed, or measured (read from a column).",
+    ),
+]
+Fix = Annotated[
+    bool,
+    typer.Option("--fix", help="Fix invalid rows by the rules of their domains before scoring."),
+]
 
 
 def evaluate(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of a finished run or of a predictor.", autocompletion=complete_run
-        ),
-    ],
-    input_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--input", "-i", help="Labeled table to score; default: show the results of the run."
-        ),
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="Task to use, for a run with several tasks.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=COLUMN",
-            help="Column that holds a field or a target, such as smiles=Structure.",
-        ),
-    ] = None,
+    run: RunOrPredictor,
+    input_file: Input = None,
+    task: TaskOfRun = None,
+    column: Columns = None,
     backbone: OtherBackbone = None,
     device: Device = "auto",
     precision: Precision = None,
-    on_error: Annotated[
-        str,
-        typer.Option(
-            metavar="raise|skip",
-            help="How to handle invalid rows: raise stops at the first, skip skips them.",
-        ),
-    ] = "raise",
-    output_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Table to write: the scored rows and their predictions."
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Score only the first rows of the file, such as 1000.", min=1)
-    ] = None,
-    labels: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|computed|measured",
-            help="Target of a task that computes it: computed, or measured (read from a column).",
-        ),
-    ] = "auto",
+    on_error: OnError = "raise",
+    output_file: Output = None,
+    limit: Limit = None,
+    labels: Labels = "auto",
     on_doubt: OnDoubt = "raise",
     tag: Tags = None,
     decode: How = None,
@@ -77,12 +85,7 @@ def evaluate(
     top_p: TopP = None,
     decode_seed: DecodeSeed = None,
     max_new_tokens: MaxNewTokens = None,
-    fix: Annotated[
-        bool,
-        typer.Option(
-            "--fix", help="Fix invalid rows by the rules of their domains before scoring."
-        ),
-    ] = False,
+    fix: Fix = False,
     as_json: AsJson = False,
 ) -> None:
     """Show results, or score a labeled file.
@@ -92,8 +95,7 @@ def evaluate(
     """
     from taglm_core.api.evaluation import evaluate as score
     from taglm_core.cli.bars import BarProgress
-    from taglm_core.cli.groups import print_groups
-    from taglm_core.cli.screen import errors, parse_pairs, print_json, print_metrics
+    from taglm_core.cli.screen import parse_pairs
     from taglm_core.data.columns import check_on_error
     from taglm_core.data.writers import TableWriter
 
@@ -119,6 +121,13 @@ def evaluate(
     if writer is not None:
         with writer:
             writer.write(evaluation.columns)
+    _print(evaluation, as_json)
+
+
+def _print(evaluation: Any, as_json: bool) -> None:
+    from taglm_core.cli.groups import print_groups
+    from taglm_core.cli.screen import errors, print_json, print_metrics
+
     if evaluation.skipped:
         row, reason = evaluation.skipped[0]
         errors.print(

@@ -8,33 +8,37 @@ import typer
 
 from taglm_core.cli.options import AsJson, Backbone, Device
 
+Texts = Annotated[list[str] | None, typer.Argument(help="Texts to identify, such as CCO.")]
+Input = Annotated[Path | None, typer.Option("--input", "-i", help="Table of texts to identify.")]
+Column = Annotated[str, typer.Option(help="Column that holds the texts.")]
+Label = Annotated[
+    str | None, typer.Option(help="Column that holds the true domain, to score the results.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Table to write: one result for each text."),
+]
+Domains = Annotated[
+    str | None,
+    typer.Option(help="Domains to choose from, such as SMILES,Protein.", show_default="all"),
+]
+Calibrate = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="DOMAIN=FILE",
+        help="Table of validation rows; default: held-out rows of the corpus.",
+    ),
+]
+
 
 def identify(
-    texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to identify, such as CCO.")
-    ] = None,
-    input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Table of texts to identify.")
-    ] = None,
-    column: Annotated[str, typer.Option(help="Column that holds the texts.")] = "text",
-    label: Annotated[
-        str | None, typer.Option(help="Column that holds the true domain, to score the results.")
-    ] = None,
-    output_file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Table to write: one result for each text."),
-    ] = None,
-    domains: Annotated[
-        str | None,
-        typer.Option(help="Domains to choose from, such as SMILES,Protein.", show_default="all"),
-    ] = None,
-    calibrate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="DOMAIN=FILE",
-            help="Table of validation rows; default: held-out rows of the corpus.",
-        ),
-    ] = None,
+    texts: Texts = None,
+    input_file: Input = None,
+    column: Column = "text",
+    label: Label = None,
+    output_file: Output = None,
+    domains: Domains = None,
+    calibrate: Calibrate = None,
     backbone: Backbone = "nano",
     device: Device = "auto",
     as_json: AsJson = False,

@@ -1,9 +1,15 @@
-"""Options that several commands share."""
+"""Options that several commands share.
+
+Those that begin with `Run` are settings of a run: None where they are not given, so that a run file
+or a preset decides.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from taglm_core.cli.completion import complete_run
 
 Columns = Annotated[
     list[str] | None,
@@ -27,14 +33,25 @@ Verbose = Annotated[
         "--verbose", "-v", help="Print technical lines too: stages, cache, precision, parameters."
     ),
 ]
-Backbone = Annotated[
-    str, typer.Option(help="Backbone: registered name, folder, GGUF file or Hub id.")
-]
+_BACKBONE = "Backbone: registered name, folder, GGUF file or Hub id."
+_CACHE = (
+    "Memory limit for cached prompt segments: auto, off or a size such as 2GB. Append +disk to "
+    "spill to disk."
+)
+_DEVICE = "Device: cpu, cuda, cuda:1 or auto."
+
+Backbone = Annotated[str, typer.Option(help=_BACKBONE)]
+RunBackbone = Annotated[str | None, typer.Option(help=_BACKBONE, show_default="nano")]
 OtherBackbone = Annotated[
     str | None,
     typer.Option(help="Another copy of the backbone: name, folder, GGUF file or Hub id."),
 ]
-Device = Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")]
+Device = Annotated[str, typer.Option(help=_DEVICE)]
+RunDevice = Annotated[str | None, typer.Option(help=_DEVICE, show_default="auto")]
+Cache = Annotated[str, typer.Option(metavar="auto|off|SIZE", help=_CACHE)]
+RunCache = Annotated[
+    str | None, typer.Option(metavar="auto|off|SIZE", help=_CACHE, show_default="auto")
+]
 Precision = Annotated[
     str | None,
     typer.Option(
@@ -46,5 +63,24 @@ Precision = Annotated[
 TaggedRun = Annotated[
     Path | None,
     typer.Option("--from", help="Run or predictor with the tag; default: newest in the tag store."),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="Set of defaults: default, quick or paper.", show_default="default"),
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting, such as stages.task.epochs=4; may be repeated.",
+    ),
+]
+RunOrPredictor = Annotated[
+    Path,
+    typer.Argument(help="Folder of a finished run or of a predictor.", autocompletion=complete_run),
+]
+TaskOfRun = Annotated[
+    str | None, typer.Option("--task", help="Task to use, for a run with several tasks.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

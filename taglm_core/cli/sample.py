@@ -8,52 +8,58 @@ import typer
 
 from taglm_core.cli.options import AsJson, Backbone, Device, TaggedRun
 
+Domain = Annotated[str, typer.Argument(help="Domain to draw from, such as SMILES.")]
+Count = Annotated[int, typer.Option("-n", "--count", help="Number of rows to draw.", min=1)]
+Out = Annotated[Path | None, typer.Option(help="Table to write, such as drawn.csv.")]
+NoTag = Annotated[bool, typer.Option("--no-tag", help="Draw without the tag, for comparison.")]
+Corpus = Annotated[
+    Path | None, typer.Option(help="Known rows for novelty.", show_default="the tag's corpus")
+]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help="Further scores of the domain, such as moses.",
+        show_default="none",
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="Table of rows that --metrics compares with, such as test.csv."),
+]
+Condition = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Property to ask for, such as QED=0.9; may be repeated. Train it with `taglm "
+        "condition`.",
+    ),
+]
+Guidance = Annotated[
+    float, typer.Option(help="How often a condition counts, such as 3; takes twice as long.")
+]
+Temperature = Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")]
+TopP = Annotated[float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")]
+MaxLength = Annotated[int, typer.Option(help="Maximum number of symbols in a row.", min=1)]
+Seed = Annotated[int, typer.Option(help="Random seed of the draws.")]
+
 
 def sample(
-    domain: Annotated[str, typer.Argument(help="Domain to draw from, such as SMILES.")],
-    count: Annotated[
-        int, typer.Option("-n", "--count", help="Number of rows to draw.", min=1)
-    ] = 100,
-    out: Annotated[Path | None, typer.Option(help="Table to write, such as drawn.csv.")] = None,
+    domain: Domain,
+    count: Count = 100,
+    out: Out = None,
     backbone: Backbone = "nano",
     from_run: TaggedRun = None,
-    no_tag: Annotated[
-        bool, typer.Option("--no-tag", help="Draw without the tag, for comparison.")
-    ] = False,
-    corpus: Annotated[
-        Path | None, typer.Option(help="Known rows for novelty.", show_default="the tag's corpus")
-    ] = None,
-    metrics: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            help="Further scores of the domain, such as moses.",
-            show_default="none",
-        ),
-    ] = "",
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="Table of rows that --metrics compares with, such as test.csv."),
-    ] = None,
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Property to ask for, such as QED=0.9; may be repeated. Train it with `taglm "
-            "condition`.",
-        ),
-    ] = None,
-    guidance: Annotated[
-        float, typer.Option(help="How often a condition counts, such as 3; takes twice as long.")
-    ] = 1.0,
-    temperature: Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")] = 1.0,
-    top_p: Annotated[
-        float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")
-    ] = 1.0,
-    max_length: Annotated[
-        int, typer.Option(help="Maximum number of symbols in a row.", min=1)
-    ] = 256,
-    seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = 0,
+    no_tag: NoTag = False,
+    corpus: Corpus = None,
+    metrics: Metrics = "",
+    reference: Reference = None,
+    condition: Condition = None,
+    guidance: Guidance = 1.0,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 1.0,
+    max_length: MaxLength = 256,
+    seed: Seed = 0,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taglm_core.plugin import CacheOption, DeviceOption, OtherBackboneOption, PrecisionOption
+
 if TYPE_CHECKING:
     import uvicorn
 
@@ -17,65 +19,59 @@ TOKEN_VARIABLE = "TAGLM_SERVE_TOKEN"
 """Environment variable that holds the token, where no file does."""
 
 
+Predictors = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PREDICTOR...",
+        help="Folders of runs or predictors on one backbone; NAME=FOLDER gives one a name.",
+    ),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every interface.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File that holds the token which requests must send.",
+        show_default=f"the environment variable {TOKEN_VARIABLE}, else no token",
+    ),
+]
+MaxWait = Annotated[
+    float, typer.Option(help="Milliseconds that a request waits for others.", min=0)
+]
+MaxBatch = Annotated[int, typer.Option(help="Maximum rows of a batch.", min=1)]
+MaxRows = Annotated[int, typer.Option(help="Maximum rows of a request.", min=1)]
+MaxBody = Annotated[int, typer.Option(help="Maximum bytes of a request.", min=1_000)]
+MaxQueue = Annotated[
+    int, typer.Option(help="Maximum rows that wait; beyond them the answer is 429.", min=1)
+]
+Timeout = Annotated[
+    float, typer.Option(help="Seconds after which a request is answered 504.", min=0.1)
+]
+OnDoubt = Annotated[
+    str,
+    typer.Option(
+        metavar="raise|warn",
+        help="How to handle requests most of whose rows look like another kind of data.",
+    ),
+]
+
+
 def serve(
-    predictors: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PREDICTOR...",
-            help="Folders of runs or predictors on one backbone; NAME=FOLDER gives one a name.",
-        ),
-    ],
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 is every interface.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File that holds the token which requests must send.",
-            show_default=f"the environment variable {TOKEN_VARIABLE}, else no token",
-        ),
-    ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(help="Name, folder or Hub id of another copy of the same backbone."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1 or auto.")] = "auto",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="fp32|bf16", help="Arithmetic of the backbone.", show_default="as trained"
-        ),
-    ] = None,
-    cache: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|off|SIZE",
-            help="Memory limit for cached prompt segments: auto, off or a size such as 2GB. Append "
-            "+disk to spill to disk.",
-        ),
-    ] = "auto",
-    max_wait_ms: Annotated[
-        float, typer.Option(help="Milliseconds that a request waits for others.", min=0)
-    ] = 5.0,
-    max_batch: Annotated[int, typer.Option(help="Maximum rows of a batch.", min=1)] = 256,
-    max_rows: Annotated[int, typer.Option(help="Maximum rows of a request.", min=1)] = 10_000,
-    max_body: Annotated[
-        int, typer.Option(help="Maximum bytes of a request.", min=1_000)
-    ] = 10_000_000,
-    max_queue: Annotated[
-        int, typer.Option(help="Maximum rows that wait; beyond them the answer is 429.", min=1)
-    ] = 20_000,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds after which a request is answered 504.", min=0.1)
-    ] = 60.0,
-    on_doubt: Annotated[
-        str,
-        typer.Option(
-            metavar="raise|warn",
-            help="How to handle requests most of whose rows look like another kind of data.",
-        ),
-    ] = "raise",
+    predictors: Predictors,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token_file: TokenFile = None,
+    backbone: OtherBackboneOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = None,
+    cache: CacheOption = "auto",
+    max_wait_ms: MaxWait = 5.0,
+    max_batch: MaxBatch = 256,
+    max_rows: MaxRows = 10_000,
+    max_body: MaxBody = 10_000_000,
+    max_queue: MaxQueue = 20_000,
+    timeout: Timeout = 60.0,
+    on_doubt: OnDoubt = "raise",
 ) -> None:
     """Serve predictors over HTTP: JSON for programs, a page for people.
 
@@ -110,16 +106,13 @@ def serve(
             on_doubt=on_doubt,
         )
         check_names(loaded)
-        service = Service(loaded, limits, token)
         if token is None and not _is_loopback(listening):
             print_note(
                 f"warning: everybody who reaches {host} can use this service. Set a token: "
                 f"--token-file FILE, or {TOKEN_VARIABLE}."
             )
-        address, at = listening.getsockname()[:2]
-        shown = f"[{address}]" if ":" in address else address
-        print_note(f"serving {', '.join(loaded)} at http://{shown}:{at}")
-        run_until_signal(make_server(service), listening)
+        print_note(f"serving {', '.join(loaded)} at {_url(listening)}")
+        run_until_signal(make_server(Service(loaded, limits, token)), listening)
         print_note("stopped; every accepted request was answered")
 
 
@@ -184,6 +177,11 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on port {port} of {host}: {reason}. Choose another: --port {port + 1} "
             "or --host."
         ) from error
+
+
+def _url(listening: socket.socket) -> str:
+    address, port = listening.getsockname()[:2]
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 def _is_loopback(listening: socket.socket) -> bool:

@@ -10,6 +10,7 @@ import typer
 from taglm_core import Classification, Domain, Regression
 from taglm_core.errors import DataError, PluginError
 from taglm_core.plugin import (
+    JsonOption,
     Registered,
     Registry,
     ResolvedTask,
@@ -325,7 +326,7 @@ def check(
     format: Annotated[
         str | None, typer.Option(help="Format, such as tsv.gz.", show_default="by extension")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, conflicting targets, outliers and unusable rows in a file."""
     from taglm_core.plugin import load_registry, parse_pairs, print_json, to_json

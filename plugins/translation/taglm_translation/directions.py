@@ -6,36 +6,47 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.plugin import JsonOption
+
 _ADVICE = "A table of translations has the columns src_lang, source, tgt_lang and target."
 
 
+Predictions = Annotated[
+    Path,
+    typer.Argument(help="Folder of a finished run, or a table of sources and translations."),
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=FILE",
+        help="Table of another system for the same rows, such as mt=mt.csv.",
+    ),
+]
+TrainedRun = Annotated[
+    Path | None,
+    typer.Option(help="Run that names the trained directions; others are zero-shot."),
+]
+Column = Annotated[str, typer.Option(help="Column that holds the translations.")]
+Metrics = Annotated[str, typer.Option(help="Metrics: chrf, bleu, spbleu.")]
+Samples = Annotated[int, typer.Option(help="Number of bootstrap samples.", min=10)]
+Comet = Annotated[
+    str | None, typer.Option(help="COMET model: Hub id or checkpoint (needs the extra comet).")
+]
+HeatMap = Annotated[Path | None, typer.Option(help="Heat map to write (png, svg, pdf).")]
+Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
+
+
 def directions(
-    predictions: Annotated[
-        Path,
-        typer.Argument(help="Folder of a finished run, or a table of sources and translations."),
-    ],
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=FILE",
-            help="Table of another system for the same rows, such as mt=mt.csv.",
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(help="Run that names the trained directions; others are zero-shot."),
-    ] = None,
-    column: Annotated[str, typer.Option(help="Column that holds the translations.")] = "Translate",
-    metrics: Annotated[str, typer.Option(help="Metrics: chrf, bleu, spbleu.")] = "chrf,bleu",
-    samples: Annotated[int, typer.Option(help="Number of bootstrap samples.", min=10)] = 1000,
-    comet: Annotated[
-        str | None, typer.Option(help="COMET model: Hub id or checkpoint (needs the extra comet).")
-    ] = None,
-    heat_map: Annotated[
-        Path | None, typer.Option(help="Heat map to write (png, svg, pdf).")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    predictions: Predictions,
+    against: Against = None,
+    run: TrainedRun = None,
+    column: Column = "Translate",
+    metrics: Metrics = "chrf,bleu",
+    samples: Samples = 1000,
+    comet: Comet = None,
+    heat_map: HeatMap = None,
+    out: Out = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Score translations by direction and compare them with copying the source.
 

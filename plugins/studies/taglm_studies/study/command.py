@@ -7,28 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from taglm_core.plugin import BackboneOption, PresetOption, SettingOption
+
 Task = Annotated[str, typer.Argument(help="Registered task such as QED, or a run file (YAML).")]
 Data = Annotated[
     str | None, typer.Option(metavar="FILE", help="Table of rows, such as molecules.csv.")
 ]
 Seeds = Annotated[
     str, typer.Option(metavar="N,N,...", help="Random seeds, such as 0,1,2; means over them.")
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(help="Set of defaults: default, quick or paper.", show_default="default"),
-]
-Setting = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Any setting of every run, such as stages.task.epochs=4; may be repeated.",
-    ),
-]
-Backbone = Annotated[
-    str | None,
-    typer.Option(help="Backbone: registered name, folder or Hub id.", show_default="nano"),
 ]
 Jobs = Annotated[
     int, typer.Option(help="Members that run at a time, each in a process of its own.", min=1)
@@ -55,9 +41,9 @@ def compare(
     ] = "tag,taglm,prompt-tuning,lora,linear-probe,full",
     data: Data = None,
     seeds: Seeds = "0",
-    backbone: Backbone = None,
-    preset: Preset = None,
-    setting: Setting = None,
+    backbone: BackboneOption = None,
+    preset: PresetOption = None,
+    setting: SettingOption = None,
     passes: Annotated[
         int | None,
         typer.Option(
@@ -125,9 +111,9 @@ def ablate(
     ] = "1,5,20",
     data: Data = None,
     seeds: Seeds = "0",
-    backbone: Backbone = None,
-    preset: Preset = None,
-    setting: Setting = None,
+    backbone: BackboneOption = None,
+    preset: PresetOption = None,
+    setting: SettingOption = None,
     out: Out = None,
     jobs: Jobs = 1,
     dry_run: DryRun = False,
@@ -169,9 +155,9 @@ def sweep(
     ] = None,
     data: Data = None,
     seeds: Seeds = "0",
-    backbone: Backbone = None,
-    preset: Preset = None,
-    setting: Setting = None,
+    backbone: BackboneOption = None,
+    preset: PresetOption = None,
+    setting: SettingOption = None,
     out: Out = None,
     jobs: Jobs = 1,
     dry_run: DryRun = False,
