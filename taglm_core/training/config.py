@@ -104,6 +104,9 @@ class DomainStageConfig:
     """Absolute learning rate of the tag, such as 1e-4 (paper); None: from `tag_lr`."""
     train_symbols: bool = False
     """True: also train the embeddings of the domain's symbols."""
+    encoder: str = attrs.field(default="own", validator=one_of("own", "text"))
+    """Encoder of the domains: own (symbols, where the domain has them) or text (the backbone's
+    tokenizer), for comparison."""
     weight_decay: float = attrs.field(default=0.0, validator=not_negative)
     """Weight decay of AdamW, such as 0.01."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))

@@ -5,7 +5,7 @@ import attrs
 from taglm_core.data.corpus import Corpus, read_corpus
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import UnknownNameError
+from taglm_core.errors import ConfigError, UnknownNameError
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
@@ -16,13 +16,17 @@ from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig
 
+TEXT = "text"
+"""The encoder of a domain that the backbone's tokenizer reads."""
+
 
 @attrs.define(kw_only=True)
 class DomainPlan:
     """What happens to one domain tag."""
 
     tag: str
-    """Key of the tag: `chem/SMILES`, or `chem/SMILES@QED` named by the template."""
+    """Key of the tag: `chem/SMILES`, `chem/SMILES@QED` named by the template, or
+    `chem/SMILES+text` before rows that the backbone's tokenizer reads."""
     domain: Registered[Domain]
     encoder: Encoder | None
     corpus: Corpus | None = None
@@ -55,16 +59,21 @@ def plan_domain(
 
     Raises:
         UnknownNameError: when the store lacks an enriched tag that the template names.
+        ConfigError: when a domain cannot be read as text though the settings ask for it.
     """
     domain = task.domains.get(tag) or registry.domains.get(domain_name(tag), task.plugin)
-    encoder = None if domain.spec.encoder == "text" else load_encoder(domain.spec, domain.name)
+    key = domain.name
+    if config.stages.domain.encoder == TEXT and domain.spec.encoder != TEXT:
+        # a key of its own, so that nothing takes it for a tag before symbols
+        domain, key = _as_text(domain), f"{domain.name}+{TEXT}"
+    encoder = None if domain.spec.encoder == TEXT else load_encoder(domain.spec, domain.name)
     _, _, enriched_for = tag.partition("@")
-    plan = DomainPlan(tag=domain.name, domain=domain, encoder=encoder)
+    plan = DomainPlan(tag=key, domain=domain, encoder=encoder)
     if enriched_for:
         plan.tag = f"{domain.name}@{enriched_for}"
         return _enriched(plan, backbone, store)
     settings = config.stages.domain
-    alphabet = alphabet_of(encoder).fingerprint if encoder is not None else "text"
+    alphabet = alphabet_of(encoder).fingerprint if encoder is not None else TEXT
     if not config.stages.task.domain_tags:
         start = {"length": settings.tag_length, "init": settings.tag_init}
         plan.fingerprint = fingerprint_of({"untrained": start, "alphabet": alphabet})
@@ -100,6 +109,20 @@ def plan_domain(
             plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
     plan.is_trained = plan.stored is None
     return plan
+
+
+def _as_text(domain: Registered[Domain]) -> Registered[Domain]:
+    """Return a domain whose rows the backbone's tokenizer reads.
+
+    Raises:
+        ConfigError: when a row of it is a record of several columns.
+    """
+    if domain.spec.columns:
+        raise ConfigError(
+            f"stages.domain.encoder=text: a row of <{domain.spec.tag}> is a record of the columns "
+            f"{', '.join(domain.spec.columns)}, which no tokenizer reads. Leave the setting out."
+        )
+    return attrs.evolve(domain, spec=attrs.evolve(domain.spec, encoder=TEXT))
 
 
 def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> DomainPlan:

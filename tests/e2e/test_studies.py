@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+import taglm as taglm_module
 from taglm_core.testing import tiny_backbone
 
 SETTINGS = {"max_steps": 2, "tag_length": 2, "num_evaluations": 1, "batch_size": 8}
@@ -105,6 +106,48 @@ def test_a_study_goes_on_where_it_was_killed(taglm, task_file, tmp_path, monkeyp
     refused = taglm(*command, "--out", out, "--seeds", "0,1")
     assert refused.code == 1
     assert "holds another study" in refused.err
+
+
+def test_the_head_and_the_symbols_are_taken_away(taglm, task_file, tmp_path):
+    """Without a head the LM writes the target as text; its tokenizer reads what symbols did."""
+    smiles = ["".join("CNOS"[(i >> 2 * k) & 3] for k in range(3)) for i in range(64)]
+    rows = [f"{s},{s.count('C')}.5,{'' if i % 9 else 0.25}" for i, s in enumerate(smiles)]
+    (tmp_path / "rows.csv").write_text("smiles,carbons,some\n" + "\n".join(rows) + "\n")
+    settings = yaml.safe_load(task_file.read_text())
+    settings["task"] |= {
+        "template": "Of <SMILES>{smiles} it is <Count>",
+        "target": {"kind": "regression", "columns": ["carbons", "some"]},
+    }
+    settings["data"] = {
+        "file": "rows.csv",
+        "split": {"method": "random"},
+        "domain": {"SMILES": "rows.csv"},
+    }
+    settings["stages"]["domain"] = {"max_steps": 2, "tag_length": 2, "num_evaluations": 1}
+    (tmp_path / "count.yaml").write_text(yaml.safe_dump(settings))
+    out = tmp_path / "study"
+    words = ("--variants", "as-text,lm-tokenizer", "--lengths", "")
+    done = taglm("ablate", tmp_path / "count.yaml", *words, "--out", out)
+    assert done.code == 0, done.err
+    found = results(out)
+    assert {"full", "as-text", "lm-tokenizer"} <= set(found)
+    assert found["as-text"]["parameters"] < found["full"]["parameters"]  # by the head
+    assert found["as-text"]["difference"] is not None
+    members = out / "members"
+    written = (members / "as-text-seed-0" / "rows.csv").read_text().splitlines()
+    assert written[0] == "smiles,answer_as_text,split_of_row"
+    assert {line.split('"')[1] for line in written[1:]} >= {"1.500, 0.250", "1.500, ?"}
+    page = (out / "report.html").read_text()
+    assert "as-text-seed-0: " in page  # a random backbone writes no numbers
+    artifact = members / "lm-tokenizer-seed-0" / "predictor" / "config.json"
+    config = json.loads(artifact.read_text())
+    assert "chem/SMILES+text" in config["tags"]
+    assert config["domains"]["chem/SMILES"]["alphabet"] is None
+    predictor = taglm_module.load(members / "lm-tokenizer-seed-0")
+    stored = taglm_module.Run(members / "lm-tokenizer-seed-0").predictions
+    test = stored[stored["split"] == "test"]
+    made = predictor.predict(list(test["smiles"])).to_numpy()
+    assert made[:, 0] == pytest.approx(test["Count.carbons"].to_numpy(), abs=1e-5)
 
 
 def test_a_sweep_tries_every_combination(taglm, task_file, tmp_path):

@@ -1,16 +1,19 @@
 """An ablation: the method with one part of it taken away or changed at a time."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 
 from taglm_core.errors import ConfigError, nearest
-from taglm_studies.study.folder import Member
+from taglm_studies.study.folder import MEMBERS, Member
 from taglm_studies.study.runs import merged
 
 FULL = "full"
+AS_TEXT = "as-text"
 _HERE = "taglm_studies.study.runs"
+_RUN_AS_TEXT = "taglm_studies.study.astext:run_as_text"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +40,15 @@ VARIANTS: dict[str, Variant] = {
     "no-function-tag": Variant(
         settings=_task(tag_length=1, max_steps=1, tag_lr=1e-9),
         description="one function token that is not trained; the head is",
+    ),
+    "lm-tokenizer": Variant(
+        settings={"stages": {"domain": {"encoder": "text"}}},
+        description="the backbone's tokenizer reads the domains, not symbols",
+    ),
+    AS_TEXT: Variant(
+        settings={},
+        description="no head: the LM writes the number or class as text; spans are causal, as for "
+        "all text",
     ),
     "causal": Variant(settings={"attention": "causal"}, description="spans see all before them"),
     "paper-start": Variant(
@@ -78,16 +90,33 @@ def variant_settings(name: str) -> dict[str, Any]:
 
 
 def ablation_members(
+    path: Path,
     task: Any,
     data: str | None,
     settings: Mapping[str, Any],
     variants: Sequence[str],
     seeds: Sequence[int],
 ) -> list[Member]:
-    """Return the members of an ablation: a run for each variant and seed."""
-    made = []
+    """Return the members of an ablation: a run for each variant and seed.
+
+    Args:
+        path: Folder of the study.
+        task: As `taglm.run` takes it.
+        data: Table of rows; None: the task's own.
+        settings: Of every run, nested.
+        variants: As `check_variants` gives them.
+        seeds: Seeds of everything that is random.
+    """
+    made: list[Member] = []
     for seed in seeds:
+        full = str(path / MEMBERS / Member(group=FULL, seed=seed, function="").name)
         for name in variants:
+            if name == AS_TEXT:  # on the rows that the full method had
+                arguments: dict[str, Any] = {"full": full, "seed": seed}
+                made.append(
+                    Member(group=name, seed=seed, function=_RUN_AS_TEXT, arguments=arguments)
+                )
+                continue
             own = merged(settings, variant_settings(name))
             if name != FULL:  # those of the full method stand beside all
                 own = merged(own, {"baselines": ["none"]})

@@ -102,10 +102,10 @@ def ablate(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Variants: enriched, no-domain-tag, no-function-tag, causal, paper-start, "
-            "best-head.",
+            help="Variants: enriched, no-domain-tag, no-function-tag, as-text, lm-tokenizer, "
+            "causal, paper-start, best-head.",
         ),
-    ] = "no-domain-tag,no-function-tag,causal,paper-start,best-head",
+    ] = "no-domain-tag,no-function-tag,as-text,lm-tokenizer,causal,paper-start,best-head",
     lengths: Annotated[
         str, typer.Option(metavar="N,N,...", help="Tag lengths beside the full method's.")
     ] = "1,5,20",
@@ -129,8 +129,8 @@ def ablate(
     names = ablation.check_variants([v.strip() for v in variants.split(",") if v.strip()], numbers)
     settings = _settings(setting, preset, backbone)
     request = _request("ablate", task, data, seeds, settings, variants=list(names))
-    members = ablation.ablation_members(task, data, settings, names, request["seeds"])
     path = out or Path("studies") / f"ablate-{Path(task).stem}"
+    members = ablation.ablation_members(path, task, data, settings, names, request["seeds"])
     known = ablation.VARIANTS
     notes = [f"{name}: {known[name].description}." for name in names if name in known]
     _conduct(request, path, members, ablation.FULL, jobs, dry_run, as_json, notes)

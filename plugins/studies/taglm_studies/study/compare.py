@@ -9,11 +9,10 @@ import attrs
 import numpy as np
 
 from taglm_core.errors import ConfigError, nearest
-from taglm_core.plugin import load_registry, write_json, write_table
-from taglm_studies.report.bootstrap import Resampler, metric_functions
 from taglm_studies.report.facts import TaskFacts, read_json
 from taglm_studies.study.folder import COST, MEMBERS, Member
 from taglm_studies.study.head import MOST_FIT, fit_head
+from taglm_studies.study.results import write_results
 from taglm_studies.study.rows import ROWS, Rows
 from taglm_studies.study.runs import batch_size, merged, run_task
 
@@ -104,7 +103,7 @@ def run_tag(
         most = MOST_FIT if split == "train" else None
         fields = {name: values[:most] for name, values in rows.fields(split).items()}
         states[split], _ = task_model.embed_fields(fields)
-    _write_results(folder, folder, rows, fit_head(rows, states, seed))
+    write_results(folder, folder / "run", rows, fit_head(rows, states, seed)["test"])
     return cost
 
 
@@ -116,7 +115,7 @@ def run_as_shipped(
     predicted = TaskFacts.only(folder / "run").predicted()
     assert predicted is not None, "a finished run has test predictions"
     rows = Rows.read(folder / "run" / ROWS)
-    _write_results(folder, folder, rows, {"test": np.asarray(predicted)})
+    write_results(folder, folder / "run", rows, np.asarray(predicted))
     return cost
 
 
@@ -148,7 +147,7 @@ def run_rival(
             )
         )
     states = {s: rival.states(s, MOST_FIT if s == "train" else None) for s in rows.splits}
-    _write_results(folder, Path(tag), rows, fit_head(rows, states, seed))
+    write_results(folder, Path(tag) / "run", rows, fit_head(rows, states, seed)["test"])
     head = (states["test"].shape[1] + 1) * rows.num_outputs
     return {**cost, "disk_bytes": 4 * (rival.parameters + head)}
 
@@ -157,7 +156,7 @@ def _prompted(folder: Path, tag: Path, rows: Rows, predictor: Any, seed: int) ->
     from taglm_studies.study.prompting import EXAMPLES, predict_by_prompt
 
     made, unread = predict_by_prompt(predictor, rows, "test", seed)
-    _write_results(folder, tag, rows, {"test": made})
+    write_results(folder, tag / "run", rows, made)
     return {"parameters": 0, "disk_bytes": 0, "examples": EXAMPLES, "answers_not_read": unread}
 
 
@@ -165,38 +164,6 @@ def _probed(folder: Path, tag: Path, rows: Rows, name: str, seed: int) -> dict[s
     from taglm_studies.study.rivals import probe_states
 
     states, size = probe_states(name, rows, logger.info)
-    _write_results(folder, tag, rows, fit_head(rows, states, seed))
+    write_results(folder, tag / "run", rows, fit_head(rows, states, seed)["test"])
     head = (states["test"].shape[1] + 1) * rows.num_outputs
     return {"parameters": 0, "disk_bytes": 4 * head, "model_parameters": size}
-
-
-def _write_results(
-    folder: Path, tag: Path, rows: Rows, predicted: Mapping[str, np.ndarray]
-) -> None:
-    """Write the test predictions and metrics of a method in the form of a run."""
-    source = tag / "run"
-    held = TaskFacts.only(source)
-    names = held.value_columns(held.name)
-    own = {held.name, *names, *(f"{name}.residual" for name in names)}
-    columns: dict[str, Any] = {k: v for k, v in held.predictions.items() if k not in own}
-    values = predicted["test"]
-    if rows.has_classes:
-        columns[held.name] = [rows.classes[k] for k in values.argmax(axis=1)]
-    columns |= {name: values[:, k].tolist() for k, name in enumerate(names)}
-    (folder / "predictions").mkdir(parents=True, exist_ok=True)
-    write_table(folder / "predictions" / "test.csv", columns)
-    baselines = source / "predictions" / "test.baselines.csv"
-    if folder == tag and baselines.is_file():
-        text = baselines.read_text(encoding="utf-8")
-        (folder / "predictions" / "test.baselines.csv").write_text(text, encoding="utf-8")
-    test = {**held.record["splits"]["test"], "metrics": {}}
-    record = {**held.record, "splits": {"test": test}}
-    test["metrics"] = dict.fromkeys(held.record["splits"]["test"]["metrics"])
-    write_json(folder / "metrics.json", {"tasks": {held.name: record}})
-    task = TaskFacts.only(folder)
-    sampler = Resampler.of(task)
-    test["metrics"] = {
-        name: sampler.score(function, task.predicted())
-        for name, function in metric_functions(task, load_registry()).items()
-    }
-    write_json(folder / "metrics.json", {"tasks": {held.name: record}})

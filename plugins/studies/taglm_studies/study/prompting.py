@@ -1,18 +1,17 @@
 """The LM asked in plain text: some training rows as examples, then the row, and it writes on."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from taglm_studies.study.answers import probabilities, read_answer
 from taglm_studies.study.rows import Rows, as_text
 
 EXAMPLES = 4
 _NEW_TOKENS = 12
 _BATCH = 16
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 def predict_by_prompt(predictor: Any, rows: Rows, split: str, seed: int) -> tuple[np.ndarray, int]:
@@ -48,10 +47,10 @@ def predict_by_prompt(predictor: Any, rows: Rows, split: str, seed: int) -> tupl
         )
         prompts = [head + _record(fields, i, name) for i in range(count)]
         for i, answer in enumerate(_answers(backbone, prompts)):
-            value = _read(rows, answer)
+            value = read_answer(rows, answer)
             unread += value is None
             if rows.has_classes:
-                made[i] = _probabilities(rows, truth, value)
+                made[i] = probabilities(rows, truth, value)
             else:
                 mean = float(np.mean(own[known]))
                 made[i, k] = mean if value is None else value
@@ -67,31 +66,6 @@ def _said(rows: Rows, value: float) -> str:
     if rows.has_classes:
         return rows.classes[int(value)]
     return str(int(value)) if rows.multi_label else f"{value:.3g}"
-
-
-def _read(rows: Rows, answer: str) -> float | None:
-    """Return the number, the label or the index of the class that an answer begins with."""
-    words = answer.strip()
-    if rows.has_classes:
-        fits = [k for k, name in enumerate(rows.classes) if words.startswith(name)]
-        return max(fits, key=lambda k: len(rows.classes[k])) if fits else None
-    found = _NUMBER.match(words)
-    if found is None:
-        return None
-    value = float(found[0])
-    if rows.multi_label:
-        return value if value in (0.0, 1.0) else None
-    return value if np.isfinite(value) and abs(value) < 1e12 else None
-
-
-def _probabilities(rows: Rows, truth: np.ndarray, value: float | None) -> np.ndarray:
-    """Return nearly all for the class that was said, or the class frequencies for none."""
-    counts = np.bincount(truth, minlength=len(rows.classes)).astype(float)
-    if value is None:
-        return np.asarray(counts / counts.sum())
-    made = np.full(len(rows.classes), 0.05 / max(1, len(rows.classes) - 1))
-    made[int(value)] = 0.95
-    return np.asarray(made / made.sum())
 
 
 @torch.no_grad()
