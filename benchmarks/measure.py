@@ -6,9 +6,11 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import attrs
+import psutil
+
+from taglm_core.plugin import peak_memory
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -52,20 +54,12 @@ def spread(times: list[float]) -> float:
     return round((max(times) - min(times)) / 2 / statistics.median(times), 3)
 
 
-def peak_megabytes(work: Callable[[], object]) -> float | None:
-    """Return by how much a piece of work raises resident memory at most; None where unknown."""
-    status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if not status.exists() or not refs.exists():
-        return None
+def peak_megabytes(work: Callable[[], object]) -> float:
+    """Return by how much a piece of work raises resident memory at most."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # so that freed memory is not taken for held
-    refs.write_text("5")  # sets the highest mark down to what is resident now
-    before = _kilobytes(status, "VmRSS")
-    work()
-    return (_kilobytes(status, "VmHWM") - before) / 1000
-
-
-def _kilobytes(status: Path, key: str) -> int:
-    line = next(row for row in status.read_text().splitlines() if row.startswith(key))
-    return int(line.split()[1])
+    before = psutil.Process().memory_info().rss
+    with peak_memory() as peak:
+        work()
+    return (peak.num_bytes - before) / 1024 / 1000

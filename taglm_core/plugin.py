@@ -48,9 +48,11 @@ if TYPE_CHECKING:
     from taglm_core.inference.report import metric_rows, verdict
     from taglm_core.plugins import Registered, Registry, load_registry
     from taglm_core.plugins.resolved import ResolvedTask
-    from taglm_core.progress import Progress, progress_bar
+    from taglm_core.progress import Progress, progress_bar, shown_seconds
     from taglm_core.specs.reference import resolve as import_object
     from taglm_core.store.artifact import read_artifact
+    from taglm_core.store.folderlock import FolderLock
+    from taglm_core.training.peak_memory import noted_peak, peak_memory, process_peak
     from taglm_core.training.settings import parse_overrides as parse_settings
     from taglm_core.training.taskfile import find_task, read_task_rows
 
@@ -59,6 +61,7 @@ __all__ = [
     "BarProgress",
     "CacheOption",
     "DeviceOption",
+    "FolderLock",
     "JsonOption",
     "OtherBackboneOption",
     "PrecisionOption",
@@ -89,6 +92,7 @@ __all__ = [
     "load_public",
     "load_registry",
     "metric_rows",
+    "noted_peak",
     "open_text",
     "parse_censored",
     "parse_classes",
@@ -97,10 +101,12 @@ __all__ = [
     "parse_pairs",
     "parse_settings",
     "parse_splits",
+    "peak_memory",
     "print_json",
     "print_line",
     "print_note",
     "print_table",
+    "process_peak",
     "progress_bar",
     "read_artifact",
     "read_lines",
@@ -108,6 +114,7 @@ __all__ = [
     "read_task_rows",
     "read_text",
     "record_batches",
+    "shown_seconds",
     "splits_by_groups",
     "to_json",
     "verdict",
@@ -122,6 +129,7 @@ _PLACES = {
     "BarProgress": "cli.bars:BarProgress",
     "CacheOption": "cli.options:Cache",
     "DeviceOption": "cli.options:Device",
+    "FolderLock": "store.folderlock:FolderLock",
     "JsonOption": "cli.options:AsJson",
     "OtherBackboneOption": "cli.options:OtherBackbone",
     "PrecisionOption": "cli.options:Precision",
@@ -152,6 +160,7 @@ _PLACES = {
     "load_public": "data.public:load_public",
     "load_registry": "plugins:load_registry",
     "metric_rows": "inference.report:metric_rows",
+    "noted_peak": "training.peak_memory:noted_peak",
     "open_text": "data.textfiles:open_text",
     "parse_censored": "data.censoring:parse_censored",
     "parse_classes": "data.columns:parse_classes",
@@ -160,10 +169,12 @@ _PLACES = {
     "parse_pairs": "cli.screen:parse_pairs",
     "parse_settings": "training.settings:parse_overrides",
     "parse_splits": "data.splits:parse_splits",
+    "peak_memory": "training.peak_memory:peak_memory",
     "print_json": "cli.screen:print_json",
     "print_line": "cli.screen:print_line",
     "print_note": "cli.screen:print_note",
     "print_table": "cli.screen:print_table",
+    "process_peak": "training.peak_memory:process_peak",
     "progress_bar": "progress:progress_bar",
     "read_artifact": "store.artifact:read_artifact",
     "read_lines": "data.textfiles:read_lines",
@@ -171,6 +182,7 @@ _PLACES = {
     "read_task_rows": "training.taskfile:read_task_rows",
     "read_text": "data.textfiles:read_text",
     "record_batches": "data.records:record_batches",
+    "shown_seconds": "progress:shown_seconds",
     "splits_by_groups": "data.splits:splits_by_groups",
     "to_json": "data.atomic:jsonable",
     "verdict": "inference.report:verdict",

@@ -27,6 +27,13 @@ class Progress(Protocol):
         """Say one line that stays."""
 
 
+def shown_seconds(seconds: float) -> str:
+    """Return a duration for a person, such as 75 s, 12 min or 2.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 _CURRENT: ContextVar["Progress | None"] = ContextVar("taglm_progress", default=None)
 
 

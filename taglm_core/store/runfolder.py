@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from taglm_core.data.atomic import write_json, write_text
 from taglm_core.data.digests import GONE, path_digest
@@ -16,6 +15,7 @@ from taglm_core.data.links import check_links
 from taglm_core.errors import CheckpointError
 from taglm_core.store.environment import ENVIRONMENT
 from taglm_core.store.fingerprint import filled
+from taglm_core.store.folderlock import LOCK, FolderLock
 
 _INPUTS = "inputs.json"
 REFIT = "refit"
@@ -34,7 +34,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(str(path / ".lock"))
+        self._lock = FolderLock(path)
         self._made: list[Path] = []
 
     def open(
@@ -69,7 +69,7 @@ class RunFolder:
                     "Give another folder with --out, or the settings of that run to go on."
                 )
             self._check_inputs(inputs or {})
-        elif self.path.is_dir() and any(p.name != ".lock" for p in self.path.iterdir()):
+        elif self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
             raise CheckpointError(
                 f"{self.path} is not empty and holds no run. Give another folder with --out."
             )
@@ -78,13 +78,7 @@ class RunFolder:
                 f"{self.path} is a file; a run needs a folder. Give another path with --out."
             )
         self._made = _missing(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise CheckpointError(
-                f"{self.path} is in use by another process. Wait for it, or give another --out."
-            ) from error
+        self._lock.acquire()
         if not file.is_file():
             text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False)
             write_text(file, text)
@@ -174,7 +168,7 @@ class RunFolder:
 
 _BEFORE_TRAINING = {
     "run.yaml",
-    ".lock",
+    LOCK,
     _INPUTS,
     ENVIRONMENT,
     "data_check.json",

@@ -6,9 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from taglm_core.errors import CheckpointError
+from taglm_core.store.folderlock import FolderLock
 
 SETTINGS, RESULTS = "run.yaml", "metrics.json"
 
@@ -79,12 +78,12 @@ def remove_run(path: Path) -> None:
         raise CheckpointError(f"{path}: no run folder ({SETTINGS} is missing). Nothing is removed.")
     if path.is_symlink():
         raise CheckpointError(f"{path}: a link to a folder. Name the folder itself.")
-    lock = FileLock(str(path / ".lock"))
+    lock = FolderLock(path, "Stop it first.")
     aside = path.with_name(f".{path.name}.removed")
+    lock.acquire()
     try:
-        with lock.acquire(timeout=0):
-            shutil.rmtree(aside, ignore_errors=True)
-            path.rename(aside)  # at once: an interrupt leaves no half of a run under its name
-    except Timeout as error:
-        raise CheckpointError(f"{path}: a run is in progress there. Stop it first.") from error
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)  # at once: an interrupt leaves no half of a run under its name
+    finally:
+        lock.release()
     shutil.rmtree(aside)

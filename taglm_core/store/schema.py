@@ -93,7 +93,7 @@ class TaskLineage:
     """Step whose tag and head were kept."""
     seconds: float = 0.0
     peak_bytes: int | None = None
-    """Largest resident memory of the process meanwhile; None: the system does not tell."""
+    """Largest resident memory of the process meanwhile; None: not noted."""
     prefix_seconds: float = 0.0
     prefix_rows_kept: int = 0
     prefix_bytes: int = 0

@@ -145,7 +145,7 @@ def _fit_one(
         return None, {}, "it finds nothing to fit in these rows"
     facts = {"fit_seconds": spent, "feature_seconds": clocks.seconds_of(item.spec)}
     memory = peak.num_bytes if result.peak_bytes is None else result.peak_bytes
-    return result, facts if memory is None else facts | {"peak_bytes": memory}, ""
+    return result, facts | {"peak_bytes": memory}, ""
 
 
 def _slowest(found: BaselineScores, feature_seconds: float) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from taglm_core.data.atomic import write_json
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, shown_seconds
 
 PLAN = "time_plan.json"
 """File of a run folder with the steps that were planned, so that a run goes on by its plan."""
@@ -24,11 +24,6 @@ _KEPT = 0.05
 _TIMED = 3
 _UNCACHED = 3.0
 """Time of a prediction over that of an evaluation in training, which reads cached segments."""
-
-
-def shown_seconds(seconds: float) -> str:
-    """Return a duration for a person."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 @attrs.frozen

@@ -82,7 +82,7 @@ def test_what_is_no_run_or_in_use_is_kept(taglm, tmp_path, monkeypatch):
     with FileLock(str(run / ".lock")):
         done = taglm("runs", "rm", "runs/busy")
     assert done.code == 1
-    assert "a run is in progress there" in done.err
+    assert "is in use by another process. Stop it first." in done.err
     assert (run / "run.yaml").is_file()
     assert (tmp_path / "photos").is_dir()
     assert "holds no runs yet" in taglm("runs", "list", "photos").out

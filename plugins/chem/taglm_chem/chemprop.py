@@ -16,6 +16,7 @@ import numpy as np
 from taglm_chem.molecules import canonical
 from taglm_core import BaselineResult, Classification, TaskData
 from taglm_core.errors import DataError
+from taglm_core.plugin import noted_peak
 
 _STATUS = "/proc/self/status"
 _NOTED = "status.txt"
@@ -133,12 +134,4 @@ def _run(folder: Path, arguments: Sequence[str]) -> int | None:
     if done.returncode:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise DataError(f"chemprop {arguments[0]} failed: {' | '.join(lines[-_LAST_LINES:])}")
-    return _peak(folder / _NOTED)
-
-
-def _peak(status: Path) -> int | None:
-    """Return the largest resident memory in bytes that a process noted of itself (Linux)."""
-    if not status.is_file():
-        return None
-    lines = status.read_text(encoding="utf-8").splitlines()
-    return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:")), None)
+    return noted_peak(folder / _NOTED)

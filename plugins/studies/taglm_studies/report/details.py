@@ -4,14 +4,13 @@ How near each test row is to the training split, what the function tag attends t
 and where the tags lie. Everything else of the report stands in the other files of the run.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from taglm_core import Evaluated, RunFinished
 from taglm_core.errors import TaglmError
-from taglm_core.plugin import to_json, write_json
+from taglm_core.plugin import process_peak, to_json, write_json
 from taglm_studies.features import sample_rows
 from taglm_studies.report.facts import DETAILS, TaskFacts, read_details, task_folder
 from taglm_studies.report.page import REPORT, write_report
@@ -75,7 +74,8 @@ def add_insight(folder: Path, name: str, predictor: Any, facts: Mapping[str, Any
     """
     own = task_folder(folder, name)
     details = read_details(own)
-    details["peak_memory_mib"] = _peak_memory()
+    peak = process_peak()
+    details["peak_memory_mib"] = None if peak is None else round(peak / 1024**2, 1)
     try:
         details["attention"] = _attention(own, name, predictor, facts)
         details["geometry"] = predictor.insight.tag_geometry()
@@ -107,13 +107,3 @@ def _rounded(record: Mapping[str, Any]) -> dict[str, Any]:
         for name, field in record["fields"].items()
     }
     return {**record, "fields": fields}
-
-
-def _peak_memory() -> float | None:
-    """Return the largest memory that this process has had, in MiB; None where it is not told."""
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
-        return None
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(largest / (1024 if sys.platform != "darwin" else 1024**2), 1)

@@ -301,9 +301,8 @@ def _finish(
 def _list_members(
     request: Mapping[str, Any], study: Any, members: Sequence[Any], as_json: bool
 ) -> None:
-    from taglm_core.plugin import print_json, print_line, print_table
+    from taglm_core.plugin import print_json, print_line, print_table, shown_seconds
     from taglm_studies.study.estimate import estimated
-    from taglm_studies.study.members import shown_seconds
 
     waiting = study.unfinished(members)
     seconds, how = estimated(request, waiting, members, study)

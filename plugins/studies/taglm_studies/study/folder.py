@@ -7,10 +7,9 @@ from typing import Any
 
 import attrs
 import yaml
-from filelock import FileLock, Timeout
 
 from taglm_core.errors import CheckpointError
-from taglm_core.plugin import to_json, write_text
+from taglm_core.plugin import FolderLock, to_json, write_text
 from taglm_studies.report.facts import TaskFacts, read_json
 
 STUDY, RESULTS, MEMBERS = "study.yaml", "study.json", "members"
@@ -44,7 +43,7 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(str(path / ".lock"))
+        self._lock = FolderLock(path)
 
     def open(self, request: Mapping[str, Any]) -> None:
         """Create the folder, or check that it belongs to this request.
@@ -69,13 +68,7 @@ class StudyFolder:
             raise CheckpointError(
                 f"{self.path} is not empty and holds no study. Give another folder with --out."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise CheckpointError(
-                f"{self.path} is in use by another process. Wait for it, or give another --out."
-            ) from error
+        self._lock.acquire()
         if not file.is_file():
             write_text(file, yaml.safe_dump(wanted, sort_keys=False))
 

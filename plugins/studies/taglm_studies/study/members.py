@@ -1,22 +1,15 @@
 """Running the members of a study: one after the other or several at a time, each of them once."""
 
 import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from taglm_core.errors import TaglmError
-from taglm_core.plugin import import_object, write_json
+from taglm_core.plugin import import_object, peak_memory, shown_seconds, write_json
 from taglm_studies.study.folder import COST, Member, StudyFolder
-
-_EVERY = 0.05
-"""Seconds between looks at the memory of the process."""
 
 
 def run_members(
@@ -77,35 +70,11 @@ def run_member(function: str, folder: Path, arguments: Mapping[str, Any]) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     work: Callable[..., dict[str, Any]] = import_object(function, "a study")
     began = time.monotonic()
-    with PeakMemory() as memory:
+    with peak_memory() as peak:
         cost = work(folder, **arguments)
-    facts = {"wall_seconds": round(time.monotonic() - began, 2), "peak_memory_mib": memory.peak}
+    memory = round(peak.num_bytes / 1024**2, 1)
+    facts = {"wall_seconds": round(time.monotonic() - began, 2), "peak_memory_mib": memory}
     write_json(folder / COST, {**cost, **facts})
-
-
-class PeakMemory:
-    """The largest memory of this process while a block runs, looked at many times a second."""
-
-    def __enter__(self) -> "PeakMemory":
-        self.peak = 0.0
-        self._process = psutil.Process(os.getpid())
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._look_once()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._end.wait(_EVERY):
-            self._look_once()
-
-    def _look_once(self) -> None:
-        used = self._process.memory_info().rss / 1024**2
-        self.peak = round(max(self.peak, used), 1)
 
 
 def estimate(
@@ -125,10 +94,3 @@ def estimate(
         return None
     mean = {group: sum(own) / len(own) for group, own in known.items()}
     return sum(mean.get(member.group, sum(every) / len(every)) for member in waiting)
-
-
-def shown_seconds(seconds: float) -> str:
-    """Return seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
