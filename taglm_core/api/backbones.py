@@ -9,6 +9,7 @@ from taglm_core.api.tags import list as stored_tags
 from taglm_core.model import gguf_file
 from taglm_core.model.backbone_facts import facts_of
 from taglm_core.model.backbone_loading import load_backbone, locate
+from taglm_core.model.gguf_header import read_header, type_names
 from taglm_core.plugins import load_registry
 
 
@@ -59,5 +60,5 @@ def show(backbone: str = "nano", device: str = "auto") -> dict[str, Any]:
     record = attrs.asdict(facts_of(loaded))
     file = gguf_file.stored_file(place.path, place.revision)
     if file is not None:
-        record["stored_as"] = gguf_file.type_names(gguf_file.read_header(file))
+        record["stored_as"] = type_names(read_header(file))
     return record

@@ -1,8 +1,9 @@
 """GGUF files of llama.cpp as backbones: found, checked before they are loaded, hashed.
 
-Only the header of a file is read here; transformers unpacks the weights.
+Only the header of a file is read; transformers unpacks the weights.
 """
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -10,16 +11,13 @@ import logging
 import math
 import re
 import shutil
-import struct
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from taglm_core.data.digests import Digests, file_digest
 from taglm_core.errors import BackboneError, listed, nearest
+from taglm_core.model.gguf_header import Header, HeaderCutError, read_header, states_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,86 +25,7 @@ SUFFIX = ".gguf"
 _MAGIC = b"GGUF"
 _HUB_FILE = re.compile(r"^(?P<hub>[\w.-]+/[\w.-]+):(?P<file>[^:]+\.gguf)$", re.IGNORECASE)
 _PIECE = re.compile(r"-\d{5}-of-(\d{5})\.gguf$", re.IGNORECASE)
-# types of values: (format of struct, bytes); 8 is a text, 9 an array
-_NUMBERS = {
-    0: ("B", 1),
-    1: ("b", 1),
-    2: ("H", 2),
-    3: ("h", 2),
-    4: ("I", 4),
-    5: ("i", 4),
-    6: ("f", 4),
-    7: ("?", 1),
-    10: ("Q", 8),
-    11: ("q", 8),
-    12: ("d", 8),
-}
-_TEXT, _ARRAY = 8, 9
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-
-
-@attrs.frozen(kw_only=True)
-class Header:
-    """What a GGUF file says of itself."""
-
-    facts: dict[str, Any]
-    """Key -> value; of an array its number of elements, of the list of tokens all of them."""
-    tensors: tuple[tuple[str, tuple[int, ...], int, int], ...]
-    """(name, shape, number of the type, offset) of each tensor."""
-    begin: int
-    """Where the tensors begin, in bytes."""
-
-    @property
-    def architecture(self) -> str:
-        """Name of the architecture, such as llama; "" without one."""
-        return str(self.facts.get("general.architecture", ""))
-
-    def fact(self, name: str) -> Any:
-        """Return a fact of the architecture, such as `context_length`; None without it."""
-        return self.facts.get(f"{self.architecture}.{name}")
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(math.prod(shape) for _, shape, _, _ in self.tensors)
-
-
-class _Cut(Exception):
-    """The file ends within its header."""
-
-
-class _Reader:
-    """Reads values one after the other."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-
-    def take(self, count: int) -> bytes:
-        data: bytes = self.file.read(count) if count < 1 << 34 else b""
-        if len(data) < count or count >= 1 << 34:
-            raise _Cut
-        return data
-
-    def number(self, kind: str) -> Any:
-        return struct.unpack(f"<{kind}", self.take(struct.calcsize(f"<{kind}")))[0]
-
-    def text(self) -> str:
-        return self.take(self.number("Q")).decode("utf-8", errors="replace")
-
-    def value(self, kind: int, keep: bool = False) -> Any:
-        """Read a value; an array is passed over unless it is kept."""
-        if kind in _NUMBERS:
-            return self.number(_NUMBERS[kind][0])
-        if kind == _TEXT:
-            return self.text()
-        if kind != _ARRAY:
-            raise _Cut
-        inner, count = self.number("I"), self.number("Q")
-        if inner in _NUMBERS:
-            data = self.take(count * _NUMBERS[inner][1])
-            return list(struct.unpack(f"<{count}{_NUMBERS[inner][0]}", data)) if keep else count
-        values = [self.value(inner) for _ in range(count)]
-        return values if keep else count
 
 
 def named_on_hub(name: str) -> tuple[str, str] | None:
@@ -177,7 +96,7 @@ def _problem(path: Path) -> tuple[str | None, Header | None]:
         ), None
     try:
         header = read_header(path)
-    except _Cut:
+    except HeaderCutError:
         return f"{path.name} is cut off within its header: {size:,} bytes. Download it again.", None
     return _content_problem(path, size, header), header
 
@@ -216,34 +135,6 @@ def known_architectures() -> list[str]:
     return sorted((names | set(GGUF_ARCHS)) - {"t5", "t5encoder", "umt5", "general", "tokenizer"})
 
 
-def read_header(path: Path) -> Header:
-    """Read the facts and the list of tensors of a GGUF file."""
-    with path.open("rb") as file:
-        reader = _Reader(file)
-        try:
-            reader.take(8)  # magic and version
-            count_tensors, count_facts = reader.number("Q"), reader.number("Q")
-            facts = dict(_facts(reader, count_facts))
-            tensors = tuple(_tensor(reader) for _ in range(count_tensors))
-        except (struct.error, MemoryError, OverflowError) as error:
-            raise _Cut from error
-        alignment = int(facts.get("general.alignment", 32)) or 32
-        begin = -(-file.tell() // alignment) * alignment
-    return Header(facts=facts, tensors=tensors, begin=begin)
-
-
-def _facts(reader: _Reader, count: int) -> Iterator[tuple[str, Any]]:
-    for _ in range(count):
-        key = reader.text()
-        yield key, reader.value(reader.number("I"), keep=key == "tokenizer.ggml.tokens")
-
-
-def _tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
-    name = reader.text()
-    shape = tuple(reader.number("Q") for _ in range(reader.number("I")))
-    return name, shape, reader.number("I"), reader.number("Q")
-
-
 def _needed_bytes(header: Header) -> int | str:
     """Return how many bytes the file must have, or what is unknown in it."""
     import gguf
@@ -261,17 +152,6 @@ def _needed_bytes(header: Header) -> int | str:
     return most
 
 
-def type_names(header: Header) -> dict[str, int]:
-    """Return the number of weights in each type, such as Q4_1, the most frequent first."""
-    import gguf
-
-    counts: dict[str, int] = {}
-    for _, shape, kind, _ in header.tensors:
-        name = gguf.GGMLQuantizationType(kind).name
-        counts[name] = counts.get(name, 0) + math.prod(shape)
-    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
-
-
 def tokenizer_folder(path: Path, header: Header) -> Path | None:
     """Return the folder of a GGUF file if it holds the tokenizer of that very model.
 
@@ -282,12 +162,21 @@ def tokenizer_folder(path: Path, header: Header) -> Path | None:
     inside = header.facts.get("tokenizer.ggml.tokens")
     if not isinstance(inside, list):
         return path.parent
-    from transformers import AutoTokenizer
-
-    vocabulary = AutoTokenizer.from_pretrained(path.parent).get_vocab()
+    vocabulary = _tokenizer_in(path.parent).get_vocab()
     strange = sum(vocabulary.get(token, number) != number for number, token in enumerate(inside))
     shared = sum(token in vocabulary for token in inside)
     return path.parent if not strange and shared >= 0.9 * len(inside) else None
+
+
+def _tokenizer_in(folder: Path) -> Any:
+    return _load_tokenizer(folder, states_of(*(folder / name for name in _TOKENIZER_FILES)))
+
+
+@functools.lru_cache(maxsize=1)
+def _load_tokenizer(folder: Path, states: tuple[tuple[int, ...], ...]) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def is_named(path: str) -> bool:
@@ -341,7 +230,7 @@ def tokenizer_of(file: Path, name: str) -> Any:
     header = read_header(file)
     folder = tokenizer_folder(file, header)
     if folder is not None:
-        return AutoTokenizer.from_pretrained(folder)
+        return _tokenizer_in(folder)
     if all((file.parent / part).is_file() for part in _TOKENIZER_FILES):
         logger.warning(
             "backbone '%s': tokenizer.json beside %s has other tokens than the file; the tokenizer "

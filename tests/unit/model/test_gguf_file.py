@@ -8,14 +8,16 @@ import struct
 import numpy as np
 import pytest
 import torch
+import transformers
 from gguf_files import wide_backbone, write_gguf
 from small_runs import PLAIN, SHARE, run, write_table
 
 from taglm_core.errors import BackboneError, UnknownNameError
 from taglm_core.inference.loading import load_predictor
-from taglm_core.model import gguf_file
+from taglm_core.model import gguf_file, gguf_header
 from taglm_core.model.backbone_folder import content_of
 from taglm_core.model.backbone_loading import load_backbone, locate
+from taglm_core.model.gguf_header import read_header, type_names
 from taglm_core.plugins import load_registry
 from taglm_core.store.artifact import find_artifact, load_artifact
 
@@ -142,7 +144,7 @@ def test_the_tokenizer_beside_a_file_is_taken_if_it_is_the_models(file, original
     """It keeps what a file loses; that of another model must not slip in."""
     original.tokenizer.save_pretrained(file.parent)
     before = content_of(str(file))
-    assert gguf_file.tokenizer_folder(file, gguf_file.read_header(file)) == file.parent
+    assert gguf_file.tokenizer_folder(file, read_header(file)) == file.parent
     text = (file.parent / "tokenizer.json").read_text()
     changed = text.replace('"C": 34', '"C": 35', 1).replace('"D": 35', '"D": 34', 1)
     (file.parent / "tokenizer.json").write_text(changed)
@@ -152,6 +154,25 @@ def test_the_tokenizer_beside_a_file_is_taken_if_it_is_the_models(file, original
     assert "has other tokens than the file" in caplog.text
     assert loaded.tokenizer.get_vocab() == original.tokenizer.get_vocab()
     assert content_of(str(file)) != before  # the tokenizer beside is part of what is loaded
+
+
+def test_a_start_reads_header_and_tokenizer_once(file, original, registry, monkeypatch):
+    """A real file names 150,000 tokens: each further reading takes a second."""
+    original.tokenizer.save_pretrained(file.parent)
+    headers, tokenizers = [], []
+    reader, load = gguf_header._Reader, transformers.AutoTokenizer.from_pretrained
+    monkeypatch.setattr(gguf_header, "_Reader", lambda f: headers.append(f) or reader(f))
+    monkeypatch.setattr(
+        transformers.AutoTokenizer,
+        "from_pretrained",
+        lambda *args, **options: tokenizers.append(args) or load(*args, **options),
+    )
+    loaded = load_backbone(str(file), registry, "cpu")
+    assert content_of(str(file)) == loaded.content
+    assert (len(headers), len(tokenizers)) == (1, 1)
+    os.utime(file)  # another state: it is read again
+    read_header(file)
+    assert len(headers) == 2
 
 
 def test_names_of_files_that_are_not_there(registry, tmp_path):
@@ -164,11 +185,11 @@ def test_names_of_files_that_are_not_there(registry, tmp_path):
 
 def test_the_header_tells_what_the_file_holds(file, original):
     """`taglm backbone show` reads it without the weights."""
-    header = gguf_file.read_header(file)
+    header = read_header(file)
     assert header.architecture == "llama"
     assert header.fact("context_length") == 256
     assert header.parameters == sum(p.numel() for p in original.model.parameters())
-    assert gguf_file.type_names(header) == {"F32": header.parameters}
+    assert type_names(header) == {"F32": header.parameters}
     assert np.prod(header.tensors[0][1]) > 0
 
 
