@@ -11,7 +11,7 @@ from taglm_core.data.rowerrors import raise_rows
 from taglm_core.data.weights import scaled_weights
 from taglm_core.errors import RowError
 from taglm_core.model.assembly import Rows, join_rows
-from taglm_core.model.prefix_cache import CachedStates, PrefixCache
+from taglm_core.model.prefix_cache import CachedRows, CachedStates, PrefixCache
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, say_detail
 from taglm_core.specs.reference import resolve
@@ -188,26 +188,45 @@ def prepare_cache(
         say_detail(progress, f"spans are not shared between rows on this backbone: {cache.reason}")
 
 
-def fill_cache(
+def cached_rows(
     plan: Plan, task_model: TaskModel, splits: dict[str, SplitData], progress: Progress
-) -> None:
-    """Compute what stands before the function tags once, for training and validation rows.
-
-    Whatever the cache holds, the results are the same; only the time differs.
-    """
+) -> dict[str, CachedRows]:
+    """Divide training and validation rows into segments; {} where no cache of them is worth it."""
     settings, cache = plan.config.stages.task, task_model.prefix_cache
-    if cache is None:
-        return
-    if not all(cache.fits(splits[split].rows) for split in ("valid", "train")):
-        _keep_whole_prefixes(plan, cache, splits, progress)
-        return
+    if cache is None or not all(cache.fits(splits[split].rows) for split in ("valid", "train")):
+        return {}
     cached = {
         split: cache.rows(splits[split].rows, plan.is_isolated, settings.batch_tokens)
         for split in ("valid", "train")
     }
     reckoned = cache.training_plan(list(cached.values()), settings.epochs)
     say_detail(progress, reckoned.line())
-    if not reckoned.is_worth:
+    return cached if reckoned.is_worth else {}
+
+
+def fill_cache(
+    plan: Plan,
+    task_model: TaskModel,
+    splits: dict[str, SplitData],
+    cached: Mapping[str, CachedRows],
+    progress: Progress,
+) -> None:
+    """Compute what stands before the function tags once, for training and validation rows.
+
+    Whatever the cache holds, the results are the same; only the time differs.
+
+    Args:
+        plan: Of the task.
+        task_model: Its model.
+        splits: Its rows, which get what is kept of them.
+        cached: As `cached_rows` gives it.
+        progress: Shows how far it is.
+    """
+    cache = task_model.prefix_cache
+    if cache is None:
+        return
+    if not all(cache.fits(splits[split].rows) for split in ("valid", "train")):
+        _keep_whole_prefixes(plan, cache, splits, progress)
         return
     for split, rows in cached.items():
         progress.start(f"segments of the {split} split", len(rows.segments.keys))

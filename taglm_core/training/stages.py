@@ -20,6 +20,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.budget import STAGE_ONE
 from taglm_core.training.build import start_again, take_stored
 from taglm_core.training.domain_plan import DomainPlan
+from taglm_core.training.estimate import domain_estimate, task_estimate
 from taglm_core.training.fit import FitResult, FitSettings, Group, fit
 from taglm_core.training.head_choice import choose_head, choose_tag, start_of
 from taglm_core.training.lineage import (
@@ -33,7 +34,10 @@ from taglm_core.training.objectives import DomainObjective, JointObjective, Obje
 from taglm_core.training.peak_memory import peak_memory
 from taglm_core.training.plan import Plan
 from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
-from taglm_core.training.splits import fill_cache, prepare_cache
+from taglm_core.training.splits import cached_rows, fill_cache, prepare_cache
+
+_SHORTER_DOMAIN = "--preset quick, --time 10m, or --set stages.domain.max_steps=60"
+_SHORTER_TASK = "--preset quick, --time 10m, or fewer rows (--set stages.task.rows=1000)"
 
 _SEEDS_APART = 10_007
 """Between the seeds of members, so that ensembles of neighboring seeds share none."""
@@ -113,7 +117,9 @@ def _train_domain(
     steps = num_steps(len(chosen), settings.epochs, settings.batch_size, settings.max_steps)
     checkpoint = _checkpoint(folder, plan, f"domain-{item.tag.replace('/', '-')}")
     fitting = attrs.evolve(fit_settings(settings, steps, plan.config), seed=plan.config.domain_seed)
-    if plan.budget is not None:
+    if plan.budget is None:
+        domain_estimate(name, plan.backbone, objective, fitting).say(progress, _SHORTER_DOMAIN)
+    else:
         count = sum(each.is_trained for each in plan.domains.values())
         share = STAGE_ONE / max(1, count)
         fitting = in_time(plan.budget, name, fitting, objective, groups, model, progress, share)
@@ -227,9 +233,13 @@ def _train_task(
     settings = plan.config.stages.task
     names = [member.plan.task.name for member in members]
     began = time.monotonic()
-    if not settings.enrich and settings.tag_length:
-        for member in members:
-            fill_cache(member.plan, member.task_model, member.splits, progress)
+    name = f"stage {plan.stage_number} <{plan.task.function_tag}> for {', '.join(names)}"
+    if settings.ensemble > 1:
+        name += f", {number + 1} of {settings.ensemble}"
+    rows = sum(len(member.splits["train"].rows) for member in members)
+    steps = num_steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
+    fitting = fit_settings(settings, steps, plan.config)
+    _keep_segments(members, name, fitting, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
     objectives = {member.plan.task.name: task_objective(member) for member in members}
     trained: dict[str, Any] = {}
@@ -238,9 +248,6 @@ def _train_task(
     if plan.given_function_tag is not None:
         trained.pop(f"<{plan.task.function_tag}>")
     counts = parameter_counts(trained)
-    name = f"stage {plan.stage_number} <{plan.task.function_tag}> for {', '.join(names)}"
-    if settings.ensemble > 1:
-        name += f", {number + 1} of {settings.ensemble}"
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
     with progress_bar("reading the states of the untrained tag"):
@@ -252,9 +259,6 @@ def _train_task(
         untrained = start_of(plan, first, members[0].splits, progress)
     choosing = time.monotonic() - before
     groups = task_groups(members, enriched, objectives)
-    rows = sum(len(member.splits["train"].rows) for member in members)
-    steps = num_steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
-    fitting = fit_settings(settings, steps, plan.config)
     budget = plan.budget
     if budget is not None and recipe is not None:
         steps = min(steps, max(1, round(recipe.steps_a_row * rows)))
@@ -319,6 +323,24 @@ def _train_task(
         selected_by=_selected_by(members),
         history=result.history,
     )
+
+
+def _keep_segments(
+    members: Sequence[Member], stage: str, fitting: FitSettings, progress: Progress
+) -> None:
+    """Say what the stage will take, then compute once what stands before the function tag."""
+    plan = members[0].plan
+    settings = plan.config.stages.task
+    keeps = not settings.enrich and bool(settings.tag_length)
+    cached = [
+        cached_rows(m.plan, m.task_model, m.splits, progress) if keeps else {} for m in members
+    ]
+    if plan.budget is None:
+        tokens = sum(int(rows.segments.sizes.sum()) for each in cached for rows in each.values())
+        task_estimate(stage, members, fitting, tokens).say(progress, _SHORTER_TASK)
+    if keeps:
+        for member, rows in zip(members, cached, strict=True):
+            fill_cache(member.plan, member.task_model, member.splits, rows, progress)
 
 
 def _remark(members: Sequence[Member]) -> str:

@@ -158,7 +158,10 @@ class PrefixCache:
             return None
         cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
         parts, keys = [(cached.segments, rows.lengths)], cached.segments.keys
-        known = self.history.recurring(keys) if self.history is not None else ()
+        if self.history is not None:
+            known = self.history.recurring(keys)
+        else:  # what training left costs nothing
+            known = {key for key in keys if key in self.store}
         plan = plan_cache(parts, self.model.backbone, self.store.limits, known=known)
         if self.history is not None and not plan.is_worth:
             self.history.note(keys)

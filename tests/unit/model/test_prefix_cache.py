@@ -274,6 +274,22 @@ def test_rows_that_share_nothing_are_not_screened_on_blocks():
     assert said[0].startswith("reuse: none, since what recurs in 2 rows would save only")
 
 
+def test_what_training_cached_is_used_for_scoring():
+    """Rows that share nothing are not computed again while their segments are held."""
+    model, _ = build()
+    rows = assemble_again(model, ["abc" * 9, "b" * 30], ["1" * 20, "0" * 17])
+    cache = PrefixCache.on(model, 10**9)
+    cache.rows(rows, True, 8192).fill()
+    store = cache.screen(rows, True, 8192)
+    assert store is not None
+    store.prepare()
+    assert store.num_cached == len(rows)
+    with torch.no_grad():
+        states, suffixes = store.states(range(len(rows)))
+        read = pick(states, suffixes.read)
+        torch.testing.assert_close(read, whole(model, rows), rtol=1e-4, atol=1e-4)
+
+
 def test_attention_is_given_back_to_the_backbone():
     """After a run on segments, and after one that fails, the backbone attends as before."""
     model, rows = build()
