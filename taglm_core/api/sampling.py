@@ -24,7 +24,7 @@ from taglm_core.inference.report import html_report, html_table
 from taglm_core.inference.sample import check, chosen_metrics, properties, summary
 from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import Registry, load_registry
-from taglm_core.progress import Progress, chosen_progress
+from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
 from taglm_core.specs import Decoding, SampleData
 from taglm_core.store.tagstore import TagStore
 
@@ -115,22 +115,12 @@ def sample(
     folder = Path(run) if run is not None else None
     trained = load_domain(domain, loaded, registry, TagStore(), folder, with_tag)
     compute_as_trained([trained])
-    if not 1 <= guidance < math.inf or (guidance != 1 and not conditions):
-        raise ConfigError(
-            f"guidance {guidance:g}: give a number from 1 on, together with a condition."
-        )
+    _check_guidance(guidance, conditions)
     asked = add_conditions(trained, conditions, registry, TagStore())
     known = _known(trained, registry, Path(corpus) if corpus is not None else None)
     measures = chosen_metrics(trained, metrics)
-    if reference is not None and not measures:
-        raise ConfigError(
-            "the reference rows are for metrics. Name one too: "
-            f"{listed(trained.domain.spec.sample_metrics) or 'this domain has none'}."
-        )
-    beside = rows_of_file(trained, registry, Path(reference)) if reference is not None else None
-    bar = chosen_progress(progress)
-    bar.start("drawing", count)
-    try:
+    beside = _reference(trained, registry, reference, bool(measures))
+    with reporting(chosen_progress(progress)), progress_bar("drawing", count) as advance:
         drawn = draw(
             trained,
             count,
@@ -139,26 +129,22 @@ def sample(
             max_length,
             seed,
             guidance=guidance,
-            on_progress=bar.advance,
+            on_progress=advance,
         )
-    finally:
-        bar.finish()
     canonical, errors = check(trained, drawn)
-    report = summary(trained, drawn, canonical, known)
+    data = SampleData(
+        rows=drawn.rows,
+        canonical=canonical,
+        known=known,
+        reference=beside,
+        source=str(reference or ""),
+    )
     valid = [value for value in canonical if value is not None]
-    report["properties"] = properties(trained, valid, known or [], registry)
-    report["conditions"] = condition_report(asked, valid, (known or [])[:_CORPUS_ROWS])
-    report["metrics"] = {
-        name: measure(
-            SampleData(
-                rows=drawn.rows,
-                canonical=canonical,
-                known=known,
-                reference=beside,
-                source=str(reference or ""),
-            )
-        )
-        for name, measure in measures.items()
+    report = {
+        **summary(trained, drawn, canonical, known),
+        "properties": properties(trained, valid, known or [], registry),
+        "conditions": condition_report(asked, valid, (known or [])[:_CORPUS_ROWS]),
+        "metrics": {name: measure(data) for name, measure in measures.items()},
     }
     columns: dict[str, list[Any]] = {
         trained.domain.spec.field: drawn.rows,
@@ -166,6 +152,30 @@ def sample(
         "error": errors,
     }
     return Sample(report, columns)
+
+
+def _check_guidance(guidance: float, conditions: Sequence[str]) -> None:
+    if not 1 <= guidance < math.inf or (guidance != 1 and not conditions):
+        raise ConfigError(
+            f"guidance {guidance:g}: give a number from 1 on, together with a condition."
+        )
+
+
+def _reference(
+    trained: TrainedDomain,
+    registry: Registry,
+    file: "str | PathLike[str] | None",
+    has_metrics: bool,
+) -> list[str] | None:
+    """Return the rows that metrics compare with, None without a file."""
+    if file is None:
+        return None
+    if not has_metrics:
+        raise ConfigError(
+            "the reference rows are for metrics. Name one too: "
+            f"{listed(trained.domain.spec.sample_metrics) or 'this domain has none'}."
+        )
+    return rows_of_file(trained, registry, Path(file))
 
 
 def _known(trained: TrainedDomain, registry: Registry, file: Path | None) -> list[str] | None:

@@ -215,13 +215,7 @@ def load_task_rows(
         DataError: for a missing file or column, or a splitter that leaves a split empty.
     """
     table, dataset = load_table(
-        data.file,
-        data.dataset,
-        task,
-        registry,
-        seed=seed,
-        size=data.size,
-        options=data.options,
+        data.file, data.dataset, task, registry, seed=seed, size=data.size, options=data.options
     )
     if dataset is None and need_targets:
         ways = [f"--set data.labels={way}" for way in ("measured", "computed")]
@@ -233,8 +227,9 @@ def load_task_rows(
     if data.weights is not None:
         weights = read_weights(table, data.weights, checked.good)
         checked = attrs.evolve(checked, weights=weights)
-    good, fields = checked.good, checked.fields
-    splits, rule = assign_splits(table, good, fields, task, dataset, registry, data, seed)
+    splits, rule = assign_splits(
+        table, checked.good, checked.fields, task, dataset, registry, data, seed
+    )
     splits = make_room(splits, data, table.source)
     tables = [table]
     if data.test_file is not None:
@@ -246,10 +241,7 @@ def load_task_rows(
     checked = checked.inside(splits, rule)
     splits = [split for split in splits if split != SKIPPED]
     check_splits(splits, rule)
-    targets: Any = checked.targets
-    classes: tuple[str, ...] = ()
-    if isinstance(task.spec.target, Classification):
-        targets, classes = _encoded(task.spec.target, checked, splits, rule, need_targets)
+    targets, classes = _encoded(task.spec.target, checked, splits, rule, need_targets)
     return TaskRows(
         fields=checked.fields,
         targets=targets,
@@ -268,13 +260,15 @@ def load_task_rows(
 
 
 def _encoded(
-    target: Classification, checked: _Checked, splits: list[str], rule: str, need_targets: bool
+    target: Any, checked: _Checked, splits: list[str], rule: str, need_targets: bool
 ) -> tuple[Any, tuple[str, ...]]:
-    """Return class indices or labels, and the names of the classes.
+    """Return class indices, labels or other targets, and the names of the classes.
 
     Raises:
         RowError: naming rows of a class that the train split lacks.
     """
+    if not isinstance(target, Classification):
+        return checked.targets, ()
     if target.multi_label:
         return checked.targets, label_classes(target.classes)
     if not need_targets:

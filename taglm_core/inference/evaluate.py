@@ -91,30 +91,49 @@ def evaluate_table(
         truth: Any = [targets[i] for i in fine]
     else:
         prediction, truth = predicted.values[chosen], targets[fine]
-    names = getattr(task.spec.target, "names", ())
-    censored = censored_facts(names, truth, prediction)
-    said = censored_remark(names, truth)
-    truth = exact_of(truth)
-    metrics = plain(score(task, truth, prediction))
-    remarks = [*([said] if said else []), *metric_doubts(task, truth)]
-    remarks += _seen(predictor, task, fields, fine)
+    remarks = _remarks(predictor, task, fields, fine, truth)
     for remark in remarks:
         logger.warning("warning: %s", remark)
-    results = {"rows": len(fine), "metrics": metrics, **known_rows(task, truth), **censored}
-    picked = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
-    results |= grouped(task, picked, truth, prediction, predictor.combinations)
-    target = task.spec.target
+    chosen_fields = {name: [values[i] for i in fine] for name, values in fields.items()}
     facts = {
-        "target": {"kind": target.kind, "unit": getattr(target, "unit", "")},
+        "target": {"kind": task.spec.target.kind, "unit": getattr(task.spec.target, "unit", "")},
         "source": table.source,
         "split": "none",
-        "splits": {"input": results},
+        "splits": {"input": _results(predictor, task, chosen_fields, truth, prediction)},
         **({"remarks": remarks} if remarks else {}),
         **_signed(task),
     }
     scored = table.select(fine)
     filled = {name: [values[i] for i in fine] for name, values in predicted.columns.items()}
     return Scored({"tasks": {task.name: facts}}, bad, {**scored.columns, **filled})
+
+
+def _results(
+    predictor: Predictor,
+    task: ResolvedTask,
+    fields: Mapping[str, Any],
+    truth: Any,
+    prediction: Any,
+) -> dict[str, Any]:
+    """Return what metrics.json says of rows: metrics, known targets, limits, groups of tags."""
+    exact = exact_of(truth)
+    picked = {name: fields[name] for name in task.prompt.tag_columns}
+    return {
+        "rows": len(truth),
+        "metrics": plain(score(task, exact, prediction)),
+        **known_rows(task, exact),
+        **censored_facts(getattr(task.spec.target, "names", ()), truth, prediction),
+        **grouped(task, picked, exact, prediction, predictor.combinations),
+    }
+
+
+def _remarks(
+    predictor: Predictor, task: ResolvedTask, fields: Mapping[str, Any], rows: list[int], truth: Any
+) -> list[str]:
+    """Return what the reader of the scores should know."""
+    said = censored_remark(getattr(task.spec.target, "names", ()), truth)
+    remarks = [*([said] if said else []), *metric_doubts(task, exact_of(truth))]
+    return remarks + _seen(predictor, task, fields, rows)
 
 
 def _seen(

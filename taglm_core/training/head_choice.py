@@ -155,11 +155,7 @@ def choose_head(
     assert isinstance(objective, HeadObjective), "the task does not write text"
     task_model = objective.task_model
     with progress_bar(f"{title}: reading states"):
-        sample, states, targets = objective.fitted_rows()
-    if len(sample) > MOST_ROWS:
-        rng = np.random.default_rng([plan.config.seed, 80])
-        kept = np.sort(rng.permutation(len(sample))[:MOST_ROWS])
-        sample, states, targets = sample[kept], states[kept], targets[kept]
+        sample, states, targets = _drawn(objective.fitted_rows(), plan.config.seed)
     valid_states = objective.valid_states()
     rows = _rows(objective, sample, states, targets, valid_states)
     if len(rows.groups) > _MOST_GROUPS:
@@ -168,31 +164,22 @@ def choose_head(
     if recipe is not None and recipe.get("chosen", LINEAR) == LINEAR:
         return Choice(dict(recipe))
     found: dict[str, Errors] = {}
-    heads: dict[str, tuple[KernelHead, FeatureReader | None, Tensor]] = {}
-    fits: dict[str, list[Solution]] = {LINEAR: []}
+    heads: dict[str, _Fitted] = {}
     if recipe is None and settings.head == AUTO and settings.features != "on":
         found[LINEAR] = linear_solution(states, valid_states, rows).errors
     for name, reader in _candidates(plan, splits["train"], sample):
         if recipe is not None and name != recipe["chosen"]:
             continue
         with progress_bar(f"fitting a {name} head"):
-            inputs, valid_inputs = states, valid_states
-            if reader is not None:
-                fields = _of(splits["train"].fields, sample)
-                inputs = torch.cat([states, reader.read(fields)], dim=1)
-                valid_inputs = torch.cat([valid_states, reader.read(splits["valid"].fields)], dim=1)
-            blocks = (states.shape[1], *(reader.blocks if reader is not None else ()))
+            fields = (_of(splits["train"].fields, sample), splits["valid"].fields)
             seed = plan.config.seed
-            head, fits[name] = fit_kernel(inputs, valid_inputs, blocks, rows, seed, recipe)
-            found[name] = Errors.mean_of([each.errors for each in fits[name]])
-            heads[name] = (head, reader, valid_inputs)
-    chosen, scale = _choice(found), None
+            heads[name] = _fitted(reader, (states, valid_states), fields, rows, seed, recipe)
+            found[name] = Errors.mean_of([each.errors for each in heads[name].solutions])
+    chosen, made = _choice(found), {}
     if chosen in heads:
-        head, reader, valid_inputs = heads[chosen]
-        task_model.head = head.to(task_model.model.backbone.device)
-        task_model.features = reader
-        task_model.model.heads[plan.task.name] = task_model.head
-        scale = _set_offset(objective, rows, valid_inputs, recipe)
+        _install(task_model, plan.task.name, heads[chosen])
+        scale = _set_offset(objective, rows, heads[chosen].valid_inputs, recipe)
+        made = _made(heads[chosen].solutions, scale)
     if recipe is not None:
         progress.say(f"{title}: {chosen}, as in the predictor that was scored")
         return Choice(dict(recipe))
@@ -201,14 +188,58 @@ def choose_head(
         name: {"valid": each.on_valid, "cross_validated": each.cross_validated}
         for name, each in found.items()
     }
-    facts = {"chosen": chosen, "mean_squared_errors": costs, **_made(fits[chosen], scale)}
+    facts = {"chosen": chosen, "mean_squared_errors": costs, **made}
     return Choice(facts, found[chosen].valid.square().nanmean(dim=1))
 
 
+@attrs.frozen
+class _Fitted:
+    """A kernel head that may be chosen."""
+
+    head: KernelHead
+    reader: FeatureReader | None
+    solutions: list[Solution]
+    valid_inputs: Tensor
+    """What it reads of the validation split."""
+
+
+def _fitted(
+    reader: FeatureReader | None,
+    states: tuple[Tensor, Tensor],
+    fields: tuple[Mapping[str, Any], Mapping[str, Any]],
+    rows: TargetRows,
+    seed: int,
+    recipe: Mapping[str, Any] | None,
+) -> _Fitted:
+    """Fit a kernel head to the states and fields of the training and the validation split."""
+    inputs, valid_inputs = states
+    blocks = (inputs.shape[1], *(reader.blocks if reader is not None else ()))
+    if reader is not None:
+        inputs, valid_inputs = (
+            torch.cat([own, reader.read(values)], dim=1)
+            for own, values in zip(states, fields, strict=True)
+        )
+    head, solutions = fit_kernel(inputs, valid_inputs, blocks, rows, seed, recipe)
+    return _Fitted(head, reader, solutions, valid_inputs)
+
+
+def _install(task_model: TaskModel, name: str, fitted: _Fitted) -> None:
+    task_model.head = fitted.head.to(task_model.model.backbone.device)
+    task_model.features = fitted.reader
+    task_model.model.heads[name] = task_model.head
+
+
+def _drawn(rows: tuple[np.ndarray, Tensor, Tensor], seed: int) -> tuple[np.ndarray, Tensor, Tensor]:
+    """Return the rows that a kernel head is fitted to: all, or a random choice of many."""
+    sample, states, targets = rows
+    if len(sample) <= MOST_ROWS:
+        return rows
+    kept = np.sort(np.random.default_rng([seed, 80]).permutation(len(sample))[:MOST_ROWS])
+    return sample[kept], states[kept], targets[kept]
+
+
 def _made(solutions: Sequence[Solution], scale: float | None) -> dict[str, Any]:
-    """Return how a kernel head was fitted, for a head on other rows; {} of the linear one."""
-    if not solutions:
-        return {}
+    """Return how a kernel head was fitted, for a head on other rows."""
     kernels = [{"width": each.width, "alphas": list(each.alphas)} for each in solutions]
     return {"kernels": kernels, **({} if scale is None else {"scale": scale})}
 

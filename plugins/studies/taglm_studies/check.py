@@ -86,34 +86,44 @@ def check_file(
     report["empty_rows"] = findings.marked(
         ["no field is filled" if empty else None for empty in is_empty], table.rows
     )
-    equal_exact = findings.equal_rows(exact)
-    equal = findings.equal_rows(canonical)
+    equal = {"exact": findings.equal_rows(exact), "canonical": findings.equal_rows(canonical)}
     report["duplicates"] = {
-        "exact": findings.duplicates(equal_exact, table.rows),
-        "canonical": findings.duplicates(equal, table.rows),
+        kind: findings.duplicates(groups, table.rows) for kind, groups in equal.items()
     }
     splits = _splits(table, mapping, notes)
     if splits is not None:
-        column, values = splits
-        report["between_splits"] = {
-            "column": column,
-            "rows": {split: values.count(split) for split in dict.fromkeys(values)},
-            "exact": findings.between_splits(equal_exact, values, table.rows),
-            "canonical": findings.between_splits(equal, values, table.rows),
-            "near": {
-                field.name: near_values(field.domain, valid[field.name], values)
-                for field in fields
-                if field.domain is not None and field.domain.spec.features is not None
-            },
-        }
+        report["between_splits"] = _between(table, fields, valid, equal, *splits)
     wanted = _target_columns(table, resolved, mapping, targets, notes)
     several = len(getattr(resolved.spec.target, "names", ())) > 1 if resolved is not None else False
     for name, column in wanted.items():
-        report["targets"][name] = _check_target(table, column, resolved, equal, several)
+        report["targets"][name] = _check_target(
+            table, column, resolved, equal["canonical"], several
+        )
     if several and wanted:
         report["without_targets"] = _without_targets(table, list(wanted.values()))
     report["notes"] = notes
     return report
+
+
+def _between(
+    table: Table,
+    fields: Sequence[Field],
+    valid: Mapping[str, list[Any]],
+    equal: Mapping[str, findings.Groups],
+    column: str,
+    splits: list[str],
+) -> dict[str, Any]:
+    """Find rows of one split that are equal or near to rows of another."""
+    return {
+        "column": column,
+        "rows": {split: splits.count(split) for split in dict.fromkeys(splits)},
+        **{kind: findings.between_splits(rows, splits, table.rows) for kind, rows in equal.items()},
+        "near": {
+            field.name: near_values(field.domain, valid[field.name], splits)
+            for field in fields
+            if field.domain is not None and field.domain.spec.features is not None
+        },
+    }
 
 
 def _check_fields(

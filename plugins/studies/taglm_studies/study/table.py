@@ -96,8 +96,7 @@ def study_table(
     function = metric_functions(task, registry)[metric]
     own = {group: _predictions(facts) for group, facts in groups.items()}
     for baseline in task.baseline_names():
-        made = {s: f.predicted(baseline) for s, f in held.items()}
-        known = {s: np.asarray(values) for s, values in made.items() if values is not None}
+        known = _predictions(held, baseline)
         if len(known) == len(held):
             own[BASELINE + baseline] = known
     samplers = {seed: Resampler.of(facts) for seed, facts in held.items()}
@@ -106,27 +105,26 @@ def study_table(
         seeds = [
             s for s in predicted if s in held and _same_rows(groups.get(group, held)[s], held[s])
         ]
+        if not seeds:
+            continue
         values = [samplers[s].score(function, predicted[s]) for s in seeds]
         difference = None
-        if group != first and seeds:
+        if group != first:
             draws = [
                 samplers[s].paired(metric, function, predicted[s], own[first][s]) for s in seeds
             ]
-            few = min(map(len, draws))
             mean = float(np.mean([samplers[s].score(function, own[first][s]) for s in seeds]))
-            drawn = np.mean([draw[:few] for draw in draws], axis=0)
-            difference = interval_of(float(np.mean(values)) - mean, drawn)
-        if values:
-            valid = [_valid(groups[group][s], metric) for s in seeds] if group in groups else []
-            rows.append(
-                Row(
-                    group=group,
-                    values=values,
-                    difference=difference,
-                    costs=costs.get(group, _baseline_costs(held, group)),
-                    valid=[v for v in valid if v is not None],
-                )
+            difference = _mean_interval(float(np.mean(values)) - mean, draws)
+        valid = [_valid(groups[group][s], metric) for s in seeds] if group in groups else []
+        rows.append(
+            Row(
+                group=group,
+                values=values,
+                difference=difference,
+                costs=costs.get(group, _baseline_costs(held, group)),
+                valid=[v for v in valid if v is not None],
             )
+        )
     greater = bool(task.record["metric"]["greater_is_better"])
     rows.sort(key=lambda row: row.mean, reverse=greater)
     return StudyTable(task=task, metric=metric, greater_is_better=greater, first=first, rows=rows)
@@ -150,8 +148,17 @@ def best_on_valid(members: Sequence[Member], study: StudyFolder) -> str | None:
     return choose(values, key=lambda group: statistics.fmean(values[group]))
 
 
-def _predictions(facts: Mapping[int, TaskFacts]) -> dict[int, np.ndarray]:
-    made = {seed: task.predicted() for seed, task in facts.items()}
+def _mean_interval(value: float, draws: Sequence[np.ndarray]) -> Interval:
+    """Return the interval of a mean over seeds, whose draws are paired one with another."""
+    few = min(map(len, draws))
+    return interval_of(value, np.mean([draw[:few] for draw in draws], axis=0))
+
+
+def _predictions(
+    facts: Mapping[int, TaskFacts], baseline: str | None = None
+) -> dict[int, np.ndarray]:
+    """Return the predictions for the test rows of each seed that has some."""
+    made = {seed: task.predicted(baseline) for seed, task in facts.items()}
     return {seed: np.asarray(values) for seed, values in made.items() if values is not None}
 
 
