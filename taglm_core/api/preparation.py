@@ -34,6 +34,7 @@ from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.budget import PLAN, TimeBudget
 from taglm_core.training.config import RunConfig
+from taglm_core.training.loggers import find_loggers, logging_to
 from taglm_core.training.paths import BACKBONE, backbone_digest, named_inputs
 from taglm_core.training.plan import Plan, make_plans
 from taglm_core.training.recipe import recipe_of
@@ -62,6 +63,8 @@ class PreparedRun:
     """What a table was taken for; nothing for a task."""
     shared: Shared | None = None
     """Of a member of a run over folds or seeds: what it shares with the others."""
+    log_to: tuple[str, ...] = ()
+    """Names of loggers that hear of each step."""
 
     def save_config(self, path: Path) -> None:
         """Write the run file that this run amounts to.
@@ -139,6 +142,7 @@ class PreparedRun:
         return metrics
 
     def _train_and_evaluate(self, progress: Progress, on_plans: OnPlans | None) -> dict[str, Any]:
+        loggers = find_loggers(self.log_to, self.registry)
         self._write_environment()
         members = members_of(self.config)
         if members:
@@ -153,7 +157,10 @@ class PreparedRun:
         plans = self.plans(progress)
         if on_plans is not None:
             on_plans(plans)
-        return execute(plans, self.folder, self.store, progress)
+        with logging_to(loggers, self.folder.path, self.config) as results:
+            metrics = execute(plans, self.folder, self.store, progress)
+            results.update(metrics)
+        return metrics
 
     def _run_member(
         self,
@@ -280,6 +287,7 @@ def prepare_run(
     settings: Sequence[Mapping[str, Any]] = (),
     source: str = "taglm.run",
     ask: Ask = refuse_to_ask,
+    log_to: Sequence[str] = (),
 ) -> PreparedRun:
     """Read and check the settings of a run.
 
@@ -291,6 +299,7 @@ def prepare_run(
         settings: Nested settings; later ones win.
         source: What is named in messages; the run file wins.
         ask: Is asked where it is not clear what a table holds.
+        log_to: Names of loggers that hear of each step.
 
     Raises:
         ConfigError: listing every unknown key and every wrong value.
@@ -326,6 +335,7 @@ def prepare_run(
         table=table,
         given=merge(*layers),
         remarks=tuple(remarks),
+        log_to=tuple(log_to),
     )
 
 

@@ -155,6 +155,7 @@ def run(
     backbone: str | None = None,
     out: "str | PathLike[str] | None" = None,
     progress: Progress | bool | None = None,
+    log_to: "str | Sequence[str]" = (),
     **settings: Any,
 ) -> Run:
     """Train what a task needs, evaluate it, and write the run folder, as `taglm run` does.
@@ -175,6 +176,8 @@ def run(
         out: Run folder; None: runs/TASK.
         progress: True or False: with or without bars; None: bars in notebooks and terminals; or an
             object that receives progress.
+        log_to: Logger that receives losses and scores while the run trains, such as "tensorboard",
+            or several; it has no effect on results.
         **settings: Any setting, as after `--set`: nested (`stages={"task": {"epochs": 4}}`), with
             double underscores (`stages__task__epochs=4`) or dotted in a dict
             (`**{"stages.task.epochs": 4}`).
@@ -188,7 +191,14 @@ def run(
         taglm.run("QED", preset="quick", out="runs/quick").metrics
         taglm.run("lab.csv", target="LogS (mol/L)").predictor
     """
-    prepared = prepare_run(task, data, target=target, out=out, settings=_layers(backbone, settings))
+    prepared = prepare_run(
+        task,
+        data,
+        target=target,
+        out=out,
+        settings=_layers(backbone, settings),
+        log_to=(log_to,) if isinstance(log_to, str) else log_to,
+    )
     for failure in prepared.registry.failures:
         logger.warning("warning: %s", failure)
     metrics = prepared.execute(chosen_progress(progress))

@@ -44,6 +44,7 @@ def run(
     seeds: options.Seeds = None,
     refit: options.Refit = None,
     time: options.Time = None,
+    log_to: options.LogTo = None,
     setting: Setting = None,
     save_config: options.SaveConfig = None,
     dry_run: options.DryRun = False,
@@ -84,6 +85,7 @@ def run(
     }
     settings = [_given(**flags), parse_overrides(setting or [])]
     asked = {"data": data, "target": target, "out": out, "settings": settings}
+    asked["log_to"] = [name.strip() for name in (log_to or "").split(",") if name.strip()]
     metrics, folder = _run(task, asked, save_config, dry_run, verbose)
     if not dry_run:
         _print(metrics, folder, as_json)

@@ -132,6 +132,14 @@ Time = Annotated[
         show_default="as many steps as set",
     ),
 ]
+LogTo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Loggers that receive losses and scores while the run trains: tensorboard, mlflow, "
+        "wandb; several with commas. Their files are in RUN/logs.",
+    ),
+]
 SaveConfig = Annotated[
     Path | None,
     typer.Option(

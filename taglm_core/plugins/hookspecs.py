@@ -12,6 +12,7 @@ from taglm_core.specs import (
     Domain,
     Evaluated,
     Head,
+    Logger,
     Metric,
     Reader,
     RowsLoaded,
@@ -79,6 +80,11 @@ def register_baselines() -> list[Baseline] | None:
 @hookspec
 def register_readers() -> list[Reader] | None:
     """Return the file formats that the plugin reads as tables."""
+
+
+@hookspec
+def register_loggers() -> list[Logger] | None:
+    """Return the loggers that the plugin provides."""
 
 
 @hookspec

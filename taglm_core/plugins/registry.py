@@ -19,6 +19,7 @@ from taglm_core.specs import (
     Dataset,
     Domain,
     Head,
+    Logger,
     Metric,
     Reader,
     Splitter,
@@ -42,6 +43,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "register_commands": ("command", Command),
     "register_baselines": ("baseline", Baseline),
     "register_readers": ("reader", Reader),
+    "register_loggers": ("logger", Logger),
 }
 
 
@@ -139,6 +141,7 @@ class Registry:
     commands: Names[Command] = attrs.field(factory=lambda: Names("command"))
     baselines: Names[Baseline] = attrs.field(factory=lambda: Names("baseline"))
     readers: Names[Reader] = attrs.field(factory=lambda: Names("reader"))
+    loggers: Names[Logger] = attrs.field(factory=lambda: Names("logger"))
 
     def of_kind(self, kind: str) -> Names[Any]:
         """Return the names of a kind, such as "domain"."""

@@ -5,6 +5,7 @@ from taglm_core.specs.decoding import Decoding
 from taglm_core.specs.domain import Domain
 from taglm_core.specs.encoding import Checked, Encoded, Encoder, Fixed
 from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
+from taglm_core.specs.logger import Logger
 from taglm_core.specs.reader import Reader
 from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Splitter
 from taglm_core.specs.sampling import SampleData
@@ -26,6 +27,7 @@ __all__ = [
     "Evaluated",
     "Fixed",
     "Head",
+    "Logger",
     "Metric",
     "Reader",
     "Regression",

@@ -220,6 +220,7 @@ def early_baselines(plan: Plan) -> str:
     if not values:
         return ""
     best = (max if metric.greater_is_better else min)(values, key=lambda name: values[name])
+    plan.baseline_scores = {f"valid_{metric.name}_of_best_baseline": values[best]}
     return f"best baseline {best} {values[best]:.4g}"
 
 

@@ -17,6 +17,7 @@ from taglm_core.progress import Progress, progress_bar
 from taglm_core.training.budget import Speed, measured_speed
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.interrupts import StopAfterStep, Stopped
+from taglm_core.training.loggers import is_logging, log_values
 from taglm_core.training.objectives import Objective
 from taglm_core.training.recipe import FIT_KEYS
 
@@ -49,6 +50,10 @@ class FitSettings:
     checkpoint_seconds: float = 60.0
     remark: str = ""
     """What is shown behind each score."""
+    series: str = ""
+    """Name of the stage for loggers, such as "QED"."""
+    beside: Mapping[str, float] = attrs.field(factory=dict[str, float])
+    """What is logged beside each score, such as that of the best baseline."""
     keeps: int | None = None
     """Step at which the fit ends and is kept, of a schedule of `steps`; None: the step with the
     best evaluation is kept."""
@@ -123,6 +128,7 @@ def fit(
             "bad": 0,
             "history": [{"step": 0, **record}],
         }
+        _log_scores(0, record, settings)
     else:
         best, state = loaded
         objective.moved()
@@ -135,8 +141,12 @@ def fit(
         for step, batch in zip(range(state["step"], settings.last), batches, strict=False):
             if state["bad"] >= settings.patience:
                 break
-            _take_step(objective, optimizer, parameters, batch, step, settings)
+            loss = _take_step(objective, optimizer, parameters, batch, step, settings)
             state["step"] = step + 1
+            if is_logging():
+                rate_now = optimizer.param_groups[0]["lr"]
+                values = {"train_loss": float(loss), "learning_rate": rate_now}
+                log_values(settings.series, step + 1, values)
             if state["step"] % every == 0 or state["step"] == settings.last:
                 best = _evaluate(objective, state, kept, best, settings)
             note = ", ".join(f"{k} {v:.4g}" for k, v in _shown(state["history"][-1]))
@@ -174,11 +184,19 @@ def _evaluate(
     objective.refine()
     score, record = objective.evaluate()
     state["history"].append({"step": state["step"], **record})
+    _log_scores(state["step"], record, settings)
     if score < state["best"] or settings.keeps is not None:
         state |= {"best": score, "best_step": state["step"], "bad": 0}
         return [p.detach().clone() for p in kept]
     state["bad"] += 1
     return best
+
+
+def _log_scores(step: int, record: Mapping[str, Any], settings: FitSettings) -> None:
+    """Send the scores of an evaluation to loggers, as those of the validation split."""
+    names = [k for k in record if k != "step" and k.split(".")[-1] not in FIT_KEYS]
+    scores = {f"valid_{name}": record[name] for name in names}
+    log_values(settings.series, step, {**scores, **settings.beside})
 
 
 def _shown(record: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -208,7 +226,8 @@ def _take_step(
     batch: np.ndarray,
     step: int,
     settings: FitSettings,
-) -> None:
+) -> Tensor:
+    """Take a step; return the mean loss of its rows, without gradient."""
     share = rate(step, settings)
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * share
@@ -217,9 +236,11 @@ def _take_step(
     # gradients of the pieces add up to that of the mean over the whole batch
     pieces = step_batches(objective.lengths[batch], settings)
     objective.begin(batch, len(pieces))
+    losses = []
     for piece in pieces:
         loss, _ = objective.loss(batch[piece])
         (loss / total).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach() / total)
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     if not bool(torch.isfinite(norm)):
         raise DataError(
@@ -229,6 +250,7 @@ def _take_step(
         )
     optimizer.step()
     objective.moved()
+    return torch.stack(losses).sum()
 
 
 def step_batches(lengths: np.ndarray, settings: FitSettings) -> list[np.ndarray]:

@@ -66,6 +66,8 @@ class Plan:
     """What the baselines reach, once they are fitted."""
     baseline_note: str = ""
     """The best baseline on the validation split, shown beside training."""
+    baseline_scores: dict[str, float] = attrs.field(factory=dict)
+    """Its score under the name that loggers show; empty without one."""
     caches: dict[str, PrefixCache] = attrs.field(factory=dict)
     """Caches of prompt segments that runs with the same domain tags share, by these tags."""
     given_function_tag: torch.Tensor | None = None
@@ -144,10 +146,7 @@ class Plan:
                 if settings.domain.train_symbols and item.encoder is not None:
                     count += len(item.encoder.symbols) * hidden
             elif item.stored is not None:
-                state, count = (
-                    "from the store",
-                    len(item.stored.tag(item.tag)) * hidden,
-                )
+                state, count = "from the store", len(item.stored.tag(item.tag)) * hidden
             else:
                 state, count = "untrained", settings.domain.tag_length * hidden
             records.append(_record("1", f"<{item.tag}>", state, count))

@@ -116,22 +116,18 @@ def _train_domain(
     plan.registry.send("on_stage_started", event)
     steps = num_steps(len(chosen), settings.epochs, settings.batch_size, settings.max_steps)
     checkpoint = _checkpoint(folder, plan, f"domain-{item.tag.replace('/', '-')}")
-    fitting = attrs.evolve(fit_settings(settings, steps, plan.config), seed=plan.config.domain_seed)
+    fitting = attrs.evolve(
+        fit_settings(settings, steps, plan.config),
+        seed=plan.config.domain_seed,
+        series=item.domain.short,
+    )
     if plan.budget is None:
         domain_estimate(name, plan.backbone, objective, fitting).say(progress, _SHORTER_DOMAIN)
     else:
         count = sum(each.is_trained for each in plan.domains.values())
         share = STAGE_ONE / max(1, count)
         fitting = in_time(plan.budget, name, fitting, objective, groups, model, progress, share)
-    result = _fit(
-        objective,
-        groups,
-        fitting,
-        checkpoint,
-        progress,
-        name,
-        model,
-    )
+    result = _fit(objective, groups, fitting, checkpoint, progress, name, model)
     with progress_bar(f"comparing <{item.tag}> with no tag and with words"):
         ways = [("tag", "tag"), ("no_tag", "none"), ("words", "words")]
         compared = {name: objective.nats(way, skip=1) for name, way in ways}
@@ -286,6 +282,8 @@ def _train_task(
         attrs.evolve(
             fitting,
             remark=_remark(members),
+            series="+".join(names) + (f"-{number + 1}" if settings.ensemble > 1 else ""),
+            beside=plan.baseline_scores if len(members) == 1 and recipe is None else {},
             keeps=recipe.steps(steps) if recipe is not None else None,
         ),
         _checkpoint(folder, plan, f"task-{'+'.join(names)}{f'-{number}' if number else ''}"),

@@ -94,6 +94,22 @@ def reader(check, match, function="good_batches", example="a\nb\n", **changes):
     return Case(kind="reader", check=check, match=match, plugin=plugin(readers=[made]))
 
 
+def logger(check, match, function="Deaf", description="nowhere"):
+    """Return a case of a logger whose factory is named in this module."""
+    made = taglm.Logger(name="own", open=f"{__name__}:{function}", description=description)
+    return Case(kind="logger", check=check, match=match, plugin=plugin(loggers=[made]))
+
+
+class Deaf:
+    """Forget to end."""
+
+    def __init__(self, folder, settings):
+        self.settings = settings
+
+    def log(self, stage, step, values):
+        """Hear nothing."""
+
+
 def lines_of(path):
     """Return the lines of a text file."""
     with open_text(path) as file:
@@ -170,6 +186,8 @@ CASES = [
     reader("batches_agree", "more rows than `batch_size`", "all_at_once"),
     reader("batches_agree", "other columns or cells", "numbered_again"),
     reader("compressed_read", "the compressed example gives other cells", "plain_only"),
+    logger("described", "`description` is empty", description=" "),
+    logger("steps_taken", "which has no method `close`"),
     reader("odd_files", "failed on .*UnicodeEncodeError", "ascii_only"),
     whole("register_tusks: unknown hook", misspelt),
     whole("register_tasks: item 1: gave 'QED' of type str, expected Task", not_a_task),

@@ -78,7 +78,7 @@ def run(installed, weights, tmp_path_factory):
     ]
     words = [word for value in settings for word in ("--set", value)]
     call_here(
-        *("run", "GC", "--backbone", "mine", *words, "--out", place / "run"),
+        *("run", "GC", "--backbone", "mine", *words, "--out", place / "run", "--log-to", "lines"),
         folders=[installed],
         TAGLM_HOME=place / "home",
         MYDNA_WEIGHTS=weights,
@@ -210,6 +210,22 @@ def test_a_file_of_the_plugins_format_is_predicted(listing, run, installed, weig
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
     assert [row["dna"] for row in rows] == ["ACGTACGTAC", "GGGGGGGG"]
     assert all(row["GC"] and not row["error"] for row in rows)
+
+
+@pytest.mark.hook("register_loggers")
+def test_a_logger_hears_of_steps_scores_and_results(listing, run, metrics):
+    """Each step of both stages, each evaluation, and the scores of metrics.json at the end."""
+    assert listing["loggers"] == ["lines"]
+    *steps, last = (run / "lines.txt").read_text().splitlines()
+    said = [line.split() for line in steps]
+    for stage in ("DNA", "GC"):
+        losses = [step for name, step, what, _ in said if (name, what) == (stage, "train_loss")]
+        assert losses == ["1", "2"]
+    scores = [value for name, _, what, value in said if (name, what) == ("GC", "valid_mae")]
+    assert len(scores) == len(metrics["tasks"]["GC"]["stages"][-1]["history"])
+    assert any(what == "valid_mae_of_best_baseline" for _, _, what, _ in said)
+    assert last.endswith(" results")
+    assert int(last.split()[0]) >= 6
 
 
 @pytest.mark.hook("register_baselines")

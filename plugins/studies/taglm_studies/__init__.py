@@ -45,6 +45,34 @@ def register_commands() -> list[taglm.Command]:
 
 
 @taglm.hookimpl
+def register_loggers() -> list[taglm.Logger]:
+    """Return loggers of other projects, each with an extra of its own."""
+    return [
+        taglm.Logger(
+            name="tensorboard",
+            open="taglm_studies.loggers:TensorBoard",
+            needs_package="tensorboard",
+            install="taglm-plugin-studies[tensorboard]",
+            description="event files for TensorBoard, in the run folder",
+        ),
+        taglm.Logger(
+            name="mlflow",
+            open="taglm_studies.loggers:MLflow",
+            needs_package="mlflow",
+            install="taglm-plugin-studies[mlflow]",
+            description="a run of MLflow, in the run folder or at MLFLOW_TRACKING_URI",
+        ),
+        taglm.Logger(
+            name="wandb",
+            open="taglm_studies.loggers:WandB",
+            needs_package="wandb",
+            install="taglm-plugin-studies[wandb]",
+            description="a run of Weights & Biases, offline unless WANDB_MODE is set",
+        ),
+    ]
+
+
+@taglm.hookimpl
 def register_baselines() -> list[taglm.Baseline]:
     """Return the baselines, the cheapest first."""
     return [

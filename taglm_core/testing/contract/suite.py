@@ -13,6 +13,7 @@ from taglm_core.testing.contract import (
     events,
     heads,
     imports,
+    loggers,
     metrics,
     readers,
     resources,
@@ -39,6 +40,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "command": (*specs.CHECKS, *resources.COMMANDS),
     "baseline": (*specs.CHECKS, *baselines.CHECKS),
     "reader": (*specs.CHECKS, *readers.CHECKS),
+    "logger": (*specs.CHECKS, *loggers.CHECKS),
     "event": events.CHECKS,
 }
 """Kind of object -> its checks, in order."""
