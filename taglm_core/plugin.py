@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.hub import hub_access
     from taglm_core.inference.report import metric_rows, verdict
+    from taglm_core.model.similarity import Nearest
     from taglm_core.plugins import Registered, Registry, load_registry
     from taglm_core.plugins.resolved import ResolvedTask
     from taglm_core.progress import Progress, progress_bar, shown_seconds
@@ -63,6 +64,7 @@ __all__ = [
     "DeviceOption",
     "FolderLock",
     "JsonOption",
+    "Nearest",
     "OtherBackboneOption",
     "PrecisionOption",
     "PresetOption",
@@ -134,6 +136,7 @@ _PLACES = {
     "OtherBackboneOption": "cli.options:OtherBackbone",
     "PrecisionOption": "cli.options:Precision",
     "PresetOption": "cli.options:Preset",
+    "Nearest": "model.similarity:Nearest",
     "Progress": "progress:Progress",
     "PublicSet": "data.public:PublicSet",
     "Registered": "plugins:Registered",

@@ -56,6 +56,29 @@ def toy_registry():
     return load_registry(only=(), extra=[("toy", toy_plugin)])
 
 
+@pytest.fixture(scope="session")
+def printed_registry():
+    """Return the same registry, whose letters have fingerprints."""
+    import types
+
+    import attrs
+    import toy_plugin
+
+    import taglm_core as taglm
+    from taglm_core.plugins import load_registry
+
+    module = types.ModuleType("toy_plugin")
+    vars(module).update(vars(toy_plugin))
+
+    @taglm.hookimpl
+    def register_domains():
+        letters, *others = toy_plugin.register_domains()
+        return [attrs.evolve(letters, fingerprint="toy_plugin:pairs"), *others]
+
+    module.register_domains = register_domains
+    return load_registry(only=(), extra=[("toy", module)])
+
+
 @pytest.fixture
 def toy_backbone(tmp_path):
     """Save a tiny random backbone and return its folder."""

@@ -69,6 +69,13 @@ def letters(*, seed, size):
     }
 
 
+def pairs(rows):
+    """Tell which pairs of neighboring letters each string has, and which first letter."""
+    parts = [{row[:1], *(a + b for a, b in zip(row, row[1:], strict=False))} for row in rows]
+    places = ["a", "b", "c", *(a + b for a in "abc" for b in "abc")]
+    return np.array([[place in held for place in places] for held in parts], dtype=np.uint8)
+
+
 def canonical(rows):
     """Accept lower-case only; refuse strings with a z."""
     bad = ["a z is not allowed" if "z" in row else None for row in rows]

@@ -75,6 +75,14 @@ OverwriteColumn = Annotated[
     ),
 ]
 ChunkRows = Annotated[int, typer.Option(help="Number of rows in memory at a time.", min=1)]
+Similarity = Annotated[
+    bool,
+    typer.Option(
+        "--similarity/--no-similarity",
+        help="Tell how like each row is to the training rows (columns training_similarity and "
+        "unlike_training), where its domain can.",
+    ),
+]
 
 
 def predict(
@@ -93,6 +101,7 @@ def predict(
     fix: Fix = False,
     overwrite_column: OverwriteColumn = False,
     chunk_rows: ChunkRows = 20_000,
+    similarity: Similarity = True,
     on_doubt: OnDoubt = "raise",
     tag: Tags = None,
     decode: How = None,
@@ -105,10 +114,11 @@ def predict(
 ) -> None:
     """Predict values, or every row of a table.
 
-    The output holds all input columns, the predictions (six significant digits), and a column
-    `error`. If the input holds the truth, residuals (truth minus prediction) and the split that
-    each row had in the run are added. The extension names the format: csv, tsv, jsonl (also with
-    .gz), parquet or xlsx; input may also have a format of a plugin.
+    The output holds all input columns, the predictions (six significant digits), how like each
+    row is to the training rows, and a column `error`. If the input holds the truth, residuals
+    (truth minus prediction) and the split that each row had in the run are added. The extension
+    names the format: csv, tsv, jsonl (also with .gz), parquet or xlsx; input may also have a format
+    of a plugin.
     """
     import functools
 
@@ -125,6 +135,7 @@ def predict(
         "on_error": on_error,
         "overwrite": overwrite_column,
         "chunk_rows": chunk_rows,
+        "similarity": similarity,
     }
     opened = functools.partial(
         load,

@@ -8,6 +8,7 @@ import numpy as np
 from taglm_core.data.measured import label_word
 from taglm_core.data.targets import class_words
 from taglm_core.errors import ConfigError
+from taglm_core.model.similarity import SIMILARITY, UNLIKE
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 
@@ -24,7 +25,7 @@ def prediction_names(task: ResolvedTask, classes: Sequence[str]) -> list[str]:
     return [task.name]
 
 
-_OWN = ("row", "error", "measured", "computed")
+_OWN = ("row", "error", "measured", "computed", SIMILARITY, UNLIKE)
 """Columns that taglm adds to predictions."""
 
 

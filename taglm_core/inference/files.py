@@ -14,7 +14,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError
 from taglm_core.inference.columns import needed_columns
-from taglm_core.inference.predicted import Predicted
+from taglm_core.inference.predicted import Predicted, Unlike
 from taglm_core.inference.truth import beside_truth, found_truth, significant, splits_of
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, progress_bar, reporting
@@ -38,6 +38,15 @@ class RowPredictor(Protocol):
     @property
     def splits(self) -> dict[str, str]:
         """Key of a row of the run -> its split."""
+        ...
+
+    @property
+    def similarity_names(self) -> list[str]:
+        """The columns that tell how like rows are to the training rows."""
+        ...
+
+    def similar(self, rows: Any, errors: Sequence[str | None]) -> dict[str, list[Any]]:
+        """Return those columns."""
         ...
 
     def mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
@@ -96,9 +105,10 @@ def predict_file(
     on_error: str,
     overwrite: bool,
     chunk_rows: int,
+    similarity: bool,
     progress: Progress,
 ) -> Written:
-    """Predict rows and write them, all input columns first, then predictions and `error`.
+    """Predict rows and write them: all input columns, predictions, similarities and `error`.
 
     Where the truth stands beside the rows, residuals follow the predictions, and the split that
     each row's input had in the run. Predictions have six significant digits.
@@ -113,11 +123,13 @@ def predict_file(
     task = predictor.task_model.task
     done = failed = 0
     first_error = ""
+    own = [*predictor.names, *(predictor.similarity_names if similarity else ())]
+    unlike = Unlike(predictor.task_model.similarity)
     with TableWriter(path) as writer, reporting(progress), progress_bar("predicting") as advance:
         for table in _tables(predictor, data, chunk_rows):
             truth = found_truth(table, task, predictor.mapping(table, columns), columns)
             table, truth = _with_truth_aside(table, truth, predictor.names)
-            _check_clash(table, predictor.names, overwrite)
+            _check_clash(table, own, overwrite)
             rows = predictor.read(table, columns, fix)
             predicted = predictor.predict_rows(rows, _advance(advance, done))
             bad = check_errors(table, predicted.errors, on_error, _SKIP, needs_rows=False)
@@ -129,10 +141,14 @@ def predict_file(
             }
             if truth and "split" not in table.columns and predictor.splits:
                 columns_out["split"] = splits_of(task, rows.fields, predictor.splits)
+            similar = predictor.similar(rows, predicted.errors) if similarity else {}
+            unlike.add(similar, table.rows)
+            columns_out |= similar
             columns_out = {name: significant(values) for name, values in columns_out.items()}
             columns_out["error"] = [e or "" for e in predicted.errors]
             writer.write({**table.columns, **columns_out})
             done += table.num_rows
+    unlike.warn()
     return Written(path, done, failed, first_error)
 
 

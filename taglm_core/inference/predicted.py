@@ -1,12 +1,13 @@
 """Rows on their way through a predictor: read, then predicted."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 
+from taglm_core.model.similarity import UNLIKE, SimilarityReader
 from taglm_core.specs import Classification, Regression, Target, Text
 
 logger = logging.getLogger(__name__)
@@ -63,4 +64,54 @@ def warn_invalid(errors: Sequence[str | None]) -> None:
     if bad:
         logger.warning(
             "%d of %d rows are invalid, the first is row %d: %s", len(bad), len(errors), *bad[0]
+        )
+
+
+_SHOWN = 5
+
+
+class Unlike:
+    """Counts rows that are unlike the training rows, for one warning at the end."""
+
+    def __init__(self, reader: SimilarityReader | None) -> None:
+        """Begin to count.
+
+        Args:
+            reader: What compares the rows; None: nothing does.
+        """
+        self._reader = reader
+        self._rows: list[int] = []
+        self._total = 0
+
+    def add(self, columns: Mapping[str, Sequence[Any]], numbers: Sequence[int]) -> "Unlike":
+        """Count rows, whose columns `Predictor.similar` gave.
+
+        Args:
+            columns: May be empty.
+            numbers: Number of each row.
+        """
+        cells = columns.get(UNLIKE, ())
+        self._total += len(cells)
+        self._rows += [number for number, cell in zip(numbers, cells, strict=False) if cell]
+        return self
+
+    def warn(self) -> None:
+        """Log one line if a row is unlike the training rows."""
+        if not self._rows or self._reader is None:
+            return
+        limits = " or ".join(
+            f"{column} below {record.threshold:g}"
+            for column, (_, record) in self._reader.columns.items()
+        )
+        more = len(self._rows) - _SHOWN
+        logger.warning(
+            "%s of %s rows %s unlike the training rows (%s): row%s %s%s. Do not rely on %s.",
+            f"{len(self._rows):,}",
+            f"{self._total:,}",
+            "is" if len(self._rows) == 1 else "are",
+            limits,
+            "" if len(self._rows) == 1 else "s",
+            ", ".join(map(str, self._rows[:_SHOWN])),
+            f" and {more:,} more" if more > 0 else "",
+            "its prediction" if len(self._rows) == 1 else "their predictions",
         )

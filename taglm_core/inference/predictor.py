@@ -1,6 +1,6 @@
 """A predictor: an artifact put back onto its backbone, from rows to predictions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -22,14 +22,26 @@ from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
 from taglm_core.inference.files import predict_file
 from taglm_core.inference.insight import Insight
-from taglm_core.inference.predicted import Predicted, ReadRows, array_of, warn_invalid
+from taglm_core.inference.predicted import Predicted, ReadRows, Unlike, array_of, warn_invalid
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.truth import read_splits
+from taglm_core.model.similarity import UNLIKE
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
 from taglm_core.specs import Classification, Domain, Task
 from taglm_core.store.artifact import Artifact, save_artifact
+
+
+@attrs.frozen
+class _Made:
+    """What predicting in memory gave."""
+
+    predicted: Predicted
+    similar: dict[str, list[Any]]
+    """Columns that tell how like rows are to the training rows."""
+    numbers: Sequence[int]
+    """Number of each row."""
 
 
 @attrs.define(repr=False)
@@ -132,6 +144,7 @@ class Predictor:
         on_error: str = "skip",
         overwrite: bool = False,
         chunk_rows: int = 20_000,
+        similarity: bool = True,
         progress: Progress | bool | None = None,
     ) -> Any:
         """Predict rows.
@@ -139,8 +152,9 @@ class Predictor:
         Args:
             data: A DataFrame, a dict of columns, a `datasets.Dataset`, the path of a table, or a
                 list of texts for a task with one field.
-            output: "pandas": a DataFrame with the index of `data`, the prediction columns and a
-                column `error` (missing where the row is good); "dict" and "arrow": the same
+            output: "pandas": a DataFrame with the index of `data`, the prediction columns,
+                `training_similarity` and `unlike_training` where the domain has fingerprints, and
+                a column `error` (missing where the row is good); "dict" and "arrow": the same
                 columns; "numpy": an array, see Returns; or the path of a table to write, which
                 holds the columns of `data` too.
             columns: Field -> column that holds it; None: by name and by what the run read.
@@ -149,6 +163,7 @@ class Predictor:
                 stops at the first.
             overwrite: True: a table that is written may replace columns of `data`.
             chunk_rows: Rows in memory at a time, from path to path.
+            similarity: False: rows are not compared with the training rows, which saves time.
             progress: True or False: with or without a bar; None: a bar in notebooks and terminals;
                 or an object that receives progress.
 
@@ -176,14 +191,19 @@ class Predictor:
                 on_error=on_error,
                 overwrite=overwrite,
                 chunk_rows=chunk_rows,
+                similarity=similarity,
                 progress=bar,
             )
         check_output(output)
-        predicted, index = self._predict_memory(data, columns, fix, on_error, bar)
+        compares = similarity and output != "numpy"  # an array has no place for it
+        made, index = self._predict_memory(data, columns, fix, on_error, bar, compares)
+        predicted, similar = made.predicted, made.similar
+        Unlike(self.task_model.similarity).add(similar, made.numbers).warn()
         if output == "numpy":
             warn_invalid(predicted.errors)
             return array_of(predicted, self.task.target)
-        return as_output({**predicted.columns, "error": predicted.errors}, str(output), index)
+        columns_out = {**predicted.columns, **similar, "error": predicted.errors}
+        return as_output(columns_out, str(output), index)
 
     def predict_proba(
         self,
@@ -219,7 +239,8 @@ class Predictor:
         check_on_error(on_error)
         check_output(output)
         bar = chosen_progress(progress)
-        predicted, index = self._predict_memory(data, columns, fix, on_error, bar)
+        made, index = self._predict_memory(data, columns, fix, on_error, bar)
+        predicted = made.predicted
         warn_invalid(predicted.errors)
         names = list(target.names if target.multi_label else self.task_model.classes)
         values = np.full((len(predicted.errors), len(names)), np.nan)
@@ -345,6 +366,34 @@ class Predictor:
             )
         return self.predicted(values, errors, rows.fixed)
 
+    def similar(self, rows: ReadRows, errors: Sequence[str | None]) -> dict[str, list[Any]]:
+        """Return the columns that tell how like rows are to the training rows.
+
+        Args:
+            rows: As read.
+            errors: One entry a row, as the prediction gave them; None where a row is good.
+
+        Returns:
+            Column -> values, None where a row has an error; {} where no domain has fingerprints.
+        """
+        reader = self.task_model.similarity
+        if reader is None or not errors:
+            return {name: [] for name in self.similarity_names}
+        return reader.read(rows.fields, [i for i, error in enumerate(errors) if error is None])
+
+    @property
+    def similarity_names(self) -> list[str]:
+        """The columns that tell how like rows are to the training rows, in order."""
+        reader = self.task_model.similarity
+        return [] if reader is None else [*reader.columns, UNLIKE]
+
+    @property
+    def similarity_limits(self) -> dict[str, float]:
+        """Column of similarities -> value below which a row is unlike the training rows."""
+        reader = self.task_model.similarity
+        columns = {} if reader is None else reader.columns
+        return {column: record.threshold for column, (_, record) in columns.items()}
+
     def predicted(
         self, values: Any, errors: list[str | None], fixed: list[tuple[int, str]]
     ) -> Predicted:
@@ -373,13 +422,16 @@ class Predictor:
         fix: bool,
         on_error: str,
         progress: Progress,
-    ) -> tuple[Predicted, Any]:
+        similarity: bool = False,
+    ) -> tuple["_Made", Any]:
         """Predict data in any form; also return the index of a pandas object."""
         read = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
         with reporting(progress), progress_bar("predicting", read.table.num_rows) as advance:
-            predicted = self.predict_table(read.table, columns, advance, fix)
+            rows = self.read(read.table, columns or {}, fix)
+            predicted = self.predict_rows(rows, advance)
         check_errors(read.table, predicted.errors, on_error, needs_rows=False)
-        return predicted, read.index
+        similar = self.similar(rows, predicted.errors) if similarity else {}
+        return _Made(predicted, similar, read.table.rows), read.index
 
     def mapping(self, table: Table, columns: Mapping[str, str]) -> dict[str, str]:
         """Return the columns that the user names, and those that the run read and a table has."""

@@ -18,7 +18,7 @@ from taglm_core.inference.loading import (
     predictor_of,
     task_model_on,
 )
-from taglm_core.inference.predicted import Predicted, ReadRows
+from taglm_core.inference.predicted import Predicted, ReadRows, Unlike
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.assembly import join_rows
 from taglm_core.model.prefix_cache import PrefixCache, cache_setting
@@ -66,7 +66,12 @@ class Predictors(Mapping[str, Predictor]):
         return sum(cache.store.limit_bytes for cache in self.caches)
 
     def predict(
-        self, data: Mapping[str, Any], output: str = "pandas", *, fix: bool = False
+        self,
+        data: Mapping[str, Any],
+        output: str = "pandas",
+        *,
+        fix: bool = False,
+        similarity: bool = True,
     ) -> dict[str, Any]:
         """Predict rows of several tasks, in one batch where their prompts allow it.
 
@@ -74,9 +79,11 @@ class Predictors(Mapping[str, Predictor]):
             data: Name of a predictor -> its rows, in a form that `Predictor.predict` takes.
             output: "pandas", "dict" or "arrow", as for `Predictor.predict`.
             fix: True: rows are first standardized by the rules of their domains.
+            similarity: False: rows are not compared with the training rows, which saves time.
 
         Returns:
-            Name -> predictions with a column `error`, in the order of the rows.
+            Name -> predictions with their similarity to the training rows and a column `error`, in
+            the order of the rows.
 
         Raises:
             ConfigError: for another form of output.
@@ -93,10 +100,15 @@ class Predictors(Mapping[str, Predictor]):
             read, index = self.read(name, rows, fix)
             indices.append(index)
             parts.append((name, read))
-        return {
-            name: as_output({**predicted.columns, "error": predicted.errors}, output, index)
-            for name, predicted, index in zip(data, self.predict_rows(parts), indices, strict=True)
-        }
+        made = {}
+        found = zip(parts, self.predict_rows(parts), indices, strict=True)
+        for (name, rows), predicted, index in found:
+            similar = self[name].similar(rows, predicted.errors) if similarity else {}
+            unlike = Unlike(self[name].task_model.similarity)
+            unlike.add(similar, range(1, len(predicted.errors) + 1)).warn()
+            columns = {**predicted.columns, **similar, "error": predicted.errors}
+            made[name] = as_output(columns, output, index)
+        return made
 
     def read(self, name: str, data: Any, fix: bool = False) -> tuple[ReadRows, Any]:
         """Read rows for a predictor; also return the index of a pandas object.

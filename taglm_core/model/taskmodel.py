@@ -17,6 +17,7 @@ from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
 from taglm_core.model.lengths import check_lengths
 from taglm_core.model.prefix_cache import PrefixCache, screening_batches
+from taglm_core.model.similarity import SimilarityReader
 from taglm_core.model.tagged import LAST, Pooling, TaggedModel
 from taglm_core.model.targets import Scaling, predictions
 from taglm_core.plugins.resolved import ResolvedTask
@@ -42,6 +43,8 @@ class TaskModel:
     """What the head reads beside the states; None: nothing."""
     others: tuple[EnsembleMember, ...] = ()
     """Further members of an ensemble, whose predictions are averaged with those of this one."""
+    similarity: SimilarityReader | None = None
+    """What compares rows with the training rows; None: nothing."""
     pooling: Pooling = LAST
     """States of the function tag that the head reads."""
     prefix_cache: PrefixCache | None = None

@@ -40,6 +40,10 @@ class Domain:
     descriptors: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> float32 (rows, descriptors)`: the quantities that experts of the domain compute,
     such as weight and polarity, for baselines; None: none."""
+    fingerprint: str | None = attrs.field(default=None, validator=optional_reference)
+    """`(rows) -> (rows, positions)`: which parts each row has, such as substructures (not 0 where
+    it has one), by which predictions tell how like a row is to the training rows (Tanimoto); at
+    most 32,768 positions; None: they do not tell."""
     canonical: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> Checked`: one spelling for each thing, errors for impossible rows."""
     fix: str | None = attrs.field(default=None, validator=optional_reference)

@@ -77,6 +77,8 @@ class Evaluated:
     """The run folder."""
     symmetric: tuple[tuple[str, ...], ...] = ()
     """Pairs of fields that change places without changing the answer."""
+    fingerprints: Mapping[str, Callable[[Sequence[str]], "np.ndarray"]] = attrs.field(factory=dict)
+    """Domain field -> fingerprint function, for the domains that have one."""
     numbers: Mapping[str, Sequence[int]] = attrs.field(factory=dict)
     """Split -> row number of each of its rows in the source."""
     groups: Mapping[str, Callable[[Sequence[str]], Sequence[str]]] = attrs.field(factory=dict)

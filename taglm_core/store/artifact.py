@@ -33,6 +33,7 @@ _GROUPS = {
     "offsets": "offsets",
     "head": "head",
     "member": "members",
+    "similarity": "similarity",
 }
 """What stands before the colon of a name in tags.safetensors -> where it belongs."""
 
@@ -53,6 +54,8 @@ class Artifact:
     """Parameters of the head."""
     members: dict[str, Tensor] = attrs.field(factory=dict)
     """Of each further member of an ensemble: `N.tag` and `N.head.PARAMETER`."""
+    similarity: dict[str, Tensor] = attrs.field(factory=dict)
+    """Fingerprints of training values: `FIELD.positions` and `FIELD.sizes`."""
     folder: Path | None = None
 
     @property

@@ -6,6 +6,7 @@ from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import FeatureReader
 from taglm_core.model.heads import make_head
 from taglm_core.model.kernel_head import KERNEL, KernelHead
+from taglm_core.model.similarity import SimilarityReader
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
@@ -60,6 +61,10 @@ def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) 
     for name in artifact.tags:
         if name in task_model.model.tags:
             install_tag(task_model.model, artifact, name)
+    if artifact.task.similarity:
+        task_model.similarity = SimilarityReader.of_records(
+            artifact.task.similarity, artifact.similarity, registry
+        )
     record = artifact.task.head
     if record is None:
         return

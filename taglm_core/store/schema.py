@@ -20,6 +20,7 @@ from taglm_core.encoders import Alphabet
 from taglm_core.errors import CheckpointError, ConfigError, nearest
 from taglm_core.model.features import FeatureRecord
 from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.model.similarity import SimilarityRecord
 from taglm_core.model.targets import Scaling
 from taglm_core.specs import Decoding, Target, Task
 from taglm_core.specs.target import TARGETS
@@ -185,6 +186,8 @@ class TaskRecord:
     """Tags that columns named together in training rows."""
     ensemble: tuple[MemberRecord, ...] = ()
     """Members beside the first, whose function tag and head stand in their own places."""
+    similarity: tuple[SimilarityRecord, ...] = ()
+    """How rows are compared with training rows; empty: they are not."""
 
 
 @attrs.frozen(kw_only=True)

@@ -39,7 +39,7 @@ def feature_functions(task: ResolvedTask, kind: str = "features") -> dict[str, C
 
     Args:
         task: Whose fields.
-        kind: Which function of the domain: features or descriptors.
+        kind: Which function of the domain: features, descriptors or fingerprint.
     """
     found: dict[str, Callable[..., Any]] = {}
     for field in task.span_fields:

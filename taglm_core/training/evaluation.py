@@ -165,6 +165,7 @@ def _add_baselines(
         numbers=numbers,
         groups=group_functions(plan.task, plan.registry),
         baselines=found.scores,
+        fingerprints=feature_functions(plan.task, "fingerprint"),
         score=scorer(plan.task),
         folder=folder.path,
         **_facts(plan),

@@ -9,6 +9,7 @@ from torch import Tensor
 from taglm_core.encoders import alphabet_of
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.kernel_head import KERNEL, KernelHead
+from taglm_core.model.similarity import SimilarityRecord
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Target, Task
@@ -174,6 +175,7 @@ def task_artifact(
         },
         head={name: _copied(value) for name, value in head.items()},
         members=_members(task_model),
+        similarity=task_model.similarity.tensors if task_model.similarity is not None else {},
     )
     return artifact, _readme(plan, config, metrics)
 
@@ -217,6 +219,7 @@ def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
             MemberRecord(head=_head(plan, other), scaling=other.scaling.copy())
             for other in task_model.others
         ),
+        similarity=task_model.similarity.records if task_model.similarity is not None else (),
     )
 
 
@@ -258,6 +261,21 @@ def _spec(task_model: TaskModel) -> Task:
     )
 
 
+def _similar(record: SimilarityRecord) -> str:
+    """Return what the card says of how like a row has to be to the training rows."""
+    fields = " and ".join(record.fields)
+    all_of = f"the {record.distinct:,} distinct training values of {fields}"
+    if record.kept < record.distinct:
+        all_of = (
+            f"{record.kept:,} of {all_of}, chosen so that each of the others is near one of them"
+        )
+    return (
+        f"Predictions say how like each row is to {all_of} (Tanimoto similarity of the "
+        f"fingerprints of {record.domain}). A row below {record.threshold} is reported as unlike "
+        f"the training rows: 95 % of the {record.basis} rows of the run reach that.\n"
+    )
+
+
 def _readme(plan: Plan, config: ArtifactRecord, metrics: Mapping[str, Any]) -> str:
     task = plan.task
     lines = [
@@ -279,5 +297,7 @@ def _readme(plan: Plan, config: ArtifactRecord, metrics: Mapping[str, Any]) -> s
             lines.append(f"- {split} ({held.get('rows')} rows): {shown}")
         lines += [f"- note: {remark}" for remark in results.get("remarks", ())]
         lines.append("")
+    task_record = config.task
+    lines += [_similar(each) for each in (task_record.similarity if task_record else ())]
     lines += ["Use it: `taglm predict FOLDER --input FILE --output FILE`", ""]
     return "\n".join(lines)

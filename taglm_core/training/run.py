@@ -26,6 +26,7 @@ from taglm_core.training.lineage import refit_card, task_artifact
 from taglm_core.training.member import Member
 from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
+from taglm_core.training.similarity import fit_similarity
 from taglm_core.training.splits import assemble_splits
 from taglm_core.training.stages import run_domain_stage, run_task_stage
 
@@ -128,6 +129,7 @@ def _members(plans: Sequence[Plan]) -> dict[str, Member]:
     members: dict[str, Member] = {}
     for each in plans:
         task_model = build_task_model(each, model)
+        task_model.similarity = fit_similarity(each)
         members[each.task.name] = Member(each, task_model, assemble_splits(each, task_model))
     return members
 

@@ -55,6 +55,7 @@ def register_domains() -> list[taglm.Domain]:
             split="chem/scaffold",
             features="taglm_chem.features:morgan",
             descriptors="taglm_chem.descriptors:descriptors",
+            fingerprint="taglm_chem.features:fingerprint",
             canonical="taglm_chem.molecules:canonical",
             doubt="taglm_chem.doubt:doubt",
             recognize="taglm_chem.molecules:recognize",

@@ -43,6 +43,21 @@ def morgan(rows: Sequence[str]) -> np.ndarray:
     return run_rows(morgan_counts, rows).astype(np.float32)
 
 
+def fingerprint(rows: Sequence[str]) -> np.ndarray:
+    """Return which circular environments each molecule has (Morgan, radius 2), folded.
+
+    Args:
+        rows: Valid SMILES, `(rows,)`.
+
+    Returns:
+        uint8 `(rows, 2048)`, not 0 where the molecule has an environment.
+
+    Raises:
+        DataError: when a row is not a valid SMILES.
+    """
+    return run_rows(morgan_counts, rows)
+
+
 def morgan_counts(rows: Sequence[str]) -> np.ndarray:
     """Return Morgan counts as uint8 `(rows, 2048)`, cut off at 255."""
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=MORGAN_RADIUS, fpSize=MORGAN_SIZE)

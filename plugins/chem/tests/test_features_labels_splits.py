@@ -108,3 +108,19 @@ def test_buckets_are_fixed(row, bucket):
     (key,) = splits.scaffold_groups([row])
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     assert int.from_bytes(digest, "big") % 10 == bucket
+
+
+def test_fingerprints_give_the_similarity_that_rdkit_gives():
+    """Chemists know Tanimoto of Morgan bits; predictions tell how near training rows are by it."""
+    from rdkit import DataStructs
+    from rdkit.Chem import rdFingerprintGenerator
+
+    from taglm_chem.features import fingerprint
+    from taglm_core.plugin import Nearest
+
+    rows = ["CCO", "c1ccccc1O", "Cc1ccccc1O", "[Na+].[Cl-]"]
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    bits = [generator.GetFingerprint(MolFromSmiles(row)) for row in rows]
+    expected = [DataStructs.BulkTanimotoSimilarity(each, bits) for each in bits]
+    is_set = fingerprint(rows) != 0
+    np.testing.assert_allclose(Nearest(is_set).similarities(is_set), expected, rtol=1e-6)

@@ -37,6 +37,7 @@ def register_domains() -> list[taglm.Domain]:
             split="protein/cluster",
             features="taglm_protein.features:composition_and_kmers",
             descriptors="taglm_protein.descriptors:descriptors",
+            fingerprint="taglm_protein.features:fingerprint",
             canonical="taglm_protein.residues:canonical",
             doubt="taglm_protein.doubt:doubt",
             recognize="taglm_protein.residues:recognize",

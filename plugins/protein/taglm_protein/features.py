@@ -21,6 +21,7 @@ CLASSES = {
 
 TRIPLE_PLACES = 1024
 POSITION_PLACES = 1024
+FINGERPRINT_PLACES = 4096
 
 _NUM_SYMBOLS = len(ProteinEncoder.symbols)
 _NUM_STANDARD = len(STANDARD)
@@ -48,6 +49,36 @@ def composition_and_kmers(rows: Sequence[str]) -> np.ndarray:
     read(rows)
     blocks = [_block(rows[i : i + _BLOCK_ROWS]) for i in range(0, len(rows), _BLOCK_ROWS)]
     return np.concatenate(blocks) if blocks else np.zeros((0, NUM_FEATURES), np.float32)
+
+
+def fingerprint(rows: Sequence[str]) -> np.ndarray:
+    """Return which triples of neighbouring residues each sequence has, hashed.
+
+    The similarity of two sequences is then about the share of triples that they have in common,
+    which follows their identity: 0.98 for one residue of 300 replaced, 0.1 for unrelated ones.
+
+    Args:
+        rows: Valid sequences, `(rows,)`.
+
+    Returns:
+        bool `(rows, 4096)`; a sequence of fewer than three residues has its residues instead.
+
+    Raises:
+        DataError: when a row is not a valid sequence.
+    """
+    read(rows)
+    found = np.zeros((len(rows), FINGERPRINT_PLACES), bool)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = rows[start : start + _BLOCK_ROWS]
+        encoded = ProteinEncoder().encode_batch(block)
+        ids = encoded.ids.astype(np.int64)  # (total,)
+        lengths = np.diff(encoded.offsets)  # (rows,)
+        row = np.repeat(np.arange(len(block)), lengths)  # (total,)
+        triples = _triples(row, ids, len(block), FINGERPRINT_PLACES)
+        found[start : start + len(block)] = triples > 0
+        is_short = lengths[row] < 3
+        found[start + row[is_short], ids[is_short]] = True
+    return found
 
 
 def names() -> list[str]:
@@ -93,7 +124,7 @@ def _block(rows: Sequence[str]) -> np.ndarray:
             shares,
             shares @ _MEMBERS,
             _pairs(row, ids, len(rows)) / np.maximum(size - 1, 1),
-            _triples(row, ids, len(rows)),
+            _triples(row, ids, len(rows), TRIPLE_PLACES),
             _counts(
                 row,
                 _hashed(place * _NUM_SYMBOLS + ids, POSITION_PLACES),
@@ -114,12 +145,12 @@ def _pairs(row: np.ndarray, ids: np.ndarray, num_rows: int) -> np.ndarray:
     return _counts(row[:-1][is_pair], code[is_pair], num_rows, _NUM_STANDARD**2)
 
 
-def _triples(row: np.ndarray, ids: np.ndarray, num_rows: int) -> np.ndarray:
-    """Count neighbouring triples, hashed: `(rows, TRIPLE_PLACES)`."""
+def _triples(row: np.ndarray, ids: np.ndarray, num_rows: int, num_places: int) -> np.ndarray:
+    """Count neighbouring triples, hashed: `(rows, num_places)`."""
     is_triple = row[:-2] == row[2:]
     code = (ids[:-2] * _NUM_SYMBOLS + ids[1:-1]) * _NUM_SYMBOLS + ids[2:]
-    places = _hashed(code[is_triple], TRIPLE_PLACES)
-    return _counts(row[:-2][is_triple], places, num_rows, TRIPLE_PLACES)
+    places = _hashed(code[is_triple], num_places)
+    return _counts(row[:-2][is_triple], places, num_rows, num_places)
 
 
 def _hashed(codes: np.ndarray, num_places: int) -> np.ndarray:

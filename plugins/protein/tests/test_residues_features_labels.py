@@ -152,3 +152,21 @@ def test_picture_holds_every_residue_in_order():
     assert [part.text for part in texts if "textLength" not in part.attrib] == ["1", "61", "121"]
     with pytest.raises(DataError, match="unknown residue"):
         picture.draw("M<K")
+
+
+def test_fingerprints_follow_sequence_identity():
+    """A variant is like its protein, an unrelated sequence is not, whatever their lengths are."""
+    from taglm_core.plugin import Nearest
+    from taglm_protein.features import fingerprint
+
+    rng = np.random.default_rng(0)
+    first, other, longer = (
+        "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), size)) for size in (300, 300, 900)
+    )
+    variant = first[:150] + ("A" if first[150] != "A" else "C") + first[151:]
+    is_set = fingerprint([first, variant, other, longer, "MK"])
+    found = Nearest(is_set[:1]).similarities(is_set)[:, 0]
+    assert found[0] == 1
+    assert 0.97 < found[1] < 1
+    assert found[2:4].max() < 0.15
+    assert is_set[4].any(), "a short peptide has its residues"

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
 _POLICY += "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
 _POLICY += "frame-ancestors 'none'"
+UNLIKE = "unlike_training"
+"""Column of predictions that tells whether a row is unlike the training rows."""
 _DIGITS = 6  # significant digits of predictions, as in the files that `taglm predict` writes
 
 _FAULTS: dict[int | str, dict[str, Any]] = {
@@ -251,17 +253,25 @@ def _stopping() -> ServiceError:
 def _rows(answer: Answer) -> list[dict[str, Any]]:
     """Return the answer as JSON has it, one entry a row."""
     columns = {name: [_cell(value) for value in v] for name, v in answer.columns.items()}
-    names = list(columns)
-    cells = zip(*columns.values(), strict=True)
+    similar = answer.similar or {UNLIKE: [None] * len(answer.errors)}
+    both = zip(_records(columns), _records(similar), answer.errors, strict=True)
     return [
         {
             "row": number,
-            "values": dict(zip(names, values, strict=True)) if error is None else None,
+            "values": values if error is None else None,
+            "unlike_training": told.pop(UNLIKE),
+            "similarity": told if error is None and told else None,
             "error": error,
             "fixed": answer.fixed.get(number),
         }
-        for number, (values, error) in enumerate(zip(cells, answer.errors, strict=True), start=1)
+        for number, (values, told, error) in enumerate(both, start=1)
     ]
+
+
+def _records(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return columns as one mapping a row."""
+    names = list(columns)
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def _cell(value: Any) -> Any:

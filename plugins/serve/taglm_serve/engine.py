@@ -43,6 +43,8 @@ class Answer:
     """One entry a row."""
     fixed: dict[int, str]
     """Row number -> what was changed in it."""
+    similar: dict[str, list[Any]]
+    """Columns that tell how like rows are to the training rows; {}: the predictor cannot tell."""
 
 
 class Observer(Protocol):
@@ -242,7 +244,8 @@ class Engine:
             for name, values in piece.columns.items():
                 columns[name] += values
         errors = [error for piece in job.done for error in piece.errors]
-        self._end(job, Answer(columns, errors, dict(job.read.fixed)))
+        similar = self.predictors[job.name].similar(job.read, errors)
+        self._end(job, Answer(columns, errors, dict(job.read.fixed), similar))
 
     def _end(self, job: _Job, outcome: Answer | Exception) -> None:
         """Answer a request, unless it was answered or canceled before."""

@@ -52,6 +52,11 @@ class PredictorFacts(BaseModel):
     unit: str = Field(description="Unit of its values; empty: none is known.")
     fields: list[str] = Field(description="What a row must hold.", examples=[["smiles"]])
     columns: list[str] = Field(description="What it predicts.", examples=[["QED"]])
+    similarity: dict[str, float] = Field(
+        description="Columns that tell how like a row is to the most similar training row -> "
+        "similarity below which it is unlike the training rows.",
+        examples=[{"training_similarity": 0.27}],
+    )
 
 
 class ServiceFacts(BaseModel):
@@ -79,6 +84,7 @@ def facts_of(name: str, predictor: "taglm.Predictor") -> PredictorFacts:
         unit=getattr(target, "unit", ""),
         fields=predictor.fields,
         columns=predictor.names,
+        similarity=predictor.similarity_limits,
     )
 
 
@@ -122,11 +128,29 @@ def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
             is_word = False
         columns[f"column_{k}"] = (str if is_word else float | None, Field(alias=column))
     values = create_model(f"{name}Values", __config__=_STRICT, **columns)
+    similarities: dict[str, Any] = {
+        f"column_{k}": (float, Field(alias=column, description="From 0 to 1."))
+        for k, column in enumerate(predictor.similarity_limits)
+    }
+    similarity = create_model(f"{name}Similarity", __config__=_STRICT, **similarities)
     row = create_model(
         f"{name}Predicted",
         __config__=_STRICT,
         row=(int, Field(description="Number of the row, from 1.")),
         values=(values | None, Field(description="Predictions; null in an invalid row.")),
+        unlike_training=(
+            bool | None,
+            Field(
+                description="Whether the row is unlike the training rows, so that its prediction "
+                "is not to be relied on; null in an invalid row, or if the predictor cannot tell."
+            ),
+        ),
+        similarity=(
+            similarity | None,
+            Field(
+                description="How like the row is to the most similar training row; null likewise."
+            ),
+        ),
         error=(str | None, Field(description="Why the row is invalid.")),
         fixed=(str | None, Field(description="What was changed before predicting.")),
     )

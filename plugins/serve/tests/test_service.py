@@ -280,7 +280,40 @@ def test_the_predictors_are_listed(serve, call):
         "unit": "1",
         "fields": ["letters"],
         "columns": ["Third"],
+        "similarity": {},
     }
+
+
+def test_rows_unlike_training_rows_are_told(serve, call, ask, predictors, monkeypatch):
+    """The page marks predictions that are not to be relied on; an invalid row has no verdict."""
+    import toy_plugin
+
+    from taglm_core.model.similarity import SimilarityReader, SimilarityRecord, _Compared, packed
+
+    training = toy_plugin.pairs(["abab", "ba"])
+    record = SimilarityRecord(
+        fields=("letters",),
+        domain="toy/Letters",
+        width=12,
+        threshold=0.5,
+        kept=2,
+        distinct=2,
+        basis="train",
+    )
+    compared = _Compared(record, *packed(training != 0), lambda: toy_plugin.pairs)
+    monkeypatch.setattr(predictors["Share"].task_model, "similarity", SimilarityReader((compared,)))
+    service = serve()
+    rows = [{"letters": value} for value in ("ab", "ccc", "xyz")]
+    answer, facts = call(service, ask("Share", *rows), ("GET", "/v1/predictors"))
+    told = [(row["unlike_training"], row["similarity"]) for row in answer.json()["rows"]]
+    assert told == [
+        (False, {"training_similarity": 0.6667}),
+        (True, {"training_similarity": 0.0}),
+        (None, None),
+    ]
+    listed = {entry["name"]: entry["similarity"] for entry in facts.json()["predictors"]}
+    assert listed["Share"] == {"training_similarity": 0.5}
+    assert listed["Third"] == {}
 
 
 def test_the_page_asks_nobody_else(serve, call):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from taglm_core import Domain
-from taglm_core.plugin import Registered, import_object
+from taglm_core.plugin import Nearest, Registered, import_object
 from taglm_studies.features import sample_rows
 from taglm_studies.findings import SHOWN
 
@@ -17,36 +17,22 @@ MOST_TEST, MOST_TRAIN = 300, 3000
 MOST_CHECKED = 20_000
 """Distinct train values with which `taglm data check` compares."""
 
-_TINY = np.finfo(np.float32).tiny
-
 
 def nearest_similarity(
     features: Callable[[Sequence[str]], np.ndarray], rows: Sequence[str], others: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the most similar of other rows.
-
-    Similarity is Tanimoto, `ab / (aa + bb - ab)`, where no feature is negative, else the cosine.
+    """Find the most similar of other rows, by Tanimoto or the cosine (`taglm_core.plugin.Nearest`).
 
     Args:
-        features: Feature function of the domain.
+        features: Feature or fingerprint function of the domain.
         rows: Rows, each of which is compared.
         others: Rows that it is compared with.
 
     Returns:
         float32 `(rows,)` similarities and int64 `(rows,)` indices of the most similar.
     """
-    both = np.asarray(features([*rows, *others]), dtype=np.float32)
-    both = np.where(np.isfinite(both), both, np.float32(0))
-    first, second = both[: len(rows)], both[len(rows) :]
-    crossed = first @ second.T  # (rows, others)
-    squares = [np.square(values).sum(axis=1) for values in (first, second)]
-    if both.size and both.min() >= 0:
-        below = squares[0][:, None] + squares[1] - crossed
-    else:
-        below = np.sqrt(squares[0])[:, None] * np.sqrt(squares[1])
-    similarities = crossed / np.maximum(below, _TINY)
-    best = similarities.argmax(axis=1)
-    return similarities[np.arange(len(rows)), best], best
+    both = np.asarray(features([*rows, *others]))
+    return Nearest(both[len(rows) :]).find(both[: len(rows)])
 
 
 def near_rows(

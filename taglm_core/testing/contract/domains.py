@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from taglm_core.data.corpus import corpus_rows
+from taglm_core.model.similarity import MOST_WIDTH
 from taglm_core.specs import Checked, SampleData
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
@@ -69,6 +70,32 @@ def descriptors_finite(subject: Subject) -> None:
 def descriptors_batch(subject: Subject) -> None:
     """The descriptors of a row are the same alone as in a batch."""
     _demand_alone(subject, "descriptors")
+
+
+def fingerprint_answers(subject: Subject) -> None:
+    """`fingerprint` gives numbers of shape (rows, positions), at most 32,768, some not 0."""
+    rows = subject.context.rows(subject.item)[:20]
+    matrix = _call(subject, "fingerprint")(rows)
+    demand(
+        isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.shape[0] == len(rows),
+        f"`fingerprint` gives {_form(matrix)} for {len(rows)} rows; give an array of shape "
+        f"({len(rows)}, positions).",
+    )
+    demand(
+        matrix.shape[1] <= MOST_WIDTH,
+        f"`fingerprint` gives {matrix.shape[1]:,} positions; give at most {MOST_WIDTH:,}.",
+    )
+    bare = np.flatnonzero(~(matrix != 0).any(axis=1))
+    demand(
+        not len(bare),
+        f"`fingerprint` of {_short(rows[int(bare[0])]) if len(bare) else ''} is 0 everywhere, so "
+        "that the row is like no other and not like itself. Set a position for what it has.",
+    )
+
+
+def fingerprint_batch(subject: Subject) -> None:
+    """The fingerprint of a row is the same alone as in a batch."""
+    _demand_alone(subject, "fingerprint")
 
 
 def _demand_finite(subject: Subject, name: str) -> None:
@@ -277,6 +304,8 @@ CHECKS = (
     Rule(features_batch, _has("features")),
     Rule(descriptors_finite, _has("descriptors")),
     Rule(descriptors_batch, _has("descriptors")),
+    Rule(fingerprint_answers, _has("fingerprint")),
+    Rule(fingerprint_batch, _has("fingerprint")),
     Rule(augment_keeps, _has("augment")),
     Rule(doubt_answers, _has("doubt")),
     Rule(doubt_rare, lambda subject: None not in (subject.spec.doubt, subject.spec.corpus)),

@@ -32,7 +32,7 @@ def keep_rows(event: Evaluated) -> None:
     for field, values in test.fields.items():
         own = [values[i] for i in chosen]
         known: dict[str, Any] = {"size": [_size(value) for value in own]}
-        if field in event.features:
+        if field in event.features or field in event.fingerprints:
             known |= _similarities(event, field, own, list(dict.fromkeys(train.fields[field])))
         if field in event.groups:
             known["group"] = [str(key) for key in event.groups[field](own)]
@@ -51,7 +51,8 @@ def _similarities(
     """Return the similarity of each test value to the nearest training value."""
     sampled = [train[i] for i in sample_rows(len(train), MOST_TRAIN, event.seed)]
     distinct = list(dict.fromkeys(test))
-    values, _ = nearest_similarity(event.features[field], distinct, sampled)
+    function = event.fingerprints.get(field) or event.features[field]
+    values, _ = nearest_similarity(function, distinct, sampled)
     known = {v: round(float(s), 4) for v, s in zip(distinct, values, strict=True)}
     return {"similarity": [known[value] for value in test], "train_values": len(sampled)}
 
