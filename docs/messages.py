@@ -30,7 +30,16 @@ _CALLS = {
 }
 _HELP = {"Option", "Argument", "Typer", "Command", "add_argument"}
 _TECHNICAL = {"compile", "sub", "split", "fullmatch", "search", "match", "findall", "finditer"}
-_TECHNICAL |= {"debug", "replace", "strip", "getLogger", "import_module", "getattr", "encode"}
+_TECHNICAL |= {
+    "counted",
+    "debug",
+    "replace",
+    "strip",
+    "getLogger",
+    "import_module",
+    "getattr",
+    "encode",
+}
 _TECHNICAL |= {"startswith", "endswith", "removeprefix", "removesuffix", "spec_from_loader"}
 _SILENT_KEYWORDS = {"template", "templates", "metavar", "style", "rich_markup_mode", "pattern"}
 _WORD = re.compile(r"[A-Za-z]{2,}")
@@ -87,11 +96,15 @@ class _Reader:
 
     def __init__(self) -> None:
         self.kinds: dict[str, str] = {}  # of local names that a message is made of
+        self.options: set[str] = set()  # names of the module that stand for options of a command
 
     def visit(self, node: ast.AST, kind: str) -> Iterator[tuple[str, str]]:
         """Give the texts below a node."""
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from self._function(node)
+        elif isinstance(node, ast.ImportFrom):
+            if (node.module or "").startswith("taglm_core.cli"):
+                self.options.update(alias.asname or alias.name for alias in node.names)
         elif isinstance(node, ast.Call):
             yield from self._call(node, kind)
         elif _is_text(node):
@@ -113,7 +126,9 @@ class _Reader:
         arguments = [*node.args.args, *node.args.kwonlyargs]
         options = [a.annotation for a in arguments if a.annotation and _has_call(a.annotation)]
         described = [text for option in options for text in self._options(option)]
-        if any(kind == "help" for kind, _ in described):
+        named = (n for a in arguments if a.annotation for n in ast.walk(a.annotation))
+        names = [n.id for n in named if isinstance(n, ast.Name)]
+        if not node.name.startswith("_") and (described or self.options.intersection(names)):
             yield "help", ast.get_docstring(node) or ""
         yield from described
         for statement in node.body:
@@ -146,6 +161,8 @@ class _Reader:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         names = [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
         kind = next((self.kinds[n] for n in names if n in self.kinds), "other")
+        if any(isinstance(n, ast.Call) and _name(n.func) in _HELP for n in ast.walk(node)):
+            self.options.update(names)
         if node.value is not None:
             yield from self.visit(node.value, kind)
 
@@ -201,10 +218,10 @@ def _rendered(node: ast.AST) -> str:
         return "".join(map(_rendered, node.values))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _rendered(node.left) + _rendered(node.right)
-    if isinstance(node, ast.FormattedValue) and _is_text(node.value):
-        return _rendered(node.value)
     if isinstance(node, ast.FormattedValue):
-        return f"{{{_described(node.value)}}}"
+        return _rendered(node.value)
+    if isinstance(node, ast.Call) and _name(node.func) == "counted":
+        return f"{{{_described(node)}}} {getattr(node.args[1], 'value', '')}s"
     return f"{{{_described(node)}}}"
 
 

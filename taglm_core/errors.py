@@ -70,3 +70,14 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     ordered = sorted(names)
     head = ", ".join(ordered[:limit])
     return f"{head}, and {len(ordered) - limit} more" if len(ordered) > limit else head
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: "1 row", "1,200 rows".
+
+    Args:
+        number: How many.
+        noun: The noun for one.
+        plural: The noun for several; "": `noun` with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -9,7 +9,7 @@ import attrs
 
 from taglm_core.api.loading import load
 from taglm_core.data.memory import as_frame, as_table
-from taglm_core.errors import CheckpointError
+from taglm_core.errors import CheckpointError, counted
 from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.evaluate import evaluate_table
 from taglm_core.inference.predictor import Predictor
@@ -35,7 +35,8 @@ class Evaluation:
         return as_frame(self.columns)
 
     def __repr__(self) -> str:
-        return f"Evaluation of {', '.join(self.metrics['tasks'])}, {len(self.skipped)} rows skipped"
+        skipped = counted(len(self.skipped), "row")
+        return f"Evaluation of {', '.join(self.metrics['tasks'])}, {skipped} skipped"
 
     def _repr_html_(self) -> str:
         facts = {"skipped rows": len(self.skipped) or None}

@@ -11,7 +11,7 @@ import numpy as np
 
 from taglm_core.data.columns import as_value
 from taglm_core.data.memory import as_frame, as_table
-from taglm_core.errors import ConfigError, UnknownNameError, listed
+from taglm_core.errors import ConfigError, UnknownNameError, counted, listed
 from taglm_core.inference.calibrated import calibrated
 from taglm_core.inference.domains import (
     TrainedDomain,
@@ -54,7 +54,7 @@ class Identification:
         return as_frame(self.columns)
 
     def __repr__(self) -> str:
-        return f"Identification of {len(self.report['rows'])} texts"
+        return f"Identification of {counted(len(self.report['rows']), 'text')}"
 
     def _repr_html_(self) -> str:
         names = list(self.columns)
@@ -147,13 +147,13 @@ def _chosen(
         for domain in chosen:
             if domain.spec.columns:
                 raise ConfigError(
-                    f"--domains: a row of {domain.name} is a record of the columns "
-                    f"{', '.join(domain.spec.columns)}, so no text is of it. Leave it out."
+                    f"--domains: each row of {domain.name} has several columns "
+                    f"({', '.join(domain.spec.columns)}), so a text cannot be one. Leave it out."
                 )
         return [domain.name for domain in chosen]
     names, records = trained_domains(backbone, registry, store)
     if records:
-        progress.say(f"skipped, since their rows are records of several columns: {listed(records)}")
+        progress.say(f"skipped domains, whose rows have several columns: {listed(records)}")
     if not names:
         raise UnknownNameError(
             f"the store {store.folder} holds no domain tag of texts for the backbone "

@@ -156,9 +156,7 @@ def sample(
 
 def _check_guidance(guidance: float, conditions: Sequence[str]) -> None:
     if not 1 <= guidance < math.inf or (guidance != 1 and not conditions):
-        raise ConfigError(
-            f"guidance {guidance:g}: give a number from 1 on, together with a condition."
-        )
+        raise ConfigError(f"guidance must be 1 or more and needs a condition, not {guidance:g}.")
 
 
 def _reference(
@@ -172,7 +170,7 @@ def _reference(
         return None
     if not has_metrics:
         raise ConfigError(
-            "the reference rows are for metrics. Name one too: "
+            "reference rows are compared by metrics. Name the metrics too: "
             f"{listed(trained.domain.spec.sample_metrics) or 'this domain has none'}."
         )
     return rows_of_file(trained, registry, Path(file))
@@ -187,6 +185,6 @@ def _known(trained: TrainedDomain, registry: Registry, file: Path | None) -> lis
     try:
         used, held_out, _ = corpus_of(trained, registry)
     except DataError as error:
-        logger.warning("novelty is not known: %s", error)
+        logger.warning("novelty is not computed: %s", error)
         return None
     return [*used, *held_out]

@@ -36,7 +36,7 @@ def is_table(task: Any, registry: Registry, has_target: bool = False) -> bool:
     if isinstance(task, list | tuple):
         tables = [name for name in task if isinstance(name, str) and is_table(name, registry)]
         if tables:
-            raise ConfigError(f"{tables[0]}: one table a run. Put the rows into one file.")
+            raise ConfigError(f"{tables[0]}: a run reads one table. Put all rows into one file.")
         return False
     if not is_path(task):
         return has_target or not isinstance(task, Mapping)

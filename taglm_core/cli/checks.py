@@ -69,9 +69,11 @@ def run_checks(looked: Looked) -> list[Line]:
         try:
             lines += check(looked)
         except TaglmError as error:
-            lines.append(Line("fail", name, " ".join(str(error).split()), "Fix what is named."))
+            lines.append(
+                Line("fail", name, " ".join(str(error).split()), "Fix what the message names.")
+            )
         except Exception as error:  # one broken library must not hide the other lines
-            advice = "Install it again; --debug of other commands shows the traceback."
+            advice = "Reinstall it; `taglm --debug COMMAND` shows the traceback."
             lines.append(Line("fail", name, reason_of(error), advice))
     return lines
 
@@ -115,7 +117,9 @@ def _threads(looked: Looked) -> Lines:
     threads = torch.get_num_threads()
     text = f"{threads} for {usable} processors"
     if threads > (usable or threads):
-        yield Line("warn", "threads", text, f"Set OMP_NUM_THREADS={usable}: more only wait.")
+        yield Line(
+            "warn", "threads", text, f"Set OMP_NUM_THREADS={usable}: more threads only wait."
+        )
     elif threads < (usable or threads):
         advice = "OMP_NUM_THREADS keeps processors idle; unset it unless others need them."
         yield Line("warn", "threads", text, advice)
@@ -222,7 +226,7 @@ def _store(looked: Looked) -> Lines:
         yield Line("fail", "tag store", f"{folder}: {wrong}", advice)
         return
     if not folder.is_dir():
-        yield Line("ok", "tag store", f"{folder}: not there yet, the first run makes it")
+        yield Line("ok", "tag store", f"{folder}: does not exist yet; the first run creates it")
         return
     entries = [path for path in folder.glob("*/*/*/*") if path.is_dir() and path.suffix != ".tmp"]
     broken = 0
@@ -247,7 +251,7 @@ def _unwritable(folder: Path) -> str:
     """Say why nothing can be written into a folder, or into the nearest one above that is there."""
     there = _nearest_there(folder)
     if not there.is_dir():
-        return f"{there} is no folder"
+        return f"{there} is not a folder"
     try:
         with tempfile.TemporaryFile(dir=there):
             return ""
@@ -279,7 +283,7 @@ def _disk(looked: Looked) -> Lines:
         )
         free = shutil.disk_usage(there).free
         status = "ok" if free > _FEW_BYTES else "warn" if free > _TOO_FEW_BYTES else "fail"
-        advice = "" if status == "ok" else f"Make room beside {there}, or use another disk."
+        advice = "" if status == "ok" else f"Free disk space for {there}, or use another disk."
         yield Line(status, f"disk of the {name}", f"{free / 1e9:.1f} GB free", advice)
 
 

@@ -16,7 +16,7 @@ Data = Annotated[
     typer.Option(help="Rows to train on.", show_default="the corpus of the domain tag"),
 ]
 Rows = Annotated[int, typer.Option(help="Maximum number of training rows.", min=1)]
-Bins = Annotated[int, typer.Option(help="Number of ranges, each with as many rows.", min=2)]
+Bins = Annotated[int, typer.Option(help="Number of ranges, with equal numbers of rows.", min=2)]
 MaxSteps = Annotated[int, typer.Option(help="Number of optimizer steps of 32 rows.", min=1)]
 Seed = Annotated[int, typer.Option(help="Random seed of the rows and their order.")]
 

@@ -27,7 +27,14 @@ def doctor(
     registry = load_registry()
     lines = run_checks(Looked(registry=registry, backbone=backbone, folder=Path.cwd()))
     for failure in shadowing(registry, CORE_WORDS):
-        lines.append(Line("warn", "plugins", str(failure), "Nothing, or ask for another word."))
+        lines.append(
+            Line(
+                "warn",
+                "plugins",
+                str(failure),
+                "Nothing to do; its authors can choose another word.",
+            )
+        )
     counts = {s: sum(line.status == s for line in lines) for s in ("ok", "warn", "fail")}
     if as_json:
         print_json({"counts": counts, "checks": [attrs.asdict(line) for line in lines]})

@@ -24,6 +24,7 @@ from taglm_core.cli.options import (
     RunOrPredictor,
     TaskOfRun,
 )
+from taglm_core.errors import counted
 
 Input = Annotated[
     Path | None,
@@ -131,7 +132,7 @@ def _print(evaluation: Any, as_json: bool) -> None:
     if evaluation.skipped:
         row, reason = evaluation.skipped[0]
         errors.print(
-            f"{len(evaluation.skipped)} rows skipped, the first is row {row}: {reason}",
+            f"{counted(len(evaluation.skipped), 'row')} skipped, the first is row {row}: {reason}",
             markup=False,
         )
     if as_json:

@@ -23,16 +23,16 @@ def message_of(error: BaseException) -> str:
         return _of_system(error)
     if _is_memory(error):
         return (
-            "the memory does not suffice. Use smaller batches (--set "
+            "out of memory. Use smaller batches (--set "
             "stages.task.batch_tokens=2048 and stages.domain.batch_tokens=2048 for `taglm run`), "
             "fewer rows at a time, a smaller backbone, or a machine with more memory."
         )
     reason = " ".join(str(error).split())
     shown = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     return (
-        f"this is a fault of taglm or of one of its plugins, not of your input: {_short(shown)}. "
+        f"this is a bug in taglm or in one of its plugins, not in your input: {_short(shown)}. "
         "Please report it with the output of `taglm --debug COMMAND ...` (the same command with "
-        "--debug right behind taglm) and of `taglm doctor`."
+        "--debug right after taglm) and of `taglm doctor`."
     )
 
 

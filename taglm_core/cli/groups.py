@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from taglm_core.errors import counted
+
 ZERO_SHOT = "*"
 """Stands behind a value of a combination that training never saw."""
 
@@ -31,7 +33,7 @@ def print_groups(metrics: Mapping[str, Any]) -> None:
                         f"{k} {_shown(v)}" for k, v in facts[kind]["metrics"].items()
                     )
                     words = kind.replace("_", "-")
-                    results.print(f"{words}: {facts[kind]['rows']:,} rows, {values}")
+                    results.print(f"{words}: {counted(facts[kind]['rows'], 'row')}, {values}")
 
 
 def _table(groups: Sequence[Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:

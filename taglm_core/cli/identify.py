@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from taglm_core.cli.options import AsJson, Backbone, Device
+from taglm_core.errors import counted
 
 Texts = Annotated[list[str] | None, typer.Argument(help="Texts to identify, such as CCO.")]
 Input = Annotated[Path | None, typer.Option("--input", "-i", help="Table of texts to identify.")]
@@ -100,8 +101,9 @@ def _print(report: Mapping[str, Any], out: Path | None) -> None:
     if len(report["rows"]) > len(shown):
         results.print(f"and {len(report['rows']) - len(shown):,} more", markup=False)
     calibration = report["calibration"]
+    domains = counted(len(report["domains"]), "domain")
     results.print(
-        f"calibrated on {calibration['rows']} held-out rows of {len(report['domains'])} domains: "
+        f"calibrated on {counted(calibration['rows'], 'held-out row')} of {domains}: "
         f"margin {calibration['margin']:.3g} bits, best domain right for "
         f"{calibration['accuracy']:.1%}, {calibration['accepted']:.1%} accepted"
         if calibration["rows"]

@@ -56,8 +56,8 @@ def write_new_folder(folder: Path, files: dict[str, str]) -> None:
 
     if folder.exists() or folder.is_symlink():
         raise DataError(
-            f"{folder} is there already and is left as it is. Name another folder with --out, or "
-            "move it away."
+            f"{folder} already exists and was not changed. Name another folder with --out, or move "
+            "it away."
         )
     with replace_folder(folder) as temporary:
         for name, text in files.items():

@@ -36,7 +36,7 @@ Condition = Annotated[
     ),
 ]
 Guidance = Annotated[
-    float, typer.Option(help="How often a condition counts, such as 3; takes twice as long.")
+    float, typer.Option(help="Weight of a condition, such as 3; above 1 takes twice as long.")
 ]
 Temperature = Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")]
 TopP = Annotated[float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")]

@@ -37,7 +37,7 @@ def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
         ConfigError: when there is nothing, or a file beside other words.
     """
     if given is not None and words:
-        raise ConfigError(f"--input {given}: leave it out beside {words[0]!r}, or leave that out.")
+        raise ConfigError(f"give either --input {given} or {words[0]!r}, not both.")
     if given is not None:
         return given
     if not words:
@@ -50,7 +50,7 @@ def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
     if files and len(words) > 1:
         other = next(word for word in words if word is not files[0])
         raise ConfigError(
-            f"{files[0]!r} is a file and stands beside {other!r}. Give one file, or values alone."
+            f"{files[0]!r} is a file, but {other!r} was given too. Give one file, or values only."
         )
     return files[0] if files else list(words)
 

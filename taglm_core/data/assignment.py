@@ -56,8 +56,8 @@ def assign_splits(
     rule = data.split
     if rule.folds is not None and data.test_file is not None:
         raise DataError(
-            f"{table.source}: data.split.folds makes the test splits, so data.test_file "
-            f"({data.test_file}) has no use. Leave one of them out."
+            f"{table.source}: data.split.folds makes the test splits, so it cannot be used "
+            f"with data.test_file ({data.test_file}). Leave one of them out."
         )
     is_shared_out = rule.folds is not None or rule.fractions is not None
     is_own = rule.method is None and not is_shared_out
@@ -292,6 +292,6 @@ def make_room(splits: list[str], data: DataConfig, source: str) -> list[str]:
         named = f"column '{data.split.column}'" if data.split.column else data.split.file
         raise DataError(
             f"{source}: {named} names test rows, but data.test_file ({data.test_file}) is the "
-            "test splitter. Leave one of them out."
+            "test split. Leave one of them out."
         )
     return ["train" if split == "test" else split for split in splits]

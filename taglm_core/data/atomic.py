@@ -36,7 +36,7 @@ def check_writable(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file in it, such as '{path / 'out.csv'}'.")
     if path.exists() and not path.is_file():
-        raise DataError(f"{path} is not an ordinary file, so nothing can be put in its place.")
+        raise DataError(f"{path} is not a regular file and cannot be replaced. Name another.")
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
     """
     real = Path(os.path.realpath(path))
     if real.exists() and not real.is_dir():
-        raise DataError(f"{path} is a file where a folder is to be written; move it away.")
+        raise DataError(f"{path} is a file, but a folder is needed there. Move it away.")
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

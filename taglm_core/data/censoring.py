@@ -25,7 +25,7 @@ BELOW, EXACT, ABOVE = -1, 0, 1
 SIDE_WORDS = {BELOW: "<", EXACT: "", ABOVE: ">"}
 """Side -> how a column says it."""
 
-HOW_COUNTED = "trained as limits, left out of the metrics"
+HOW_COUNTED = "trained as limits and left out of the metrics"
 """How censored rows count, for metrics.json and remarks."""
 
 _CELL = re.compile(r"(<=?|≤|>=?|≥)\s*(.+)")

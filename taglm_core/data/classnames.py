@@ -84,8 +84,8 @@ def _check(groups: dict[str, list[str]], where: str, listed: set[str]) -> None:
     if truth and digits and not listed:
         words = [groups[key][0] for key in sorted(truth) + sorted(digits)]
         raise DataError(
-            f"{where}: {', '.join(map(repr, words))} stand beside each other, so that a class has "
-            f"two names. Write either truth words or 0 and 1."
+            f"{where}: {', '.join(map(repr, words))} occur together, so a class has two names. "
+            "Write either words (such as yes and no) or 0 and 1."
         )
     seen: dict[str, str] = {}
     for group in groups.values():

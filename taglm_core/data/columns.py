@@ -11,7 +11,7 @@ from taglm_core.data.characters import as_latin, clean, odd_characters, visible,
 from taglm_core.data.classnames import one_spelling
 from taglm_core.data.layout import SEPARATORS
 from taglm_core.data.missing import is_missing, missing_reason
-from taglm_core.errors import ConfigError, DataError, RowError, nearest
+from taglm_core.errors import ConfigError, DataError, RowError, counted, nearest
 
 OnError = Literal["raise", "skip"]
 
@@ -285,8 +285,9 @@ def raise_bad_cells(
         return
     shown = "\n".join(f"  {source}, row {row}: {error}" for row, error in bad[:_SHOWN])
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    of_rows = f"{len(bad)} of {counted(len(rows), 'row')}"
     raise RowError(
-        f"{source}: {len(bad)} of {len(rows)} rows have no usable {wanted}:\n{shown}{more}\n"
+        f"{source}: no usable {wanted} in {of_rows}:\n{shown}{more}\n"
         "Fix the cells, or skip these rows with --on-error skip."
     )
 

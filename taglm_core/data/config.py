@@ -43,14 +43,16 @@ class SplitConfig:
         if len(chosen) > 1:
             raise ConfigError(f"data.split: give one of method, column, file, not {chosen}.")
         if (self.valid or self.test) and self.column is None:
-            raise ConfigError("data.split: valid and test are values of a column; name it too.")
+            raise ConfigError("data.split: valid and test are values of a column. Name the column.")
         both = sorted(set(self.valid or ()) & set(self.test or ()))
         if both:
             raise ConfigError(f"data.split: the value {both[0]!r} cannot mean valid and test.")
         if self.fractions is not None:
             read_shares(self.fractions)
             if self.column is not None or self.file is not None:
-                raise ConfigError("data.split: a column or a file leaves fractions no use.")
+                raise ConfigError(
+                    "data.split: fractions cannot be combined with a column or a file."
+                )
         self._check_folds()
 
     def _check_folds(self) -> None:
@@ -61,7 +63,9 @@ class SplitConfig:
         if self.folds < 2:
             raise ConfigError(f"data.split.folds must be 2 or more, not {self.folds}.")
         if self.repeats < 1 or not 1 <= self.repeat <= self.repeats:
-            raise ConfigError("data.split: repeats must be above 0, and repeat one of them.")
+            raise ConfigError(
+                "data.split: repeats must be 1 or more, and repeat from 1 to repeats."
+            )
         if self.fold is not None and not 1 <= self.fold <= self.folds:
             raise ConfigError(f"data.split.fold must be from 1 to {self.folds}, not {self.fold}.")
         others = {"file": self.file, "valid": self.valid, "test": self.test}
@@ -69,7 +73,7 @@ class SplitConfig:
         chosen = [name for name, value in others.items() if value is not None]
         if chosen:
             raise ConfigError(
-                f"data.split: folds makes every split, so {chosen[0]} has no use. Leave one out."
+                f"data.split: {chosen[0]} cannot be combined with folds. Leave one of them out."
             )
         if self.column is not None and self.repeats > 1:
             raise ConfigError("data.split: folds of a column are fixed; leave repeats out.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from taglm_core.data.atomic import jsonable
 from taglm_core.data.records import Numbered, numbered_batches
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 
 logger = logging.getLogger(__name__)
 
@@ -67,11 +67,11 @@ def _records(sheet: Any, source: str) -> Iterator[Numbered]:
         if len(cells) > width:
             raise DataError(
                 f"{source}, line {line}: {len(cells)} cells where the header has {width}: "
-                f"{cells[width]!r} stands beside the table. Delete it, or give its column a name."
+                f"{cells[width]!r} is outside the table. Delete it, or give its column a name."
             )
         yield line, [_plain(cell) for cell in cells] + [None] * (width - len(cells))
     if num_skipped:
-        what = "1 blank line" if num_skipped == 1 else f"{num_skipped:,} blank lines"
+        what = counted(num_skipped, "blank line")
         logger.warning("%s: skipped %s between the rows", source, what)
 
 

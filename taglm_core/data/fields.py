@@ -8,7 +8,7 @@ from taglm_core.data.columns import as_value, find_column
 from taglm_core.data.kept import kept_result
 from taglm_core.data.missing import missing_reason
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 from taglm_core.plugins import Registered
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Domain
@@ -64,8 +64,8 @@ def _field_column(
         if not rows:
             raise
         raise DataError(
-            f"{error} If the first line is a row and no header ({rows[0]!r} could be one), put a "
-            "line with the names of the columns before it."
+            f"{error} If the first line is a row and not a header ({rows[0]!r} could be one), put "
+            "a line with the names of the columns before it."
         ) from error
 
 
@@ -103,7 +103,7 @@ def _canonical(
     canonical = resolve(domain.spec.canonical or "", f"domain {domain.name}, canonical")
     # once for each distinct row: in pairs the same few recur thousands of times
     distinct = list(dict.fromkeys(row for row in rows if not is_empty(row)))
-    title = f"canonicalizing {len(distinct):,} rows of <{domain.spec.tag}>"
+    title = f"canonicalizing {counted(len(distinct), 'row')} of <{domain.spec.tag}>"
     reference = domain.spec.canonical or ""
     checked = kept_result(reference, canonical, distinct, len(distinct), title)
     results = dict(zip(distinct, zip(checked.values, checked.errors, strict=True), strict=True))

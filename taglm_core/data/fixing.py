@@ -6,7 +6,7 @@ from typing import Any
 
 from taglm_core.data.missing import Content, is_missing
 from taglm_core.data.table import Table
-from taglm_core.errors import PluginError
+from taglm_core.errors import PluginError, counted
 from taglm_core.plugins import Registered
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Domain, Fixed
@@ -80,7 +80,7 @@ def report_fixed(table: Table, fixed: Sequence[tuple[int, str]]) -> str | None:
     if not fixed:
         return None
     said = (
-        f"{table.source}: {len(fixed)} of {table.num_rows} rows fixed, the first is row "
+        f"{table.source}: {len(fixed)} of {counted(table.num_rows, 'row')} fixed, the first is row "
         f"{fixed[0][0]}: {fixed[0][1]}"
     )
     logger.warning("%s", said)

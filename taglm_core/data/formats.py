@@ -67,7 +67,7 @@ def find_reader(
             "them alone reads, or uninstall the others."
         )
     if is_gzip and not readers[0].spec.compressible:
-        raise DataError(f"{path}: {word} is compressed inside; do without gzip around it.")
+        raise DataError(f"{path}: {word} files are compressed already. Write it without .gz.")
     return readers[0]
 
 
@@ -90,7 +90,7 @@ def writable_format(path: Path, format: str | None = None) -> FileFormat:
             f"{nearest(word, WRITABLE)} Known: {known}. Write a .csv file."
         )
     if is_gzip and not reader.compressible:
-        raise DataError(f"{path}: {word} is compressed inside; do without gzip around it.")
+        raise DataError(f"{path}: {word} files are compressed already. Write it without .gz.")
     return FileFormat(reader.name, is_gzip)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from taglm_core.data.atomic import write_bytes
 from taglm_core.data.home import home
+from taglm_core.errors import counted
 from taglm_core.progress import progress_bar
 from taglm_core.specs import Checked
 from taglm_core.specs.codestamp import code_stamp, distributions, stamp_of
@@ -71,7 +72,7 @@ def kept_rows(reference: str, function: Callable[..., Any], title: str, rows: Se
     """Return `function(rows)` as `kept_result` does, shown with the number of rows."""
     rows = list(rows)
     count = len(rows)
-    return kept_result(reference, function, rows, count, f"{title}, {count:,} rows")
+    return kept_result(reference, function, rows, count, f"{title}, {counted(count, 'row')}")
 
 
 def _read(file: Path) -> Kept | None:

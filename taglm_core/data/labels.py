@@ -10,7 +10,7 @@ from taglm_core.data.characters import clean
 from taglm_core.data.classnames import class_key
 from taglm_core.data.masks import MISSING_LABEL
 from taglm_core.data.missing import is_missing
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 
 LABEL_WORDS = (
     ("0", "1"),
@@ -86,7 +86,7 @@ def _words(cells: Sequence[Any], listed: Sequence[str]) -> list[str | None]:
 
 def counts(words: Counter[str]) -> str:
     """Return values with their numbers of rows, the most frequent first."""
-    shown = [f"{word!r} in {count:,} rows" for word, count in words.most_common(_SHOWN)]
+    shown = [f"{word!r} in {counted(count, 'row')}" for word, count in words.most_common(_SHOWN)]
     more = len(words) - len(shown)
     return ", ".join(shown) + (f" and {more:,} other values" if more > 0 else "")
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import NoReturn
 
 from taglm_core.data.records import Numbered
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def checked_rows(records: Iterator[Numbered], source: str, separator: str) -> It
             _fail_width(source, row, header, cells, separator)
         yield line, cells
     if num_skipped:
-        what = "1 blank line" if num_skipped == 1 else f"{num_skipped:,} blank lines"
+        what = counted(num_skipped, "blank line")
         logger.warning("%s: skipped %s between the rows", source, what)
 
 
@@ -129,7 +129,8 @@ def _fail_width(
     shown = ", ".join(cells)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     width = len(_trimmed(header))
-    where = f"{source}, row {row}: {len(cells)} cells where the header has {width}: {shown}\n"
+    found = counted(len(cells), "cell")
+    where = f"{source}, row {row}: {found} where the header has {width}: {shown}\n"
     if separator == "\t":
         hint = "a cell cannot hold a tab; quotes have no meaning in tsv"
     else:

@@ -51,6 +51,6 @@ def check_mapping(
     for name, column in mapping.items():
         if name not in known and name not in others:
             raise ConfigError(
-                f"--column {name}={column}: nothing is called '{name}' here."
+                f"--column {name}={column}: there is no field or target '{name}'."
                 f"{nearest(name, known)} A column can be given to: {', '.join(known)}."
             )

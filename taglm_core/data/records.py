@@ -93,6 +93,6 @@ def check_names(path: Path, names: Sequence[str]) -> None:
     if twice:
         places = [str(i + 1) for i, name in enumerate(names) if name == twice[0]]
         raise DataError(
-            f"{path}: the column name '{twice[0]}' stands {len(places)} times (columns "
+            f"{path}: the column name '{twice[0]}' occurs {len(places)} times (columns "
             f"{', '.join(places)}). Rename the columns so that each has its own name."
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from taglm_core.data.columns import check_on_error
 from taglm_core.data.table import Table
-from taglm_core.errors import RowError
+from taglm_core.errors import RowError, counted
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, fix: str
     """
     shown = "\n".join(f"  row {row}: {reason}" for row, reason in bad[:_SHOWN])
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    raise RowError(f"{source}: {len(bad)} of {total} rows cannot be used:\n{shown}{more}\n{fix}")
+    rows = counted(total, "row")
+    raise RowError(f"{source}: {len(bad)} of {rows} cannot be used:\n{shown}{more}\n{fix}")
 
 
 def check_errors(
@@ -71,7 +72,7 @@ def skip_errors(table: Table, errors: Sequence[str | None], on_error: str) -> st
     if not bad:
         return None
     remark = (
-        f"{table.source}: {len(bad)} of {table.num_rows} rows skipped, the first is row "
+        f"{table.source}: {len(bad)} of {counted(table.num_rows, 'row')} skipped, the first is row "
         f"{bad[0][0]}: {bad[0][1]}"
     )
     logger.warning("%s", remark)

@@ -12,7 +12,7 @@ from taglm_core.data.columns import find_column
 from taglm_core.data.readers import read_table
 from taglm_core.data.splits import parse_splits
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 
 SKIPPED = ""
 """Split of a row that is put nowhere."""
@@ -72,8 +72,8 @@ def splits_from_file(
     missing = [n for n in numbers if n not in by_row]
     if missing:
         raise DataError(
-            f"{path}: names no split for row {missing[0]} of the data ({len(missing)} rows are "
-            f"missing). {_FIX}"
+            f"{path}: names no split for row {missing[0]} of the data ("
+            f"{counted(len(missing), 'row')} missing). {_FIX}"
         )
     cells = [table.columns[split_column][by_row[n]] for n in numbers]
     places = [i for i, cell in enumerate(cells) if str(cell or "").strip()]

@@ -86,9 +86,9 @@ def _by_values(source: str, column: str, cells: Sequence[Any], words: Counter[st
         return "classification"
     example = next(iter(words))
     raise DataError(
-        f"{source}: the column '{column}' is no target: it holds {len(words):,} different texts in "
-        f"{len(cells):,} rows, such as {example[:40]!r}. A target is a column of numbers, or of "
-        f"classes of at least two rows each."
+        f"{source}: the column '{column}' cannot be a target: it holds {len(words):,} different "
+        f"texts in {len(cells):,} rows, such as {example[:40]!r}. A target is a column of "
+        "numbers, or of classes of at least two rows each."
     )
 
 

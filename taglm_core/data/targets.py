@@ -14,6 +14,7 @@ from taglm_core.data.labels import parse_labels
 from taglm_core.data.masks import is_known
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
+from taglm_core.errors import counted
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 from taglm_core.specs.encoding import first_errors
@@ -236,7 +237,7 @@ def _computed(
     fields: Mapping[str, Sequence[Any]],
     count: int,
 ) -> Any:
-    title = f"computing the labels of {count:,} rows"
+    title = f"computing the labels of {counted(count, 'row')}"
     return kept_result(target.compute or "", compute, fields, count, title)
 
 

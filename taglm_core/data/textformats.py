@@ -118,7 +118,9 @@ def _json_object(line: str, number: int, source: str) -> dict[str, Any]:
         if len(record) < len(items):
             names = [name for name, _ in items]
             twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(f"{source}, line {number}: the key '{twice}' stands twice in it.")
+            raise DataError(
+                f"{source}, line {number}: duplicate key '{twice}'. Keys must be unique."
+            )
         return record
 
     try:

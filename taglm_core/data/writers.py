@@ -213,9 +213,9 @@ def _tsv_lines(file: TextIO, rows: Sequence[Sequence[Any]], names: list[str]) ->
         line = "\t".join(cells)
         if line.count("\t") >= len(cells) or "\n" in line or "\r" in line or not line:
             column, cell = _first_bad(cells, names)
-            what = "tab or newline" if cell else "empty cell as its only one"
+            what = "a tab or newline" if cell else "only an empty cell"
             raise _CellError(
-                index, column, f"a tsv row cannot hold a {what}: {cell[:60]!r}. Write a .csv file."
+                index, column, f"a tsv row cannot hold {what}: {cell[:60]!r}. Write a .csv file."
             )
         file.write(line + "\n")
 

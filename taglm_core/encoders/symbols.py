@@ -63,7 +63,7 @@ def check_alphabet(encoder: Encoder, name: str) -> None:
         seen: set[str] = set()
         for word in words:
             if not word or word in seen:
-                raise PluginError(f"{name}: the {what} {word!r} is empty or stands twice.")
+                raise PluginError(f"{name}: the {what} {word!r} is empty or a duplicate.")
             seen.add(word)
 
 

@@ -101,7 +101,7 @@ def _added(
     trained: TrainedDomain, store: TagStore, name: str, value: float, computed: ComputedProperty
 ) -> Condition:
     if trained.artifact is None:
-        raise ConfigError("a condition stands behind the domain tag: leave out --no-tag.")
+        raise ConfigError("a condition needs the domain tag. Leave out --no-tag.")
     key = condition_name(trained.name, name)
     artifact = _stored(trained, store, key, name)
     settings = artifact.config.tags[key].settings

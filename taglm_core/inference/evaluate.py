@@ -14,7 +14,7 @@ from taglm_core.data.rowerrors import check_errors
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
-from taglm_core.errors import CheckpointError
+from taglm_core.errors import CheckpointError, counted
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.predicted import ReadRows
 from taglm_core.inference.predictor import Predictor
@@ -147,8 +147,8 @@ def _seen(
     if not trained:
         return []
     return [
-        f"{trained:,} of the {len(rows):,} rows were in the train split of the run: on new rows "
-        "the scores are worse"
+        f"{trained:,} of {counted(len(rows), 'row')} were in the train split of the run: expect "
+        "worse scores on new rows"
     ]
 
 

@@ -12,7 +12,7 @@ from taglm_core.data.readers import iter_tables
 from taglm_core.data.rowerrors import check_errors
 from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.predicted import Predicted, Unlike
 from taglm_core.inference.truth import beside_truth, found_truth, significant, splits_of
@@ -77,7 +77,7 @@ class Written:
     """Row number and reason of the first of them."""
 
     def __str__(self) -> str:
-        text = f"{self.rows:,} rows written to {self.path}"
+        text = f"{counted(self.rows, 'row')} written to {self.path}"
         if self.failed:
             text += (
                 f"; {self.failed:,} could not be predicted (column 'error'), the first is "

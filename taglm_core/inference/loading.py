@@ -156,7 +156,7 @@ def backbone_of(
     if factor > _SLOW:
         logger.info(
             "predicting in bf16, as trained, which takes %.1f times as long as fp32 on this "
-            "machine; precision fp32 (--precision fp32) is quicker and differs a little",
+            "machine; fp32 (--precision fp32) is faster and gives slightly different values",
             factor,
         )
     return loaded

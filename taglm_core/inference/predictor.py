@@ -283,7 +283,9 @@ class Predictor:
             ConfigError: when the task writes text, so that no head reads a state.
         """
         if self.task_model.head is None:
-            raise ConfigError(f"task {self.task.name} writes text: it has no head to embed for.")
+            raise ConfigError(
+                f"task {self.task.name} writes text and has no head, so its rows have no embedding."
+            )
         check_on_error(on_error)
         bar = chosen_progress(progress)
         read = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")

@@ -4,6 +4,8 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from taglm_core.errors import counted
+
 
 def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     """Return the results of a task as a table: a row for each split, predictor and target.
@@ -127,7 +129,8 @@ def verdict(name: str, task: Mapping[str, Any]) -> str | None:
         word = "better than" if gain > 0 else "worse than" if gain < 0 else "equal to"
         said += f", {word} the best baseline ({best}, {other:.3g})"
     members = task.get("num_members")
-    count = f"{scored_rows(test):,} test rows" + (f" in each of {members} runs" if members else "")
+    count = counted(scored_rows(test), "test row")
+    count += f" in each of {members} runs" if members else ""
     return f"{said}, on {count} (split: {task['split']})"
 
 

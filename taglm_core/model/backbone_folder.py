@@ -89,7 +89,7 @@ def _pointer(files: dict[str, Path]) -> str | None:
 def _config_problem(files: dict[str, Path]) -> str | None:
     config = _json(files["config.json"])
     if config is None:
-        return "config.json is no valid JSON object. Download it again."
+        return "config.json is not a valid JSON object. Download it again."
     if config.get("is_encoder_decoder"):
         return encoder_decoder(str(config.get("model_type", "unknown")))
     if "tags" in config and "backbone" in config:
@@ -128,7 +128,9 @@ def _weights_problem(files: dict[str, Path]) -> str | None:
             return f"{name} is empty. Download it again."
         wanted = _safetensors_size(files[name]) if name.endswith(".safetensors") else size
         if wanted is None:
-            return f"{name} is no safetensors file: its header cannot be read. Download it again."
+            return (
+                f"{name} is not a safetensors file: its header cannot be read. Download it again."
+            )
         if wanted != size:
             state = "cut off" if size < wanted else "longer than its header says"
             return f"{name} is {state}: {size:,} of {wanted:,} bytes. Download it again."

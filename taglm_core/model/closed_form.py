@@ -293,7 +293,7 @@ class SufficientStatistics:
         square = float(sums.diagonal()[:-1].mean() / count)
         if not math.isfinite(square) or not bool(torch.isfinite(self.cross).all()):
             raise DataError(
-                "what the head reads, or its targets, hold NaN or infinite numbers, so it cannot "
+                "the inputs of the head or its targets hold NaN or infinite numbers, so it cannot "
                 "be fitted. Check the targets, and the backbone with --set precision=fp32."
             )
         # equal rows have no covariance but what rounding leaves of their squares
@@ -306,7 +306,9 @@ class SufficientStatistics:
                 return factor
             covariance.diagonal().add_(size)
             size *= 10.0
-        raise DataError("the head cannot be fitted: what it reads is not a regular matrix.")
+        raise DataError(
+            "the head cannot be fitted: its inputs form a singular matrix. Give more rows."
+        )
 
     @torch.no_grad()
     def solve(self, alpha: float) -> tuple[Tensor, Tensor]:

@@ -85,7 +85,7 @@ def _problem(path: Path) -> tuple[str | None, Header | None]:
         return f"{path.name} is a Git LFS pointer of {size} bytes. Run `git lfs pull`.", None
     if start != _MAGIC:
         return (
-            f"{path.name} is no GGUF file: it does not begin with 'GGUF'. Download it again.",
+            f"{path.name} is not a GGUF file: it does not begin with 'GGUF'. Download it again.",
             None,
         )
     piece = _PIECE.search(path.name)

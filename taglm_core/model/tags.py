@@ -44,7 +44,9 @@ def initial_tag(
     if how == "words":
         ids = backbone.tokenizer(words, add_special_tokens=False).input_ids
         if not ids:
-            raise ConfigError(f"tag_init: words needs words to start <{name}> from.")
+            raise ConfigError(
+                f"tag_init=words: <{name}> has no words to start from. Use vocabulary."
+            )
         chosen = torch.tensor([ids[i % len(ids)] for i in range(length)], dtype=torch.int64)
         return table.index_select(0, chosen.to(table.device)).cpu()  # (tag_length, hidden)
     raise ConfigError(f"tag_init must be mean, vocabulary or words, not {how!r}.")

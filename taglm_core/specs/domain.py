@@ -80,6 +80,6 @@ class Domain:
     def __attrs_post_init__(self) -> None:
         if self.columns and self.encoder == "text":
             raise ConfigError(
-                f"Domain {self.tag}: a record of the columns {', '.join(self.columns)} is no text; "
-                "name an encoder of its own."
+                f"Domain {self.tag}: its rows have the columns {', '.join(self.columns)}, which "
+                "the encoder 'text' does not read. Name another encoder."
             )

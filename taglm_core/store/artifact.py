@@ -190,7 +190,7 @@ def check_backbone(artifact: Artifact, fingerprint: Fingerprint, name: str) -> N
     if difference is not None:
         remedy = "leave --backbone out, or train again with it"
         if artifact.backbone == name:  # its weights have changed since
-            remedy = "give the weights of that time with --backbone FOLDER, or train again"
+            remedy = "give the original weights with --backbone FOLDER, or train again"
         raise CheckpointError(
             f"{artifact.folder}: belongs to the backbone '{artifact.backbone}', not to '{name}': "
             f"{difference}. Tags work with their own backbone only; {remedy}."

@@ -67,7 +67,9 @@ def choose_baselines(names: Sequence[str], registry: Registry) -> list[Registere
     """
     words = [name for name in names if name in BASELINE_WORDS]
     if words and len(names) > 1:
-        raise ConfigError(f"baselines: '{words[0]}' stands alone, not in {listed(names)}.")
+        raise ConfigError(
+            f"baselines: '{words[0]}' cannot be combined with names ({listed(names)})."
+        )
     if words == ["default"]:
         return [item for item in registry.baselines if item.spec.in_default]
     if words:
@@ -270,7 +272,7 @@ def checked_prediction(values: Any, data: TaskData, split: str) -> np.ndarray:
     try:
         made = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ShapeError(f"{shown(values)} is no array of numbers") from error
+        raise ShapeError(f"{shown(values)} is not an array of numbers") from error
     wanted = truth.shape
     if isinstance(data.target, Classification) and not data.target.multi_label:
         width = len(data.target.classes or ())

@@ -56,8 +56,7 @@ def _check_censoring(plan: Plan) -> None:
     if settings.head_init != "fit":
         raise ConfigError(
             f"task {plan.task.name}: censored values (cells such as <-5, or censored_below) need a "
-            "head that is fitted to them (stages.task.head_init=fit). Leave them out, or the other "
-            "start."
+            "fitted head. Set stages.task.head_init=fit, or leave these values out."
         )
     if settings.huber is not None:
         raise ConfigError(

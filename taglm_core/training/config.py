@@ -297,7 +297,7 @@ class RunConfig:
         names = [job.task.name for job in self.tasks]
         twice = [name for i, name in enumerate(names) if name in names[:i]]
         if twice:
-            raise ConfigError(f"tasks: {twice[0]} stands there twice; give each its own name.")
+            raise ConfigError(f"Duplicate task name '{twice[0]}'. Task names must be unique.")
 
     def jobs(self) -> list["RunConfig"]:
         """Return the settings of each task alone."""

@@ -132,7 +132,7 @@ def fit(
     else:
         best, state = loaded
         objective.moved()
-        progress.say(f"{description}: going on at step {state['step']}")
+        progress.say(f"{description}: continuing at step {state['step']}")
     saved = time.monotonic()
     progress.start(description, settings.last)
     progress.advance(state["step"])

@@ -9,7 +9,7 @@ import numpy as np
 from taglm_core.data.censoring import censored_remark, exact_of, values_of
 from taglm_core.data.masks import is_known
 from taglm_core.data.rows import TaskRows
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 from taglm_core.inference.scores import metric_doubts
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
@@ -106,19 +106,15 @@ def small_splits(rows: TaskRows) -> tuple[str, ...]:
     said = []
     if counts["test"] < LEAST_ROWS:
         said.append(
-            f"the test split has {_rows(counts['test'])}, fewer than {LEAST_ROWS}: its metrics are "
-            "rough guesses. --folds 5 scores every row once"
+            f"the test split has {counted(counts['test'], 'row')}, fewer than {LEAST_ROWS}: its "
+            "metrics are rough guesses. --folds 5 scores every row once"
         )
     if counts["valid"] < LEAST_ROWS:
         said.append(
-            f"the valid split has {_rows(counts['valid'])}, fewer than {LEAST_ROWS}: the step and "
-            "the head that it chooses are partly chance"
+            f"the valid split has {counted(counts['valid'], 'row')}, fewer than {LEAST_ROWS}: the "
+            "step and the head that it chooses are partly chance"
         )
     return tuple(said)
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _misleading(task: ResolvedTask, rows: TaskRows, splits: np.ndarray) -> tuple[str, ...]:
@@ -205,14 +201,16 @@ def _same(column: _Column, splits: np.ndarray) -> str:
     others = "; ".join(
         f"{split}: {_counts(column, column.of(splits, split))}" for split in ("valid", "test")
     )
-    return f"{held} in all {len(train):,} rows ({others})"
+    return f"{held} in all {counted(len(train), 'row')} ({others})"
 
 
 def _counts(column: _Column, values: np.ndarray) -> str:
     if not column.classes:
-        return f"{len(np.unique(values)):,} values in {len(values):,} rows"
+        return f"{counted(len(np.unique(values)), 'value')} in {counted(len(values), 'row')}"
     held = [(name, int((values == k).sum())) for k, name in enumerate(column.classes)]
-    shown = [f"{name!r} in {count:,} rows" for name, count in held if count][:_SHOWN_CLASSES]
+    shown = [f"{name!r} in {counted(count, 'row')}" for name, count in held if count][
+        :_SHOWN_CLASSES
+    ]
     return ", ".join(shown) or "no rows"
 
 

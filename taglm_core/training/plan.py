@@ -389,8 +389,8 @@ def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:
     assert config.task is not None, "several tasks have a plan each"
     if config.task.tags and not task.prompt.tag_columns:
         raise ConfigError(
-            f"task.tags: in the template of {task.name} no column names a tag, so further tags "
-            "have no use. Leave task.tags out."
+            f"task.tags: in the template of {task.name} no column names a tag, so additional "
+            "tags cannot be used. Leave task.tags out."
         )
     return config.task.tags
 

@@ -95,6 +95,6 @@ def write_run_file(path: Path, settings: Mapping[str, Any], remarks: Sequence[st
     portable(plain, Path(os.path.abspath(path)).parent)
     text = run_file_text(plain, remarks)
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{path} exists and is kept. Choose another name, or remove it first.")
+        raise ConfigError(f"{path} exists and was not changed. Name another, or remove it first.")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)

@@ -108,8 +108,8 @@ def _keys(node: yaml.Node, seen: set[int]) -> Iterator[_Found]:
         if key.value in first and key.tag != _MERGE:
             yield _Found(
                 line,
-                f"the key '{key.value}' stands twice, first in line {first[key.value]}; YAML would "
-                "drop the first. Delete one of them.",
+                f"duplicate key '{key.value}', first in line {first[key.value]}. Delete one of "
+                "them; YAML would ignore the first.",
             )
         first.setdefault(key.value, line)
         yield from _keys(value, seen)

@@ -90,16 +90,16 @@ def _put(target: dict[str, Any], path: Sequence[str], value: Any, shown: str) ->
     for split in above:
         target = target.setdefault(split, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"{shown}: '{split}' has been given a value before.")
+            raise ConfigError(f"{shown}: '{split}' is set twice. Set it once.")
     if isinstance(value, dict):
         inner = target.setdefault(last, {})
         if not isinstance(inner, dict):
-            raise ConfigError(f"{shown}: '{last}' has been given a value before.")
+            raise ConfigError(f"{shown}: '{last}' is set twice. Set it once.")
         for key, below in value.items():
             _put(inner, [key], below, f"{shown}.{key}")
         return
     if isinstance(target.get(last), dict):
-        raise ConfigError(f"{shown}: '{last}' has been given a value before.")
+        raise ConfigError(f"{shown}: '{last}' is set twice. Set it once.")
     target[last] = value
 
 

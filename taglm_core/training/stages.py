@@ -9,6 +9,7 @@ import attrs
 from torch import Tensor
 
 from taglm_core.data.splits import hold_out
+from taglm_core.errors import counted
 from taglm_core.model.tagged import TaggedModel, parameter_counts
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, progress_bar
@@ -77,9 +78,10 @@ def _said(record: dict[str, Any], item: DomainPlan, progress: Progress) -> dict[
     with_tag, without = nats.get("tag"), nats.get("no_tag")
     if with_tag is None or without is None or with_tag < without:
         return record
+    rows = counted(record["held_out_rows"], "held-out row")
     remark = (
         f"the domain tag <{item.tag}> is worse than no tag: {with_tag:.4g} nats per symbol with "
-        f"it, {without:.4g} without, on {record['held_out_rows']:,} held-out rows. Train it longer "
+        f"it, {without:.4g} without, on {rows}. Train it longer "
         "(--set stages.domain.epochs=3), or on data nearer to yours "
         f"(--domain-data {item.domain.short}=FILE)"
     )

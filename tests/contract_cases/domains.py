@@ -165,7 +165,7 @@ CASES = [
         canonical="toy_plugin:canonical",
     ),
     case("augment_keeps", "other rows for the same generator", own_random, "augment"),
-    case("augment_keeps", "which the encoder refuses: unknown symbol", capitals, "augment"),
+    case("augment_keeps", "which the encoder rejects: unknown symbol", capitals, "augment"),
     case("doubt_answers", "depends on the rows beside it", numbered, "doubt"),
     case("doubt_answers", "with False; give None, or what the row looks", saying_no, "doubt"),
     case("doubt_answers", "gives 1 answers for", one_answer, "doubt"),

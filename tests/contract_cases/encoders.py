@@ -177,7 +177,7 @@ def case(check, encoder, match):
 
 CASES = [
     case("alphabet", NoVersion, "`version` is ''; write text such as '1'"),
-    case("alphabet", Twice, "the symbol 'a' is empty or stands twice"),
+    case("alphabet", Twice, "the symbol 'a' is empty or a duplicate"),
     case("layout", WideIds, "`ids` is int64; make it numpy int32"),
     case("layout", ShortOffsets, "`offsets` must rise from 0 to the number of ids"),
     case("round_trip", Backwards, "comes back as .*`decode` must undo `encode_batch`"),

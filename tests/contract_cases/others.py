@@ -165,7 +165,9 @@ CASES = [
     command("word_free", "`taglm run` is a command of the core", name="run"),
     command("help_shown", "`help` is empty", help=" "),
     command(
-        "help_shown", "is no usable program: Could not get a command", app=f"{__name__}:broken_app"
+        "help_shown",
+        "cannot be used as a program: Could not get a command",
+        app=f"{__name__}:broken_app",
     ),
     event("hears_regression", r"returns \[7\]; return None", lambda event: 7),
     event("hears_classes", "raised AttributeError", needs_unit),
@@ -181,7 +183,7 @@ CASES = [
     baseline("repeatable", "draw random numbers from `data.seed`", "unseeded"),
     baseline("ignores_test", "predictions of test change with the truth of test", "cheats"),
     reader("extensions_free", r"the core reads \['tab'\] itself", extensions="tab"),
-    reader("example_read", "holds 1 rows; give two or more", example="a\n"),
+    reader("example_read", "holds 1 row; give two or more", example="a\n"),
     reader("example_read", "are not all named", "without_names"),
     reader("batches_agree", "more rows than `batch_size`", "all_at_once"),
     reader("batches_agree", "other columns or cells", "numbered_again"),

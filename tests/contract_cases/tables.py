@@ -225,7 +225,7 @@ CASES = [
     task_case("labels_alone", "in a batch and .* alone", target=computed(ranked)),
     task_case(
         "rows_usable",
-        "1 rows of bad/with_gaps cannot be used, the first is row 4",
+        "1 row of bad/with_gaps cannot be used, the first is row 4",
         dataset="with_gaps",
         datasets=[data("with_gaps", ("letters", "share_a"))],
     ),

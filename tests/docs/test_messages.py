@@ -29,12 +29,17 @@ def check(rows, names):
     if rows.kind == "one two three":
         raise DataError(f"{rows.path}, row {rows.number + 1}: {'one' if one else 'two'}." + hint)
     logger.warning("%s: %d rows skipped", rows.path, 3)
-    say(f"{len(rows):,} rows read")
+    say(f"{counted(len(rows), 'row')} read")
     return f"see the page {names[0]['page']}"
 
 def run(out: Annotated[str, typer.Option(metavar="NO FILE HERE", help="File to write.")] = "a"):
     """Run it."""
     typer.echo("done")
+
+Seed = Annotated[int, typer.Option(help="Random seed.")]
+
+def draw(seed: Seed = 0):
+    """Draw rows."""
 '''
 
 
@@ -60,6 +65,8 @@ def test_texts_of_a_source_have_their_kinds(messages, tmp_path):
         ("help", "Run it."),
         ("help", "File to write."),
         ("output", "done"),
+        ("help", "Random seed."),
+        ("help", "Draw rows."),
     ]
 
 

@@ -83,7 +83,7 @@ def test_a_file_without_header_is_named(tmp_path):
     (tmp_path / "a.csv").write_text("CCO,ethanol\nCCN,ethylamine\n")
     table = read_table(tmp_path / "a.csv")
     task = task_of("SMILES")
-    with pytest.raises(DataError, match=r"If the first line is a row and no header \('CCO'"):
+    with pytest.raises(DataError, match=r"If the first line is a row and not a header \('CCO'"):
         read_fields(table, task, {})
 
 

@@ -72,7 +72,7 @@ def test_a_process_killed_at_any_instant_ends_with_the_same_numbers(
     assert not (out / "metrics.json").exists()
     again = taglm(*words, "--out", out)
     assert again.code == 0, again.err
-    assert "going on at step" in again.err
+    assert "continuing at step" in again.err
     found, wanted = (
         json.loads((folder / "metrics.json").read_text())["tasks"]["Sol"]["splits"]
         for folder in (out, tmp_path / "whole")

@@ -24,12 +24,12 @@ def failing(error):
 @pytest.mark.parametrize(
     ("error", "wanted"),
     [
-        (ZeroDivisionError("division by zero"), "fault of taglm.*ZeroDivisionError: division"),
-        (KeyError("x"), "fault of taglm.*KeyError: 'x'.*taglm --debug COMMAND"),
-        (RecursionError(), "fault of taglm.*RecursionError"),
+        (ZeroDivisionError("division by zero"), "bug in taglm.*ZeroDivisionError: division"),
+        (KeyError("x"), "bug in taglm.*KeyError: 'x'.*taglm --debug COMMAND"),
+        (RecursionError(), "bug in taglm.*RecursionError"),
         (RuntimeError("a\nlong\nstory"), "RuntimeError: a long story"),
-        (MemoryError(), "memory does not suffice.*batch_tokens"),
-        (RuntimeError("[enforce fail] not enough memory: you tried"), "memory does not suffice"),
+        (MemoryError(), "out of memory.*batch_tokens"),
+        (RuntimeError("[enforce fail] not enough memory: you tried"), "out of memory"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out.csv"), "out.csv: No space.*full"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x: Permission denied.*perm"),
         (OSError("odd"), "odd."),

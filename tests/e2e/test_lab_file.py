@@ -54,8 +54,8 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
         "input: column 'Structure' holds <SMILES> (98 % of the values can be read)",
         "target: column 'LogS (mol/L)' holds numbers from -6.2 to 1, 2 of them below a limit "
         "(left-censored), 1 of them above a limit (right-censored) (regression, unit mol/L)",
-        "note: censored values (LogS 2 below a limit and 1 above a limit) are trained as limits, "
-        "left out of the metrics",
+        "note: censored values (LogS 2 below a limit and 1 above a limit) are trained as limits "
+        "and left out of the metrics",
         "not used: Cpd-ID, Remark",
         "2 of 48 rows skipped, the first is row 41: smiles: not a valid SMILES: unclosed ring",
         "2 inputs with different values",
@@ -75,7 +75,7 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
         assert any(said.startswith(remark) for said in metrics["remarks"])
     assert metrics["weights"]["column"] == "batch"
     assert metrics["weights"]["rows_of_weight_0"] == 0
-    assert metrics["target"]["censored"] == "trained as limits, left out of the metrics"
+    assert metrics["target"]["censored"] == "trained as limits and left out of the metrics"
     counts = [held.get("censored", {}).get("LogS", {}) for held in metrics["splits"].values()]
     assert [sum(c.get(k, 0) for c in counts) for k in ("below", "above")] == [2, 1]
     test = metrics["splits"]["test"]
@@ -155,6 +155,5 @@ def _check_scores(taglm, metrics):
     censored = found["splits"]["input"]["censored"]["LogS"]
     assert (censored["below"], censored["above"]) == (2, 1)
     assert found["remarks"][1:] == [
-        f"{trained} of the 46 rows were in the train split of the run: on new rows the scores are "
-        "worse"
+        f"{trained} of 46 rows were in the train split of the run: expect worse scores on new rows"
     ]

@@ -54,7 +54,7 @@ def test_new_plugin_says_what_to_do_next(taglm, tmp_path, monkeypatch):
     assert (tmp_path / "taglm-plugin-demo" / "taglm_demo" / "encoder.py").is_file()
     again = taglm("new-plugin", "demo")
     assert again.code == 1
-    assert "is there already" in again.err
+    assert "already exists" in again.err
 
 
 @pytest.mark.parametrize(("name", "word"), [("Bad Name", "bad_name"), ("import", "import_data")])

@@ -140,9 +140,9 @@ def test_excel_in_and_out(finished, taglm, tmp_path):
     ("words", "message"),
     [
         ((), "nothing to predict"),
-        (("CCO", "missing.csv"), "'missing.csv' is a file and stands beside 'CCO'"),
+        (("CCO", "missing.csv"), "'missing.csv' is a file, but 'CCO' was given too"),
         (("missing.csv",), "missing.csv: no such file"),
-        (("CCO", "-i", "x.csv"), "leave it out beside 'CCO'"),
+        (("CCO", "-i", "x.csv"), "or 'CCO', not both"),
         (("smiles=CCO", "CCO"), "takes the fields smiles: write one row as smiles=VALUE"),
         (("CCO", "-o", "out.smi"), "cannot be written"),
     ],

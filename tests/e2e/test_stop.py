@@ -50,7 +50,7 @@ def test_a_stopped_run_goes_on_where_it_was(stage, taglm, run_file, tmp_path, mo
     assert not [name for name in out.rglob("*") if ".tmp" in name.name]
     done = taglm("run", run_file, *QUICK, "--out", out)
     assert done.code == 0, done.err
-    assert "going on at step 3" in done.err
+    assert "continuing at step 3" in done.err
     monkeypatch.setenv("TAGLM_HOME", str(tmp_path / "another-home"))
     assert taglm("run", run_file, *QUICK, "--out", plain).code == 0
     ours, theirs = (

@@ -190,9 +190,9 @@ def test_a_search_goes_on_from_its_journal(taglm, task_file, tmp_path):
     [
         (("compare", "QED", "--methods", "loar"), "unknown method 'loar'. Did you mean 'lora'"),
         (("compare", "QED", "--seeds", "0,0"), "different whole numbers"),
-        (("compare", "QED", "--lr", "lora=-1"), "no positive number"),
+        (("compare", "QED", "--lr", "lora=-1"), "not a positive number"),
         (("ablate", "QED", "--variants", "casual"), "unknown variant 'casual'"),
-        (("ablate", "QED", "--lengths", "one"), "'one' is no whole number"),
+        (("ablate", "QED", "--lengths", "one"), "'one' is not a whole number"),
         (("sweep", "QED", "tag_length"), "write KEY=VALUE"),
         (("sweep", "QED", "lr=1,1"), "a value is given twice"),
         (("sweep", "QED", "lr=1", "--sampler", "gird"), "write grid, random, tpe"),

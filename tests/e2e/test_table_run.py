@@ -62,7 +62,7 @@ def test_init_writes_what_run_would_do(taglm, lab, fast):
     (lab / "lab.yaml").write_text("task: QED\n")
     kept = taglm("init", "lab.csv", "--target", "LogS")
     assert kept.code == 1
-    assert "exists and is kept" in kept.err
+    assert "exists and was not changed" in kept.err
     wrong = taglm("init", "QED", "--target", "LogS")
     assert "give a table" in wrong.err
 
@@ -84,7 +84,7 @@ def test_an_unknown_task_with_data_names_the_command(taglm, lab):
         (["run", "lab.csv"], 'which column is to be predicted?.*--target "LogS'),
         (["run", "lab.csv", "--target", "Note"], "the column 'Note' has no values"),
         (["run", "lab.csv", "--data", "lab.csv"], "give the rows once"),
-        (["run", "lab.csv", "lab.csv"], "one table a run"),
+        (["run", "lab.csv", "lab.csv"], "a run reads one table"),
         (["run", "QED", "--target", "LogS"], "--target names a column of a table"),
         (["run", "none.csv", "--target", "LogS"], "none.csv: no such file"),
         (["run", "lab.csv", "--target", "LogS", "--column", "smiles=Drug"], "no column 'Drug'"),

@@ -17,9 +17,9 @@ from taglm_core.errors import DataError
 
 MAX_CHARACTERS = 4000
 """Longest SMILES that is read: chains of twice as many atoms end RDKit's process."""
-_MORE_THAN_ONE = "not a SMILES alone"
+_MORE_THAN_ONE = "more than a SMILES"
 _DEAD = "\0"
-_DEATH = "RDKit's process dies on it"
+_DEATH = "RDKit crashes on it"
 _NUMBERS = (
     (re.compile(r"\[(\d+)"), 999, "the isotope"),
     (re.compile(r"\[[^\]:]*[+-](\d+)"), 15, "the charge"),
@@ -177,7 +177,7 @@ def _reason(row: str, messages: list[str]) -> str:
         return "not a SMILES: it is empty"
     smiles, *rest = row.strip().split(None, 1)
     if rest:
-        return f"{_MORE_THAN_ONE}: {rest[0]!r} stands after it"
+        return f"{_MORE_THAN_ONE}: {rest[0]!r} follows it"
     mol = Chem.MolFromSmiles(smiles, sanitize=False)
     if mol is None:
         return f"not a valid SMILES: {_syntax_problem(smiles, messages)}"

@@ -145,7 +145,7 @@ def isolated(function: Callable[[Sequence[Any]], Any], rows: list[Any], if_dead:
             return [if_dead]
         text = repr(_text(rows[0]))
         shown = text if len(text) <= 60 else text[:57] + "..."
-        raise DataError(f"{shown}: the library's process dies on this row ({death})") from death
+        raise DataError(f"{shown}: the library crashes on this row ({death})") from death
 
 
 def _text(row: Any) -> Any:

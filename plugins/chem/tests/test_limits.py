@@ -105,7 +105,7 @@ def test_the_row_on_which_a_process_dies_is_found():
     rows = [long, "CC", "Xx" + long, long + "N"]
     assert run_rows(dies, rows, if_dead=-1) == [HEAVY + 1, 2, -1, HEAVY + 2]
     assert run_rows(dies, ["C", "Xx", "CCC", "CC"], workers=2, if_dead=-1) == [1, -1, 3, 2]
-    with pytest.raises(DataError, match="'XxCC.*process dies on this row"):
+    with pytest.raises(DataError, match="'XxCC.*crashes on this row"):
         run_rows(dies, rows)
 
 

@@ -42,7 +42,7 @@ def test_canonical_keeps_what_makes_a_molecule_itself():
         ),
         ("cC", "not a possible molecule: atom 1 (C) is written as aromatic but is in no ring"),
         ("", "not a SMILES: it is empty"),
-        ("CCO ethanol", "not a SMILES alone: 'ethanol' stands after it"),
+        ("CCO ethanol", "more than a SMILES: 'ethanol' follows it"),
         (None, "not a SMILES: not text but None"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 from taglm_core.plugin import assign_random, clean_cell, is_missing
 
 BOTH_SHARE = 0.2
@@ -24,7 +24,7 @@ _DATE = re.compile(
 )
 _SHORT_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{1,2}")
 _NO_YEAR = (
-    "the split 'dti/time': {!r} in the column of years is no year of four digits. Write years "
+    "the split 'dti/time': {!r} in the column of years is not a year of four digits. Write years "
     "such as 2014, or dates such as 2014-05-01."
 )
 
@@ -84,7 +84,7 @@ def by_time(columns: Mapping[str, Sequence[Any]], seed: int) -> list[str]:
     ordered = sorted(set(known), reverse=True)
     if len(ordered) < 3:
         others = [c for c, y in zip(cells, years, strict=True) if y is None and not is_missing(c)]
-        such = f" ({len(others)} cells such as {others[0]!r} hold no year)" if others else ""
+        such = f" (no year: {counted(len(others), 'cell')} such as {others[0]!r})" if others else ""
         raise DataError(
             f"the split 'dti/time' needs three years or more, found "
             f"{', '.join(map(str, ordered)) or 'none'}{such}. Write years such as 2014 or dates "

@@ -162,7 +162,7 @@ def test_dates_count_by_their_year(cells):
 @pytest.mark.parametrize("cell", ["98", 14, "41760", "1/2/14", "-5"])
 def test_numbers_that_are_no_year_are_refused(cell):
     """The year 98 would lie before 2001, and a spreadsheet's date far behind it."""
-    with pytest.raises(DataError, match="is no year of four digits"):
+    with pytest.raises(DataError, match="is not a year of four digits"):
         splits.by_time({"year": ["2010", "2011", "2012", cell]}, 0)
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from taglm_core import Checked, Fixed
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 from taglm_protein.doubt import doubt, kind_of
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
@@ -87,10 +87,10 @@ def _fixed(row: str) -> tuple[str, str | None]:
     has_stop = row.endswith(_STOP)
     row, num_lower = _LOWER.subn(lambda match: match[0].upper(), row.removesuffix(_STOP))
     done = [
-        f"{num_blanks} white space characters taken out" if num_blanks else "",
-        f"{num_gaps} gaps taken out" if num_gaps else "",
-        "the stop '*' at the end dropped" if has_stop else "",
-        f"{num_lower} lower-case residues read as upper case" if num_lower else "",
+        f"{counted(num_blanks, 'white space character')} removed" if num_blanks else "",
+        f"{counted(num_gaps, 'gap')} removed" if num_gaps else "",
+        "the stop '*' at the end removed" if has_stop else "",
+        f"{counted(num_lower, 'lower-case residue')} read as upper case" if num_lower else "",
     ]
     return row, ", ".join(filter(None, done)) or None
 
@@ -147,4 +147,4 @@ def _hint(row: str, letter: str) -> str:
         kind = " (white space)"
     elif letter.upper() in _LETTERS:
         kind = " (lower case)"
-    return kind + ("; --fix takes care of it" if is_fixable else "")
+    return kind + ("; --fix corrects it" if is_fixable else "")

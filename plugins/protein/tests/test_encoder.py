@@ -45,9 +45,9 @@ def test_every_letter_round_trips():
     [
         ("", "empty sequence"),
         ("MK1T", "unknown residue '1' at position 3"),
-        ("MKT*", "unknown residue '*' at position 4 (a stop); --fix takes care of it"),
+        ("MKT*", "unknown residue '*' at position 4 (a stop); --fix corrects it"),
         ("MK*T", "unknown residue '*' at position 3 (a stop inside the sequence)"),
-        ("MkT", "unknown residue 'k' at position 2 (lower case); --fix takes care of it"),
+        ("MkT", "unknown residue 'k' at position 2 (lower case); --fix corrects it"),
         ("mkt1", "unknown residue 'm' at position 1, and 3 more (lower case)"),
         ("M-KT-", "unknown residue '-' at position 2, and 1 more (a gap"),
         ("MKT AAA", "unknown residue ' ' at position 4 (white space); --fix"),

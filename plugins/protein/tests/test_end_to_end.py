@@ -192,7 +192,7 @@ def test_bad_rows_can_be_kept_out_or_fixed(taglm, tiny, tmp_path):
     run = tmp_path / "run"
     fixed = list(csv.DictReader((run / "fixed.csv").open()))
     assert [row["row"] for row in fixed] == ["43", "44", "45"]
-    assert fixed[1]["change"] == "sequence: 1 lower-case residues read as upper case"
+    assert fixed[1]["change"] == "sequence: 1 lower-case residue read as upper case"
     rejected = list(csv.DictReader((run / "rejected.csv").open()))
     assert sorted(int(row["row"]) for row in rejected) == [41, 42, 46, 47, 48, 49, 50]
     task = json.loads((run / "metrics.json").read_text())["tasks"]["GB1"]

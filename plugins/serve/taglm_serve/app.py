@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 import taglm
-from taglm_core.errors import TaglmError
+from taglm_core.errors import TaglmError, counted
 from taglm_serve import __version__
 from taglm_serve.engine import Answer, Engine, QueueFullError, StoppingError
 from taglm_serve.guard import Guard
@@ -45,7 +45,7 @@ _DIGITS = 6  # significant digits of predictions, as in the files that `taglm pr
 _FAULTS: dict[int | str, dict[str, Any]] = {
     status: {"model": FaultBody, "description": text}
     for status, text in {
-        400: "The body is no JSON.",
+        400: "The body is not JSON.",
         408: "The body did not arrive in time.",
         413: "Too many rows or bytes.",
         422: "The rows have another form, or look like another kind of data.",
@@ -211,7 +211,7 @@ class Service:
     async def _answer(self, name: str, request: Any) -> dict[str, Any]:
         rows: list[BaseModel] = request.rows
         if len(rows) > self.limits.max_rows:
-            message = f"{len(rows):,} rows; a request may have {self.limits.max_rows:,}"
+            message = f"{counted(len(rows), 'row')}; a request may have {self.limits.max_rows:,}"
             raise ServiceError(413, "too_many_rows", message)
         fields = self.predictors[name].fields
         columns = {
@@ -298,10 +298,10 @@ def _add_handlers(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
-            found = ServiceError(400, "bad_json", "the body is no valid JSON")
+            found = ServiceError(400, "bad_json", "the body is not valid JSON")
             return JSONResponse(found.body, 400)
         rows, others = _faults(error.errors())
-        message = "; ".join(others) if others else f"{len(rows)} faults in the form of the rows"
+        message = "; ".join(others) if others else f"{counted(len(rows), 'row')} with a wrong form"
         return JSONResponse(ServiceError(422, "invalid", message, rows[:100]).body, 422)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from taglm_core.errors import counted
+
 Report = Mapping[str, Any]
 
 _SHOWN = 3  # examples below a line; JSON has more
@@ -10,7 +12,7 @@ _SHOWN = 3  # examples below a line; JSON has more
 
 def report_lines(report: Report) -> Iterator[str]:
     """Give the lines of a report: `ok` where nothing was found, `!!` where something was."""
-    yield f"{report['file']}: {report['rows']:,} rows"
+    yield f"{report['file']}: {counted(report['rows'], 'row')}"
     for name, field in report["fields"].items():
         domain = f", domain {field['domain']}" if field["domain"] else ""
         yield f"field {name} (column {field['column']}{domain})"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from taglm_core import Classification, Regression, RowsLoaded
+from taglm_core.errors import counted
 from taglm_core.plugin import without_missing
 from taglm_studies import findings
 from taglm_studies.similarity import near_rows
@@ -92,7 +93,7 @@ def _field(event: RowsLoaded, name: str) -> dict[str, Any]:
 def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
     said = []
     leaks = report["between_splits"]["groups"].get("test-train", 0)
-    said.append(f"{leaks:,} inputs in train and test")
+    said.append(f"{counted(leaks, 'input')} in train and test")
     for name, facts in report["fields"].items():
         text = f"{name}: {facts['new']:,} of {facts['test_values']:,} test values new"
         near = facts.get("near")
@@ -101,9 +102,11 @@ def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
         said.append(text)
     for name, facts in report["targets"].items():
         if facts["missing"]:
-            said.append(f"{name}: missing in {facts['missing']:,} rows")
+            said.append(f"{name}: missing in {counted(facts['missing'], 'row')}")
         if facts["conflicts"]["groups"]:
-            said.append(f"{name}: {facts['conflicts']['groups']:,} inputs with different values")
+            said.append(
+                f"{name}: {counted(facts['conflicts']['groups'], 'input')} with different values"
+            )
         if facts.get("outliers", {}).get("count"):
             said.append(f"{name}: {facts['outliers']['count']:,} outliers")
         said += [f"{name}: {doubt['what']}" for doubt in facts.get("units", ())]

@@ -51,9 +51,9 @@ def test_leaks_conflicts_and_units_are_found():
     """The same input in train and test, with another value, one of them in nM."""
     rows = ["aab", "abb", "ccc", "aab"]
     line, report = look({"x": rows}, ["train", "train", "valid", "test"], [5.0, 6.0, 7.0, 5000.0])
-    assert "1 inputs in train and test" in line
+    assert "1 input in train and test" in line
     assert "0 of 1 test values new" in line
-    assert "y: 1 inputs with different values" in line
+    assert "y: 1 input with different values" in line
     assert "1 of 4 values beyond 20" in line
     assert report["between_splits"]["examples"] == [{"train": 1, "test": 4}]
     assert report["targets"]["y"]["units"][0]["examples"] == [{"row": 4, "value": 5000.0}]
@@ -82,7 +82,7 @@ def test_a_mirrored_pair_is_the_same_input():
     splits = ["train", "test", "valid"]
     pair = (("one", "two"),)
     line, report = look(fields, splits, [5.0, 5.0, 5.0], texts=texts, symmetric=pair)
-    assert line.startswith("1 inputs in train and test")
+    assert line.startswith("1 input in train and test")
     assert report["fields"]["one"]["new"] == 0
     line, _ = look(fields, splits, [5.0, 5.0, 5.0], texts=texts)
     assert line.startswith("0 inputs in train and test")

@@ -65,7 +65,7 @@ def languages(environment: Mapping[str, str] | None = None) -> tuple[Language, .
             continue
         if not _CODE.fullmatch(word):
             raise ConfigError(
-                f"{VARIABLE}: {word!r} is no language code; write codes such as NL or zho_Hans, "
+                f"{VARIABLE}: {word!r} is not a language code; write codes such as NL or zho_Hans, "
                 "separated by blanks."
             )
         tag = word.upper() if len(word) <= 3 else word

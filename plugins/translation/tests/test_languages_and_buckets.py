@@ -23,7 +23,7 @@ def test_further_languages_come_from_the_environment(monkeypatch):
     registry = load_registry(only=(), extra=[("translation", taglm_translation)])
     assert registry.domains.get("NL").spec.field == "nl"
     monkeypatch.setenv("TAGLM_LANGUAGES", "n1!")
-    with pytest.raises(ConfigError, match="'n1!' is no language code"):
+    with pytest.raises(ConfigError, match="'n1!' is not a language code"):
         languages()
 
 

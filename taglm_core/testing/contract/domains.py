@@ -158,7 +158,7 @@ def augment_keeps(subject: Subject) -> None:
         bad = [(row, error) for row, error in zip(spelt, errors, strict=True) if error]
         demand(
             not bad,
-            f"`augment` gives {_short(bad[0][0]) if bad else ''}, which the encoder refuses: "
+            f"`augment` gives {_short(bad[0][0]) if bad else ''}, which the encoder rejects: "
             f"{bad[0][1] if bad else ''}. Give spellings over the alphabet only.",
         )
 

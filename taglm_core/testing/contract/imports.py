@@ -62,7 +62,7 @@ def registers(subject: Subject) -> None:
     demand(
         not failures,
         "\n".join(f"{failure.hook}: {failure.reason}" for failure in failures)
-        + "\nMend each; `TAGLM_STRICT=1 taglm plugins` shows the first as an error.",
+        + "\nFix each; `TAGLM_STRICT=1 taglm plugins` shows the first as an error.",
     )
     demand(
         subject.context.loaded is not None,

@@ -10,7 +10,7 @@ from typing import Any
 from taglm_core.data.formats import find_reader
 from taglm_core.data.readers import iter_tables
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 from taglm_core.plugins.builtin import TABLE_READERS
 from taglm_core.testing.contract.context import Subject
 from taglm_core.testing.contract.outcomes import NotApplicable, demand
@@ -42,7 +42,10 @@ def example_read(subject: Subject) -> None:
     """The example is read as a table with two rows or more."""
     with _file(subject) as path:
         (table,) = _tables(subject, path, 1000)
-    demand(table.num_rows >= 2, f"the example holds {table.num_rows} rows; give two or more.")
+    demand(
+        table.num_rows >= 2,
+        f"the example holds {counted(table.num_rows, 'row')}; give two or more.",
+    )
     demand(
         all(isinstance(name, str) and name.strip() for name in table.columns),
         f"the columns {list(table.columns)} are not all named.",

@@ -80,7 +80,7 @@ def help_shown(subject: Subject) -> None:
     try:
         shown = CliRunner().invoke(app, ["--help"])
     except RuntimeError as error:  # typer, for an app without a command
-        raise Broken(f"`app` is no usable program: {error}. Give it a command.") from error
+        raise Broken(f"`app` cannot be used as a program: {error}. Give it a command.") from error
     demand(
         shown.exit_code == 0,
         f"`taglm {subject.spec.name} --help` ends with code {shown.exit_code}: {shown.exception}.",

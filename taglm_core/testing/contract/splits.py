@@ -80,7 +80,7 @@ def row_alone(subject: Subject) -> None:
         demand(
             alone == keys[place],
             f"the key of {rows[place]!r} is {keys[place]!r} in a batch and {alone!r} alone. "
-            "Stage 1 and the tasks splitter different rows: such a key would let test rows into "
+            "Stage 1 and the tasks split different rows: such a key would let test rows into "
             "training.",
         )
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from taglm_core.data.config import DataConfig
 from taglm_core.data.rows import load_task_rows
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 from taglm_core.specs import Classification, Regression
 from taglm_core.specs.reference import resolve
 from taglm_core.testing.contract.context import SAMPLE_ROWS, Subject
@@ -98,7 +98,7 @@ def rows_usable(subject: Subject) -> None:
         rows = load_task_rows(resolved, subject.registry, DataConfig(on_error="skip"), 0)
     demand(
         not rows.rejected,
-        f"{len(rows.rejected)} rows of {rows.source} cannot be used, the first is row "
+        f"{counted(len(rows.rejected), 'row')} of {rows.source} cannot be used, the first is row "
         f"{rows.rejected[0][0] if rows.rejected else 0}: "
         f"{rows.rejected[0][1] if rows.rejected else ''}. Fix the dataset or leave them out.",
     )

@@ -42,7 +42,7 @@ def fields_exist(subject: Subject) -> None:
     output = resolved.prompt.output
     demand(
         output is None or output.field in columns,
-        f"the output field '{output.field if output else ''}' is no column of {dataset.name}."
+        f"the output field '{output.field if output else ''}' is not a column of {dataset.name}."
         f"{nearest(output.field if output else '', columns)}",
     )
     for column in target_columns(resolved).values():

@@ -95,7 +95,7 @@ def test_replace_folder_refuses_a_file(tmp_path):
     """A file of that name is not ours to remove."""
     (tmp_path / "tag").write_text("x")
     with (
-        pytest.raises(DataError, match="is a file where a folder"),
+        pytest.raises(DataError, match="is a file, but a folder"),
         atomic.replace_folder(tmp_path / "tag"),
     ):
         pass

@@ -40,7 +40,7 @@ def test_what_is_no_limit_is_a_bad_cell(cell):
     assert np.isnan(numbers[0])
     assert sides[0] == 0
     assert error.startswith("column 'y': ")
-    with pytest.raises(RowError, match="1 of 1 rows have no usable number"):
+    with pytest.raises(RowError, match="no usable number in 1 of 1 row"):
         parse_censored([cell], [1], "lab.csv", "y")
 
 

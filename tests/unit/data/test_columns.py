@@ -107,7 +107,7 @@ def test_parse_numbers_gathers_all_and_shows_five():
     with pytest.raises(RowError) as raised:
         parse_numbers(["x"] * 7 + ["1"], list(range(1, 9)), "a.csv", "Y")
     text = str(raised.value)
-    assert text.startswith("a.csv: 7 of 8 rows have no usable number:")
+    assert text.startswith("a.csv: no usable number in 7 of 8 rows:")
     assert text.count("is not a number") == 5
     assert "and 2 more" in text
     assert "--on-error skip" in text
@@ -138,7 +138,7 @@ def test_parse_classes(cells, names):
 def test_empty_classes_are_errors():
     """A row without a class cannot be learned from."""
     cells = ["1.0", "", None, float("nan")]
-    with pytest.raises(RowError, match=r"(?s)3 of 4 rows have no usable class.*row 2.*is empty"):
+    with pytest.raises(RowError, match=r"(?s)no usable class in 3 of 4 rows.*row 2.*is empty"):
         parse_classes(cells, [1, 2, 3, 4], "a.csv", "Y")
     names, errors = parse_classes(cells, [1, 2, 3, 4], "a.csv", "Y", on_error="skip")
     assert names == ["1", None, None, None]

@@ -47,7 +47,7 @@ def test_numbers_stay_numbers_and_lines_are_those_of_the_sheet(tmp_path, caplog)
     [
         ([], "the file is empty"),
         ([["a", "b"]], r"no row below it \(0 rows\)"),
-        ([["a", "a"], [1, 2]], "'a' stands 2 times"),
+        ([["a", "a"], [1, 2]], "'a' occurs 2 times"),
         ([["a"], [1], [2, "note"]], "line 3: 2 cells where the header has 1: 'note'"),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_third_code_is_an_error_with_values_and_counts():
     assert [error is None for error in errors] == [True, False, True, False, True]
     assert "column 't1': '2' is not a label (0 or 1)" in errors[1]
     assert "'0' in 2 rows" in errors[1]
-    assert "'-1' in 1 rows" in errors[1]
+    assert "'-1' in 1 row" in errors[1]
     assert "Leave a cell empty where the label is not known" in errors[1]
     assert labels[[0, 2, 4]].tolist() == [0, 1, 0]
 

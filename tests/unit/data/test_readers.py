@@ -109,20 +109,20 @@ FAULTS = {
         ("", "the file is empty"),
         ("\ufeff\n\n", "the file is empty"),
         ("a,b\n", r"header but no row below it \(0 rows\)"),
-        ("a,b,a\n1,2,3\n", r"'a' stands 2 times \(columns 1, 3\)"),
-        ("a,b\n1,2\n3\n", "row 2: 1 cells where the header has 2: 3"),
+        ("a,b,a\n1,2,3\n", r"'a' occurs 2 times \(columns 1, 3\)"),
+        ("a,b\n1,2\n3\n", "row 2: 1 cell where the header has 2: 3"),
         ("a,b\n1,2,3\n", r"(?s)row 1: 3 cells where the header has 2.*comma.*quotes"),
         ('a,b\n1,2\n"3,4\n', "line 3: cannot be read as csv: unexpected end of data"),
         ('a,b\n"1"x,2\n', "line 2: cannot be read as csv"),
     ],
-    "a.tsv": [("", "is empty"), ("a\tb\n1\n", "row 1: 1 cells"), ("a\n", "0 rows")],
+    "a.tsv": [("", "is empty"), ("a\tb\n1\n", "row 1: 1 cell where"), ("a\n", "0 rows")],
     "a.smi": [("", "is empty"), ("smiles name\n", "0 rows")],
     "a.jsonl": [
         ("", "is empty"),
         ("{}\n", "is empty"),
         ('{"a": 1}\n{"a": \n', "line 2: not valid JSON: .* at character"),
         ("[1]\n", r"line 1: a JSON object \{\.\.\.\} was expected, not list \[1\]"),
-        ('{"a": 1, "a": 2}\n', "line 1: the key 'a' stands twice"),
+        ('{"a": 1, "a": 2}\n', "line 1: duplicate key 'a'"),
     ],
     "a.parquet": [("PAR1 nothing", "not a readable parquet file"), ("", "not a readable parquet")],
 }
@@ -181,7 +181,7 @@ def test_unknown_format_offers_the_nearest(tmp_path):
     path = write(tmp_path / "a.txt", "a\n1\n")
     with pytest.raises(DataError, match=r"unknown format 'jsnl'. Did you mean 'jsonl'\?"):
         iter_tables(path, format="jsnl")
-    with pytest.raises(DataError, match="parquet is compressed inside"):
+    with pytest.raises(DataError, match="parquet files are compressed already"):
         iter_tables(path, format="parquet.gz")
 
 

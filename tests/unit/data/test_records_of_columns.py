@@ -123,5 +123,5 @@ def test_computed_classes(task):
 
 def test_a_record_is_no_text():
     """The LM's tokenizer would read a tuple as a pair of texts."""
-    with pytest.raises(ConfigError, match="name an encoder of its own"):
+    with pytest.raises(ConfigError, match="Name another encoder"):
         taglm.Domain(tag="Pair", field="pair", columns=("a", "b"))

@@ -51,7 +51,7 @@ def test_words_that_recur_are_classes():
 @pytest.mark.parametrize("cells", [["a", "b", "c", "d"], ["1", "x", "y", "z", "u"], ["", None]])
 def test_what_is_no_target_is_an_error(cells):
     """Free text, mixtures and empty columns."""
-    with pytest.raises(DataError, match=r"is no target|has no values"):
+    with pytest.raises(DataError, match=r"cannot be a target|has no values"):
         kind(cells)
 
 

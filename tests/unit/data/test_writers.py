@@ -174,7 +174,7 @@ def test_other_columns_later_are_refused(tmp_path):
         ("a.tsv", {"a": ["x", "y"], "b": ["1", "2\t3"]}, r"row 2, column 'b'.*tab.*'2\\t3'.*csv"),
         ("a.tsv", {"a\n": ["x"]}, "newline"),
         ("a.tsv", {"a": ["\r"], "b": ["1"]}, "row 1, column 'a'"),
-        ("a.tsv", {"a": [""]}, "empty cell as its only one"),
+        ("a.tsv", {"a": [""]}, "only an empty cell"),
     ],
 )
 def test_cells_that_a_format_cannot_hold_are_refused(tmp_path, name, columns, message):
@@ -195,7 +195,7 @@ def test_faults_are_found_before_the_work(tmp_path):
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(DataError, match="is a folder"):
         TableWriter(tmp_path / "b.csv")
-    with pytest.raises(DataError, match="not an ordinary file"):
+    with pytest.raises(DataError, match="not a regular file"):
         TableWriter("/dev/null", format="csv")
 
 

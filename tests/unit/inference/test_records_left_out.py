@@ -52,8 +52,8 @@ def test_stored_tags_of_records_are_left_out_with_a_note(registry, tmp_path):
     store = SimpleNamespace(entries=lambda: entries, folder=tmp_path)
     bar = Says()
     assert _chosen(None, backbone, registry, store, bar) == ["toy/Letters"]
-    assert bar.said == ["skipped, since their rows are records of several columns: toy/Digits"]
-    with pytest.raises(ConfigError, match="record of the columns a, b, so no text is of it"):
+    assert bar.said == ["skipped domains, whose rows have several columns: toy/Digits"]
+    with pytest.raises(ConfigError, match=r"has several columns \(a, b\)"):
         _chosen(["Letters", "Digits"], backbone, registry, store, bar)
     entries[:] = entries[1:]
     with pytest.raises(UnknownNameError, match="no domain tag of texts"):

@@ -207,10 +207,10 @@ def _wrong_width(folder):
         (_no_tokenizer, "no tokenizer.*save_pretrained"),
         (_cut, r"model.safetensors is cut off: [\d,]+ of [\d,]+ bytes"),
         (_empty_weights, "model.safetensors is empty"),
-        (_page_instead_of_weights, "no safetensors file"),
+        (_page_instead_of_weights, "not a safetensors file"),
         (_no_weights, "no weights"),
         (_missing_shard, "model-00002-of-00002.safetensors is missing"),
-        (_broken_config, "config.json is no valid JSON"),
+        (_broken_config, "config.json is not a valid JSON"),
         (_run_folder, "holds a run of taglm"),
         (_wrong_width, "weights have another shape"),
     ],
@@ -226,7 +226,7 @@ def test_what_is_no_whole_causal_model_is_named(spoil, wanted, good, registry):
 
 def test_a_file_is_not_a_folder(good, registry):
     """Somebody gives the weights instead of the folder."""
-    assert "is no GGUF file" in error(good / "model.safetensors", registry)
+    assert "is not a GGUF file" in error(good / "model.safetensors", registry)
 
 
 def test_a_folder_that_is_gone_is_said(tmp_path, registry):

@@ -111,7 +111,7 @@ def _huge_count(path):
     [
         (_cut_data, "is cut off: "),
         (_cut_header, "cut off within its header"),
-        (_other_magic, "is no GGUF file"),
+        (_other_magic, "is not a GGUF file"),
         (_pointer, "Git LFS pointer"),
         (_huge_count, "cut off within its header"),
     ],

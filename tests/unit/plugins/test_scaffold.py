@@ -96,7 +96,7 @@ def test_what_is_written_keeps_the_contract(tag, tmp_path, monkeypatch):
 def test_a_folder_that_is_there_is_left_alone(tmp_path):
     """Nothing of the user's is ever overwritten."""
     (tmp_path / "mine").mkdir()
-    with pytest.raises(DataError, match="is there already and is left as it is.*--out"):
+    with pytest.raises(DataError, match="already exists and was not changed.*--out"):
         write_new_folder(tmp_path / "mine", {"a": "b"})
     assert list((tmp_path / "mine").iterdir()) == []
 

@@ -146,9 +146,9 @@ def test_an_unknown_name_offers_the_nearest_and_the_distribution():
         choose_baselines(("constent",), registry_of(constant))
     with pytest.raises(UnknownNameError, match="pip install taglm-plugin-studies"):
         choose_baselines(("ridge",), registry_of(constant))
-    with pytest.raises(ConfigError, match="'none' stands alone"):
+    with pytest.raises(ConfigError, match="'none' cannot be combined"):
         choose_baselines(("none", "constant"), registry_of(constant))
-    with pytest.raises(ConfigError, match="'default' stands alone"):
+    with pytest.raises(ConfigError, match="'default' cannot be combined"):
         choose_baselines(("default", "constant"), registry_of(constant))
 
 
@@ -159,7 +159,7 @@ def test_an_unknown_name_offers_the_nearest_and_the_distribution():
         (of_unknown_split, "predicts the split 'tset', which the task lacks"),
         (of_wrong_shape, r"test: the prediction has the shape (2,), expected (2, 1)"),
         (not_finite, "2 predictions are not finite"),
-        (not_numbers, "is no array of numbers"),
+        (not_numbers, "is not an array of numbers"),
         (not_a_result, "expected a BaselineResult or None"),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_condition_needs_tags_behind_the_same_domain_tag(stored, toy_registry,
         add_conditions(other, ["share_a=1"], toy_registry, stored[0])
     plain = letters(toy_registry)
     plain.artifact = None
-    with pytest.raises(ConfigError, match="leave out --no-tag"):
+    with pytest.raises(ConfigError, match="Leave out --no-tag"):
         add_conditions(plain, ["share_a=1"], toy_registry, stored[0])
 
 

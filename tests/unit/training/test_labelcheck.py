@@ -81,7 +81,7 @@ def test_one_class_in_the_train_split_is_an_error(toy_registry, tmp_path):
     target = taglm.Classification(names=("Y",), classes=("n", "y"))
     with pytest.raises(
         DataError,
-        match=r"one class in the train split, 'n' in all 4 rows \(valid: 'n' in 1 rows, "
+        match=r"one class in the train split, 'n' in all 4 rows \(valid: 'n' in 1 row, "
         r"'y' in 2 rows; test: 'y' in 3 rows\)\. Check the column 'Y', or choose another split",
     ):
         check(toy_registry, tmp_path, target, {"Y": list("nnnnyynyyy")})

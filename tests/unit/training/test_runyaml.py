@@ -64,10 +64,10 @@ def test_names_that_yaml_leaves_need_none(tmp_path, words):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("task: QED\nseed: 1\nseed: 2\n", "line 3: the key 'seed' stands twice, first in line 2"),
+        ("task: QED\nseed: 1\nseed: 2\n", "line 3: duplicate key 'seed', first in line 2"),
         (
             "task: QED\ndata:\n  size: 5\n  split: {column: a, column: b}\n",
-            "line 4: the key 'column' stands twice, first in line 4",
+            "line 4: duplicate key 'column', first in line 4",
         ),
         ("task: NO\n", "line 1: 'task': NO is read by YAML as False"),
         ("tasks: [QED, no]\n", "line 1: 'tasks': no is read by YAML as False"),

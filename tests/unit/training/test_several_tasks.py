@@ -139,7 +139,7 @@ def test_tasks_of_different_tags_run_one_after_the_other(toy_registry, toy_backb
     ("changes", "words"),
     [
         ({"stages": {"task": {"enrich": True}}}, "train <local/CLS> together"),
-        ({"tasks": [TOGETHER[0], TOGETHER[0]]}, "Start stands there twice"),
+        ({"tasks": [TOGETHER[0], TOGETHER[0]]}, "Duplicate task name 'Start'"),
         ({"tasks": [{"data": {}}]}, "'tasks.0.task' is missing"),
         ({"tasks": [{"task": "First", "dta": {}}]}, "unknown key 'tasks.0.dta'"),
         ({"tasks": "First"}, "'tasks' must be a list"),

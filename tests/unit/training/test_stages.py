@@ -192,7 +192,7 @@ def test_a_floor_is_refused_where_it_means_nothing(toy_registry, toy_backbone, t
         (
             "ShareA",
             {**FAST, "task": {**FAST["task"], "head_init": "mean_embedding"}},
-            "fitted to them",
+            "need a fitted head",
         ),
     ):
         config = settings({"name": task, "censored_below": 0.3}, toy_backbone, stages=stages)

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.errors import counted
 from taglm_core.plugin import Registry, metric_rows, verdict
 from taglm_studies.report import figures
 from taglm_studies.report.bootstrap import OWN, Interval, Intervals, intervals
@@ -107,7 +108,7 @@ def chance(task: TaskFacts, found: Intervals | None) -> str:
     if words["worse"]:
         parts.append(f"worse than {_list(words['worse'])}")
     if words["within chance"]:
-        parts.append(f"not to be told from {_list(words['within chance'])}")
+        parts.append(f"within chance of {_list(words['within chance'])}")
     return f"By {metric} on these test rows it is {'; '.join(parts)} (95 % paired bootstrap)."
 
 
@@ -122,8 +123,8 @@ def results(task: TaskFacts, found: Intervals | None) -> Section:
         section.tables.append(_interval_table(task, found))
         section.notes.append(
             f"Intervals hold 95 % of {found.samples:,} bootstrap resamples of the test rows; "
-            "differences are taken on the same resamples. They say how far the test rows decide, "
-            "not how another training would end: run several seeds for that."
+            "differences are taken on the same resamples. They show what the choice of test rows "
+            "can change, not what another training would: run several seeds for that."
         )
     columns, rows = metric_rows(task.record)
     section.tables.append(Table("All metrics", columns, rows))
@@ -153,7 +154,7 @@ def _interval_table(task: TaskFacts, found: Intervals) -> Table:
         if own == OWN and key != metric:
             rows.append([f"{OWN}, {key}", _said(found.metrics[own, key]), "", ""])
     better = "greater" if greater else "smaller"
-    caption = f"Test split, {task.num_rows:,} rows; {better} {metric} is better"
+    caption = f"Test split, {counted(task.num_rows, 'row')}; {better} {metric} is better"
     columns = ["predictor", f"{metric} (95 % interval)", "taglm minus it", "verdict"]
     return Table(caption, columns, rows)
 
@@ -200,7 +201,7 @@ def _texts(task: TaskFacts) -> Table:
         [_cut(task.predictions[name][i]) for name in columns]
         for i in range(min(task.num_rows, _EXAMPLES))
     ]
-    return Table(f"The first of {task.num_rows:,} test rows", columns, rows)
+    return Table(f"The first of {counted(task.num_rows, 'test row')}", columns, rows)
 
 
 def _cut(value: Any) -> Any:
@@ -310,7 +311,9 @@ def data(task: TaskFacts) -> Section:
     section.notes.append(f"Rows: {counts}. Split: {task.record.get('split')}.")
     for key, word in (("rows_skipped", "skipped"), ("rows_fixed", "fixed")):
         if task.record.get(key):
-            section.notes.append(f"{task.record[key]:,} rows were {word} ({word}.csv lists them).")
+            section.notes.append(
+                f"{counted(task.record[key], 'row')} {word} ({word}.csv lists them)."
+            )
     section.notes += [f"Note: {remark}" for remark in task.record.get("remarks", ())]
     for source, report in task.data_check.items():
         for line in report.get("summary", ()):

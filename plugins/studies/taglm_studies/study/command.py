@@ -180,7 +180,7 @@ def sweep(
     make = functools.partial(sweeping.trial_member, task, data, settings)
     own = request["seeds"]
     notes = [
-        "Rows are held against the combination that validates best. Choose by the validation "
+        "Rows are compared with the combination that validates best. Choose by the validation "
         "split: the best of many on the test split is too good by chance."
     ]
     if sampler == "tpe" and not dry_run:
@@ -272,7 +272,7 @@ def _finish(
     notes: Sequence[str],
     failed: Mapping[str, str],
 ) -> None:
-    from taglm_core.errors import ConfigError
+    from taglm_core.errors import ConfigError, counted
     from taglm_core.plugin import load_registry, print_json, print_line, print_note, print_table
     from taglm_studies.study import page
     from taglm_studies.study.table import best_on_valid, study_table
@@ -281,7 +281,7 @@ def _finish(
     first = first or best_on_valid(finished, study)
     if first is None or not any(member.group == first for member in finished):
         raise ConfigError(
-            f"{study.path}: no member to hold the others against has finished: "
+            f"{study.path}: the member that the others are compared with has not finished: "
             + "; ".join(f"{name}: {why}" for name, why in failed.items())
         )
     table = study_table(finished, study, load_registry(), first)
@@ -294,7 +294,7 @@ def _finish(
         print_table(*page.table_of(table), title=page.sentence(table), blank="")
         print_line(f"report: {study.path / 'report.html'}")
     if failed:
-        print_note(f"{len(failed)} member(s) failed; run the same command again to try them again")
+        print_note(f"{counted(len(failed), 'member')} failed; run the same command again to retry")
         raise typer.Exit(1)
 
 
@@ -341,7 +341,7 @@ def _whole(word: str, option: str) -> int:
     from taglm_core.errors import ConfigError
 
     if not word.strip().isdecimal():
-        raise ConfigError(f"{option}: '{word.strip()}' is no whole number.")
+        raise ConfigError(f"{option}: '{word.strip()}' is not a whole number.")
     return int(word)
 
 
@@ -353,5 +353,5 @@ def _positive(word: str, option: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise ConfigError(f"{option}: '{word}' is no positive number.")
+        raise ConfigError(f"{option}: '{word}' is not a positive number.")
     return value

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from taglm_core.errors import counted
 from taglm_core.plugin import to_json, write_json
 from taglm_studies.report.figures import Figure
 from taglm_studies.report.page import REPORT, render_page
@@ -84,7 +85,8 @@ def sentence(table: StudyTable) -> str:
         chance = verdict if verdict == "within chance" else "more than chance"
         said += f", against {first.mean:.3g} of {first.group} (the difference is {chance})"
     seeds = len(first.values)
-    return f"{said}, on {table.task.num_rows:,} test rows, {seeds} seed{'s' * (seeds > 1)}."
+    rows = counted(table.task.num_rows, "test row")
+    return f"{said}, on {rows}, {counted(seeds, 'seed')}."
 
 
 def unread_answers(members: Sequence[Member], study: StudyFolder) -> list[str]:
