@@ -216,7 +216,7 @@ def _rendered(node: ast.AST) -> str:
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(map(_rendered, node.values))
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+    if isinstance(node, ast.BinOp) and _is_text(node):
         return _rendered(node.left) + _rendered(node.right)
     if isinstance(node, ast.FormattedValue):
         return _rendered(node.value)
