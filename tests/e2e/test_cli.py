@@ -272,6 +272,7 @@ def test_no_run_to_predict_with(taglm, tmp_path, molecules_csv):
 def test_a_fresh_process_repeats_the_predictions_of_the_run(finished, tmp_path):
     """What the artifact predicts elsewhere is what the run has written."""
     written = list(csv.DictReader((finished / "predictions" / "test.csv").open()))
+    assert len(written) > 3
     source, out = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("smiles\n" + "\n".join(row["smiles"] for row in written) + "\n")
     words = ["predict", finished, "--input", source, "--output", out]

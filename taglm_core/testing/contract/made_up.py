@@ -27,6 +27,7 @@ def _task(target: Any, truth: np.ndarray) -> TaskData:
     texts = {  # words that recur, alone and in pairs
         "line": ["PQRST"[i % 5] for i in range(_NUM_ROWS)],
         "dose": [("low", "high")[i // 5 % 2] for i in range(_NUM_ROWS)],
+        "note": [f"sample {i} was {('cold', 'warm')[i % 2]} that day" for i in range(_NUM_ROWS)],
     }
     splits = {
         name: SplitData(
@@ -37,7 +38,12 @@ def _task(target: Any, truth: np.ndarray) -> TaskData:
         for name, cut in SPLITS.items()
     }
     return TaskData(
-        task="checked", target=target, splits=splits, features={"text": _features}, seed=0
+        task="checked",
+        target=target,
+        splits=splits,
+        features={"text": _features},
+        descriptors={"text": _features},
+        seed=0,
     )
 
 

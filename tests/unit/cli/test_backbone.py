@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from taglm_core.cli.main import core_app
+from taglm_core.errors import UnknownNameError
 from taglm_core.model.backbone_facts import abilities, facts_of, weight_bytes
 from taglm_core.testing import tiny_backbone
 
@@ -84,5 +85,5 @@ def test_list_names_registered_backbones(program):
 
 def test_an_unknown_backbone_is_an_error(program):
     """The message offers what there is."""
-    with pytest.raises(Exception, match="unknown backbone 'nonsense'"):
+    with pytest.raises(UnknownNameError, match="unknown backbone 'nonsense'"):
         program("backbone", "show", "nonsense")
