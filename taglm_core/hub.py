@@ -7,34 +7,50 @@ what is missing.
 
 import contextlib
 import functools
-import os
-import socket
+import logging
+import queue
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 TIMEOUT = 3.0
 """Seconds until an address counts as unreachable."""
 
+_FROM_PROXY = (407, 502, 503, 504)  # what a proxy answers that lets nothing out
+
+logger = logging.getLogger(__name__)
+
 
 @functools.cache
 def is_reachable(endpoint: str) -> bool:
-    """Return whether a connection to an address can be opened, asked once a process.
+    """Return whether an address answers, directly or by the proxy that is set; asked once.
 
     Args:
-        endpoint: URL; behind a proxy, which resolves names itself, it counts as reachable.
+        endpoint: URL.
     """
-    proxies = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-    if any(os.environ.get(name) for name in proxies):
-        return True
-    url = urlsplit(endpoint)
-    port = url.port or (80 if url.scheme == "http" else 443)
+    answers: queue.Queue[bool] = queue.Queue()
+
+    # in a thread, since looking a name up has no time limit of its own
+    def ask() -> None:
+        answers.put(_answers(endpoint))
+
+    threading.Thread(target=ask, name="taglm-hub", daemon=True).start()
     try:
-        socket.create_connection((url.hostname or "", port), TIMEOUT).close()
-    except OSError:
+        return answers.get(timeout=TIMEOUT)
+    except queue.Empty:
         return False
-    return True
+
+
+def _answers(endpoint: str) -> bool:
+    from huggingface_hub import get_session
+
+    try:
+        answer = get_session().head(endpoint, timeout=TIMEOUT)
+    except Exception as error:  # whose class depends on the library behind the session
+        logger.debug("%s does not answer: %s", endpoint, error)
+        return False
+    return answer.status_code not in _FROM_PROXY
 
 
 @contextlib.contextmanager

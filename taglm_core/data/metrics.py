@@ -1,4 +1,7 @@
-"""Metrics of scikit-learn and scipy, which are imported when one is computed.
+"""Metrics; those of classes are scikit-learn's, which is imported when one is computed.
+
+Errors and correlations of numbers are written out: every run computes them, and importing
+scikit-learn and scipy takes longer than the rest of a dry run's look at its labels.
 
 Every function takes `(truth, prediction)` and gives a float: NaN where the metric is undefined for
 these rows (no row, constant truth, a value that is not finite), never a warning or an exception.
@@ -37,36 +40,43 @@ NAN = float("nan")
 
 def mae(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Mean absolute error, of float `(rows,)` twice."""
-    return _scored("mean_absolute_error", truth, prediction)
+    return _mean_of(np.abs, truth, prediction)
 
 
 def mse(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Mean squared error, of float `(rows,)` twice."""
-    return _scored("mean_squared_error", truth, prediction)
+    return _mean_of(np.square, truth, prediction)
 
 
 def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Root of the mean squared error, of float `(rows,)` twice."""
-    return _scored("root_mean_squared_error", truth, prediction)
+    return math.sqrt(mse(truth, prediction))
 
 
 def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
     """One less squared error over the variance of the truth, of float `(rows,)` twice."""
     if not _usable(truth, prediction) or _is_constant(truth):
         return NAN
-    if not np.var(truth, dtype=np.float64):  # squares of differences below 1e-162 are 0
-        return NAN
-    return _scored("r2_score", truth, prediction, force_finite=False)
+    truth, prediction = _numbers(truth), _numbers(prediction)
+    with np.errstate(all="ignore"):  # such as an overflow: the error of an absurd prediction
+        variance = np.square(truth - truth.mean()).sum()
+        if not variance:  # squares of differences below 1e-162 are 0
+            return NAN
+        return float(1 - np.square(truth - prediction).sum() / variance)
 
 
 def pearson(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Linear correlation, of float `(rows,)` twice."""
-    return _correlation("pearsonr", truth, prediction)
+    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
+        return NAN
+    return _linear(_numbers(truth), _numbers(prediction))
 
 
 def spearman(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Linear correlation of the ranks, ties at their mean rank, of float `(rows,)` twice."""
-    return _correlation("spearmanr", truth, prediction)
+    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
+        return NAN
+    return _linear(_ranks(truth), _ranks(prediction))
 
 
 def concordance(truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -80,7 +90,11 @@ def concordance(truth: np.ndarray, prediction: np.ndarray) -> float:
         return NAN
     if _is_constant(prediction):
         return 0.5
-    tau = _correlation("kendalltau", truth, prediction)
+    from scipy import stats
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tau = float(stats.kendalltau(_numbers(truth), _numbers(prediction)).statistic)
     return 0.5 + 0.5 * tau * math.sqrt(_different_pairs(prediction) / _different_pairs(truth))
 
 
@@ -194,16 +208,40 @@ def _scored(
         return float(function(_double(truth), _double(rewrite(prediction)), **options))
 
 
-def _correlation(name: str, truth: np.ndarray, prediction: np.ndarray) -> float:
-    """Return a correlation of scipy; NaN when either side is constant."""
-    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
+def _mean_of(
+    function: Callable[[np.ndarray], np.ndarray], truth: np.ndarray, prediction: np.ndarray
+) -> float:
+    """Return the mean of a function of the errors."""
+    if not _usable(truth, prediction):
         return NAN
-    from scipy import stats
+    with np.errstate(all="ignore"):  # such as an overflow: the error of an absurd prediction
+        return float(function(_numbers(truth) - _numbers(prediction)).mean())
 
-    function: Callable[..., Any] = getattr(stats, name)
-    with warnings.catch_warnings():  # such as one about nearly constant values
-        warnings.simplefilter("ignore")
-        return float(function(_double(truth), _double(prediction)).statistic)
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _linear(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the linear correlation of values of which neither are constant."""
+    units = []
+    with np.errstate(all="ignore"):  # an overflow gives NaN
+        for values in (first, second):
+            scaled = values / np.abs(values).max()  # so that no square overflows or vanishes
+            centered = scaled - scaled.mean()
+            largest = np.abs(centered).max()
+            if not largest:  # differences below the precision of the values
+                return NAN
+            centered /= largest
+            units.append(centered / np.sqrt(np.square(centered).sum()))
+        return float(np.clip(units[0] @ units[1], -1, 1))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values, ties at their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def _double(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,10 @@
 """A machine without a network is told so at once."""
 
 import contextlib
+import http.server
 import socket
+import threading
+import time
 
 import huggingface_hub.constants as constants
 import pytest
@@ -12,16 +15,47 @@ from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import load_registry
 
 
+class _Answers(http.server.BaseHTTPRequestHandler):
+    status = 200
+
+    def do_HEAD(self):
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *args):
+        """Write nothing."""
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """Return a function that makes an address the proxy of requests to the Hub."""
+    from huggingface_hub.utils import close_session
+
+    def use(url):
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, url)
+        close_session()  # the session reads the variables once
+        return "http://hub.invalid"
+
+    yield use
+    monkeypatch.undo()
+    close_session()
+
+
 @pytest.fixture
 def endpoint(monkeypatch):
     """Return a function that lets the Hub be an address of this machine, open or closed."""
     with contextlib.ExitStack() as stack:
 
-        def use(is_open):
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            if not is_open:
-                listener.close()
+        def use(is_open, status=200):
+            handler = type("Answers", (_Answers,), {"status": status})
+            server = stack.enter_context(http.server.HTTPServer(("127.0.0.1", 0), handler))
+            url = f"http://127.0.0.1:{server.server_port}"
+            if is_open:
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+                stack.callback(server.shutdown)
+            else:
+                server.server_close()
             monkeypatch.setattr(constants, "ENDPOINT", url)
             return url
 
@@ -60,11 +94,25 @@ def test_without_an_answer_the_libraries_are_offline_inside_the_block_only(endpo
     assert not datasets.config.HF_HUB_OFFLINE
 
 
-def test_a_proxy_counts_as_reachable(endpoint, monkeypatch):
+def test_a_proxy_is_asked(endpoint, proxy):
     """It resolves names that this machine cannot."""
-    url = endpoint(is_open=False)
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    assert is_reachable(url)
+    assert is_reachable(proxy(endpoint(is_open=True)))
+
+
+@pytest.mark.parametrize("status", [407, 503, None])
+def test_a_proxy_that_lets_nothing_out_is_no_network(endpoint, proxy, status):
+    """Behind such a proxy the libraries would repeat each request for half a minute."""
+    url = endpoint(is_open=status is not None, status=status)
+    assert not is_reachable(proxy(url))
+
+
+def test_an_address_that_is_silent_is_given_up(endpoint, monkeypatch):
+    """A firewall may swallow requests, and a name server may not answer, without an error."""
+    monkeypatch.setattr("taglm_core.hub.TIMEOUT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # which accepts and never answers
+        began = time.monotonic()
+        assert not is_reachable(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert time.monotonic() - began < 2
 
 
 def test_a_hub_id_fails_without_repetitions(endpoint, monkeypatch):
