@@ -130,9 +130,7 @@ class _Step:
         for tokens, cache in zip(ids, self.caches, strict=True):
             past = cache.get_seq_length()
             positions = torch.arange(past, past + tokens.shape[1], device=tokens.device)
-            states = model.backbone.hidden_states(
-                model.embed(tokens), None, positions.expand_as(tokens), cache
-            )
+            states = model.run(tokens, None, positions.expand_as(tokens), cache)
             found.append(self.trained.softmax.logits(states[:, -1]))
         if len(found) > 1:
             guided, plain = (logits.log_softmax(dim=1) for logits in found)

@@ -99,17 +99,11 @@ def attention_rows(
 
 def _weights(task_model: TaskModel, rows: Rows, i: int) -> np.ndarray:
     """Return the weight of each id of a row, float64 `(seq,)`."""
-    backbone, device = task_model.model.backbone, task_model.model.backbone.device
+    device = task_model.model.backbone.device
     past = int(rows.suffix[i])
     prefix = collate(rows, [i], task_model.is_isolated, device, only="prefix") if past else None
     suffix = collate(rows, [i], task_model.is_isolated, device, only="suffix")
-    embed = task_model.model.embed
-    weights = attention_of_suffix(
-        backbone,
-        None if prefix is None else embed(prefix.ids),
-        None if prefix is None else prefix.mask(backbone.dtype),
-        embed(suffix.ids),
-    )  # (tag_length, seq)
+    weights = attention_of_suffix(task_model.model, prefix, suffix)  # (tag_length, seq)
     mean: np.ndarray = weights.mean(dim=0).double().cpu().numpy()
     return mean
 

@@ -262,6 +262,7 @@ def _contents(artifact: Artifact) -> dict[str, str]:
     arrays: dict[str, Any] = {f"tag {name}": artifact.tag(name) for name in artifact.tags}
     contents = {f"table {domain}": "untrained" for domain in artifact.config.domains}
     arrays |= {f"table {domain}": table for domain, table in artifact.tables.items()}
+    arrays |= {f"inner {name}": value for name, value in artifact.inner.items()}
     for key, value in arrays.items():
         rows = value.detach().cpu().float().numpy()
         contents[key] = fingerprint_of([list(rows.shape), rows])

@@ -4,23 +4,21 @@ import torch
 from torch import Tensor
 
 from taglm_core.errors import BackboneError
-from taglm_core.model.backbone import Backbone
+from taglm_core.model.collate import Batch
+from taglm_core.model.tagged import TaggedModel
 
 
 @torch.no_grad()
-def attention_of_suffix(
-    backbone: Backbone, prefix: Tensor | None, prefix_mask: Tensor | None, suffix: Tensor
-) -> Tensor:
+def attention_of_suffix(model: TaggedModel, prefix: Batch | None, suffix: Batch) -> Tensor:
     """Return how much each position of a suffix attends to all before it and itself.
 
     Only the suffix runs with attention that is written out, so that the memory does not grow
     with the square of the prefix.
 
     Args:
-        backbone: The model.
-        prefix: Embeddings of what comes first, `(1, past, hidden)`; None: nothing does.
-        prefix_mask: Its attention mask, as `Backbone.hidden_states` takes it.
-        suffix: Embeddings `(1, seq, hidden)`.
+        model: The tagged model.
+        prefix: What comes first in the one row, `(1, past)`; None: nothing does.
+        suffix: What comes behind it, `(1, seq)`.
 
     Returns:
         fp32 `(seq, past + seq)`, the mean over heads and layers; each row sums to 1.
@@ -30,22 +28,24 @@ def attention_of_suffix(
     """
     from transformers import DynamicCache
 
-    past = 0 if prefix is None else prefix.shape[1]
-    places = torch.arange(past + suffix.shape[1], device=backbone.device).unsqueeze(0)
+    backbone = model.backbone
+    past = 0 if prefix is None else prefix.ids.shape[1]
+    places = torch.arange(past + suffix.ids.shape[1], device=backbone.device).unsqueeze(0)
     cache = DynamicCache()
     if prefix is not None:
-        backbone.hidden_states(prefix, prefix_mask, places[:, :past], cache)
+        model.run(prefix.ids, prefix.mask(backbone.dtype), places[:, :past], cache)
     before = backbone.model.config._attn_implementation
     try:
         backbone.model.set_attn_implementation("eager")
-        output = backbone.base(
-            inputs_embeds=suffix.to(backbone.dtype),
-            attention_mask=torch.ones_like(places),
-            position_ids=places[:, past:],
-            past_key_values=cache,
-            use_cache=True,
-            output_attentions=True,
-        )
+        with model.acting(suffix.ids):
+            output = backbone.base(
+                inputs_embeds=model.embed(suffix.ids).to(backbone.dtype),
+                attention_mask=torch.ones_like(places),
+                position_ids=places[:, past:],
+                past_key_values=cache,
+                use_cache=True,
+                output_attentions=True,
+            )
     except ValueError as error:  # transformers: the architecture has no such attention
         raise BackboneError(f"backbone '{backbone.name}': no attention weights: {error}") from error
     finally:

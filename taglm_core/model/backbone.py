@@ -4,6 +4,7 @@ No subclass of a transformers model: the backbone is used through `get_input_emb
 never indexed), `get_output_embeddings`, the base model's forward and the Cache classes.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -17,6 +18,7 @@ from torch import Tensor
 from taglm_core.errors import BackboneError
 from taglm_core.model.checkpointing import Checkpoints
 from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.model.layer_hooks import LayerHooks, is_acting
 from taglm_core.model.precision import BF16, FP32, in_fp32, put_layers, rounded_layers
 from taglm_core.model.quantized import packed_weights, quantized_layers
 
@@ -129,6 +131,15 @@ class Backbone:
         put_layers(self.base, layers)
         self.precision = precision
 
+    @functools.cached_property
+    def layer_hooks(self) -> LayerHooks:
+        """Where tags act in the layers; made at the first use.
+
+        Raises:
+            BackboneError: when the layers are not found.
+        """
+        return LayerHooks(self.base, int(self.config.num_hidden_layers), self.name)
+
     @property
     def num_parameters(self) -> int:
         """Number of weights, packed ones too."""
@@ -200,7 +211,8 @@ class Backbone:
         if is_whole and self.checkpoints.are_wanted(inputs_embeds, self._run_short):
             with self.checkpoints.active():
                 return self._run(self.base, inputs_embeds, attention_mask, position_ids)
-        module = self._compiled if is_whole and self._compiled is not None else self.base
+        compiled = self._compiled if is_whole and not is_acting() else None
+        module = self.base if compiled is None else compiled
         return self._run(module, inputs_embeds, attention_mask, position_ids, cache)
 
     def _run(
@@ -227,7 +239,9 @@ class Backbone:
         return self._run(self.base, embedded, None, positions.expand(embedded.shape[:2]))
 
     def compile(self) -> None:
-        """Let torch compile passes of whole rows; those on cached segments run as they are.
+        """Let torch compile passes of whole rows.
+
+        Those on cached segments, and those in which tags act in the layers, run as they are.
 
         Raises:
             BackboneError: when the machine has no C++ compiler, which this needs on a CPU.

@@ -6,6 +6,7 @@ which the library looks, and runs in evaluation mode, both times.
 """
 
 import contextlib
+import contextvars
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -117,7 +118,11 @@ def _prepared(model: Any) -> list[Any]:
 
 
 def _run_again(layer: Any, forward: Callable[..., Any], *inputs: Any) -> Any:
-    """Checkpoint a layer's forward, which runs in evaluation mode now and in the backward pass."""
+    """Checkpoint a layer's forward, which runs in evaluation mode now and in the backward pass.
+
+    Tags that act in the layer do so both times.
+    """
+    context = contextvars.copy_context()
 
     def evaluated(*given: Any) -> Any:
         was = layer.training
@@ -127,7 +132,7 @@ def _run_again(layer: Any, forward: Callable[..., Any], *inputs: Any) -> Any:
         finally:
             layer.training = was
 
-    return checkpoint(evaluated, *inputs, use_reentrant=False)
+    return checkpoint(partial(context.run, evaluated), *inputs, use_reentrant=False)
 
 
 def saved_bytes(model: Any, run: Callable[[], Tensor]) -> int:

@@ -1,5 +1,7 @@
 """Members of an ensemble: function tags and heads of several seeds on one backbone."""
 
+from collections.abc import Mapping
+
 import attrs
 from torch import Tensor, nn
 
@@ -13,6 +15,8 @@ class EnsembleMember:
 
     tag: Tensor
     """`(tag_length, hidden)`: the function tag."""
+    inner: Mapping[str, Tensor] = attrs.field(factory=dict)
+    """What the tag has in the layers, by place."""
     head: nn.Module
     scaling: Scaling
     features: FeatureReader | None = None

@@ -134,11 +134,12 @@ def _batch(
     if prefix is not None:
         batch = _prefix_first(batch, prefix.shape[1])
         settings["past_key_values"] = _cache(prefix, len(chosen) * settings["num_beams"])
-    written: Tensor = backbone.model.generate(
-        inputs_embeds=model.embed(batch.ids).to(backbone.dtype),
-        attention_mask=batch.is_real.long(),
-        **settings,
-    )
+    with model.acting(batch.ids * batch.is_real, writes=True):
+        written: Tensor = backbone.model.generate(
+            inputs_embeds=model.embed(batch.ids).to(backbone.dtype),
+            attention_mask=batch.is_real.long(),
+            **settings,
+        )
     listed: list[list[int]] = written.tolist()
     return listed
 

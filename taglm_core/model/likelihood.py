@@ -148,11 +148,7 @@ def _label_states(
     token_ids = torch.from_numpy(ids).to(backbone.device)
     positions = torch.arange(seq, device=backbone.device).expand_as(token_ids)
     # padded on the right under a plain causal mask: real tokens never see padding
-    states = backbone.hidden_states(
-        model.embed(token_ids),
-        None,
-        positions,
-    )
+    states = model.run(token_ids, None, positions)
     start = width - 1  # the position that predicts the first symbol
     if start < 0:  # nothing stands before the first symbol: it cannot be predicted
         labels = labels[:, 1:]

@@ -4,6 +4,7 @@ Letters of shapes: batch, seq, hidden, vocab as everywhere; past = positions hel
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from taglm_core.errors import BackboneError, ShapeError
 from taglm_core.model.assembly import Layout, make_layout
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.collate import Batch
+from taglm_core.model.layer_hooks import Acting, active
 
 
 class TaggedModel:
@@ -25,19 +27,42 @@ class TaggedModel:
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self.tags: dict[str, nn.Parameter] = {}
+        self.inner: dict[str, dict[str, nn.Parameter]] = {}
+        """Tag that acts in the layers too -> its tensors there, by place."""
         self.tables: dict[str, nn.Parameter] = {}
         self.heads: dict[str, nn.Module] = {}
         self._layout: Layout | None = None
 
-    def add_tag(self, name: str, rows: Tensor) -> None:
-        """Add a tag of shape `(tag_length, hidden)`, frozen until a stage trains it."""
+    def add_tag(self, name: str, rows: Tensor, inner: Mapping[str, Tensor] | None = None) -> None:
+        """Add a tag, frozen until a stage trains it.
+
+        Args:
+            name: Full name.
+            rows: `(tag_length, hidden)`.
+            inner: What it has in the layers, as `tag_forms.inner_tensors` gives it; None: nothing.
+        """
         if rows.dim() != 2 or rows.shape[1] != self.backbone.hidden_size:
             raise ShapeError(
                 f"tag {name}: shape {tuple(rows.shape)}, expected (tag_length, "
                 f"{self.backbone.hidden_size})."
             )
         self.tags[name] = self._parameter(rows)
+        self.inner.pop(name, None)
+        if inner:
+            self.backbone.layer_hooks.hook(list(inner))
+            self.inner[name] = {place: self._parameter(value) for place, value in inner.items()}
         self._layout = None
+
+    @torch.no_grad()
+    def set_tag(self, name: str, rows: Tensor, inner: Mapping[str, Tensor]) -> None:
+        """Give a tag other values; one that is there in this form keeps its parameters."""
+        tag, own = self.tags.get(name), self.inner.get(name, {})
+        if tag is None or tag.shape != rows.shape or _shapes(own) != _shapes(inner):
+            self.add_tag(name, rows, inner)
+            return
+        tag.copy_(rows)
+        for place, parameter in own.items():
+            parameter.copy_(inner[place])
 
     def add_table(self, domain: str, rows: Tensor) -> None:
         """Add a domain's symbol table `(symbols, hidden)`, frozen until a stage trains it."""
@@ -68,7 +93,8 @@ class TaggedModel:
     def all_parameters(self) -> list[nn.Parameter]:
         """Return tags, symbol tables and heads, never the backbone's weights."""
         heads = [p for head in self.heads.values() for p in head.parameters()]
-        return [*self.tags.values(), *self.tables.values(), *heads]
+        inner = [p for tensors in self.inner.values() for p in tensors.values()]
+        return [*self.tags.values(), *inner, *self.tables.values(), *heads]
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embed ids of the common space.
@@ -91,12 +117,41 @@ class TaggedModel:
 
     def hidden_states(self, batch: Batch) -> Tensor:
         """Run whole rows: `(batch, seq, hidden)` after the final norm."""
-        mask = batch.mask(self.backbone.dtype)
-        return self.backbone.hidden_states(
-            self.embed(batch.ids),
-            mask,
-            batch.position_ids,
-        )
+        return self.run(batch.ids, batch.mask(self.backbone.dtype), batch.position_ids)
+
+    def run(
+        self,
+        ids: Tensor,
+        attention_mask: Tensor | None,
+        position_ids: Tensor,
+        cache: Any = None,
+        may_run_again: bool = True,
+    ) -> Tensor:
+        """Run ids of the common space: `(batch, seq)` to fp32 `(batch, seq, hidden)`.
+
+        The other arguments are those of `Backbone.hidden_states`.
+        """
+        with self.acting(ids):
+            return self.backbone.hidden_states(
+                self.embed(ids), attention_mask, position_ids, cache, may_run_again
+            )
+
+    def acting(self, ids: Tensor, writes: bool = False) -> AbstractContextManager[None]:
+        """Let the tags in a batch act in the layers of passes that are run meanwhile.
+
+        Args:
+            ids: int64 `(batch, seq)`.
+            writes: See `Acting`.
+        """
+        parts = []
+        for name, tensors in self.inner.items():
+            start, length = self.layout.tags[name]
+            places = ((ids >= start) & (ids < start + length)).nonzero()  # (positions, 2)
+            if len(places):
+                rows, columns = places.unbind(dim=1)
+                parts.append((tensors, rows, columns, ids[rows, columns] - start))
+        shape = (ids.shape[0], ids.shape[1])
+        return active(Acting(shape, parts, writes) if parts else None)
 
     def read(self, batch: Batch, pooling: "Pooling | None" = None) -> Tensor:
         """Return what a head reads of each row, `(batch, num_states * hidden)`.
@@ -118,9 +173,7 @@ class TaggedModel:
             `(batch, seq, hidden)`.
         """
         mask = torch.cat([prefix.is_real, batch.is_real], dim=1).long()  # (batch, past + seq)
-        return self.backbone.hidden_states(
-            self.embed(batch.ids), mask, batch.position_ids, prefix.cache()
-        )
+        return self.run(batch.ids, mask, batch.position_ids, prefix.cache())
 
     @torch.no_grad()
     def keys_and_values(self, batch: Batch) -> Tensor:
@@ -138,12 +191,7 @@ class TaggedModel:
         from transformers import DynamicCache
 
         cache = DynamicCache()
-        self.backbone.hidden_states(
-            self.embed(batch.ids),
-            batch.mask(self.backbone.dtype),
-            batch.position_ids,
-            cache,
-        )
+        self.run(batch.ids, batch.mask(self.backbone.dtype), batch.position_ids, cache)
         layers = getattr(cache, "layers", [])
         if not layers or any(getattr(layer, "keys", None) is None for layer in layers):
             raise BackboneError(
@@ -152,6 +200,10 @@ class TaggedModel:
         pairs = [torch.stack([layer.keys, layer.values]) for layer in layers]
         held = torch.stack(pairs)  # (layers, 2, batch, kv_heads, seq, head_dim)
         return held.permute(2, 4, 0, 1, 3, 5)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {place: tensor.shape for place, tensor in tensors.items()}
 
 
 class PastBatch:

@@ -129,6 +129,10 @@ class TaskModel:
         assert self.head is not None, "a text task has no head"
         return EnsembleMember(
             tag=self.model.tags[self.task.function_tag].detach().clone(),
+            inner={
+                place: value.detach().clone()
+                for place, value in self.model.inner.get(self.task.function_tag, {}).items()
+            },
             head=self.head,
             scaling=self.scaling,
             features=self.features,
@@ -137,7 +141,7 @@ class TaskModel:
     @torch.no_grad()
     def become(self, member: EnsembleMember) -> None:
         """Take the function tag, head, scaling and features of a member of an ensemble."""
-        self.model.tags[self.task.function_tag].copy_(member.tag)
+        self.model.set_tag(self.task.function_tag, member.tag, member.inner)
         self.head, self.scaling, self.features = member.head, member.scaling, member.features
         self.model.heads[self.task.name] = member.head
 

@@ -5,6 +5,7 @@ Nothing is ever unpickled. A folder is written whole or not at all.
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _GROUPS = {
     "tag": "tags",
+    "inner": "inner",
     "table": "tables",
     "offsets": "offsets",
     "head": "head",
@@ -46,6 +48,8 @@ class Artifact:
     """Everything but the numbers."""
     tags: dict[str, Tensor] = attrs.field(factory=dict)
     """Tag -> `(tag_length, hidden)`."""
+    inner: dict[str, Tensor] = attrs.field(factory=dict)
+    """`TAG:PLACE` -> what a tag has there in the layers; none of tags at the input alone."""
     tables: dict[str, Tensor] = attrs.field(factory=dict)
     """Domain -> trained symbol table `(symbols, hidden)`; none for tables that were not trained."""
     offsets: dict[str, Tensor] = attrs.field(factory=dict)
@@ -53,7 +57,7 @@ class Artifact:
     head: dict[str, Tensor] = attrs.field(factory=dict)
     """Parameters of the head."""
     members: dict[str, Tensor] = attrs.field(factory=dict)
-    """Of each further member of an ensemble: `N.tag` and `N.head.PARAMETER`."""
+    """Of each further member of an ensemble: `N.tag`, `N.inner.PLACE` and `N.head.PARAMETER`."""
     similarity: dict[str, Tensor] = attrs.field(factory=dict)
     """Fingerprints of training values: `FIELD.positions` and `FIELD.sizes`."""
     folder: Path | None = None
@@ -95,6 +99,24 @@ class Artifact:
                 f"{self.folder}: holds no tag <{name}>; it holds {listed(self.tags) or 'none'}."
             )
         return self.tags[name]
+
+    def inner_of(self, name: str) -> dict[str, Tensor]:
+        """Return what a tag has in the layers, by place; {} of one at the input alone."""
+        return _below(self.inner, f"{name}:")
+
+    def of_member(self, number: int, what: str) -> dict[str, Tensor]:
+        """Return the `head` or `inner` tensors of a further member of an ensemble, by name."""
+        return _below(self.members, f"{number}.{what}.")
+
+
+def inner_names(tag: str, inner: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what a tag has in the layers under the names that an artifact gives it."""
+    return {f"{tag}:{place}": value for place, value in inner.items()}
+
+
+def _below(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin so, by the rest of their names."""
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def save_artifact(folder: Path, artifact: Artifact, readme: str) -> None:

@@ -22,12 +22,7 @@ def install_tag(model: TaggedModel, artifact: Artifact, name: str) -> None:
     Raises:
         UnknownNameError: when the artifact does not hold the tag.
     """
-    rows = artifact.tag(name)
-    parameter = model.tags.get(name)
-    if parameter is not None and parameter.shape == rows.shape:
-        parameter.data.copy_(rows)
-    else:
-        model.add_tag(name, rows)
+    model.set_tag(name, artifact.tag(name), artifact.inner_of(name))
 
 
 def install_table(
@@ -88,12 +83,7 @@ def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) 
 def _member(
     number: int, record: MemberRecord, task_model: TaskModel, artifact: Artifact, registry: Registry
 ) -> EnsembleMember:
-    start = f"{number}.head."
-    state = {
-        name.removeprefix(start): value
-        for name, value in artifact.members.items()
-        if name.startswith(start)
-    }
+    state = artifact.of_member(number, "head")
     head: nn.Module
     if record.head.name == KERNEL:
         head = KernelHead.of_state(state)
@@ -105,6 +95,7 @@ def _member(
     features = record.head.features
     return EnsembleMember(
         tag=artifact.members[f"{number}.tag"],
+        inner=artifact.of_member(number, "inner"),
         head=head.to(task_model.model.backbone.device),
         scaling=record.scaling.copy(),
         features=FeatureReader.of_records(features, registry) if features else None,

@@ -126,6 +126,8 @@ class TagRecord:
     kind: str
     """domain or function."""
     fingerprint: str
+    form: str = "input"
+    """input, deep or adapter: whether it acts in the layers too, at its own tokens."""
     lineage: Lineage | None = None
     """None for the copy of a domain tag in a task's artifact."""
     settings: dict[str, Any] = attrs.field(factory=dict)

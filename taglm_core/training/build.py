@@ -15,6 +15,7 @@ from taglm_core.specs import Regression
 from taglm_core.store.artifact import Artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.training.domain_plan import DomainPlan
+from taglm_core.training.function_tag import untrained_tag
 from taglm_core.training.plan import Plan
 
 
@@ -70,16 +71,8 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     settings = plan.config.stages.task
     task = plan.task
     if task.function_tag not in model.tags:
-        rows = plan.given_function_tag
-        if rows is None:
-            rows = initial_tag(
-                plan.backbone,
-                task.function_tag,
-                settings.tag_length,
-                settings.tag_init,
-                plan.config.seed,
-            )
-        model.add_tag(task.function_tag, rows)
+        tag = plan.given_function_tag or untrained_tag(plan)
+        model.add_tag(task.function_tag, tag.rows, tag.inner)
     tag_of = {written: item.tag for written, item in plan.domains.items()}
     if settings.enrich:
         for written, item in plan.domains.items():
@@ -118,12 +111,10 @@ def _scaling(plan: Plan) -> Scaling:
 
 def start_again(plan: Plan, task_model: TaskModel) -> None:
     """Give a task model the untrained function tag, head and scaling of a plan's seed."""
-    settings, name = plan.config.stages.task, plan.task.function_tag
-    rows = initial_tag(
-        plan.backbone, name, settings.tag_length, settings.tag_init, plan.config.seed
-    )
+    tag = untrained_tag(plan)
     with torch.random.fork_rng():
         torch.manual_seed(plan.config.seed)
         head = plan.make_head().to(plan.backbone.device)
     scaling = _scaling(plan)
-    task_model.become(EnsembleMember(tag=rows, head=head, scaling=scaling))
+    member = EnsembleMember(tag=tag.rows, inner=tag.inner, head=head, scaling=scaling)
+    task_model.become(member)

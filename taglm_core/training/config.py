@@ -9,6 +9,7 @@ from taglm_core.errors import ConfigError
 from taglm_core.model.checkpointing import switch
 from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.prefix_cache import cache_setting
+from taglm_core.model.tag_forms import FORMS, INPUT
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import duration, not_negative, one_of, positive, positive_finite
 from taglm_core.specs.target import TARGETS
@@ -155,6 +156,11 @@ class TaskStageConfig:
     tag_length: int = attrs.field(default=10, validator=not_negative)
     """Number of tag tokens of the function tag; 0: no function tag, so that a text task trains
     nothing in this stage, for comparison."""
+    tag: str = attrs.field(default=INPUT, validator=one_of(*FORMS))
+    """Where the function tag acts: input (as in the paper), deep (also a trained vector for each
+    of its tokens in each layer) or adapter (also low-rank updates of the layers at its tokens)."""
+    adapter_rank: int = attrs.field(default=4, validator=positive)
+    """Rank of the low-rank updates of `tag: adapter`."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
     """Initial tag tokens: vocabulary (different embeddings, drawn at random) or mean (their
     mean, as in the paper)."""

@@ -13,7 +13,7 @@ from taglm_core.model.similarity import SimilarityRecord
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Target, Task
-from taglm_core.store.artifact import Artifact
+from taglm_core.store.artifact import Artifact, inner_names
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.schema import (
     ArtifactRecord,
@@ -146,7 +146,10 @@ def task_artifact(
     keys = {written: task_model.assembler.tag_of[written] for written in plan.domains}
     tags = {
         task.function_tag: TagRecord(
-            kind="function", fingerprint=plan.task_fingerprint, lineage=lineage
+            kind="function",
+            fingerprint=plan.task_fingerprint,
+            form=plan.tag_form,
+            lineage=lineage,
         )
     }
     for written, item in plan.domains.items():
@@ -166,6 +169,11 @@ def task_artifact(
     artifact = Artifact(
         config=config,
         tags={name: _copied(model.tags[name]) for name in tags},
+        inner={
+            key: _copied(value)
+            for name in tags
+            for key, value in inner_names(name, model.inner.get(name, {})).items()
+        },
         tables=_trained_tables(items),
         offsets={
             name: value
@@ -228,6 +236,8 @@ def _members(task_model: TaskModel) -> dict[str, Tensor]:
     found = {}
     for number, other in enumerate(task_model.others):
         found[f"{number}.tag"] = _copied(other.tag)
+        for place, value in other.inner.items():
+            found[f"{number}.inner.{place}"] = _copied(value)
         for name, value in other.head.state_dict().items():
             found[f"{number}.head.{name}"] = _copied(value)
     return found

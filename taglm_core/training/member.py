@@ -4,9 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
+from torch import nn
 
+from taglm_core.model.tag_forms import inner_scales
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.training.fit import Group
+from taglm_core.training.function_tag import inner_record
 from taglm_core.training.objectives import HeadObjective, TaskObjective, TextObjective
 from taglm_core.training.plan import Plan
 from taglm_core.training.splits import SplitData
@@ -46,10 +49,21 @@ def task_objective(member: Member) -> TaskObjective:
     )
 
 
-def trained_names(task_model: TaskModel, enriched: Iterable[str]) -> dict[str, Any]:
-    """Return name -> parameter or module of everything that a task stage trains."""
-    task, model = task_model.task, task_model.model
-    named: dict[str, Any] = {f"<{task.function_tag}>": model.tags[task.function_tag]}
+def trained_names(member: Member, enriched: Iterable[str]) -> dict[str, Any]:
+    """Return name -> parameter or module of everything that a task stage trains.
+
+    Args:
+        member: The task.
+        enriched: Names of the domain tags that are trained along.
+    """
+    plan, task_model, model = member.plan, member.task_model, member.task_model.model
+    task, tag = task_model.task, task_model.task.function_tag
+    named: dict[str, Any] = {}
+    if plan.given_function_tag is None:
+        named[f"<{tag}>"] = model.tags[tag]
+        if tag in model.inner:
+            name = inner_record(plan.tag_form, tag)
+            named[name] = nn.ParameterList(model.inner[tag].values())
     named |= {f"<{tag}>": model.tags[tag] for tag in enriched}
     if task_model.head is not None:
         named[f"head {task.name}"] = task_model.head
@@ -68,12 +82,14 @@ def task_groups(
         enriched: Task -> names of the domain tags that are trained along.
         objectives: Task -> its objective.
     """
-    plan, tags = members[0].plan, members[0].task_model.model.tags
+    plan, model = members[0].plan, members[0].task_model.model
+    tags, name = model.tags, plan.task.function_tag
     settings = plan.config.stages.task
     lr = settings.lr or settings.tag_lr * plan.backbone.embedding_scale()[1]
     groups: list[Group] = []
     if plan.given_function_tag is None and settings.tag_length:
-        groups.append(Group(f"<{plan.task.function_tag}>", (tags[plan.task.function_tag],), lr))
+        groups.append(Group(f"<{name}>", (tags[name],), lr))
+        groups += _inner_groups(plan, name, model.inner.get(name, {}))
     for name in [name for names in enriched.values() for name in names]:
         groups.append(Group(f"<{name}>", (tags[name],), lr * 0.5))
     for member in members:
@@ -82,3 +98,15 @@ def task_groups(
             head_lr = settings.lr or settings.head_lr
             groups.append(Group(f"head {member.plan.task.name}", parameters, head_lr))
     return groups
+
+
+def _inner_groups(plan: Plan, name: str, inner: Mapping[str, nn.Parameter]) -> list[Group]:
+    """Return what a function tag has in the layers, with rates that fit the size of each."""
+    settings = plan.config.stages.task
+    if not inner:
+        return []
+    scales = inner_scales(plan.backbone, inner)
+    return [
+        Group(f"<{name}> {place}", (value,), settings.lr or settings.tag_lr * scales[place])
+        for place, value in inner.items()
+    ]

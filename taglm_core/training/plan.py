@@ -1,7 +1,6 @@
 """The plan of a run: which stages a task needs, what each trains, and what the store holds."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +10,7 @@ import torch
 from taglm_core.data.mapping import check_columns
 from taglm_core.data.measured import with_labels
 from taglm_core.data.rows import TaskRows, load_task_rows
-from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import check_names
 from taglm_core.inference.groups import signatures
 from taglm_core.inference.precision import open_backbone
@@ -21,12 +20,13 @@ from taglm_core.model.heads import make_head
 from taglm_core.model.precisionprobe import Measured
 from taglm_core.model.prefix_cache import PrefixCache
 from taglm_core.model.quantized import QuantizedLinear
+from taglm_core.model.tag_forms import check_layers
 from taglm_core.model.tagged import Pooling
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.store.artifact import Artifact, check_backbone, find_artifact, load_artifact
+from taglm_core.store.artifact import Artifact
 from taglm_core.store.fingerprint import fingerprint_of, lean
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.baselines import BaselineScores, choose_baselines
@@ -34,6 +34,7 @@ from taglm_core.training.budget import TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
+from taglm_core.training.function_tag import FunctionTag, check_form, given_tag, inner_counts
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels, small_splits
 from taglm_core.training.recipe import Recipe
@@ -70,8 +71,8 @@ class Plan:
     """Its score under the name that loggers show; empty without one."""
     caches: dict[str, PrefixCache] = attrs.field(factory=dict)
     """Caches of prompt segments that runs with the same domain tags share, by these tags."""
-    given_function_tag: torch.Tensor | None = None
-    """`(tag_length, hidden)`: rows of a function tag that stays frozen; None: it is trained."""
+    given_function_tag: FunctionTag | None = None
+    """A function tag that stays frozen; None: it is trained."""
 
     @property
     def train_rows(self) -> np.ndarray:
@@ -96,10 +97,17 @@ class Plan:
         return num_outputs(self.task.spec.target, self.rows.classes)
 
     @property
+    def tag_form(self) -> str:
+        """Where the function tag acts: input, deep or adapter."""
+        given = self.given_function_tag
+        return self.config.stages.task.tag if given is None else given.form
+
+    @property
     def pooling(self) -> Pooling:
         """States of the function tag that the head reads."""
         given, settings = self.given_function_tag, self.config.stages.task
-        return Pooling.of(settings.pooling, settings.tag_length if given is None else len(given))
+        length = settings.tag_length if given is None else len(given.rows)
+        return Pooling.of(settings.pooling, length)
 
     def make_head(self) -> torch.nn.Module:
         """Return the untrained head of a task that has one."""
@@ -158,9 +166,10 @@ class Plan:
             name = item.tag + (f"@{self.task.name}" if settings.task.enrich else "")
             records.append(_record(stage, f"<{name}>", state, settings.domain.tag_length * hidden))
         given = self.given_function_tag
-        length = settings.task.tag_length * hidden if given is None else given.numel()
+        length = settings.task.tag_length * hidden if given is None else given.rows.numel()
         state = trained if given is None else "frozen"
         records.append(_record(stage, f"<{self.task.function_tag}>", state, length))
+        records += [_record(stage, name, state, count) for name, count in inner_counts(self)]
         if self.num_outputs:
             name = f"head {self.task.name}"
             records.append(_record(stage, name, trained, self.head_parameters()))
@@ -296,6 +305,7 @@ def make_plan(
             f"data.weights: task {task.name} writes text, and sample weights are for tasks that "
             "predict numbers or classes. Leave the weights out."
         )
+    check_form(settings.task)
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
     labels = attrs.evolve(labels, remarks=(*labels.remarks, *small_splits(rows)))
@@ -309,7 +319,7 @@ def make_plan(
         fingerprint = backbone.fingerprint()
     else:
         backbone, fingerprint, measured = beside.backbone, beside.fingerprint, beside.measured
-    given = function_tag_of(settings.task.function_tag_from, fingerprint)
+    given = given_tag(settings.task, fingerprint)
     if config.attention == "isolated" and not task.is_numeric:
         raise ConfigError("attention: isolated spans are for numeric heads; text needs causal.")
     is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
@@ -336,7 +346,7 @@ def make_plan(
     if recipe is not None:
         content["recipe"] = attrs.asdict(recipe)
     if given is not None:
-        content["settings"]["function_tag_from"] = fingerprint_of(given.tolist())
+        content["settings"]["function_tag_from"] = given.fingerprint
     task_fingerprint = fingerprint_of(content)
     stored = store.find(fingerprint.key, task.function_tag, task_fingerprint)
     plan = Plan(
@@ -357,27 +367,10 @@ def make_plan(
     )
     check_head(task.name, settings.task, task.spec.target)
     check_ensemble(task.name, settings.task, task.spec.target)
+    check_layers(backbone, settings.task.tag)
     if plan.num_outputs:
         plan.head_parameters()  # options that the head refuses come out before anything is trained
     return plan
-
-
-def function_tag_of(path: str | None, backbone: Fingerprint) -> torch.Tensor | None:
-    """Return the rows of the function tag of a run or artifact, None without a path.
-
-    Raises:
-        CheckpointError: when there is none, or it belongs to another backbone.
-    """
-    if path is None:
-        return None
-    artifact = load_artifact(find_artifact(Path(path)))
-    check_backbone(artifact, backbone, "the backbone of this run")
-    for name, record in artifact.config.tags.items():
-        if record.kind == "function":
-            return artifact.tag(name)
-    raise CheckpointError(
-        f"{path}: holds no function tag. Give the folder of a task's run, not of a domain tag."
-    )
 
 
 def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:

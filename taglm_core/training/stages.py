@@ -242,9 +242,7 @@ def _train_task(
     objectives = {member.plan.task.name: task_objective(member) for member in members}
     trained: dict[str, Any] = {}
     for member in members:
-        trained |= trained_names(member.task_model, enriched[member.plan.task.name])
-    if plan.given_function_tag is not None:
-        trained.pop(f"<{plan.task.function_tag}>")
+        trained |= trained_names(member, enriched[member.plan.task.name])
     counts = parameter_counts(trained)
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)

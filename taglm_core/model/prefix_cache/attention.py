@@ -116,9 +116,7 @@ class CachedAttention:
         """Run suffixes, padded on the right, on the slots: `(batch, seq, hidden)`."""
         with self._active(model.backbone.model):
             # the segments are there for this pass only
-            return model.backbone.hidden_states(
-                model.embed(batch.ids), None, batch.position_ids, may_run_again=False
-            )
+            return model.run(batch.ids, None, batch.position_ids, may_run_again=False)
 
     @contextlib.contextmanager
     def _active(self, model: Any) -> Iterator[None]:

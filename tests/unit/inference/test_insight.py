@@ -6,6 +6,7 @@ import torch
 from small_runs import PLAIN, SHARE, run, write_table
 
 from taglm_core.model.attention_weights import attention_of_suffix
+from taglm_core.model.collate import collate
 
 
 @pytest.fixture
@@ -30,11 +31,14 @@ def test_attention_is_shared_out_among_symbols_text_and_tags(predictor):
 
 def test_attention_of_a_suffix_equals_that_of_the_whole(predictor):
     """Running the end of a row on kept keys gives the weights of one whole pass."""
-    backbone = predictor.task_model.model.backbone
-    embedded = torch.randn(1, 9, backbone.hidden_size, generator=torch.Generator().manual_seed(0))
-    found = attention_of_suffix(backbone, embedded[:, :6], None, embedded[:, 6:])
-    whole = attention_of_suffix(backbone, None, None, embedded)
-    torch.testing.assert_close(found, whole[6:], atol=1e-5, rtol=1e-4)
+    model, backbone = predictor.task_model.model, predictor.task_model.model.backbone
+    rows = predictor.task_model.assemble({"letters": ["abcab"]})
+    prefix, suffix, row = (
+        collate(rows, [0], False, only=only) for only in ("prefix", "suffix", "all")
+    )
+    found = attention_of_suffix(model, prefix, suffix)
+    whole = attention_of_suffix(model, None, row)
+    torch.testing.assert_close(found, whole[prefix.ids.shape[1] :], atol=1e-5, rtol=1e-4)
     assert backbone.model.config._attn_implementation == "sdpa"
 
 

@@ -1,0 +1,112 @@
+"""The function tag of a run: untrained in the form that the settings ask for, or a given one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+from torch import Tensor
+
+from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.model.tag_forms import INPUT, inner_tensors
+from taglm_core.model.tags import initial_tag
+from taglm_core.store.artifact import check_backbone, find_artifact, load_artifact
+from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.training.config import TaskStageConfig
+
+if TYPE_CHECKING:
+    from taglm_core.training.plan import Plan
+
+
+@attrs.frozen(eq=False)
+class FunctionTag:
+    """The numbers of a function tag."""
+
+    rows: Tensor
+    """`(tag_length, hidden)`."""
+    inner: dict[str, Tensor]
+    """What it has in the layers, by place."""
+    form: str
+    """input, deep or adapter."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash of the numbers."""
+        rows = self.rows.tolist()
+        inner = {place: value.tolist() for place, value in self.inner.items()}
+        return fingerprint_of([rows, inner] if inner else rows)
+
+
+def given_tag(settings: TaskStageConfig, backbone: Fingerprint) -> FunctionTag | None:
+    """Return the function tag of the run or artifact that `function_tag_from` names, if it does.
+
+    Raises:
+        CheckpointError: when there is none, or it belongs to another backbone.
+    """
+    path = settings.function_tag_from
+    if path is None:
+        return None
+    artifact = load_artifact(find_artifact(Path(path)))
+    check_backbone(artifact, backbone, "the backbone of this run")
+    for name, record in artifact.config.tags.items():
+        if record.kind == "function":
+            return FunctionTag(artifact.tag(name), artifact.inner_of(name), record.form)
+    raise CheckpointError(
+        f"{path}: holds no function tag. Give the folder of a task's run, not of a domain tag."
+    )
+
+
+def untrained_tag(plan: "Plan") -> FunctionTag:
+    """Return the start of a plan's function tag, by its settings and seed."""
+    settings, name = plan.config.stages.task, plan.task.function_tag
+    seed = plan.config.seed
+    return FunctionTag(
+        initial_tag(plan.backbone, name, settings.tag_length, settings.tag_init, seed),
+        untrained_inner(plan),
+        settings.tag,
+    )
+
+
+def untrained_inner(plan: "Plan") -> dict[str, Tensor]:
+    """Return what a plan's function tag has in the layers at the start."""
+    settings = plan.config.stages.task
+    return inner_tensors(
+        plan.backbone,
+        settings.tag,
+        plan.task.function_tag,
+        settings.tag_length,
+        settings.adapter_rank,
+        plan.config.seed,
+    )
+
+
+def check_form(settings: TaskStageConfig) -> None:
+    """Refuse a form that has nothing to act at, or that a given tag has already decided.
+
+    Raises:
+        ConfigError: naming the setting that stands in the way.
+    """
+    if settings.tag == INPUT:
+        return
+    reason = None
+    if settings.function_tag_from is not None:
+        reason = "stages.task.function_tag_from gives a tag, which keeps its own form"
+    elif settings.tag_length == 0:
+        reason = "stages.task.tag_length=0 leaves the function tag out"
+    if reason is not None:
+        raise ConfigError(f"stages.task.tag={settings.tag} is not possible: {reason}.")
+
+
+def inner_record(form: str, tag: str) -> str:
+    """Return how the part of a tag that acts in the layers is named, such as `<QED> deep`."""
+    return f"<{tag}> {form}"
+
+
+def inner_counts(plan: "Plan") -> list[tuple[str, int]]:
+    """Return name and number of parameters of what a plan's function tag has in the layers."""
+    given = plan.given_function_tag
+    inner = untrained_inner(plan) if given is None else given.inner
+    if not inner:
+        return []
+    count = sum(value.numel() for value in inner.values())
+    return [(inner_record(plan.tag_form, plan.task.function_tag), count)]
