@@ -26,6 +26,7 @@ from taglm_core.inference.predicted import Predicted, ReadRows, Unlike, array_of
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.truth import read_splits
 from taglm_core.model.similarity import UNLIKE
+from taglm_core.model.tag_forms import INPUT
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
@@ -103,11 +104,12 @@ class Predictor:
 
     @property
     def tags(self) -> dict[str, dict[str, Any]]:
-        """Tag -> its kind ("domain" or "function"), length in tokens and fingerprint."""
+        """Tag -> its kind ("domain" or "function"), form, length in tokens and fingerprint."""
         records = self.artifact.config.tags if self.artifact is not None else {}
         return {
             name: {
                 "kind": records[name].kind if name in records else "domain",
+                "form": records[name].form if name in records else INPUT,
                 "length": len(rows),
                 "fingerprint": records[name].fingerprint if name in records else None,
             }

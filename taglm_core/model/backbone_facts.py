@@ -15,6 +15,7 @@ from taglm_core.model.free_memory import free_bytes
 from taglm_core.model.precision import BF16, FP32, PRECISIONS, put_layers, rounded_layers
 from taglm_core.model.prefix_cache import PrefixCache, bytes_per_token
 from taglm_core.model.quantized import INT8, NF4, packed_bytes, plain_layers, quantized_layers
+from taglm_core.model.tag_forms import ADAPTER, DEEP, check_layers
 from taglm_core.model.tagged import TaggedModel
 
 _ROW_TOKENS = 128
@@ -199,8 +200,18 @@ def abilities(backbone: Backbone) -> tuple[Ability, ...]:
     return (
         Ability(name="isolated spans", works=True, reason=spans),
         Ability(name="reuse", works=cache.is_exact, reason=reuse),
+        _form(backbone, DEEP, "deep tags", "a vector for each tag token is added in each layer"),
+        _form(backbone, ADAPTER, "adapters", "linear maps are updated at the tag's tokens"),
         _text_output(backbone),
     )
+
+
+def _form(backbone: Backbone, form: str, name: str, how: str) -> Ability:
+    try:
+        check_layers(backbone, form)
+    except BackboneError as error:
+        return Ability(name=name, works=False, reason=str(error))
+    return Ability(name=name, works=True, reason=f"stages.task.tag={form}: {how}")
 
 
 def _text_output(backbone: Backbone) -> Ability:

@@ -11,6 +11,7 @@ from taglm_core.model.collate import collate
 from taglm_core.model.generation import write
 from taglm_core.model.sampling import RowDraws, row_seed
 from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.tag_forms import inner_tensors
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.model.targets import Scaling
@@ -23,9 +24,15 @@ WORDS = ["abc", "cab", "bbbbbbbbb", "a", "aab", "bcacbabca"]
 
 
 def text_task(
-    registry, architecture="llama", template="Letters: <Letters>{letters} so <T>{answer}"
+    registry,
+    architecture="llama",
+    template="Letters: <Letters>{letters} so <T>{answer}",
+    form="input",
 ):
-    """Return a text task with untrained tags on a tiny random backbone."""
+    """Return a text task with untrained tags on a tiny random backbone.
+
+    A function tag that acts in the layers does so by random numbers.
+    """
     spec = Task(name="T", function_tag="T", template=template, target=Text(max_new_tokens=12))
     task = resolve_task(spec, "toy", registry)
     model = TaggedModel(tiny_backbone(architecture))
@@ -33,6 +40,11 @@ def text_task(
     model.add_table("toy/Letters", symbol_rows(model.backbone, encoder.spellings))
     for name in ("toy/Letters", "toy/T"):
         model.add_tag(name, initial_tag(model.backbone, name, 5, "vocabulary", 0))
+    inner = inner_tensors(model.backbone, form, "toy/T", 5, 2, 0)
+    generator = torch.Generator().manual_seed(1)
+    for value in inner.values():
+        value += torch.randn(value.shape, generator=generator)
+    model.set_tag("toy/T", model.tags["toy/T"].detach(), inner)
     names = {"Letters": "toy/Letters"}
     assembler = build_assembler(task, model, {"toy/Letters": encoder}, False, names, names)
     return TaskModel(
@@ -71,11 +83,21 @@ HOW = {
 }
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma", "qwen3"])
+@pytest.mark.parametrize(
+    ("architecture", "form"),
+    [
+        ("llama", "input"),
+        ("gpt2", "input"),
+        ("gemma", "input"),
+        ("qwen3", "input"),
+        ("llama", "deep"),
+        ("gpt2", "adapter"),
+    ],
+)
 @torch.no_grad()
-def test_greedy_equals_a_loop_without_cache(architecture, toy_registry):
+def test_greedy_equals_a_loop_without_cache(architecture, form, toy_registry):
     """The public generate with a kept prefix gives what whole forward passes give."""
-    task_model = text_task(toy_registry, architecture)
+    task_model = text_task(toy_registry, architecture, form=form)
     rows = task_model.assemble({"letters": WORDS})
     assert task_model.assembler.prefix_length == len("Letters: ") + 5
     expected = by_hand(task_model, rows, 6)
@@ -83,10 +105,12 @@ def test_greedy_equals_a_loop_without_cache(architecture, toy_registry):
         assert write(task_model.model, rows, Decoding(), 6, prefix_length) == expected
 
 
-@pytest.mark.parametrize("how", HOW)
-def test_a_row_is_written_alike_alone_and_in_any_batch(how, toy_registry):
+@pytest.mark.parametrize(
+    ("how", "form"), [*((how, "input") for how in HOW), ("beam", "deep"), ("beam", "adapter")]
+)
+def test_a_row_is_written_alike_alone_and_in_any_batch(how, form, toy_registry):
     """Padding, neighbours, their order and the kept prefix change nothing."""
-    task_model = text_task(toy_registry)
+    task_model = text_task(toy_registry, form=form)
     task_model.decoding = HOW[how]
     rows = task_model.assemble({"letters": WORDS})
     together = task_model.write(rows, 10)

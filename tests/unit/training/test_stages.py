@@ -265,13 +265,22 @@ def test_another_task_uses_an_enriched_tag_from_the_store(toy_registry, toy_back
     assert torch.equal(made, used)
 
 
-@pytest.mark.parametrize("head", ["linear", "mlp"])
-@pytest.mark.parametrize("at", [2, 7])
+@pytest.mark.parametrize(
+    ("at", "head", "form"),
+    [
+        (2, "linear", "input"),
+        (7, "linear", "input"),
+        (2, "mlp", "input"),
+        (7, "mlp", "input"),
+        (7, "linear", "deep"),
+        (7, "linear", "adapter"),
+    ],
+)
 def test_a_killed_run_ends_with_the_same_numbers(
-    at, head, toy_registry, toy_backbone, tmp_path, monkeypatch
+    at, head, form, toy_registry, toy_backbone, tmp_path, monkeypatch
 ):
     """Killing in stage 1 (step 2) or stage 2 (step 7) and running again changes nothing."""
-    stages = {**FAST, "task": {**FAST["task"], "head": head, "fit_epochs": 3}}
+    stages = {**FAST, "task": {**FAST["task"], "head": head, "fit_epochs": 3, "tag": form}}
     config = settings("ShareA", toy_backbone, checkpoint_seconds=0, stages=stages)
     _, whole = go(config, toy_registry, tmp_path / "whole", TagStore(tmp_path / "s1"))
     taken = []
