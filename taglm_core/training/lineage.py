@@ -10,6 +10,7 @@ from taglm_core.encoders import alphabet_of
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.similarity import SimilarityRecord
+from taglm_core.model.tag_forms import INPUT
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.specs import Classification, Target, Task
@@ -297,6 +298,8 @@ def _readme(plan: Plan, config: ArtifactRecord, metrics: Mapping[str, Any]) -> s
         f"Prompt: `{task.prompt.text!r}`",
         "",
     ]
+    if plan.tag_form != INPUT:
+        lines += [f"Function tag: {plan.tag_form}; it acts in the layers too.", ""]
     results = metrics.get("tasks", {}).get(task.name, {})
     splits = results.get("splits", {})
     if splits:

@@ -272,7 +272,6 @@ def test_another_task_uses_an_enriched_tag_from_the_store(toy_registry, toy_back
         (7, "linear", "input"),
         (2, "mlp", "input"),
         (7, "mlp", "input"),
-        (7, "linear", "deep"),
         (7, "linear", "adapter"),
     ],
 )

@@ -49,13 +49,14 @@ def test_a_predictor_keeps_what_acts_in_the_layers(
     assert set(other) == set(inner)
     assert any(not torch.equal(other[place], inner[place]) for place in inner)
     assert made.predictor.tags["local/T"]["form"] == form
+    assert f"Function tag: {form}" in (made.folder / "predictor" / "README.md").read_text()
     without = {**artifact.inner, f"local/T:{moved[0]}": torch.zeros_like(inner[moved[0]])}
     assert len(agreeing({"a": artifact, "b": attrs.evolve(artifact, inner=without)})) == 2
 
 
-@FURTHER
-def test_the_store_and_a_new_head_take_it(form, tmp_path, toy_registry, toy_backbone, table):
+def test_the_store_and_a_new_head_take_it(tmp_path, toy_registry, toy_backbone, table):
     """A second run predicts the same without training; a head on the frozen tag reads it."""
+    form = "deep"
     first, second = (
         run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, tag=form, head="linear")
         for _ in range(2)

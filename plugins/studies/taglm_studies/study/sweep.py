@@ -15,6 +15,7 @@ from taglm_studies.study.runs import merged
 SAMPLERS = ("grid", "random", "tpe")
 _TASK = "stages.task."
 _SHORT = {
+    "tag",
     "tag_length",
     "tag_lr",
     "lr",
