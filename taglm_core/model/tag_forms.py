@@ -8,16 +8,13 @@ each linear map of the layers at the tag's positions (LoRA, arXiv 2106.09685; ac
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from taglm_core.errors import BackboneError
+from taglm_core.model.backbone import Backbone
 from taglm_core.model.layer_hooks import DOWN, UP, LayerHooks
-
-if TYPE_CHECKING:
-    from taglm_core.model.backbone import Backbone
 
 INPUT, DEEP, ADAPTER = "input", "deep", "adapter"
 FORMS = (INPUT, DEEP, ADAPTER)
@@ -26,7 +23,7 @@ _PROBED = 24
 
 
 def inner_tensors(
-    backbone: "Backbone", form: str, name: str, length: int, rank: int, seed: int
+    backbone: Backbone, form: str, name: str, length: int, rank: int, seed: int
 ) -> dict[str, Tensor]:
     """Return what an untrained tag has in the layers, by place; it changes nothing yet.
 
@@ -62,7 +59,7 @@ def inner_tensors(
     return found
 
 
-def check_layers(backbone: "Backbone", form: str) -> None:
+def check_layers(backbone: Backbone, form: str) -> None:
     """Demand layers in which tags of a form can act.
 
     Raises:
@@ -99,7 +96,7 @@ def adapted_maps(hooks: LayerHooks, embedded: Tensor) -> dict[str, tuple[int, in
     }
 
 
-def inner_scales(backbone: "Backbone", inner: Mapping[str, Tensor]) -> dict[str, float]:
+def inner_scales(backbone: Backbone, inner: Mapping[str, Tensor]) -> dict[str, float]:
     """Return how large a change of each tensor is that matters as much as one of the tag itself.
 
     A learning rate relative to the embeddings' size is multiplied by these instead. deep: the size
@@ -134,7 +131,7 @@ def _gain(module: torch.nn.Module, drawn: Tensor) -> float:
 
 
 @torch.no_grad()
-def _probe(backbone: "Backbone") -> Tensor:
+def _probe(backbone: Backbone) -> Tensor:
     """Return embeddings of two short rows, `(2, tokens, hidden)`."""
     count = min(_PROBED, backbone.max_positions)
     ids = (torch.arange(2 * count) * 37 + 11) % backbone.vocab_size

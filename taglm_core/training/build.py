@@ -15,7 +15,6 @@ from taglm_core.specs import Regression
 from taglm_core.store.artifact import Artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.training.domain_plan import DomainPlan
-from taglm_core.training.function_tag import untrained_tag
 from taglm_core.training.plan import Plan
 
 
@@ -71,7 +70,7 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     settings = plan.config.stages.task
     task = plan.task
     if task.function_tag not in model.tags:
-        tag = plan.given_function_tag or untrained_tag(plan)
+        tag = plan.given_function_tag or plan.untrained_tag()
         model.add_tag(task.function_tag, tag.rows, tag.inner)
     tag_of = {written: item.tag for written, item in plan.domains.items()}
     if settings.enrich:
@@ -111,7 +110,7 @@ def _scaling(plan: Plan) -> Scaling:
 
 def start_again(plan: Plan, task_model: TaskModel) -> None:
     """Give a task model the untrained function tag, head and scaling of a plan's seed."""
-    tag = untrained_tag(plan)
+    tag = plan.untrained_tag()
     with torch.random.fork_rng():
         torch.manual_seed(plan.config.seed)
         head = plan.make_head().to(plan.backbone.device)

@@ -1,21 +1,18 @@
 """The function tag of a run: untrained in the form that the settings ask for, or a given one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 from torch import Tensor
 
 from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.model.backbone import Backbone
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.tag_forms import INPUT, inner_tensors
 from taglm_core.model.tags import initial_tag
 from taglm_core.store.artifact import check_backbone, find_artifact, load_artifact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.training.config import TaskStageConfig
-
-if TYPE_CHECKING:
-    from taglm_core.training.plan import Plan
 
 
 @attrs.frozen(eq=False)
@@ -28,6 +25,13 @@ class FunctionTag:
     """What it has in the layers, by place."""
     form: str
     """input, deep or adapter."""
+
+    def counts(self, name: str) -> dict[str, int]:
+        """Return how many numbers it has at the input and in the layers, by name."""
+        found = {f"<{name}>": self.rows.numel()}
+        if self.inner:
+            found[inner_name(self.form, name)] = sum(each.numel() for each in self.inner.values())
+        return found
 
     @property
     def fingerprint(self) -> str:
@@ -56,27 +60,15 @@ def given_tag(settings: TaskStageConfig, backbone: Fingerprint) -> FunctionTag |
     )
 
 
-def untrained_tag(plan: "Plan") -> FunctionTag:
-    """Return the start of a plan's function tag, by its settings and seed."""
-    settings, name = plan.config.stages.task, plan.task.function_tag
-    seed = plan.config.seed
+def untrained_tag(
+    backbone: Backbone, name: str, settings: TaskStageConfig, seed: int
+) -> FunctionTag:
+    """Return the start of a function tag by the settings of its stage and a seed."""
+    length = settings.tag_length
     return FunctionTag(
-        initial_tag(plan.backbone, name, settings.tag_length, settings.tag_init, seed),
-        untrained_inner(plan),
+        initial_tag(backbone, name, length, settings.tag_init, seed),
+        inner_tensors(backbone, settings.tag, name, length, settings.adapter_rank, seed),
         settings.tag,
-    )
-
-
-def untrained_inner(plan: "Plan") -> dict[str, Tensor]:
-    """Return what a plan's function tag has in the layers at the start."""
-    settings = plan.config.stages.task
-    return inner_tensors(
-        plan.backbone,
-        settings.tag,
-        plan.task.function_tag,
-        settings.tag_length,
-        settings.adapter_rank,
-        plan.config.seed,
     )
 
 
@@ -97,16 +89,6 @@ def check_form(settings: TaskStageConfig) -> None:
         raise ConfigError(f"stages.task.tag={settings.tag} is not possible: {reason}.")
 
 
-def inner_record(form: str, tag: str) -> str:
+def inner_name(form: str, tag: str) -> str:
     """Return how the part of a tag that acts in the layers is named, such as `<QED> deep`."""
     return f"<{tag}> {form}"
-
-
-def inner_counts(plan: "Plan") -> list[tuple[str, int]]:
-    """Return name and number of parameters of what a plan's function tag has in the layers."""
-    given = plan.given_function_tag
-    inner = untrained_inner(plan) if given is None else given.inner
-    if not inner:
-        return []
-    count = sum(value.numel() for value in inner.values())
-    return [(inner_record(plan.tag_form, plan.task.function_tag), count)]

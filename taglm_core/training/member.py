@@ -9,7 +9,7 @@ from torch import nn
 from taglm_core.model.tag_forms import inner_scales
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.training.fit import Group
-from taglm_core.training.function_tag import inner_record
+from taglm_core.training.function_tag import inner_name
 from taglm_core.training.objectives import HeadObjective, TaskObjective, TextObjective
 from taglm_core.training.plan import Plan
 from taglm_core.training.splits import SplitData
@@ -62,7 +62,7 @@ def trained_names(member: Member, enriched: Iterable[str]) -> dict[str, Any]:
     if plan.given_function_tag is None:
         named[f"<{tag}>"] = model.tags[tag]
         if tag in model.inner:
-            name = inner_record(plan.tag_form, tag)
+            name = inner_name(plan.tag_form, tag)
             named[name] = nn.ParameterList(model.inner[tag].values())
     named |= {f"<{tag}>": model.tags[tag] for tag in enriched}
     if task_model.head is not None:

@@ -34,7 +34,7 @@ from taglm_core.training.budget import TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
-from taglm_core.training.function_tag import FunctionTag, check_form, given_tag, inner_counts
+from taglm_core.training.function_tag import FunctionTag, check_form, given_tag, untrained_tag
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels, small_splits
 from taglm_core.training.recipe import Recipe
@@ -95,6 +95,11 @@ class Plan:
     def num_outputs(self) -> int:
         """Outputs of the head, 0 for text."""
         return num_outputs(self.task.spec.target, self.rows.classes)
+
+    def untrained_tag(self) -> FunctionTag:
+        """Return the start of the function tag, by the settings and the seed."""
+        settings, seed = self.config.stages.task, self.config.seed
+        return untrained_tag(self.backbone, self.task.function_tag, settings, seed)
 
     @property
     def tag_form(self) -> str:
@@ -166,10 +171,10 @@ class Plan:
             name = item.tag + (f"@{self.task.name}" if settings.task.enrich else "")
             records.append(_record(stage, f"<{name}>", state, settings.domain.tag_length * hidden))
         given = self.given_function_tag
-        length = settings.task.tag_length * hidden if given is None else given.rows.numel()
+        tag = self.untrained_tag() if given is None else given
         state = trained if given is None else "frozen"
-        records.append(_record(stage, f"<{self.task.function_tag}>", state, length))
-        records += [_record(stage, name, state, count) for name, count in inner_counts(self)]
+        counts = tag.counts(self.task.function_tag)
+        records += [_record(stage, name, state, count) for name, count in counts.items()]
         if self.num_outputs:
             name = f"head {self.task.name}"
             records.append(_record(stage, name, trained, self.head_parameters()))

@@ -33,6 +33,7 @@ def test_a_predictor_keeps_what_acts_in_the_layers(
 ):
     """Training moves it; the artifact of an ensemble gives every member's predictions again."""
     how = {"tag": form, "ensemble": 2, "head": "linear"}
+    how |= {"max_steps": 4, "precision": "fp32"}
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, **how)
     then = read_table(made.folder / "predictions" / "test.csv").columns
     now = made.predictor.predict({"letters": then["letters"]}, "numpy")
