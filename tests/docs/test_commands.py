@@ -4,6 +4,7 @@ Blocks of commands with a word behind `console` are run by tests/docs/test_pages
 tests/e2e/test_new_plugin.py as they are; the plain ones here, with a tiny backbone and few steps.
 """
 
+import csv
 import re
 import shlex
 import subprocess
@@ -27,9 +28,12 @@ ELSEWHERE = {"run", "fails", "plugin"}
 
 FEW = "--set data.size=60 --set stages.domain.size=60 --set stages.domain.max_steps=1 "
 FEW += "--set stages.domain.tag_length=2 --set stages.task.max_steps=1 "
-FEW += "--set stages.task.tag_length=2 --baselines mean --set data.split.method=random"
+FEW += "--set stages.task.tag_length=2 --baselines mean"
 LESS = {"run": FEW, "condition": "--rows 60 --max-steps 1 --bins 2", "sample": "-n 5"}
 """Command of taglm -> options that make it short; the last one of a kind counts."""
+
+BEFORE = {"sample-and-identify": ["taglm run QED --out runs/qed"]}
+"""Page -> commands that the page has run before, in a block of another kind."""
 
 NOT_RUN = {
     "git clone <this repository> taglm && cd taglm": "the repository has no fixed address",
@@ -39,7 +43,8 @@ NOT_RUN = {
 }
 """Command -> why no test runs it."""
 
-MOLECULES = [f"{'C' * (1 + i % 8)}{end}" for i, end in enumerate(["O", "N", "Cl", "c1ccccc1"] * 10)]
+with (ROOT / "plugins" / "chem" / "taglm_chem" / "drugs.csv").open() as file:
+    DRUGS = [row["smiles"] for row in csv.DictReader(file) if len(row["smiles"]) < 45][:60]
 
 
 def plain_commands(page):
@@ -56,14 +61,15 @@ WITH_COMMANDS = [page for page in PAGES if plain_commands(page)]
 @pytest.fixture
 def desk(tmp_path):
     """Write the files that the commands name: tables, a run file and backbones."""
-    for name, column in (("lab", "LogS (mol/L)"), ("molecules", "logp"), ("esol", "Y")):
-        head = "Drug" if name == "esol" else "Structure"
-        rows = [f"{smiles},{i / 10 - 2}" for i, smiles in enumerate(MOLECULES)]
-        (tmp_path / f"{name}.csv").write_text("\n".join([f"{head},{column}", *rows]) + "\n")
+    splits = ["train", "train", "train", "valid", "test"]
+    heads = {"lab": "Structure,LogS (mol/L)", "molecules": "Structure,Dose", "esol": "Drug,Y"}
+    for name, head in heads.items():
+        rows = [f"{s},{i / 10 - 2},{splits[i % 5]}" for i, s in enumerate(DRUGS)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([f"{head},split", *rows]) + "\n")
     for name in ("new", "train", "test"):
         (tmp_path / f"{name}.csv").write_text("\n".join(["Structure,smiles", "CCO,CCO", "CCN,CCN"]))
     (tmp_path / "esol.yaml").write_text((ROOT / "examples" / "esol.yaml").read_text())
-    small = tiny_backbone("llama")
+    small = tiny_backbone("llama", max_position_embeddings=2048)
     for folder in ("tiny", "my-model", "Qwen/Qwen3-0.6B"):
         small.model.save_pretrained(tmp_path / folder)
         small.tokenizer.save_pretrained(tmp_path / folder)
@@ -73,12 +79,17 @@ def desk(tmp_path):
     return tmp_path
 
 
+FEWER = {"--seeds": "--seeds 0,1", "cv": "--folds 2", "--backbone": "--dry-run"}
+"""Word of a run -> options that make it shorter: a run on another backbone is only planned."""
+
+
 def shortened(words):
     """Return a command of taglm on the tiny backbone, with few rows and steps."""
-    beside = [] if "--backbone" in words else ["--backbone", "tiny"]
     if words[0] not in LESS:
         return words
-    return [*words, *beside, *shlex.split(LESS[words[0]])]
+    beside = "" if "--backbone" in words else "--backbone tiny"
+    fewer = [more for word, more in FEWER.items() if word in words and words[0] == "run"]
+    return [*words, *shlex.split(" ".join([LESS[words[0]], beside, *fewer]))]
 
 
 def call(command, folder):
@@ -105,7 +116,7 @@ def pip_names(words):
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
 def test_every_plain_command_of_a_page_runs(page, desk):
     """In the order of the page, in one folder."""
-    for command in plain_commands(page):
+    for command in [*BEFORE.get(page.stem, []), *plain_commands(page)]:
         if command not in NOT_RUN:
             code, output = call(command, desk)
             assert code == 0, f"{command}\n{output}"
