@@ -79,6 +79,28 @@ def _ignore(done: int, note: str = "") -> None:
     """Show nothing."""
 
 
+@contextmanager
+def outer_bar(
+    progress: Progress, description: str, total: int
+) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar over several runs, each of which has bars as if it were alone.
+
+    Args:
+        progress: The display; one without a method `start_outer` nests the bars of the runs.
+        description: What the runs are, such as "5 folds".
+        total: Number of runs.
+
+    Yields:
+        `advance(done, note)`: sets the bar to `done` runs.
+    """
+    start = getattr(progress, "start_outer", progress.start)
+    start(description, total)
+    try:
+        yield progress.advance
+    finally:
+        progress.finish()
+
+
 def say_detail(progress: Progress, text: str) -> None:
     """Say a technical line, such as what a cache saves, to whoever asks for such lines.
 

@@ -12,7 +12,7 @@ from taglm_core.data.readers import read_table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import ConfigError
 from taglm_core.model.prefix_cache import PrefixCache
-from taglm_core.progress import Progress
+from taglm_core.progress import Progress, outer_bar, shown_seconds
 from taglm_core.specs.fields import seconds_of
 from taglm_core.store.runfolder import MEMBERS, RunFolder
 from taglm_core.training.config import RunConfig
@@ -127,15 +127,29 @@ def execute_members(
         The contents of metrics.json, which is written.
     """
     shared = Shared()
-    found = []
-    for i, member in enumerate(members):
-        progress.say(f"{member.name}, {i + 1} of {len(members)}")
-        own = RunFolder(folder.path / MEMBERS / member.name)
-        found.append(run(member, own, shared, on_plans if not i else None))
+    found: list[dict[str, Any]] = []
+    with outer_bar(progress, f"{len(members)} runs", len(members)) as advance:
+        for i, member in enumerate(members):
+            left = _left(found, len(members))
+            progress.say(f"{member.name}, {i + 1} of {len(members)}{left}")
+            advance(i, f"{member.name}{left}")
+            own = RunFolder(folder.path / MEMBERS / member.name)
+            found.append(run(member, own, shared, on_plans if not i else None))
     metrics = summarize(members, found)
     _write_predictions(folder.path, members, list(metrics["tasks"]))
     folder.write_json("metrics.json", metrics)
     return metrics
+
+
+def _left(found: Sequence[Mapping[str, Any]], count: int) -> str:
+    """Say how long the runs that are left will take, by the last one; "" before that is known.
+
+    Those before it may have trained tags that the others share.
+    """
+    seconds = found[-1].get("seconds") if found else None
+    if not seconds:
+        return ""
+    return f"; about {shown_seconds(seconds * (count - len(found)))} left"
 
 
 def summarize(members: Sequence[Member], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

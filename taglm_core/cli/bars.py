@@ -30,6 +30,8 @@ class _Stage:
     bar: TaskID | None = None
     note: str = ""
     is_said: bool = False
+    is_outer: bool = False
+    """Whether it goes over several runs, whose stages are shown as those of one."""
 
     @property
     def seconds(self) -> float:
@@ -55,16 +57,27 @@ class BarProgress:
 
     def start(self, description: str, total: int | None) -> None:
         """Begin a bar, inside the present one if there is one."""
-        stage = _Stage(description, total)
+        self._begin(_Stage(description, total))
+
+    def start_outer(self, description: str, total: int) -> None:
+        """Begin a bar over several runs; it leaves no line, since the runs have lines."""
+        self._begin(_Stage(description, total, is_said=True, is_outer=True))
+
+    def _begin(self, stage: _Stage) -> None:
         self._stages.append(stage)
         if errors.is_terminal:
             if self._bars is None:
                 self._bars = _new_bars()
                 self._bars.start()
-            indent = "  " * (len(self._stages) - 1)
-            stage.bar = self._bars.add_task(indent + description, total=total, note="")
-        elif len(self._stages) == 1 and total is not None:
+            shown = "  " * (len(self._stages) - 1) + stage.description
+            stage.bar = self._bars.add_task(shown, total=stage.total, note="")
+        elif self._depth == 1 and stage.total is not None:
             self._say_title(stage)
+
+    @property
+    def _depth(self) -> int:
+        """Number of open stages of a run."""
+        return sum(not stage.is_outer for stage in self._stages)
 
     def advance(self, done: int, note: str = "") -> None:
         """Set the bar to `done` units, with a short note."""
@@ -74,6 +87,8 @@ class BarProgress:
         is_new, stage.note = bool(note) and note != stage.note, note or stage.note
         if self._bars is not None and stage.bar is not None:
             self._bars.update(stage.bar, completed=done, note=stage.note)
+            return
+        if stage.is_outer:
             return
         if is_new or stage.seconds > _SHORT_SECONDS:
             self._say_title(stage)
@@ -91,7 +106,7 @@ class BarProgress:
         if not self._stages and self._bars is not None:
             self._bars.stop()
             self._bars = None
-        least = _LONG_SECONDS if self._stages else _SHORT_SECONDS
+        least = _LONG_SECONDS if self._depth else _SHORT_SECONDS
         if stage.seconds >= least and not stage.is_said:
             note = f", {stage.note}" if stage.note else ""
             self.say(f"{stage.description}: {stage.seconds:.0f} s{note}")

@@ -38,6 +38,8 @@ def test_cross_validation_tests_every_row_once(taglm, run_file, tmp_path):
     assert (frame["Sol.measured"] - frame["Sol"] - frame["Sol.residual"]).abs().max() < 1e-4
     trained = [s["tasks"]["Sol"]["stages"][0] for s in (read(out / "members" / n) for n in names)]
     assert [stage.get("from_store", False) for stage in trained] == [False] + [True] * 4
+    assert "fold-1, 1 of 5\n" in done.err
+    assert "fold-5, 5 of 5; about " in done.err
     again = taglm(*words)
     assert again.code == 0
     assert "holds the finished run" in again.err

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from taglm_core.cli import bars
-from taglm_core.progress import progress_bar, reporting
+from taglm_core.progress import _CURRENT, outer_bar, progress_bar, reporting
 
 
 @pytest.fixture
@@ -47,6 +47,32 @@ def test_a_long_stage_leaves_a_line_with_its_seconds(shown):
     assert lines[0] == "canonicalizing"
     assert lines[1].startswith("reading: ")
     assert lines[1].endswith(" s")
+
+
+def two_runs():
+    """Run the two stages twice, under a bar over both."""
+    with outer_bar(_CURRENT.get(), "2 runs", 2) as advance:
+        for i in range(2):
+            advance(i, f"fold-{i + 1}; about 3 min left")
+            two_stages()
+
+
+def test_runs_of_several_have_the_lines_of_one(shown):
+    """The bar over all of them takes nothing away from each, and leaves no line of its own."""
+    for seconds in (0.0, 6.0):
+        one = shown(two_stages, is_terminal=False, seconds=seconds).splitlines()
+        both = shown(two_runs, is_terminal=False, seconds=seconds).splitlines()
+        assert both == one * 2
+
+
+def test_a_bar_over_several_runs_says_which_and_how_long(shown):
+    """On a terminal it stands above the bars of the present run until the last one is done."""
+    text = shown(two_runs, is_terminal=True, seconds=6.0)
+    assert "2 runs" in text
+    assert "1/2" in text
+    assert "fold-2; about 3 min left" in text
+    assert "    canonicalizing" in text
+    assert "2 runs: " not in text
 
 
 def test_bars_of_a_terminal_show_both_stages_and_go_away(shown):
