@@ -45,7 +45,13 @@ def add_tags(
             install_table(model, domain.name, encoders[domain.name], artifact)
         domain_of[name], tag_of[name] = domain.name, domain.name
     task_model.assembler = build_assembler(
-        task, model, encoders, task_model.is_isolated, domain_of, tag_of
+        task,
+        model,
+        encoders,
+        task_model.is_isolated,
+        domain_of,
+        tag_of,
+        task_model.num_demonstrations,
     )
 
 

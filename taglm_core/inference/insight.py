@@ -90,7 +90,7 @@ def attention_rows(
             found.append(None)
         else:
             record = _by_place(task_model, rows, i, _weights(task_model, rows, i))
-            for part in task_model.assembler.prompt.spans:
+            for part in task_model.task.prompt.spans:
                 written = fields[part.tag.name][i] if part.tag.is_column else part.tag.name
                 record["fields"][part.field]["domain"] = task_model.assembler.domain_of[written]
             found.append(record)
@@ -117,7 +117,9 @@ def _by_place(task_model: TaskModel, rows: Rows, i: int, weights: np.ndarray) ->
     is_function = is_tag & (np.arange(len(ids)) >= rows.suffix[i])
     is_data = np.zeros(len(ids), dtype=bool)
     fields: dict[str, Any] = {}
-    for number, part in enumerate(task_model.assembler.prompt.spans, start=1):
+    own = task_model.task.prompt.spans
+    before = len(task_model.assembler.prompt.spans) - len(own)  # those of demonstrations
+    for number, part in enumerate(own, start=before + 1):
         places = np.flatnonzero(spans == number)
         places = places[places > places[is_tag[places]].max(initial=-1)]  # behind the domain tag
         is_data[places] = True
@@ -125,9 +127,12 @@ def _by_place(task_model: TaskModel, rows: Rows, i: int, weights: np.ndarray) ->
             "symbols": [_spelled(task_model, int(ids[place])) for place in places],
             "weights": weights[places].tolist(),
         }
+    is_shown = (spans > 0) & (spans <= before) & ~is_tag
+    shown = {"demonstrations": float(weights[is_shown].sum())} if before else {}
     return {
         "fields": fields,
-        "text": float(weights[~is_tag & ~is_data].sum()),
+        **shown,
+        "text": float(weights[~is_tag & ~is_data & ~is_shown].sum()),
         "domain_tags": float(weights[is_tag & ~is_function].sum()),
         "function_tag": float(weights[is_function].sum()),
     }

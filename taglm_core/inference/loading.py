@@ -9,6 +9,7 @@ from taglm_core.errors import BackboneError, CheckpointError, ConfigError, Unkno
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_loading import load_backbone
+from taglm_core.model.demonstrations import Demonstrations
 from taglm_core.model.heads import make_head
 from taglm_core.model.kernel_head import KERNEL
 from taglm_core.model.precision import PRECISIONS
@@ -94,6 +95,7 @@ def task_model_on(
     record = artifact.task
     task = resolve_task(record.spec, record.plugin, registry)
     is_isolated = record.attention == "isolated"
+    shown = record.demonstrations
     pooling, head = LAST, None
     if record.head is not None:
         pooling = Pooling.of(record.head.pooling, len(artifact.tag(task.function_tag)))
@@ -108,7 +110,13 @@ def task_model_on(
         task=task,
         model=model,
         assembler=build_assembler(
-            task, model, encoders, is_isolated, record.domain_of, record.tag_of
+            task,
+            model,
+            encoders,
+            is_isolated,
+            record.domain_of,
+            record.tag_of,
+            0 if shown is None else shown.count,
         ),
         is_isolated=is_isolated,
         head=head,
@@ -116,6 +124,7 @@ def task_model_on(
         classes=getattr(record.spec.target, "classes", None) or (),
         decoding=record.decoding,
         pooling=pooling,
+        demonstrations=None if shown is None else Demonstrations(shown, task, model.backbone),
     )
     install_task(task_model, artifact, registry)
     return task_model

@@ -163,7 +163,7 @@ def _kind(task_model: TaskModel) -> Hashable | None:
     """
     if task_model.head is None or task_model.others:
         return None
-    spans = len(task_model.task.prompt.spans) if task_model.is_isolated else 1
+    spans = len(task_model.assembler.prompt.spans) if task_model.is_isolated else 1
     return (id(task_model.model), task_model.is_isolated, task_model.pooling, max(1, spans))
 
 

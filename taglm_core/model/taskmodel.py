@@ -12,6 +12,7 @@ from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler, Rows, join_rows
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
+from taglm_core.model.demonstrations import Demonstrations, with_demonstrations
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
@@ -49,14 +50,36 @@ class TaskModel:
     """States of the function tag that the head reads."""
     prefix_cache: PrefixCache | None = None
     """What is kept between rows; None: every row is run whole."""
+    demonstrations: Demonstrations | None = None
+    """Training rows that stand in the prompt of each row; None: none do."""
+
+    @property
+    def num_demonstrations(self) -> int:
+        """Return how many training rows stand in a prompt."""
+        return 0 if self.demonstrations is None else self.demonstrations.record.count
 
     @property
     def width(self) -> int:
         """Return how many numbers the head reads for a row."""
         return self.pooling.num_states * self.model.backbone.hidden_size
 
-    def assemble(self, fields: Mapping[str, Sequence[Any]], with_output: bool = False) -> Rows:
-        """Assemble rows; one that is too long for the backbone carries that as its error."""
+    def assemble(
+        self,
+        fields: Mapping[str, Sequence[Any]],
+        with_output: bool = False,
+        errors: Sequence[str | None] | None = None,
+        like: Mapping[str, Sequence[Any]] | None = None,
+    ) -> Rows:
+        """Assemble rows; one that is too long for the backbone carries that as its error.
+
+        Args:
+            fields: Canonical fields.
+            with_output: See `Assembler.assemble`.
+            errors: What is already known to be wrong with each row; None: nothing.
+            like: Fields by which demonstrations are chosen; None: `fields`.
+        """
+        if self.demonstrations is not None:
+            fields = self.demonstrations.expanded(fields, errors, like)
         rows = self.assembler.assemble(fields, with_output)
         limits = check_lengths(rows.lengths.tolist(), self.model.backbone, self.is_isolated)
         return attrs.evolve(rows, errors=first_errors(rows.errors, limits))
@@ -237,7 +260,7 @@ class TaskModel:
             The rows (None when no row is good), the indices of the good ones, and one error or
             None a row.
         """
-        orders = [self.assemble(order) for order in self.task.orders(fields)]
+        orders = [self.assemble(order, errors=errors) for order in self.task.orders(fields)]
         held = [errors] if errors is not None else []
         if (reader := self.reader) is not None:
             held.append(reader.errors(fields))
@@ -342,6 +365,7 @@ def build_assembler(
     is_isolated: bool,
     domain_of: Mapping[str, str],
     tag_of: Mapping[str, str],
+    num_demonstrations: int = 0,
 ) -> Assembler:
     """Build a task's assembler on a model that holds its tags and tables.
 
@@ -352,11 +376,12 @@ def build_assembler(
         is_isolated: Attention.
         domain_of: Tag as written -> domain.
         tag_of: Tag as written -> key of the tag in the model.
+        num_demonstrations: How many stand before each row.
     """
     backbone: Any = model.backbone
     return Assembler(
         layout=model.layout,
-        prompt=task.prompt,
+        prompt=with_demonstrations(task.prompt, num_demonstrations),
         text=TextEncoder(backbone.tokenizer),
         encoders=encoders,
         domain_of=domain_of,

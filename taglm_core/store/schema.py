@@ -18,6 +18,7 @@ from torch import Tensor
 
 from taglm_core.encoders import Alphabet
 from taglm_core.errors import CheckpointError, ConfigError, nearest
+from taglm_core.model.demonstrations import DemonstrationRecord
 from taglm_core.model.features import FeatureRecord
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.similarity import SimilarityRecord
@@ -186,6 +187,8 @@ class TaskRecord:
     decoding: Decoding = attrs.field(factory=Decoding)
     trained_combinations: tuple[tuple[str, ...], ...] = ()
     """Tags that columns named together in training rows."""
+    demonstrations: DemonstrationRecord | None = None
+    """Training rows that stand in prompts; None: none do."""
     ensemble: tuple[MemberRecord, ...] = ()
     """Members beside the first, whose function tag and head stand in their own places."""
     similarity: tuple[SimilarityRecord, ...] = ()

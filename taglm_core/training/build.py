@@ -1,11 +1,16 @@
 """From a plan to modules: tags, symbol tables and heads, those of the store or their start."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
+from taglm_core.data.answers import UNKNOWN, answer_texts
 from taglm_core.data.censoring import has_sides
+from taglm_core.data.rowkeys import row_keys
 from taglm_core.errors import ConfigError
+from taglm_core.model.demonstrations import MOST_ROWS, DemonstrationRecord, Demonstrations
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
@@ -87,17 +92,72 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
         model.heads[task.name] = head
     if getattr(target, "censored_below", None) is not None or has_sides(plan.rows.targets):
         _check_censoring(plan)
+    demonstrations = demonstrations_of(plan)
     return TaskModel(
         task=task,
         model=model,
-        assembler=build_assembler(task, model, encoders, plan.is_isolated, domain_of, tag_of),
+        assembler=build_assembler(
+            task,
+            model,
+            encoders,
+            plan.is_isolated,
+            domain_of,
+            tag_of,
+            settings.few_shot,
+        ),
         is_isolated=plan.is_isolated,
         head=head,
         scaling=_scaling(plan),
         classes=plan.rows.classes,
         decoding=plan.config.decode,
         pooling=plan.pooling,
+        demonstrations=demonstrations,
     )
+
+
+def demonstrations_of(plan: Plan) -> Demonstrations | None:
+    """Return the demonstrations that a run asks for, chosen from its training rows.
+
+    Raises:
+        ConfigError: when there are too few rows with different inputs.
+    """
+    settings, rows, task = plan.config.stages.task, plan.rows, plan.task
+    if not settings.few_shot:
+        return None
+    targets: Any = rows.targets
+    train = plan.train_rows
+    if task.is_numeric:
+        answers = answer_texts(task.spec.target, targets[train], rows.classes)
+    else:
+        answers = [targets[i] for i in train]
+    fields = {name: [rows.fields[name][i] for i in train] for name in task.fields}
+    # each input once, and none without any answer
+    first = {
+        key: i
+        for i, key in reversed(list(enumerate(row_keys(task, fields))))
+        if set(answers[i]) - set(f"{UNKNOWN}, ")
+    }
+    known = np.sort(np.array(list(first.values()), dtype=np.int64))
+    if len(known) <= settings.few_shot:
+        raise ConfigError(
+            f"task {task.name}: stages.task.few_shot={settings.few_shot} needs more than so many "
+            f"training rows with different inputs; there are {len(known)}. Set a smaller number."
+        )
+    rng = np.random.default_rng([plan.config.seed, 6])
+    chosen = np.sort(rng.permutation(known)[:MOST_ROWS])
+    record = DemonstrationRecord(
+        count=settings.few_shot,
+        choice=settings.few_shot_by,
+        seed=plan.config.seed,
+        fields={name: [_plain(values[i]) for i in chosen] for name, values in fields.items()},
+        answers=[answers[i] for i in chosen],
+    )
+    return Demonstrations(record, task, plan.backbone)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _scaling(plan: Plan) -> Scaling:

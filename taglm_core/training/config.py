@@ -34,6 +34,17 @@ else:
     TargetConfig = _target_config()
 
 
+_MOST_DEMONSTRATIONS = 16
+
+
+def _few(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand a number of demonstrations that prompts hold."""
+    if value > _MOST_DEMONSTRATIONS:
+        raise ConfigError(
+            f"stages.task.few_shot must be at most {_MOST_DEMONSTRATIONS}, not {value!r}."
+        )
+
+
 @attrs.frozen(kw_only=True)
 class TaskConfig:
     """Which task: a registered one by name, or one declared here."""
@@ -207,6 +218,12 @@ class TaskStageConfig:
     """Number of evaluations on the valid split during the stage."""
     patience: int = attrs.field(default=4, validator=positive)
     """Number of evaluations without improvement after which the stage stops."""
+    few_shot: int = attrs.field(default=0, validator=[not_negative, _few])
+    """Number of demonstrations in the prompt before each row, such as 4: training rows with their
+    answer as text, never one with the input of the row itself; 0: none."""
+    few_shot_by: str = attrs.field(default="similar", validator=one_of("similar", "random"))
+    """Choice of demonstrations: similar (by the features of the domains, such as Tanimoto, or by
+    states of the backbone) or random (by the seed)."""
     augment: int = attrs.field(default=0, validator=not_negative)
     """Number of additional spellings of each training row, such as 1, made by the domains'
     `augment`."""

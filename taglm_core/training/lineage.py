@@ -213,6 +213,7 @@ data.
 def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
     task, assembler = task_model.task, task_model.assembler
     has_head = task_model.head is not None
+    shown = task_model.demonstrations
     return TaskRecord(
         spec=_spec(task_model),
         plugin=task.plugin,
@@ -224,6 +225,7 @@ def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
         columns=dict(plan.rows.columns),
         decoding=task_model.decoding,
         trained_combinations=tuple(combinations(plan)),
+        demonstrations=shown.record if shown is not None else None,
         ensemble=tuple(
             MemberRecord(head=_head(plan, other), scaling=other.scaling.copy())
             for other in task_model.others

@@ -99,9 +99,9 @@ def _limit_and_augment(
             if domain is not None and domain.spec.augment is not None:
                 augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
                 spelt[field] = augment(spelt[field], rng)
-        assembled = task_model.assemble(spelt, not plan.task.is_numeric)
+        assembled = task_model.assemble(spelt, not plan.task.is_numeric, like=kept)
         made.append(_chosen(SplitData(assembled, same[0], spelt, weights=same[1]), assembled.good))
-        made += _other_orders(task_model, spelt, *same)
+        made += _other_orders(task_model, spelt, *same, like=kept)
     return attrs.evolve(_joined(made), num_rows=len(keep))
 
 
@@ -110,11 +110,12 @@ def _other_orders(
     fields: Mapping[str, Any],
     targets: Any,
     weights: np.ndarray | None = None,
+    like: Mapping[str, Any] | None = None,
 ) -> list[SplitData]:
     """Assemble the rows of a symmetric task in their other order; [] for any other task."""
     made = []
     for order in task_model.task.orders(fields)[1:]:
-        assembled = task_model.assemble(order)
+        assembled = task_model.assemble(order, like=like)
         held = SplitData(assembled, targets, dict(order), weights=weights)
         made.append(_chosen(held, assembled.good))
     return made

@@ -67,7 +67,9 @@ class CachedRows:
         self.history = history
         is_movable = rotation is not None and is_isolated
         self.segments: Segments = divide_rows(rows, is_movable, with_text)
-        # the last assignment wins, so every segment gets one of the rows that hold it
+        # the last assignment wins, so every segment gets one of the rows that hold it, and the slot
+        # in which that row does: a span may stand in another slot of another row
+        self._slot_of = self.segments.slot_of
         self._row_of = np.zeros(len(self.segments.keys), dtype=np.int64)
         for slot in range(self.segments.ids.shape[1]):
             self._row_of[self.segments.ids[:, slot]] = np.arange(len(rows))
@@ -99,7 +101,7 @@ class CachedRows:
             least_uses: Segments of fewer rows are left to be computed when they are needed.
             recurring: Segments that are kept however few rows use them.
         """
-        segments, slot_of, done = self.segments, self.segments.slot_of, 0
+        segments, slot_of, done = self.segments, self._slot_of, 0
         uses = segments.uses
         missing = [
             number
@@ -143,7 +145,7 @@ class CachedRows:
 
     def _bytes_per_token(self, number: int) -> int:
         if not self.store.token_bytes:
-            slot = int(self.segments.slot_of[number])
+            slot = int(self._slot_of[number])
             segment = self._compute(slot, [number])[number]
             size = segment.numel() * segment.element_size()
             self.store.token_bytes = size // segment.shape[3]
@@ -184,7 +186,8 @@ class CachedRows:
         """Compute segments of a slot: number -> view `(layers, 2, kv_heads, keys, head_dim)`."""
         segments = self.segments
         rows = self._row_of[list(numbers)]
-        begins, ends = segments.boundaries[rows, slot], segments.boundaries[rows, slot + 1]
+        slots = self._slot_of[list(numbers)]
+        begins, ends = segments.boundaries[rows, slots], segments.boundaries[rows, slots + 1]
         if segments.kinds[slot] in (FIRST, SPAN):
             layered = self._run_alone(slot, rows, begins, ends)
         else:
