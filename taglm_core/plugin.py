@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         print_note,
         print_table,
     )
+    from taglm_core.data.answers import answer_texts
     from taglm_core.data.atomic import check_writable, write_json, write_text
     from taglm_core.data.atomic import jsonable as to_json
     from taglm_core.data.censoring import parse_censored
@@ -77,6 +78,7 @@ __all__ = [
     "Table",
     "TableWriter",
     "TaskRows",
+    "answer_texts",
     "assign_random",
     "bucket",
     "cell_content",
@@ -146,6 +148,7 @@ _PLACES = {
     "Table": "data.table:Table",
     "TableWriter": "data.writers:TableWriter",
     "TaskRows": "data.rows:TaskRows",
+    "answer_texts": "data.answers:answer_texts",
     "assign_random": "data.splits:assign_random",
     "bucket": "data.splits:bucket",
     "cell_content": "data.missing:content",

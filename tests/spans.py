@@ -49,7 +49,7 @@ VARIANTS = {
 }
 
 
-def build(variant="llama", template=TWO, adds_bos=False):
+def build(variant="llama", template=TWO, adds_bos=False, fields=ROWS):
     """Return a tagged model and assembled rows of a template with several spans."""
     architecture, changes = VARIANTS.get(variant, (variant, {}))
     backbone = tiny_backbone(architecture, adds_bos=adds_bos, **changes)
@@ -71,7 +71,7 @@ def build(variant="llama", template=TWO, adds_bos=False):
         bos_ids=backbone.bos_ids,
         is_isolated=True,
     )
-    return model, assembler.assemble(ROWS)
+    return model, assembler.assemble(fields)
 
 
 def whole(model, rows, pooling=LAST, **how):

@@ -42,20 +42,28 @@ def number_text(value: float, decimals: int | None) -> str:
     return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
 
 
-def answer_texts(target: Target, values: Any, classes: Sequence[str]) -> list[str]:
-    """Return the targets of training rows as text; several of a row with commas between them.
+def answer_texts(
+    target: Target, values: Any, classes: Sequence[str] = (), like: Any = None
+) -> list[str]:
+    """Return targets as text, such as "0.83"; several of a row with commas between them.
+
+    Numbers have as many decimals as tell a hundredth of their deviation; "?" is not known.
 
     Args:
         target: Numbers, classes or texts.
-        values: As `TaskRows.targets` holds them.
+        values: float `(rows, targets)`, int class indices `(rows,)` or labels `(rows, labels)`, -1
+            where one is missing; texts.
         classes: Names of the classes.
+        like: Numbers by which the decimals are chosen, such as those of the train split; None:
+            `values`.
     """
     if isinstance(target, Classification):
         if target.multi_label:
-            return [", ".join(str(v) if v >= 0 else UNKNOWN for v in row) for row in values]
+            return [", ".join(str(int(v)) if v >= 0 else UNKNOWN for v in row) for row in values]
         return [classes[k] for k in values]
     if not isinstance(target, Regression):
         return list(values)
     numbers = values_of(np.asarray(values, dtype=np.float64))
-    places = [decimals_of(numbers[:, k]) for k in range(numbers.shape[1])]
+    spread = numbers if like is None else values_of(np.asarray(like, dtype=np.float64))
+    places = [decimals_of(spread[:, k]) for k in range(spread.shape[1])]
     return [", ".join(map(number_text, row, places)) for row in numbers.tolist()]

@@ -85,10 +85,7 @@ class TaskModel:
         return attrs.evolve(rows, errors=first_errors(rows.errors, limits))
 
     def outputs(self, states: Tensor) -> Tensor:
-        """Return standardised outputs or logits: `(batch, width)` to `(batch, num_outputs)`.
-
-        The features of a head that reads some stand behind its states.
-        """
+        """Return standardized outputs or logits `(batch, num_outputs)` of states, then features."""
         assert self.head is not None, "a text task has no head"
         raw: Tensor = self.head(states.float())
         return raw + self.scaling.offset.to(raw.device)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from spans import ROPE, THREE, TWO, VARIANTS, build, reused, whole
+from spans import ROPE, ROWS, THREE, TWO, VARIANTS, build, reused, whole
 from toy_plugin import DigitsEncoder, LettersEncoder
 
 from taglm_core.encoders import TextEncoder
@@ -40,6 +40,19 @@ def test_what_does_not_fit_is_computed_again(limit):
     assert store.num_bytes <= limit
     assert store.num_cached < len(rows)
     assert (store.num_bytes > 0) is (limit > 0)
+
+
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_a_span_may_stand_in_any_place_of_another_row(limit):
+    """The same span as the second of one row and the third of another is one segment."""
+    fields = {**ROWS, "other": [*ROWS["letters"][1:], "abba"]}
+    template = "<Digits>{digits}<Letters>{letters} then <Letters>{other}; {note}<Value>"
+    model, rows = build(template=template, fields=fields)
+    with torch.no_grad():
+        found, store = reused(model, rows, limit)
+        torch.testing.assert_close(found, whole(model, rows), rtol=1e-4, atol=1e-4)
+    second, third = store.segments.ids[:, 1], store.segments.ids[:, 3]
+    assert set(second) == set(third)
 
 
 def test_a_bos_belongs_to_its_span():

@@ -1,16 +1,16 @@
 """Numbers and classes as the text that a language model writes, and back."""
 
-import math
 import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from taglm_core import Classification, Regression
+from taglm_core.plugin import answer_texts
 from taglm_studies.study.rows import Rows
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _UNKNOWN = "?"
-_MOST_DECIMALS = 6
 _SURE = 0.95
 """Probability of the class that was written; the others share the rest."""
 
@@ -40,34 +40,14 @@ def probabilities(rows: Rows, truth: np.ndarray, value: float | None) -> np.ndar
     return np.asarray(made / made.sum())
 
 
-def decimals_of(values: np.ndarray) -> int | None:
-    """Return how many decimals tell values apart to a hundredth of their deviation.
-
-    None where that takes so many that powers of ten are shorter.
-    """
-    spread = float(np.nanstd(values))
-    if not spread:
-        spread = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    wanted = max(0, math.ceil(-math.log10(spread / 100)))
-    return wanted if wanted <= _MOST_DECIMALS else None
-
-
 def write_answers(rows: Rows, split: str) -> list[str]:
     """Return the targets of a split as text, several of a row with commas; "?" is not known."""
     truth = rows.truth(split)
-    if rows.has_classes:
-        return [rows.classes[k] for k in truth]
-    places: Sequence[int | None] = [0] * len(rows.names)
-    if not rows.multi_label:
-        train = rows.truth("train")
-        places = [decimals_of(train[:, k]) for k in range(len(rows.names))]
-    return [", ".join(map(_written, row, places)) for row in truth.tolist()]
-
-
-def _written(value: float, decimals: int | None) -> str:
-    if not math.isfinite(value):
-        return _UNKNOWN
-    return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
+    if rows.kind == "classification":
+        target = Classification(names=rows.names, multi_label=rows.multi_label)
+        known = np.where(np.isfinite(truth), truth, -1)
+        return answer_texts(target, known.astype(np.int64), rows.classes)
+    return answer_texts(Regression(names=rows.names), truth, like=rows.truth("train"))
 
 
 def predictions_of(rows: Rows, answers: Sequence[str]) -> tuple[np.ndarray, int]:
