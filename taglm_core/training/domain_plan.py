@@ -78,17 +78,7 @@ def plan_domain(
         start = {"length": settings.tag_length, "init": settings.tag_init}
         plan.fingerprint = fingerprint_of({"untrained": start, "alphabet": alphabet})
         return plan
-    files = {name.rpartition("/")[2]: path for name, path in config.data.domain.items()}
-    plan.corpus = read_corpus(
-        domain,
-        registry,
-        files.get(domain.spec.tag),
-        config.domain_seed,
-        settings.size,
-        config.data.on_error,
-        config.data.fix,
-        config.data.on_doubt,
-    )
+    plan.corpus = _corpus_of(domain, config, registry)
     plan.fingerprint = fingerprint_of(
         {
             "backbone": backbone.key,
@@ -109,6 +99,20 @@ def plan_domain(
             plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
     plan.is_trained = plan.stored is None
     return plan
+
+
+def _corpus_of(domain: Registered[Domain], config: RunConfig, registry: Registry) -> Corpus:
+    files = {name.rpartition("/")[2]: path for name, path in config.data.domain.items()}
+    return read_corpus(
+        domain,
+        registry,
+        files.get(domain.spec.tag),
+        config.domain_seed,
+        config.stages.domain.size,
+        config.data.on_error,
+        config.data.fix,
+        config.data.on_doubt,
+    )
 
 
 def _as_text(domain: Registered[Domain]) -> Registered[Domain]:

@@ -11,8 +11,7 @@ import torch
 
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.prefix_cache import bytes_per_token, shown
-from taglm_core.progress import Progress, say_detail
-from taglm_core.training.budget import shown_seconds
+from taglm_core.progress import Progress, say_detail, shown_seconds
 from taglm_core.training.fit import FitSettings
 from taglm_core.training.member import Member
 from taglm_core.training.objectives import DomainObjective

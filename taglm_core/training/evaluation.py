@@ -51,33 +51,8 @@ def evaluate_task(plan: Plan, task_model: TaskModel, folder: RunFolder) -> dict[
     _write_splits(plan, folder)
     _write_rejected(plan, folder)
     for split in ("train", "valid", "test"):
-        chosen = rows.of_split(split)
-        most = MOST_TRAIN_SCORED if task.is_numeric else _MOST_TRAIN_WRITTEN
-        scored = _sampled(chosen, plan.config.seed, most) if split == "train" else chosen
-        fields = {name: [values[i] for i in scored] for name, values in rows.fields.items()}
-        budget = plan.config.stages.task.batch_tokens
-        if plan.precision == BF16 and task_model.prefix_cache is not None:
-            # a segment that another batch made is rounded otherwise; a loaded predictor has none
-            task_model.prefix_cache = task_model.prefix_cache.emptied()
-        with progress_bar(f"predicting the {split} split", len(scored)) as advance:
-            prediction, errors = task_model.predict_fields(fields, budget, advance)
-        fine = np.flatnonzero([error is None for error in errors])
-        if isinstance(rows.targets, np.ndarray):
-            truth: Any = rows.targets[scored[fine]]
-        else:
-            truth = [rows.targets[i] for i in scored[fine]]
-        exact = exact_of(truth)
-        splits[split] = {"rows": len(chosen), "metrics": plain(score(task, exact, prediction))}
-        splits[split] |= known_rows(task, exact)
-        splits[split] |= censored_facts(getattr(task.spec.target, "names", ()), truth, prediction)
-        if len(fine) < len(chosen):
-            splits[split]["rows_scored"] = len(fine)
-        named = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
-        if split != "train":
-            splits[split] |= grouped(task, named, exact, prediction, trained)
-            _write_predictions(plan, folder, split, scored[fine], truth, prediction)
-        data[split] = _split_data(plan, scored[fine], exact, prediction)
-        numbers[split] = [rows.numbers[i] for i in scored[fine]]
+        splits[split], data[split], scored = _score_split(plan, task_model, folder, split, trained)
+        numbers[split] = [rows.numbers[i] for i in scored]
     warnings = [
         said
         for split in ("valid", "test")
@@ -106,6 +81,44 @@ def evaluate_task(plan: Plan, task_model: TaskModel, folder: RunFolder) -> dict[
         **({"signatures": signed} if signed else {}),
         **({"warnings": warnings} if warnings else {}),
     }
+
+
+def _score_split(
+    plan: Plan, task_model: TaskModel, folder: RunFolder, split: str, trained: Any
+) -> tuple[dict[str, Any], SplitData, np.ndarray]:
+    """Predict and score a split, and write its predictions.
+
+    Returns:
+        What metrics.json says of it, what baselines and plugins get, and the rows that were scored.
+    """
+    rows, task = plan.rows, plan.task
+    chosen = rows.of_split(split)
+    most = MOST_TRAIN_SCORED if task.is_numeric else _MOST_TRAIN_WRITTEN
+    asked = _sampled(chosen, plan.config.seed, most) if split == "train" else chosen
+    fields = {name: [values[i] for i in asked] for name, values in rows.fields.items()}
+    budget = plan.config.stages.task.batch_tokens
+    if plan.precision == BF16 and task_model.prefix_cache is not None:
+        # a segment that another batch made is rounded otherwise; a loaded predictor has none
+        task_model.prefix_cache = task_model.prefix_cache.emptied()
+    with progress_bar(f"predicting the {split} split", len(asked)) as advance:
+        prediction, errors = task_model.predict_fields(fields, budget, advance)
+    fine = np.flatnonzero([error is None for error in errors])
+    scored = asked[fine]
+    if isinstance(rows.targets, np.ndarray):
+        truth: Any = rows.targets[scored]
+    else:
+        truth = [rows.targets[i] for i in scored]
+    exact = exact_of(truth)
+    record = {"rows": len(chosen), "metrics": plain(score(task, exact, prediction))}
+    record |= known_rows(task, exact)
+    record |= censored_facts(getattr(task.spec.target, "names", ()), truth, prediction)
+    if len(fine) < len(chosen):
+        record["rows_scored"] = len(fine)
+    if split != "train":
+        named = {name: [fields[name][i] for i in fine] for name in task.prompt.tag_columns}
+        record |= grouped(task, named, exact, prediction, trained)
+        _write_predictions(plan, folder, split, scored, truth, prediction)
+    return record, _split_data(plan, scored, exact, prediction), scored
 
 
 def _weights(plan: Plan) -> dict[str, Any]:
