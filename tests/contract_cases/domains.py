@@ -69,6 +69,16 @@ def centred(rows):
     return made - made.mean()
 
 
+def broad(rows):
+    """Give more positions than a fingerprint may have."""
+    return np.ones((len(rows), 40_000), dtype=np.float32)
+
+
+def blank(rows):
+    """Set no position."""
+    return np.zeros((len(rows), 3), dtype=np.float32)
+
+
 def another(rows, rng):
     """Reverse every row, which is another string."""
     return [row[::-1] + "a" for row in rows]
@@ -154,6 +164,12 @@ CASES = [
     case("features_finite", "gives float64; make it float32", wide, "features"),
     case("features_finite", "hold NaN or infinity", with_nan, "features"),
     case("features_batch", "depend on the rows beside it", centred, "features"),
+    case("fingerprint_answers", r"of shape \(20, positions\)", flat, "fingerprint"),
+    case(
+        "fingerprint_answers", "gives 40,000 positions; give at most 32,768", broad, "fingerprint"
+    ),
+    case("fingerprint_answers", "is 0 everywhere", blank, "fingerprint"),
+    case("fingerprint_batch", "the fingerprint of .* depend on", centred, "fingerprint"),
     case("descriptors_finite", "`descriptors` gives float64; make it float32", wide, "descriptors"),
     case("descriptors_finite", "`descriptors` of .* hold NaN", with_nan, "descriptors"),
     case("descriptors_batch", "the descriptors of .* depend on", centred, "descriptors"),
