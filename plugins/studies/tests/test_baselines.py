@@ -442,3 +442,36 @@ def test_features_are_computed_once_for_all_baselines():
     assert set(found.facts) == {"mean", "nearest", "ridge", "boosting"}
     assert all(facts["fit_seconds"] >= 0 for facts in found.facts.values())
     assert found.feature_seconds > 0
+
+
+@pytest.mark.parametrize("has_classes", [False, True])
+def test_a_forest_is_the_same_whatever_the_number_of_cores(monkeypatch, has_classes):
+    """It is grown by all of them, to the last digit as by one."""
+    monkeypatch.setattr(forest, "NUM_TREES", 12)
+    rng = np.random.default_rng(1)
+    data = make_data(REGRESSION, linear)
+    features = compute_features(data)
+    if has_classes:
+        truth = {s: rng.integers(0, 2, len(rows.truth)) for s, rows in data.splits.items()}
+    else:
+        truth = {s: np.asarray(rows.truth) for s, rows in data.splits.items()}
+    grown = []
+    for count in (1, 3):
+        name = "RandomForestClassifier" if has_classes else "RandomForestRegressor"
+        whole = getattr(forest, name)
+        asked = []
+
+        def made(*args, n_jobs, whole=whole, count=count, asked=asked, **options):
+            asked.append(n_jobs)
+            return whole(*args, n_jobs=count, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(forest, name, made)
+            fold = make_fold(300, 60, 0)
+            if has_classes:
+                result = forest.forest_classes(features, truth, 2, fold, 0)
+            else:
+                result = forest.forest_numbers(features, truth, fold, 0)
+        assert asked == [-1]
+        grown.append(result.predictions["test"])
+    np.testing.assert_array_equal(*grown)
