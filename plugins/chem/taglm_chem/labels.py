@@ -7,7 +7,9 @@ from rdkit import Chem
 from rdkit.Chem import QED, Crippen
 
 from taglm_chem.molecules import read
-from taglm_chem.processes import run_rows
+from taglm_chem.processes import run_rows, usable_cores
+
+_MIN_ROWS_OF_WORKERS = 2500  # QED takes about 1 ms, a worker a second to start
 
 
 def qed(columns: Mapping[str, Sequence[str]]) -> np.ndarray:
@@ -22,7 +24,9 @@ def qed(columns: Mapping[str, Sequence[str]]) -> np.ndarray:
     Raises:
         DataError: when a row is not a valid SMILES.
     """
-    return run_rows(qed_values, columns["smiles"])
+    rows = columns["smiles"]
+    workers = usable_cores() if len(rows) >= _MIN_ROWS_OF_WORKERS else None
+    return run_rows(qed_values, rows, workers=workers)
 
 
 def logp(columns: Mapping[str, Sequence[str]]) -> np.ndarray:

@@ -124,3 +124,18 @@ def test_fingerprints_give_the_similarity_that_rdkit_gives():
     expected = [DataStructs.BulkTanimotoSimilarity(each, bits) for each in bits]
     is_set = fingerprint(rows) != 0
     np.testing.assert_allclose(Nearest(is_set).similarities(is_set), expected, rtol=1e-6)
+
+
+def test_many_labels_are_computed_by_all_cores(monkeypatch):
+    """QED of the quick start's molecules takes seconds; of a few, a worker's start takes longer."""
+    asked = []
+
+    def run(function, rows, *, workers):
+        asked.append(workers)
+        return np.zeros((len(rows), 1))
+
+    monkeypatch.setattr(labels, "run_rows", run)
+    monkeypatch.setattr(labels, "usable_cores", lambda: 2)
+    for count in (10, 3000):
+        labels.qed({"smiles": ["CCO"] * count})
+    assert asked == [None, 2]
