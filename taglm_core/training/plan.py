@@ -34,10 +34,11 @@ from taglm_core.training.budget import TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
-from taglm_core.training.function_tag import FunctionTag, check_form, given_tag, untrained_tag
+from taglm_core.training.function_tag import FunctionTag, given_tag, untrained_tag
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels, small_splits
 from taglm_core.training.recipe import Recipe
+from taglm_core.training.task_settings import check_task_settings
 
 
 @attrs.define(kw_only=True)
@@ -57,8 +58,9 @@ class Plan:
     domains: dict[str, DomainPlan]
     """Tag as written -> its plan."""
     is_isolated: bool
-    task_fingerprint: str
-    stored_task: Artifact | None
+    task_fingerprint: str = ""
+    """Of everything that the trained function tag depends on."""
+    stored_task: Artifact | None = None
     recipe: Recipe | None = None
     """How the predictor that is kept is trained on all rows; None: on the train split."""
     budget: TimeBudget | None = None
@@ -294,66 +296,17 @@ def make_plan(
     task = with_labels(configured_task(config.task, registry), config.data.labels)
     check_names(task)
     signatures(task)  # a metric that lacks something says so before anything is trained
-    settings = config.stages
-    if settings.task.enrich and task.is_cross_domain:
-        raise ConfigError(
-            f"stages.task.enrich: task {task.name} names several domain tags; in stage 3 they stay "
-            "frozen (Tag-LLM section 3.2). Set stages.task.enrich=false."
-        )
-    if settings.task.tag_length == 0 and task.is_numeric:
-        raise ConfigError(
-            "stages.task.tag_length: 0 leaves the function tag out, which only a text task can do: "
-            f"the head of {task.name} reads that tag."
-        )
-    if config.data.weights is not None and not task.is_numeric:
-        raise ConfigError(
-            f"data.weights: task {task.name} writes text, and sample weights are for tasks that "
-            "predict numbers or classes. Leave the weights out."
-        )
-    check_form(settings.task)
+    settings = config.stages.task
+    check_task_settings(config, task)
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
     labels = attrs.evolve(labels, remarks=(*labels.remarks, *small_splits(rows)))
-    if beside is None:
-        backbone, measured = open_backbone(
-            config.backbone, registry, config.device, config.precision
-        )
-        backbone.checkpoints.set(config.checkpointing)
-        if config.compile == "on":
-            backbone.compile()
-        fingerprint = backbone.fingerprint()
-    else:
-        backbone, fingerprint, measured = beside.backbone, beside.fingerprint, beside.measured
-    given = given_tag(settings.task, fingerprint)
-    if config.attention == "isolated" and not task.is_numeric:
-        raise ConfigError("attention: isolated spans are for numeric heads; text needs causal.")
+    backbone, fingerprint, measured = _opened(config, registry, beside)
     is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
     domains = {
         tag: plan_domain(tag, task, config, registry, fingerprint, backbone.precision, store)
         for tag in dict.fromkeys([*written_tags(task, rows.fields), *_further_tags(config, task)])
     }
-    content: dict[str, Any] = {
-        "task": [task.prompt.text, task.function_tag, lean(task.spec.target), task.symmetric],
-        "rows": [rows.fields, _plain_targets(rows.targets), rows.splits],
-        "settings": lean(settings.task),
-        "tags": {tag: item.fingerprint for tag, item in domains.items()},
-        "metric": task.metrics[0].name,
-        "backbone": fingerprint.key,
-        "precision": backbone.precision,
-        "isolated": is_isolated,
-        "seed": config.seed,
-    }
-    if rows.weights is not None:
-        content["weights"] = rows.weights.tolist()
-    if config.time is not None:
-        content["time"] = config.time
-    recipe = recipes[task.name] if recipes is not None else None
-    if recipe is not None:
-        content["recipe"] = attrs.asdict(recipe)
-    if given is not None:
-        content["settings"]["function_tag_from"] = given.fingerprint
-    task_fingerprint = fingerprint_of(content)
-    stored = store.find(fingerprint.key, task.function_tag, task_fingerprint)
     plan = Plan(
         config=config,
         registry=registry,
@@ -365,17 +318,55 @@ def make_plan(
         labels=labels,
         domains=domains,
         is_isolated=is_isolated,
-        task_fingerprint=task_fingerprint,
-        stored_task=stored,
-        given_function_tag=given,
-        recipe=recipe,
+        given_function_tag=given_tag(settings, fingerprint),
+        recipe=recipes[task.name] if recipes is not None else None,
     )
-    check_head(task.name, settings.task, task.spec.target)
-    check_ensemble(task.name, settings.task, task.spec.target)
-    check_layers(backbone, settings.task.tag)
+    plan.task_fingerprint = _task_fingerprint(plan)
+    plan.stored_task = store.find(fingerprint.key, task.function_tag, plan.task_fingerprint)
+    check_head(task.name, settings, task.spec.target)
+    check_ensemble(task.name, settings, task.spec.target)
+    check_layers(backbone, settings.tag)
     if plan.num_outputs:
         plan.head_parameters()  # options that the head refuses come out before anything is trained
     return plan
+
+
+def _task_fingerprint(plan: Plan) -> str:
+    """Return the hash of everything that the trained function tag depends on."""
+    config, task, rows = plan.config, plan.task, plan.rows
+    content: dict[str, Any] = {
+        "task": [task.prompt.text, task.function_tag, lean(task.spec.target), task.symmetric],
+        "rows": [rows.fields, _plain_targets(rows.targets), rows.splits],
+        "settings": lean(config.stages.task),
+        "tags": {tag: item.fingerprint for tag, item in plan.domains.items()},
+        "metric": task.metrics[0].name,
+        "backbone": plan.fingerprint.key,
+        "precision": plan.backbone.precision,
+        "isolated": plan.is_isolated,
+        "seed": config.seed,
+    }
+    if rows.weights is not None:
+        content["weights"] = rows.weights.tolist()
+    if config.time is not None:
+        content["time"] = config.time
+    if plan.recipe is not None:
+        content["recipe"] = attrs.asdict(plan.recipe)
+    if plan.given_function_tag is not None:
+        content["settings"]["function_tag_from"] = plan.given_function_tag.fingerprint
+    return fingerprint_of(content)
+
+
+def _opened(
+    config: RunConfig, registry: Registry, beside: Plan | None
+) -> tuple[Backbone, Fingerprint, Measured]:
+    """Open the backbone, or take that of another plan."""
+    if beside is not None:
+        return beside.backbone, beside.fingerprint, beside.measured
+    backbone, measured = open_backbone(config.backbone, registry, config.device, config.precision)
+    backbone.checkpoints.set(config.checkpointing)
+    if config.compile == "on":
+        backbone.compile()
+    return backbone, backbone.fingerprint(), measured
 
 
 def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:
