@@ -29,7 +29,7 @@ def stop_at(monkeypatch, stage, number):
             os.kill(os.getpid(), signal.SIGINT)
         take_step(*arguments)
 
-    monkeypatch.setattr("taglm_core.training.stages.fit", named)
+    monkeypatch.setattr("taglm_core.training.stage_fit.fit", named)
     monkeypatch.setattr(fitting, "_take_step", press)
     return stages
 

@@ -1,0 +1,221 @@
+"""Stages 2 and 3: what is trained of a function tag and its heads, and what came of it."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from taglm_core.model.tagged import parameter_counts
+from taglm_core.progress import Progress, progress_bar
+from taglm_core.specs import StageStarted
+from taglm_core.store.runfolder import RunFolder
+from taglm_core.store.schema import TaskLineage
+from taglm_core.training.estimate import task_estimate
+from taglm_core.training.fit import FitSettings, Group
+from taglm_core.training.head_choice import choose_head, choose_tag, start_of
+from taglm_core.training.member import Member, task_groups, task_objective, trained_names
+from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
+from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
+from taglm_core.training.splits import cached_rows, fill_cache
+from taglm_core.training.stage_fit import checkpoint_folder, fit_stage
+
+_SHORTER = "--preset quick, --time 10m, or fewer rows (--set stages.task.rows=1000)"
+
+
+def train_task(
+    members: Sequence[Member],
+    enriched: Mapping[str, Iterable[str]],
+    folder: RunFolder,
+    progress: Progress,
+    number: int = 0,
+) -> TaskLineage:
+    """Train a function tag and the heads of the tasks that share it.
+
+    Args:
+        members: The tasks.
+        enriched: Task -> domain tags that are trained along.
+        folder: Of the run.
+        progress: Hears of the steps.
+        number: Of the member of an ensemble that is trained.
+    """
+    plan, model = members[0].plan, members[0].task_model.model
+    settings = plan.config.stages.task
+    began = time.monotonic()
+    name = _stage_name(members, number)
+    rows = sum(len(member.splits["train"].rows) for member in members)
+    steps = num_steps(rows, settings.epochs, settings.batch_size, settings.max_steps)
+    fitting = fit_settings(settings, steps, plan.config)
+    _keep_segments(members, name, fitting, progress)
+    prefix_seconds = round(time.monotonic() - began, 2)
+    objectives = {member.plan.task.name: task_objective(member) for member in members}
+    trained: dict[str, Any] = {}
+    for member in members:
+        trained |= trained_names(member, enriched[member.plan.task.name])
+    counts = parameter_counts(trained)
+    event = StageStarted(stage=name, trained=counts, folder=folder.path)
+    plan.registry.send("on_stage_started", event)
+    with progress_bar("reading the states of the untrained tag"):
+        start = {task: each.start(settings.head_init) for task, each in objectives.items()}
+    untrained, before = None, time.monotonic()
+    if _chooses_tag(members):
+        (first,) = objectives.values()
+        untrained = start_of(plan, first, members[0].splits, progress)
+    choosing = time.monotonic() - before
+    groups = task_groups(members, enriched, objectives)
+    fitting = _in_time(members, fitting, groups, rows, choosing, progress)
+    fitting = _shown_with(members, fitting, number)
+    names = "+".join(objectives)
+    checkpoint = checkpoint_folder(folder, plan, f"task-{names}{f'-{number}' if number else ''}")
+    objective = _joined(objectives)
+    result = fit_stage(objective, groups, fitting, checkpoint, progress, name, model)
+    choices = _choose_heads(members, objectives, untrained, progress)
+    kept = [s for m in members if (s := m.splits["train"].cached) is not None]
+    return TaskLineage(
+        stage=plan.stage_number,
+        tag=plan.task.function_tag,
+        tasks=tuple(objectives),
+        rows=rows,
+        trained=counts,
+        lora_rank_8_q_v_parameters=plan.lora_parameters(),
+        steps=result.steps,
+        planned_steps=fitting.steps,
+        best_step=result.best_step,
+        seconds=round(time.monotonic() - began, 2),
+        prefix_seconds=prefix_seconds,
+        prefix_rows_kept=sum(each.num_cached for each in kept),
+        prefix_bytes=sum(held.num_bytes for held in kept),
+        head_start=start,
+        head_choice={task: choice for task, choice in choices.items() if choice},
+        selected_by=_selected_by(members),
+        history=result.history,
+    )
+
+
+def _stage_name(members: Sequence[Member], number: int) -> str:
+    plan = members[0].plan
+    tasks = ", ".join(member.plan.task.name for member in members)
+    name = f"stage {plan.stage_number} <{plan.task.function_tag}> for {tasks}"
+    num_members = plan.config.stages.task.ensemble
+    return f"{name}, {number + 1} of {num_members}" if num_members > 1 else name
+
+
+def _chooses_tag(members: Sequence[Member]) -> bool:
+    """Whether the trained tag has to beat the untrained one, under a head of its own."""
+    return len(members) == 1 and members[0].plan.recipe is None
+
+
+def _joined(objectives: Mapping[str, TaskObjective]) -> Objective:
+    """Return the objective of one task, or that of several together."""
+    return JointObjective(objectives) if len(objectives) > 1 else next(iter(objectives.values()))
+
+
+def _in_time(
+    members: Sequence[Member],
+    fitting: FitSettings,
+    groups: Sequence[Group],
+    rows: int,
+    choosing: float,
+    progress: Progress,
+) -> FitSettings:
+    """Return the settings with the steps that the time of the run allows, if it has a limit."""
+    plan = members[0].plan
+    budget, recipe = plan.budget, plan.recipe
+    if budget is None:
+        return fitting
+    if recipe is not None:
+        steps = min(fitting.steps, max(1, round(recipe.steps_a_row * rows)))
+        return attrs.evolve(fitting, steps=steps)
+    if not groups:
+        return fitting
+    trial = _joined({member.plan.task.name: task_objective(member) for member in members})
+    share = 1.0 / max(1, budget.num_task_stages)
+    fitting = in_time(
+        budget,
+        f"<{plan.task.function_tag}>",
+        fitting,
+        trial,
+        groups,
+        members[0].task_model.model,
+        progress,
+        share,
+        lambda speed: evaluation_seconds(members, speed, choosing),
+    )
+    budget.num_task_stages -= 1
+    return fitting
+
+
+def _shown_with(members: Sequence[Member], fitting: FitSettings, number: int) -> FitSettings:
+    """Return the settings with what bars and loggers show beside the scores."""
+    plan = members[0].plan
+    series = "+".join(member.plan.task.name for member in members)
+    if plan.config.stages.task.ensemble > 1:
+        series += f"-{number + 1}"
+    return attrs.evolve(
+        fitting,
+        remark=_remark(members),
+        series=series,
+        beside=plan.baseline_scores if _chooses_tag(members) else {},
+        keeps=plan.recipe.steps(fitting.steps) if plan.recipe is not None else None,
+    )
+
+
+def _choose_heads(
+    members: Sequence[Member],
+    objectives: Mapping[str, TaskObjective],
+    untrained: Any,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    """Give every task its head, and a task alone the better one of its tags.
+
+    Returns:
+        Task -> what was compared.
+    """
+    heads = {
+        m.plan.task.name: choose_head(m.plan, objectives[m.plan.task.name], m.splits, progress)
+        for m in members
+    }
+    choices = {task: head.facts for task, head in heads.items()}
+    if _chooses_tag(members):
+        (task,) = heads
+        choices[task] = choose_tag(untrained, heads[task], members[0].task_model, progress)
+    return choices
+
+
+def _keep_segments(
+    members: Sequence[Member], stage: str, fitting: FitSettings, progress: Progress
+) -> None:
+    """Say what the stage will take, then compute once what stands before the function tag."""
+    plan = members[0].plan
+    settings = plan.config.stages.task
+    keeps = not settings.enrich and bool(settings.tag_length)
+    cached = [
+        cached_rows(m.plan, m.task_model, m.splits, progress) if keeps else {} for m in members
+    ]
+    if plan.budget is None:
+        tokens = sum(int(rows.segments.sizes.sum()) for each in cached for rows in each.values())
+        task_estimate(stage, members, fitting, tokens).say(progress, _SHORTER)
+    if keeps:
+        for member, rows in zip(members, cached, strict=True):
+            fill_cache(member.plan, member.task_model, member.splits, rows, progress)
+
+
+def _remark(members: Sequence[Member]) -> str:
+    """Return what is shown behind each score of the training."""
+    plan = members[0].plan
+    if plan.recipe is not None:
+        return "of rows that are trained on"
+    return plan.baseline_note if len(members) == 1 else ""
+
+
+def _selected_by(members: Sequence[Member]) -> str:
+    """Return what early stopping judged by."""
+    if members[0].plan.recipe is not None:
+        return "the validation split of the run that was scored; trained on all rows"
+    if len(members) > 1:
+        return "the mean loss of the tasks on their validation splits"
+    plan = members[0].plan
+    if not plan.task.is_numeric:
+        return "nats per token on the validation split"
+    name = "loss" if plan.selects_by_loss else plan.task.metrics[0].name
+    return f"{name} on the validation split"
