@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -25,19 +26,20 @@ from taglm_core.errors import ConfigError, TaglmError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
 from taglm_core.plugins import Registry, load_registry
-from taglm_core.progress import Progress, progress_bar, reporting
+from taglm_core.progress import Progress, Silent, progress_bar, reporting
 from taglm_core.specs import RunFinished
 from taglm_core.specs.fields import seconds_of
 from taglm_core.store.environment import ENVIRONMENT, environment
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training import processes
 from taglm_core.training.budget import PLAN, TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.loggers import find_loggers, logging_to
 from taglm_core.training.paths import BACKBONE, backbone_digest, named_inputs
 from taglm_core.training.plan import Plan, make_plans
-from taglm_core.training.recipe import recipe_of
+from taglm_core.training.recipe import Recipe, recipe_of
 from taglm_core.training.run import execute, refit, resolved, train_only
 from taglm_core.training.runfile import write_run_file
 from taglm_core.training.settings import merge, read_run_file, run_config
@@ -81,6 +83,7 @@ class PreparedRun:
             progress.say(remark)
         if self.table is not None:
             self._write_table(self.table)
+        processes.decided(bool)  # no process reads before the first one has written
         bar = progress_bar("reading data and backbone")
         with recorded() as read, self._named(), reporting(progress), bar:
             beside = self.shared.plan if self.shared is not None else None
@@ -118,20 +121,29 @@ class PreparedRun:
         Returns:
             The contents of metrics.json.
         """
+        with processes.joined():
+            if processes.is_first():
+                return self._lead(progress, on_plans)
+            return self._take_part()
+
+    def _lead(self, progress: Progress, on_plans: OnPlans | None) -> dict[str, Any]:
+        """Do what `execute` says, as the only process or as the first of several."""
         folder = self.folder
         existed, num_failures = folder.path.exists(), len(self.registry.failures)
         metrics = None
         self._open()
         try:
             metrics = folder.metrics
+            steps = processes.decided(lambda: self._missing(metrics))
             with reporting(progress):
                 if metrics is None:
                     metrics = self._train_and_evaluate(progress, on_plans)
-                    metrics = self._refit(metrics, progress) if self.config.refit else metrics
-                elif self.config.refit and not all("refit" in t for t in metrics["tasks"].values()):
+                if "refit" in steps:
                     metrics = self._refit(metrics, progress)
-                else:
+                if not steps:
                     progress.say(f"{folder.path} holds the finished run of these settings")
+            assert metrics is not None, "it has been trained"
+            results = processes.decided(lambda: metrics)
         finally:
             is_new = metrics is None and not existed
             if is_new:
@@ -139,7 +151,35 @@ class PreparedRun:
             folder.close(discard=is_new)
         for failure in self.registry.failures[num_failures:]:  # of event hooks during the run
             logger.warning("warning: %s", failure)
-        return metrics
+        return results
+
+    def _missing(self, metrics: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Return what the folder lacks: `train`, `refit`."""
+        is_refit = metrics is not None and all("refit" in t for t in metrics["tasks"].values())
+        lacks = ("train",) if metrics is None else ()
+        return (*lacks, "refit") if self.config.refit and not is_refit else lacks
+
+    def _take_part(self) -> dict[str, Any]:
+        """Train beside the first process, and write nothing that stays.
+
+        Returns:
+            The contents of metrics.json, as the first process has them.
+        """
+        with tempfile.TemporaryDirectory(prefix="taglm-") as scratch:
+            folder = RunFolder(Path(scratch))
+            own = attrs.evolve(self, folder=folder, table=None, remarks=(), log_to=())
+            steps: tuple[str, ...] = processes.decided(tuple)
+            progress = Silent()
+            members = members_of(self.config)
+            if "train" in steps and members:
+                shared = Shared()
+                for member in members:
+                    attrs.evolve(own, config=member.config, shared=shared)._take_part()
+            elif "train" in steps:
+                train_only(own.plans(progress), own.folder, self.store, progress)
+            if "refit" in steps:
+                train_only(own._refit_plans({}), own.folder, self.store, progress)
+        return processes.decided(dict)
 
     def _train_and_evaluate(self, progress: Progress, on_plans: OnPlans | None) -> dict[str, Any]:
         loggers = find_loggers(self.log_to, self.registry)
@@ -179,23 +219,31 @@ class PreparedRun:
 
         It is trained as the one that was scored, or as that of the first of several runs.
         """
-        began = time.monotonic()
         progress.say("training the predictor that is kept, on all rows")
-        members = metrics.get("members")
-        scored = metrics
-        if members:
-            scored = RunFolder(self.folder.path / members[0]["folder"]).metrics or {}
-        recipes = {name: recipe_of(task["stages"][-1]) for name, task in scored["tasks"].items()}
-        seed = int(self.config.seeds[0]) if self.config.seeds else self.config.seed
-        config = attrs.evolve(self.config, seeds=(), seed=seed)
-        plans = make_plans(config, self.registry, self.store, recipes=recipes)
-        self._give_time(plans, began)
+        plans = self._refit_plans(metrics)
         counts = refit(plans, self.folder, self.store, metrics, progress)
         tasks = {name: {**task, "refit": counts[name]} for name, task in metrics["tasks"].items()}
         metrics = {**metrics, "tasks": tasks}
         self.folder.write_json("metrics.json", metrics)
         self._tell_end(metrics)
         return metrics
+
+    def _refit_plans(self, metrics: Mapping[str, Any]) -> list[Plan]:
+        """Plan the training on all rows; only the first of several processes knows the metrics."""
+        began = time.monotonic()
+        recipes = processes.decided(lambda: self._recipes(metrics))
+        seed = int(self.config.seeds[0]) if self.config.seeds else self.config.seed
+        config = attrs.evolve(self.config, seeds=(), seed=seed)
+        plans = make_plans(config, self.registry, self.store, recipes=recipes)
+        self._give_time(plans, began)
+        return plans
+
+    def _recipes(self, metrics: Mapping[str, Any]) -> dict[str, Recipe]:
+        members = metrics.get("members")
+        scored = metrics
+        if members:
+            scored = RunFolder(self.folder.path / members[0]["folder"]).metrics or {}
+        return {name: recipe_of(task["stages"][-1]) for name, task in scored["tasks"].items()}
 
     def _tell_end(self, metrics: dict[str, Any]) -> None:
         event = RunFinished(folder=self.folder.path, metrics=metrics)

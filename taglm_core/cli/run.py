@@ -45,6 +45,7 @@ def run(
     refit: options.Refit = None,
     time: options.Time = None,
     log_to: options.LogTo = None,
+    num_processes: options.NumProcesses = None,
     setting: Setting = None,
     save_config: options.SaveConfig = None,
     dry_run: options.DryRun = False,
@@ -57,9 +58,13 @@ def run(
     `taglm run QED`; `taglm run QED --data molecules.csv --column smiles=Structure`;
     `taglm run esol.yaml --set stages.task.epochs=10 --out runs/long`.
     """
+    from taglm_core.cli.launch import is_one_of_several, run_several, speak_in_first
     from taglm_core.cli.screen import parse_pairs
     from taglm_core.training.settings import parse_overrides
 
+    if (num_processes or 1) > 1 and not is_one_of_several() and not dry_run:
+        raise typer.Exit(run_several(num_processes or 1))
+    speak_in_first()
     flags: dict[str, Any] = {
         "backbone": backbone,
         "seed": seed,

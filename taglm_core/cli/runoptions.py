@@ -140,6 +140,15 @@ LogTo = Annotated[
         "wandb; several with commas. Their files are in RUN/logs.",
     ),
 ]
+NumProcesses = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes that train together, each with its own rows of every batch; one for "
+        "each GPU.",
+        show_default="1",
+    ),
+]
 SaveConfig = Annotated[
     Path | None,
     typer.Option(

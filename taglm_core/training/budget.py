@@ -22,8 +22,6 @@ STAGE_ONE = 0.4
 _KEPT = 0.05
 """Share of the whole time for what is not measured, such as writing."""
 _TIMED = 3
-_UNCACHED = 3.0
-"""Time of a prediction over that of an evaluation in training, which reads cached segments."""
 
 
 @attrs.frozen
@@ -64,7 +62,7 @@ class TimeBudget:
         stage: str,
         wanted: int,
         evaluations: int,
-        measure: Callable[[], Speed],
+        speed: Speed | None,
         progress: Progress,
         *,
         share: float,
@@ -78,7 +76,7 @@ class TimeBudget:
             stage: Its name.
             wanted: Steps that the settings ask for, which are never exceeded.
             evaluations: Number of evaluations during the stage.
-            measure: Times some steps.
+            speed: What the stage takes here; None: it was planned before.
             progress: Hears the plan.
             share: Of the time left.
             kept: Seconds that what follows the stage needs.
@@ -88,7 +86,7 @@ class TimeBudget:
         """
         plan = self.plan
         if stage not in plan:
-            speed = measure()
+            assert speed is not None, "a stage is measured before it is planned"
             after = _KEPT * self.seconds + (kept(speed) if kept is not None else 0.0)
             free = max(0.0, self.remaining * share - after)
             most = int(free / 2 / max(speed.evaluation, 1e-9)) - 1  # one before the first step
@@ -143,19 +141,3 @@ def measured_speed(
             tensor.copy_(value)
     objective.moved()
     return Speed(step=float(np.median(times[1:])), evaluation=evaluation)
-
-
-def seconds_after(
-    speed: Speed, valid_rows: int, scored_rows: int, is_cached: bool, choice: float
-) -> float:
-    """Return how long the evaluation of a run takes, from that of a stage.
-
-    Args:
-        speed: Of the stage.
-        valid_rows: Rows of an evaluation in training.
-        scored_rows: Rows that are predicted in the end.
-        is_cached: Whether training reads cached segments.
-        choice: Seconds that the choice of a head took before training.
-    """
-    factor = _UNCACHED if is_cached else 1.0
-    return choice + factor * speed.evaluation * scored_rows / max(1, valid_rows)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from taglm_core.model.backbone import Backbone
+from taglm_core.model.precision import BF16
 from taglm_core.model.prefix_cache import bytes_per_token, shown
 from taglm_core.progress import Progress, say_detail, shown_seconds
 from taglm_core.training.fit import FitSettings
@@ -170,7 +171,7 @@ def task_estimate(
     train = np.concatenate([_run_tokens(m.splits["train"], segment_tokens) for m in members])
     step = float(train.mean()) * min(fitting.batch_size, len(train))
     read = sum(_read_tokens(member, segment_tokens) for member in members)
-    scored = sum(_scored_tokens(member) for member in members)
+    scored = sum(_scored_tokens(member, segment_tokens) for member in members)
     parts = [
         (_steps(fitting), fitting.last * step / pace.backward),
         # before the first step, and when the head is chosen
@@ -199,8 +200,10 @@ def _read_tokens(member: Member, segment_tokens: int) -> float:
     return float(train.mean() * fitted + _run_tokens(member.splits["valid"], segment_tokens).sum())
 
 
-def _scored_tokens(member: Member) -> float:
-    """Return the tokens of the rows that are predicted in the end."""
+def _scored_tokens(member: Member, segment_tokens: int) -> float:
+    """Return the tokens that are computed for the rows that are predicted in the end."""
     splits = member.splits
-    train = min(MOST_TRAIN_SCORED, len(splits["train"].rows)) * splits["train"].rows.lengths.mean()
-    return float(train + sum(splits[name].rows.lengths.sum() for name in ("valid", "test")))
+    is_held = segment_tokens and member.plan.precision != BF16
+    train = _run_tokens(splits["train"], segment_tokens if is_held else 0).mean()
+    scored = min(MOST_TRAIN_SCORED, len(splits["train"].rows)) * train
+    return float(scored + sum(splits[name].rows.lengths.sum() for name in ("valid", "test")))

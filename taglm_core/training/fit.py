@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from taglm_core.errors import DataError
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.progress import Progress, progress_bar
+from taglm_core.training import processes
 from taglm_core.training.budget import Speed, measured_speed
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.interrupts import StopAfterStep, Stopped
@@ -31,6 +32,9 @@ class Group:
     name: str
     parameters: tuple[nn.Parameter, ...]
     lr: float
+    is_head: bool = False
+    """Whether they stand behind the states of all rows, so that every process of a run finds
+    their whole gradient."""
 
 
 @attrs.frozen(kw_only=True)
@@ -107,7 +111,10 @@ def fit(
     parameters = [p for group in groups for p in group.parameters]
     kept: list[Tensor] = [*parameters, *objective.buffers]
     optimizer = torch.optim.AdamW(
-        [{"params": list(group.parameters), "lr": group.lr} for group in groups],
+        [
+            {"params": list(group.parameters), "lr": group.lr, "is_head": group.is_head}
+            for group in groups
+        ],
         weight_decay=settings.weight_decay,
         betas=(0.9, 0.98),
     )
@@ -116,10 +123,10 @@ def fit(
     every = max(1, math.ceil(settings.steps / settings.num_evaluations))
     if settings.keeps is not None:
         every = max(1, settings.keeps)
-    loaded = load_checkpoint(folder, kept, optimizer)
+    loaded = _restored(folder, kept, optimizer)
     if loaded is None:
         with progress_bar(f"{description}: first score"):
-            score, record = objective.evaluate()
+            score, record = _scored(objective)
         best = [p.detach().clone() for p in kept]
         state: dict[str, Any] = {
             "step": 0,
@@ -153,10 +160,11 @@ def fit(
             note += f" ({settings.remark})" if settings.remark else ""
             progress.advance(state["step"], note)
             is_due = time.monotonic() - saved > settings.checkpoint_seconds
-            if is_due or interrupt.is_asked:
+            is_asked = processes.any_of(interrupt.is_asked)
+            if (is_due or is_asked) and processes.is_first():
                 save_checkpoint(folder, kept, optimizer, best, state)
                 saved = time.monotonic()
-            if interrupt.is_asked:
+            if is_asked:
                 progress.finish()
                 raise Stopped(state["step"], settings.last)
     progress.finish()
@@ -182,7 +190,8 @@ def _evaluate(
 ) -> list[Tensor]:
     """Evaluate after a step, put the score into `state`, and return the best parameters so far."""
     objective.refine()
-    score, record = objective.evaluate()
+    processes.make_equal(kept)
+    score, record = _scored(objective)
     state["history"].append({"step": state["step"], **record})
     _log_scores(state["step"], record, settings)
     if score < state["best"] or settings.keeps is not None:
@@ -190,6 +199,27 @@ def _evaluate(
         return [p.detach().clone() for p in kept]
     state["bad"] += 1
     return best
+
+
+def _scored(objective: Objective) -> tuple[float, dict[str, float]]:
+    """Evaluate in every process; what the first one found counts."""
+    found = objective.evaluate()
+    return processes.decided(lambda: found)
+
+
+def _restored(
+    folder: Path, kept: Sequence[Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[list[Tensor], dict[str, Any]] | None:
+    """Put a checkpoint back that the first process may have, in every process."""
+    loaded = load_checkpoint(folder, kept, optimizer) if processes.is_first() else None
+    loaded = processes.decided(lambda: loaded)
+    if loaded is None or processes.size() == 1:
+        return loaded
+    processes.make_equal([tensor.detach() for tensor in kept])
+    held = processes.decided(optimizer.state_dict)
+    if not processes.is_first():
+        optimizer.load_state_dict(held)
+    return loaded
 
 
 def _log_scores(step: int, record: Mapping[str, Any], settings: FitSettings) -> None:
@@ -239,8 +269,12 @@ def _take_step(
     losses = []
     for piece in pieces:
         loss, _ = objective.loss(batch[piece])
-        (loss / total).backward()  # type: ignore[no-untyped-call]
+        if loss.requires_grad or processes.size() == 1:  # this process may own none of the rows
+            (loss / total).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach() / total)
+    for group in optimizer.param_groups:
+        if not group.get("is_head", False):
+            processes.sum_gradients(group["params"])
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     if not bool(torch.isfinite(norm)):
         raise DataError(

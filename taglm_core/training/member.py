@@ -96,7 +96,7 @@ def task_groups(
         parameters = objectives[member.plan.task.name].head_parameters
         if parameters:
             head_lr = settings.lr or settings.head_lr
-            groups.append(Group(f"head {member.plan.task.name}", parameters, head_lr))
+            groups.append(Group(f"head {member.plan.task.name}", parameters, head_lr, is_head=True))
     return groups
 
 

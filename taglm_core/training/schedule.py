@@ -6,13 +6,16 @@ from typing import Any
 
 import attrs
 
+from taglm_core.model.precision import BF16
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.progress import Progress
-from taglm_core.training.budget import Speed, TimeBudget, seconds_after
+from taglm_core.training import processes
+from taglm_core.training.budget import Speed, TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.fit import FitSettings, Group, speed_of
 from taglm_core.training.member import Member
 from taglm_core.training.objectives import Objective
+from taglm_core.training.objectives.reading import step_lengths
 
 MOST_TRAIN_SCORED = 2000
 """Training rows that are scored in the end."""
@@ -61,22 +64,32 @@ def in_time(
         finally:
             model.train_only([])
 
-    steps, evaluations = budget.steps(
-        stage,
-        settings.steps,
-        settings.num_evaluations,
-        measure,
-        progress,
-        share=share,
-        kept=kept,
+    is_planned = processes.decided(lambda: stage in budget.plan)
+    speed = None if is_planned else measure()  # in every process: its steps are taken together
+    steps, evaluations = processes.decided(
+        lambda: budget.steps(
+            stage,
+            settings.steps,
+            settings.num_evaluations,
+            speed,
+            progress,
+            share=share,
+            kept=kept,
+        )
     )
     return attrs.evolve(settings, steps=steps, num_evaluations=evaluations)
 
 
 def evaluation_seconds(members: Sequence[Member], speed: Speed, choosing: float) -> float:
     """Return what choosing heads and scoring every split takes."""
-    valid = sum(len(member.splits["valid"].rows) for member in members)
-    scored = sum(len(m.splits["test"].rows) for m in members) + valid
-    scored += sum(min(MOST_TRAIN_SCORED, len(m.splits["train"].rows)) for m in members)
-    is_cached = any(member.splits["valid"].cached is not None for member in members)
-    return seconds_after(speed, valid, scored, is_cached, choosing)
+    read = held = fresh = 0.0
+    for member in members:
+        train, valid, test = (member.splits[name] for name in ("train", "valid", "test"))
+        whole, run = float(valid.rows.lengths.mean()), float(step_lengths(valid).mean())
+        fitted = min(len(train.rows), member.plan.config.stages.task.fit_rows)
+        scored = min(MOST_TRAIN_SCORED, len(train.rows))
+        read += run * (fitted + len(valid.rows))
+        # segments of training rows are there still, except in bf16, which computes them again
+        held += scored * (whole if member.plan.precision == BF16 else run)
+        fresh += whole * (len(valid.rows) + len(test.rows))
+    return choosing + speed.evaluation * (held + fresh) / max(1.0, read)

@@ -16,6 +16,7 @@ from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, say_detail
 from taglm_core.specs.reference import resolve
 from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.training import processes
 from taglm_core.training.plan import Plan
 
 
@@ -231,7 +232,8 @@ def fill_cache(
         return
     for split, rows in cached.items():
         progress.start(f"segments of the {split} split", len(rows.segments.keys))
-        rows.fill(progress.advance)
+        own = processes.is_own(np.arange(len(rows.rows)))
+        rows.fill(progress.advance, only=None if own.all() else own)
         progress.finish()
         splits[split].cached = rows
 

@@ -1,6 +1,7 @@
 """Running one stage: taken from the tag store or trained, and what is written of it."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -13,6 +14,7 @@ from taglm_core.store.install import install_task
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training import processes
 from taglm_core.training.build import start_again, take_stored
 from taglm_core.training.domain_fit import train_domain
 from taglm_core.training.domain_plan import DomainPlan
@@ -44,13 +46,14 @@ def run_domain_stage(
     settings = plan.config.stages.domain
     key = plan.fingerprint.key
     if item.is_trained:
-        with store.lock(key, item.tag, item.fingerprint):
+        with _locked(store, key, item.tag, item.fingerprint):
             if not settings.fresh:  # another run may have trained it while this one waited
-                item.stored = store.find(key, item.tag, item.fingerprint)
+                item.stored = processes.known(store.find(key, item.tag, item.fingerprint))
             if item.stored is None:
                 lineage, offsets = train_domain(plan, item, model, folder, progress)
                 artifact, readme = domain_artifact(plan, item, model, lineage, offsets)
-                store.save(key, item.tag, item.fingerprint, artifact, readme)
+                if processes.is_first():
+                    store.save(key, item.tag, item.fingerprint, artifact, readme)
                 item.stored = artifact
                 return _said(dict(to_plain(lineage)), item, progress)
         take_stored(item, item.stored, model)
@@ -58,6 +61,16 @@ def run_domain_stage(
         return {}
     held = item.stored.config.tags[item.tag].lineage
     return _said({**to_plain(held), "from_store": True}, item, progress)
+
+
+@contextlib.contextmanager
+def _locked(store: TagStore, key: str, tag: str, fingerprint: str) -> Iterator[None]:
+    """Hold an entry of the store, which the first process of a run does for all."""
+    if not processes.is_first():
+        yield
+        return
+    with store.lock(key, tag, fingerprint):
+        yield
 
 
 def _said(record: dict[str, Any], item: DomainPlan, progress: Progress) -> dict[str, Any]:
@@ -89,6 +102,8 @@ def run_task_stage(
     if not plan.config.stages.task.enrich:
         own = [member.task_model for member in members]
         prepare_cache([m.plan for m in members], own, store.scratch, progress)
+    for member in members:
+        member.plan.stored_task = processes.known(member.plan.stored_task)
     if plan.stored_task is not None:
         for member in members:
             assert member.plan.stored_task is not None, "a group is stored whole or not at all"
@@ -105,7 +120,7 @@ def run_task_stage(
         member.splits.clear()  # what was kept for training makes room for the next tag
     folder.log(to_plain(lineage))
     key = plan.fingerprint.key
-    for member in members:
+    for member in members if processes.is_first() else ():
         plan = member.plan
         artifact, readme = task_artifact(plan, member.task_model, {}, lineage)
         with store.lock(key, plan.task.function_tag, plan.task_fingerprint):

@@ -50,11 +50,11 @@ def test_a_plan_is_made_once(tmp_path):
     budget = TimeBudget(seconds=100.0, file=tmp_path / "time_plan.json")
     speed = Speed(step=0.5, evaluation=1.0)
 
-    def steps(wanted, measure, share=1.0, kept=lambda speed: 20.0):
-        return budget.steps("stage", wanted, 9, measure, Silent(), share=share, kept=kept)
+    def steps(wanted, found, share=1.0, kept=lambda speed: 20.0):
+        return budget.steps("stage", wanted, 9, found, Silent(), share=share, kept=kept)
 
     # 100 s, less 25 for what follows and 10 for evaluations
-    planned = steps(1000, lambda: speed)
+    planned = steps(1000, speed)
     assert planned in ((129, 9), (130, 9))
     assert steps(1000, None) == planned
     for wanted, measured, expected in (
@@ -63,7 +63,7 @@ def test_a_plan_is_made_once(tmp_path):
         (1000, Speed(step=0.5, evaluation=9.0), (76, 3)),  # 4 in 75 s, with that before the start
     ):
         budget.file.unlink()
-        found = steps(wanted, lambda held=measured: held)
+        found = steps(wanted, measured)
         assert found[1] == expected[1]
         assert found[0] == pytest.approx(expected[0], abs=2)
 

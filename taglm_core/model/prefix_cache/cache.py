@@ -156,7 +156,7 @@ class PrefixCache:
         """Return rows for running each once, None when whole rows are as quick."""
         if not self.store.limit_bytes or not self.fits(rows):
             return None
-        cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
+        cached = self._as_held(rows, is_isolated, max_tokens)
         parts, keys = [(cached.segments, rows.lengths)], cached.segments.keys
         if self.history is not None:
             known = self.history.recurring(keys)
@@ -169,6 +169,20 @@ class PrefixCache:
             self.on_plan(plan.line())
             self.on_plan = None
         return cached if plan.is_worth else None
+
+    def _as_held(self, rows: Rows, is_isolated: bool, max_tokens: int) -> CachedRows:
+        """Divide rows to be run once as training divided them, where it left more of them."""
+        cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
+        if self.history is not None or not len(self.store):
+            return cached
+        trained = self.rows(rows, is_isolated, max_tokens)
+        return trained if self._held(trained) > self._held(cached) else cached
+
+    def _held(self, cached: CachedRows) -> int:
+        """Return how many tokens of some rows' segments are in the store."""
+        segments = cached.segments
+        is_held = np.array([key in self.store for key in segments.keys], dtype=bool)
+        return int(segments.sizes[is_held].sum())
 
     def keep_between_calls(self) -> None:
         """Keep segments that recur from one call of `screen` to the next, the latest used."""

@@ -93,6 +93,7 @@ class CachedRows:
         on_progress: Callable[[int], None] | None = None,
         least_uses: int = 1,
         recurring: Collection[bytes] = (),
+        only: np.ndarray | None = None,
     ) -> None:
         """Compute segments and keep them while the limit allows, those of the most rows first.
 
@@ -100,22 +101,28 @@ class CachedRows:
             on_progress: Called with the number of segments done.
             least_uses: Segments of fewer rows are left to be computed when they are needed.
             recurring: Segments that are kept however few rows use them.
+            only: bool `(rows,)`: rows whose segments are wanted; None: all.
         """
         segments, slot_of, done = self.segments, self._slot_of, 0
         uses = segments.uses
+        wanted = np.ones(len(uses), dtype=bool)
+        if only is not None:
+            wanted[:] = False
+            wanted[segments.ids[only]] = True
         missing = [
             number
             for number, key in enumerate(segments.keys)
             if key not in self.store
             and segments.sizes[number]
+            and wanted[number]
             and (uses[number] >= least_uses or key in recurring)
         ]
         if not missing:
             return
         per_token = self._bytes_per_token(missing[0])
         if self.history is not None:
-            wanted = {segments.keys[n]: int(segments.sizes[n]) * per_token for n in missing}
-            self.history.make_room(wanted, set(segments.keys))
+            sizes = {segments.keys[n]: int(segments.sizes[n]) * per_token for n in missing}
+            self.history.make_room(sizes, set(segments.keys))
         order = sorted(missing, key=lambda n: (-int(uses[n]), int(slot_of[n])))
         fitting = np.cumsum([free // per_token for _, free in self.store.free])
         # those of the most rows lie in the quickest place

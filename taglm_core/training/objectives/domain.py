@@ -15,6 +15,7 @@ from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.likelihood import DomainSoftmax, calibrated, symbol_nats
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.specs import Encoder
+from taglm_core.training import processes
 
 _CALIBRATION_ROWS = 128
 """Corpus rows from which the offsets of the symbols are computed."""
@@ -139,16 +140,24 @@ class DomainObjective:
     def _nll(
         self, rows: _Rows, indices: np.ndarray, variant: str, skip: int
     ) -> tuple[Tensor, float]:
-        """Sum -log p over the symbols after the first `skip` of each row."""
-        nats, _ = symbol_nats(
-            self.model,
-            self.softmax,
-            self._before_of(rows, indices, variant),
-            [rows.ids[int(i)] for i in indices],
-            self._base(),
-            skip,
-        )
-        return nats.sum(), float(len(nats))
+        """Sum -log p over the symbols after the first `skip` of each row.
+
+        Each of several processes runs its own rows.
+        """
+        own = np.asarray(indices)[processes.is_own(indices)]
+        part, count = torch.zeros((), device=self.model.backbone.device), 0
+        if len(own):
+            nats, _ = symbol_nats(
+                self.model,
+                self.softmax,
+                self._before_of(rows, own, variant),
+                [rows.ids[int(i)] for i in own],
+                self._base(),
+                skip,
+            )
+            part, count = nats.sum(), len(nats)
+        number = torch.tensor(float(count), device=part.device)
+        return processes.total(part), float(processes.total(number))
 
     @torch.no_grad()
     def nats(self, variant: str = "tag", skip: int = 0) -> float:

@@ -7,6 +7,7 @@ from torch import Tensor
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import Batch, collate
 from taglm_core.model.taskmodel import TaskModel
+from taglm_core.training import processes
 from taglm_core.training.splits import SplitData
 
 
@@ -32,7 +33,18 @@ class StateReader:
         return model.hidden_states(batch), batch
 
     def pooled(self, split: SplitData, indices: np.ndarray) -> Tensor:
-        """Return what the head reads for one batch, `(batch, width)`."""
+        """Return what the head reads for one batch, `(batch, width)`.
+
+        Each of several processes runs its own rows of the batch.
+        """
+        own = np.flatnonzero(processes.is_own(indices))
+        return processes.whole(self._own(split, indices[own]), own, len(indices))
+
+    def _own(self, split: SplitData, indices: np.ndarray) -> Tensor:
+        if not len(indices):
+            return torch.zeros(
+                0, self.task_model.width, device=self.task_model.model.backbone.device
+            )
         states, batch = self.run(split, indices)
         return self.task_model.pooling.of_states(states, batch.read)
 
@@ -45,12 +57,14 @@ class StateReader:
             indices: Which of them; None: all.
         """
         chosen = np.arange(len(split.rows)) if indices is None else indices
-        found = torch.zeros(len(chosen), self.task_model.width)
-        lengths = split.rows.lengths[chosen]
+        places = np.flatnonzero(processes.is_own(chosen))
+        own = chosen[places]
+        found = torch.zeros(len(own), self.task_model.width)
+        lengths = split.rows.lengths[own]
         cost = lengths if split.cached is None else np.maximum(lengths // 4, 1)
         for batch in batches_by_tokens(cost, self.max_tokens):
-            found[torch.from_numpy(batch)] = self.pooled(split, chosen[batch]).float().cpu()
-        return found
+            found[torch.from_numpy(batch)] = self._own(split, own[batch]).float().cpu()
+        return processes.whole(found, places, len(chosen))
 
 
 def step_lengths(split: SplitData) -> np.ndarray:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import IGNORED
 from taglm_core.model.taskmodel import TaskModel
+from taglm_core.training import processes
 from taglm_core.training.objectives.reading import StateReader, step_lengths
 from taglm_core.training.splits import SplitData
 
@@ -38,6 +39,7 @@ class TextObjective:
         self.sorts_batches = sorts_batches
         self.lengths = step_lengths(train)
         self._backbone = task_model.model.backbone
+        self._device = self._backbone.device
         self._reader = StateReader(task_model, max_tokens)
 
     @property
@@ -69,6 +71,12 @@ class TextObjective:
         return self._loss(self.train, indices), self.weight(indices)
 
     def _loss(self, split: SplitData, indices: np.ndarray) -> Tensor:
+        """Return the summed loss of some rows, of which each process runs its own."""
+        own = indices[processes.is_own(indices)]
+        part = self._own_loss(split, own) if len(own) else torch.zeros((), device=self._device)
+        return processes.total(part)
+
+    def _own_loss(self, split: SplitData, indices: np.ndarray) -> Tensor:
         states, batch = self._reader.run(split, indices)
         position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         is_output = (position > batch.read.unsqueeze(1)) & batch.is_real  # (batch, seq)

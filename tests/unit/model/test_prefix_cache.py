@@ -185,12 +185,12 @@ def test_screening_shares_between_batches_and_drops_what_is_done():
     assert cache.store.num_bytes < 1.2 * held
 
 
-def assemble_again(model, letters, digits):
+def assemble_again(model, letters, digits, template=TWO):
     """Assemble other rows of the first template on a model."""
     names = {"Letters": "t/Letters", "Digits": "t/Digits"}
     assembler = Assembler(
         layout=model.layout,
-        prompt=parse_template(TWO, "Value"),
+        prompt=parse_template(template, "Value"),
         text=TextEncoder(model.backbone.tokenizer),
         encoders={"t/Letters": LettersEncoder(), "t/Digits": DigitsEncoder()},
         domain_of=names,
@@ -212,10 +212,11 @@ def test_rows_that_share_nothing_are_not_screened_on_blocks():
     assert said[0].startswith("reuse: none, since what recurs in 2 rows would save only")
 
 
-def test_what_training_cached_is_used_for_scoring():
+@pytest.mark.parametrize("template", [TWO, "A string <Letters>{letters} is so. And so <Value>"])
+def test_what_training_cached_is_used_for_scoring(template):
     """Rows that share nothing are not computed again while their segments are held."""
     model, _ = build()
-    rows = assemble_again(model, ["abc" * 9, "b" * 30], ["1" * 20, "0" * 17])
+    rows = assemble_again(model, ["abc" * 9, "b" * 30], ["1" * 20, "0" * 17], template)
     cache = PrefixCache.on(model, 10**9)
     cache.rows(rows, True, 8192).fill()
     store = cache.screen(rows, True, 8192)
