@@ -34,7 +34,8 @@ CHILD = """
 import json, sys, taglm
 for name, settings in json.load(open(sys.argv[1])).items():
     run = taglm.run(**settings)
-    print("scored", name, sorted(run.metrics["tasks"]["T"]["splits"]))
+    sys.stdout.write("scored {} {}\\n".format(name, len(run.metrics["tasks"]["T"]["splits"])))
+    sys.stdout.flush()
 """
 
 
@@ -105,7 +106,7 @@ def both(desk, tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("scored numbers ['test', 'train', 'valid']") == 2
+    assert done.stdout.count("scored numbers 3\n") == 2
     return alone, together
 
 
