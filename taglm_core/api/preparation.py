@@ -83,11 +83,12 @@ class PreparedRun:
             progress.say(remark)
         if self.table is not None:
             self._write_table(self.table)
-        processes.decided(bool)  # no process reads before the first one has written
         bar = progress_bar("reading data and backbone")
         with recorded() as read, self._named(), reporting(progress), bar:
             beside = self.shared.plan if self.shared is not None else None
-            plans = make_plans(self.config, self.registry, self.store, beside)
+            plans = self._in_turn(
+                lambda config: make_plans(config, self.registry, self.store, beside)
+            )
         if self.shared is not None:
             self.shared.plan = self.shared.plan or plans[0]
             for plan in plans:
@@ -97,6 +98,18 @@ class PreparedRun:
         for plan in plans:
             _say_rows(plan, progress)
         return plans
+
+    def _in_turn(self, plan: Callable[[RunConfig], list[Plan]]) -> list[Plan]:
+        """Plan in the first process, then in the others, with the precision that it chose.
+
+        Args:
+            plan: Reads data and backbone by the settings.
+        """
+        if processes.is_first():
+            plans = plan(self.config)
+            processes.decided(lambda: plans[0].precision)
+            return plans
+        return plan(attrs.evolve(self.config, precision=processes.decided(str)))
 
     def _give_time(self, plans: Sequence[Plan], began: float) -> None:
         """Let the plans know the time of the run; half of it is kept for a refit."""
@@ -233,8 +246,10 @@ class PreparedRun:
         began = time.monotonic()
         recipes = processes.decided(lambda: self._recipes(metrics))
         seed = int(self.config.seeds[0]) if self.config.seeds else self.config.seed
-        config = attrs.evolve(self.config, seeds=(), seed=seed)
-        plans = make_plans(config, self.registry, self.store, recipes=recipes)
+        own = attrs.evolve(self, config=attrs.evolve(self.config, seeds=(), seed=seed))
+        plans = own._in_turn(
+            lambda config: make_plans(config, self.registry, self.store, recipes=recipes)
+        )
         self._give_time(plans, began)
         return plans
 

@@ -161,7 +161,14 @@ def program(desk, home, *words):
 def test_an_interrupted_run_goes_on_in_one_process(desk, tmp_path):
     """Ctrl-C stops both after the same step; the checkpoint serves any number of processes."""
     words = ["run", "rows.csv", "--target", "y", "--split", "random", "--backbone", "tiny"]
-    words += ["--baselines", "none", "--set", "stages.domain.max_steps=2", "--set", "seed=3"]
+    words += [
+        "--baselines",
+        "none",
+        "--set",
+        "stages.domain.max_steps=2",
+        "--set",
+        "precision=fp32",
+    ]
     words += ["--set", "stages.domain.size=40", "--set", "stages.task.max_steps=60"]
     words += ["--set", "checkpoint_seconds=0", "--out", str(tmp_path / "run")]
     started = program(desk, tmp_path / "home", *words, "--num-processes", "2")
@@ -182,7 +189,7 @@ def test_an_interrupted_run_goes_on_in_one_process(desk, tmp_path):
     again = program(desk, tmp_path / "home", *words)
     _, said = again.communicate(timeout=240)
     assert again.returncode == 0, said
-    assert f"going on at step {step}" in said
+    assert f"at step {step}" in said
 
 
 def test_an_error_is_said_once_and_ends_all(desk, tmp_path):
