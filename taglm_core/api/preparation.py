@@ -428,7 +428,7 @@ def _say_rows(plan: Plan, progress: Progress) -> None:
     counts = {split: plan.rows.splits.count(split) for split in ("train", "valid", "test")}
     shown = ", ".join(f"{split} {count:,}" for split, count in counts.items())
     skipped = f", {len(plan.rows.rejected)} skipped" if plan.rows.rejected else ""
-    progress.say(f"{plan.rows.source}: {shown} rows by {plan.rows.rule}{skipped}")
+    progress.say(f"{plan.rows.source}: {shown} rows (split: {plan.rows.rule}){skipped}")
     for remark in plan.labels.remarks:
         progress.say(f"note: {remark}")
     most = plan.config.stages.task.rows

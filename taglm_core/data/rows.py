@@ -84,10 +84,28 @@ class TaskRows:
         known = [dict(zip(t.rows, t.lines or (), strict=False)) for t in self.tables]
         if not any(known):
             return None
+        pairs = zip(listed, self._files_of(listed), strict=True)
+        return [known[file].get(number) for (number, _), file in pairs]
+
+    def cells_of(self, listed: Sequence[tuple[int, str]]) -> dict[str, list[Any]]:
+        """Return the input columns of rows that were skipped or fixed, as they were read.
+
+        Args:
+            listed: As of `lines_of`.
+        """
+        places = [{number: i for i, number in enumerate(table.rows)} for table in self.tables]
+        found: dict[str, list[Any]] = {name: [] for t in self.tables[:1] for name in t.columns}
+        for (number, _), file in zip(listed, self._files_of(listed), strict=True):
+            for name, values in found.items():
+                cells = self.tables[file].columns.get(name)
+                values.append(None if cells is None else cells[places[file][number]])
+        return found
+
+    def _files_of(self, listed: Sequence[tuple[int, str]]) -> list[int]:
+        """Return the index in `tables` of the file of each row that was skipped or fixed."""
         other = f"{self.test_source}: "
         is_other = [self.test_source is not None and text.startswith(other) for _, text in listed]
-        pairs = zip(listed, is_other, strict=True)
-        return [known[-1 if apart else 0].get(number) for (number, _), apart in pairs]
+        return [len(self.tables) - 1 if apart else 0 for apart in is_other]
 
     def as_read(self, chosen: Sequence[int]) -> Table | None:
         """Return rows of one split with every column of their file; None: nothing was read."""

@@ -19,7 +19,7 @@ from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.predicted import ReadRows
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
-from taglm_core.inference.truth import splits_of
+from taglm_core.inference.truth import significant, splits_of
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
 from taglm_core.specs.encoding import first_errors
@@ -104,7 +104,9 @@ def evaluate_table(
         **_signed(task),
     }
     scored = table.select(fine)
-    filled = {name: [values[i] for i in fine] for name, values in predicted.columns.items()}
+    filled = {
+        name: significant([values[i] for i in fine]) for name, values in predicted.columns.items()
+    }
     return Scored({"tasks": {task.name: facts}}, bad, {**scored.columns, **filled})
 
 

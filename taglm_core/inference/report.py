@@ -161,7 +161,9 @@ def _memory(task: Mapping[str, Any]) -> dict[str, int]:
 def task_title(name: str, task: Mapping[str, Any]) -> str:
     """Return the heading of a task's results: its name, unit and split."""
     unit = task.get("target", {}).get("unit")
-    return f"{name}{f' [{unit}]' if unit and unit != '1' else ''}, split: {task.get('split')}"
+    split = task.get("split")
+    where = f"split: {split}" if split != "none" else "the rows of the input"
+    return f"{name}{f' [{unit}]' if unit and unit != '1' else ''}, {where}"
 
 
 def html_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -272,7 +272,7 @@ def _write_rejected(plan: Plan, folder: RunFolder) -> None:
         columns: dict[str, list[Any]] = {"row": list(numbers)}
         columns |= {} if lines is None else {"line": lines}
         with TableWriter(folder.path / name) as writer:
-            writer.write({**columns, what: list(texts)})
+            writer.write(joined({**columns, what: list(texts)}, rows.cells_of(listed), {}))
 
 
 def _write_baselines(

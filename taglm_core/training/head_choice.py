@@ -16,7 +16,7 @@ from taglm_core.model.features import KINDS, FeatureReader, feature_reader
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.targets import ridge_targets
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.progress import Progress, progress_bar
+from taglm_core.progress import Progress, progress_bar, say_detail
 from taglm_core.specs import Classification
 from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, why_not
@@ -117,10 +117,11 @@ def choose_tag(
     if gain > max(_GAIN_OF_TRAINING * before, _SURE * deviation):
         return {**choice.facts, "tag": "trained", "training": compared}
     task_model.become(start.member)
-    progress.say(
-        "function tag: untrained, since training it gained too little (mean squared error on "
-        f"valid {after:.4f} trained, {before:.4f} untrained, standard error of the difference "
-        f"{deviation:.4f})"
+    progress.say("function tag: untrained, since training it gained too little")
+    say_detail(
+        progress,
+        f"mean squared error on the valid split: {after:.4f} trained, {before:.4f} untrained, "
+        f"standard error of the difference {deviation:.4f}",
     )
     return {**start.choice.facts, "tag": UNTRAINED, "training": compared}
 
@@ -183,7 +184,8 @@ def choose_head(
     if recipe is not None:
         progress.say(f"{title}: {chosen}, as in the predictor that was scored")
         return Choice(dict(recipe))
-    progress.say(f"{title}: {_said(found, chosen)}")
+    progress.say(f"{title}: {chosen}")
+    say_detail(progress, _compared(found))
     costs = {
         name: {"valid": each.on_valid, "cross_validated": each.cross_validated}
         for name, each in found.items()
@@ -348,11 +350,11 @@ def _set_offset(
     return scale
 
 
-def _said(found: Mapping[str, Errors], chosen: str) -> str:
+def _compared(found: Mapping[str, Errors]) -> str:
     """Return a line that compares the heads, in mean squared errors of standardised targets."""
     parts = []
     for name, each in found.items():
         cross = each.cross_validated
         more = "" if cross is None else f", {cross:.4f} by cross-validation"
         parts.append(f"{name} {each.on_valid:.4f} on valid{more}")
-    return f"{chosen} (mean squared errors: {'; '.join(parts)})"
+    return f"mean squared errors of the heads: {'; '.join(parts)}"

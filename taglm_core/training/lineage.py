@@ -283,7 +283,7 @@ def _similar(record: SimilarityRecord) -> str:
             f"{record.kept:,} of {all_of}, chosen so that each of the others is near one of them"
         )
     return (
-        f"Predictions say how like each row is to {all_of} (Tanimoto similarity of the "
+        f"Each prediction comes with the largest similarity of its row to {all_of} (Tanimoto, "
         f"fingerprints of {record.domain}). A row below {record.threshold} is reported as unlike "
         f"the training rows: 95 % of the {record.basis} rows of the run reach that.\n"
     )

@@ -77,6 +77,9 @@ def table_task(
     if splitter is not None and len({item.domain.name for item in inputs}) > 1:
         settings["task"]["split"] = splitter
     rest = [c for c in table.columns if c not in (*used, *columns, *weights, split)]
+    own = _section(data, "split")
+    if any(own.get(key) is not None for key in ("method", "column", "file")):
+        splitter = None  # the user's own is said when the rows are read
     remarks = _remarks(table, inputs, kinds, split, splitter, settings, rest, registry)
     return TableTask(settings=settings, remarks=remarks)
 

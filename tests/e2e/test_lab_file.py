@@ -59,12 +59,15 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
         "not used: Cpd-ID, Remark",
         "2 of 48 rows skipped, the first is row 41: smiles: not a valid SMILES: unclosed ring",
         "2 inputs with different values",
+        "(split: core/random), 2 skipped",
     ):
         assert said in done.err
+    assert "Murcko" not in done.err  # that splitter is not the one that was asked for
     folder = lab / "runs" / "LogS"
     rejected = list(csv.DictReader((folder / "rejected.csv").open()))
     assert [(row["row"], row["line"]) for row in rejected] == [("41", "42"), ("46", "48")]
     assert "unclosed ring" in rejected[0]["reason"]
+    assert [row["Cpd-ID"] for row in rejected] == ["LAB-0101", "LAB-0106"]
     assert "column 'LogS (mol/L)': the cell is empty" in rejected[1]["reason"]
     metrics = json.loads((folder / "metrics.json").read_text())["tasks"]["LogS"]
     assert sum(held["rows"] for held in metrics["splits"].values()) == 46
@@ -147,8 +150,11 @@ def _check_scores(taglm, metrics):
     assert stopped.code == 1
     assert "2 of 48 rows cannot be used" in stopped.err
     assert "--on-error skip" in stopped.err
-    done = taglm("evaluate", "runs/LogS", "--input", "lab.csv", "--on-error", "skip", "--json")
+    words = ["--input", "lab.csv", "--on-error", "skip", "--output", "scored.csv", "--json"]
+    done = taglm("evaluate", "runs/LogS", *words)
     assert done.code == 0, done.err
+    cells = [row["LogS"] for row in csv.DictReader(open("scored.csv"))]
+    assert cells == [f"{float(cell):.6g}" for cell in cells]
     found = json.loads(done.out)["tasks"]["LogS"]
     assert found["splits"]["input"]["rows"] == 46
     trained = metrics["splits"]["train"]["rows"]

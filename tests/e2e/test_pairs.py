@@ -89,7 +89,7 @@ def test_a_test_file_and_a_written_split(
     dry = ("run", "DC", "--data", combinations_csv, "--backbone", toy_backbone, "--dry-run")
     planned = taglm(*dry, "--set", f"data.split.file={splits}", *FAST)
     assert planned.code == 0, planned.err
-    assert f"rows by file {splits}" in planned.err
+    assert f"rows (split: file {splits})" in planned.err
     train, test = affinities
     out = tmp_path / "run"
     done = taglm(

@@ -79,7 +79,10 @@ def test_predictions_for_fasta_are_a_table(finished, taglm, tmp_path):
     done = taglm("predict", finished, "-i", source, "-o", out)
     assert done.code == 0, done.err
     rows = list(csv.DictReader(out.open()))
-    assert list(rows[0]) == ["id", "description", "sequence", "Descriptor", "error"]
+    assert list(rows[0]) == [
+        *("id", "description", "sequence", "Descriptor"),
+        *("training_similarity", "unlike_training", "error"),
+    ]
     assert [row["id"] for row in rows] == ["A", "B", "C", "D"]
     assert rows[0]["sequence"] == "MKTAYIAKQRQISF"
     assert [bool(row["Descriptor"]) for row in rows] == [True, False, False, False]

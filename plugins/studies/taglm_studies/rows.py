@@ -93,6 +93,7 @@ def _field(event: RowsLoaded, name: str) -> dict[str, Any]:
 def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
     said = []
     leaks = report["between_splits"]["groups"].get("test-train", 0)
+    has_examples = leaks > 0
     said.append(f"{counted(leaks, 'input')} in train and test")
     for name, facts in report["fields"].items():
         text = f"{name}: {facts['new']:,} of {facts['test_values']:,} test values new"
@@ -103,11 +104,12 @@ def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
     for name, facts in report["targets"].items():
         if facts["missing"]:
             said.append(f"{name}: missing in {counted(facts['missing'], 'row')}")
-        if facts["conflicts"]["groups"]:
-            said.append(
-                f"{name}: {counted(facts['conflicts']['groups'], 'input')} with different values"
-            )
-        if facts.get("outliers", {}).get("count"):
-            said.append(f"{name}: {facts['outliers']['count']:,} outliers")
+        conflicts, outliers = facts["conflicts"]["groups"], facts.get("outliers", {}).get("count")
+        if conflicts:
+            said.append(f"{name}: {counted(conflicts, 'input')} with different values")
+        if outliers:
+            said.append(f"{name}: {counted(outliers, 'outlier')}")
+        has_examples |= bool(conflicts or outliers)
         said += [f"{name}: {doubt['what']}" for doubt in facts.get("units", ())]
-    return "; ".join(said)
+    where = " (data_check.json lists them)" if has_examples else ""
+    return "; ".join(said) + where

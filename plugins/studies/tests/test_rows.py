@@ -52,6 +52,7 @@ def test_leaks_conflicts_and_units_are_found():
     rows = ["aab", "abb", "ccc", "aab"]
     line, report = look({"x": rows}, ["train", "train", "valid", "test"], [5.0, 6.0, 7.0, 5000.0])
     assert "1 input in train and test" in line
+    assert line.endswith("(data_check.json lists them)")
     assert "0 of 1 test values new" in line
     assert "y: 1 input with different values" in line
     assert "1 of 4 values beyond 20" in line
