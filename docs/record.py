@@ -28,7 +28,7 @@ import pyte
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "session.svg"
-COLUMNS, ROWS = 88, 28
+COLUMNS, ROWS = 88, 34
 SPEED = 30.0
 """How much faster than it ran a command is shown, at most."""
 _PAUSE, _END_PAUSE = 0.2, 3.5
@@ -203,7 +203,9 @@ def picture(frames: Sequence[Frame], last: str = "", note: str = "") -> str:
                 place = top + _BAR + _PAD + (y + 1) * _LINE - 4
                 uses.append(f'<use href="#{key}" x="{_PAD}" y="{place:g}"/>')
         clock = f"{int(frame.seconds) // 60}:{int(frame.seconds) % 60:02d}"
-        uses.append(f'<text class="c" x="{width - _PAD}" y="{top + 20:g}">{clock}</text>')
+        uses.append(
+            f'<text class="t c" x="{width - _PAD}" y="{top + 20:g}">true time {clock}</text>'
+        )
         screens.append("".join(uses))
         steps.append(f"{100 * at / total:.2f}%{{transform:translateY({-top:g}px)}}")
     if last:
@@ -211,14 +213,14 @@ def picture(frames: Sequence[Frame], last: str = "", note: str = "") -> str:
         screens.append(f'<g transform="translate(0 {top + _BAR:g})">{last}</g>')
         steps.append(f"{100 * end / total:.2f}%{{transform:translateY({-top:g}px)}}")
     rest = f"translateY({-(len(screens) - 1) * height:g}px)"
-    defined = "".join(f'<g id="{key}">{_line(line)}</g>' for line, key in lines.items())
+    defined = "".join(f'<g class="l" id="{key}">{_line(line)}</g>' for line, key in lines.items())
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" \
 height="{height:g}" role="img" aria-label="{escape(_ALT, quote=True)}">
 <style>
-text{{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;\
+.l text,.t{{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;\
 white-space:pre;fill:{_COLORS["default"]}}}
-.b{{font-weight:bold}} .c{{text-anchor:end;fill:#8a93a5}} .t{{fill:#8a93a5}}
+.l .b{{font-weight:bold}} .c{{text-anchor:end}} .t{{fill:#8a93a5}}
 #film{{animation:film {total:.1f}s step-end infinite}}
 @keyframes film{{{"".join(steps)}}}
 @media (prefers-reduced-motion:reduce){{#film{{animation:none;transform:{rest}}}}}
@@ -265,11 +267,7 @@ def report_screen(report: str, sentence: str) -> str:
             (88, 14, words[2]),
         )
     )
-    chart_style = ' style="white-space:normal"'
-    return (
-        f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>{text}'
-        f"<svg{chart_style}{body}</svg>"
-    )
+    return f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>{text}<svg{body}</svg>'
 
 
 def write_lab(path: Path) -> None:
@@ -326,7 +324,7 @@ def drawn(recorder: Recorder, folder: Path) -> str:
     task = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["tasks"]["LogS"]
     report = (run / "report.html").read_text(encoding="utf-8")
     last = report_screen(report, verdict("LogS", task) or "")
-    note = f"recorded as it ran, shown up to {SPEED:g} times faster; true time:"
+    note = f"recorded as it ran, shown up to {SPEED:g} times faster"
     return picture(recorder.frames, last, note)
 
 

@@ -120,6 +120,8 @@ def _blocks(widths: Sequence[int], is_number: Sequence[bool], width: int) -> lis
 def _cell(value: Any, blank: str) -> str:
     if value is None:
         return blank
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

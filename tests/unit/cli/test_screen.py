@@ -132,3 +132,12 @@ def test_censored_rows_are_counted_below_the_table(narrow, capsys):
     screen.print_metrics(found)
     said = "test, LogS: 2 below a limit, not in the metrics; 1 of them predicted beyond it"
     assert said in capsys.readouterr().out
+
+
+def test_truth_values_are_words(capsys):
+    """A person does not read True as the number 1."""
+    screen.print_table(["row", "unlike_training"], [["CCO", False], ["CCN", True]])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["CCO", "no"],
+        ["CCN", "yes"],
+    ]
