@@ -83,6 +83,7 @@ def fit_baselines(
     data: TaskData,
     score: Score,
     judged: Mapping[str, np.ndarray] | None = None,
+    until: float | None = None,
 ) -> BaselineScores:
     """Fit and score the baselines of a task, one after the other.
 
@@ -96,6 +97,8 @@ def fit_baselines(
         score: The task's metrics of (truth, prediction).
         judged: Split -> truth that predictions are scored against where it is another than that of
             `data`, as where limits are fitted as values.
+        until: Seconds of `time.monotonic` after which no baseline but the first is begun; what is
+            left out is logged. None: no limit.
     """
     groups = groups_of_targets(data)
     clocks = _Clocks.of(data, len(groups) > 1)
@@ -105,8 +108,12 @@ def fit_baselines(
     chosen = choose_baselines(names, registry)
     shorts = [item.short for item in chosen]
     found = BaselineScores({}, {}, 0.0)
+    late: list[str] = []
     with progress_bar(f"fitting the baselines of {data.task}", len(chosen)) as advance:
         for done, item in enumerate(chosen, start=1):
+            if until is not None and done > 1 and time.monotonic() > until:
+                late += [item.short] if item.spec.why_not(data) is None else []
+                continue
             with progress_bar(item.short):
                 result, facts, reason = _fit_one(item, registry, data, groups, clocks)
             if result is not None:
@@ -116,6 +123,13 @@ def fit_baselines(
                 said = f"{data.task}: baseline '{item.short}' does not apply: {reason}"
                 logger.warning("%s", said)
             advance(done, _slowest(found, clocks.seconds) if done == len(chosen) else "")
+    if late:
+        logger.warning(
+            "%s: the time of the run (--time) leaves out the baselines %s, since reading and the "
+            "baselines before them took its share. --baselines with their names fits them.",
+            data.task,
+            listed(late),
+        )
     return attrs.evolve(found, feature_seconds=round(clocks.seconds, 3))
 
 

@@ -19,6 +19,8 @@ PLAN = "time_plan.json"
 
 STAGE_ONE = 0.4
 """Share of the time left that the domain tags may take together."""
+BASELINES = 0.3
+"""Share of the whole time after which no further default baseline is begun."""
 _KEPT = 0.05
 """Share of the whole time for what is not measured, such as writing."""
 _TIMED = 3
@@ -44,6 +46,8 @@ class TimeBudget:
     began: float = attrs.field(factory=time.monotonic)
     num_task_stages: int = 1
     """Fits of function tags that are still to come."""
+    num_tasks: int = 1
+    """Tasks whose baselines are still to be fitted."""
 
     @property
     def remaining(self) -> float:
@@ -56,6 +60,17 @@ class TimeBudget:
         if not self.file.is_file():
             return {}
         return dict(json.loads(self.file.read_text(encoding="utf-8")))
+
+    def until_baselines(self) -> float:
+        """Return until when a task may begin a baseline, in seconds of `time.monotonic`.
+
+        Tasks share what is left of the baselines' time.
+        """
+        now = time.monotonic()
+        left = max(0.0, BASELINES * self.seconds - (now - self.began))
+        share = left / max(1, self.num_tasks)
+        self.num_tasks -= 1
+        return now + share
 
     def steps(
         self,

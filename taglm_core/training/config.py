@@ -305,7 +305,8 @@ class RunConfig:
     says which rows each number is from."""
     time: str | None = attrs.field(default=None, validator=duration)
     """Time that the run plans its steps by, such as 10m, 90s or 1.5h, the evaluation included;
-    never more steps than the stages ask for. None: as many as they ask for."""
+    never more steps than the stages ask for. Default baselines are begun in its first 30 %. None:
+    as many as they ask for."""
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,
     or names such as mean,ridge."""

@@ -194,8 +194,10 @@ def _fit_baselines(plan: Plan, data: Mapping[str, SplitData]) -> BaselineScores:
     descriptors = feature_functions(plan.task, "descriptors")
     rows = TaskData(splits=hidden, descriptors=descriptors, **_facts(plan))
     judged = {"train": exact_of(plan.rows.targets[plan.rows.of_split("train")])}
-    score = scorer(plan.task)
-    return fit_baselines(plan.config.baselines, plan.registry, rows, score, judged)
+    names, until = plan.config.baselines, None
+    if plan.budget is not None and names == ("default",):
+        until = plan.budget.until_baselines()
+    return fit_baselines(names, plan.registry, rows, scorer(plan.task), judged, until)
 
 
 def _facts(plan: Plan) -> dict[str, Any]:

@@ -49,6 +49,8 @@ def execute(
                 )
             if reports:
                 _folder(plans, each, folder).write_json("data_check.json", jsonable(reports))
+    if plan.budget is not None:
+        plan.budget.num_tasks = sum(each.task.is_numeric for each in plans)
     for each in plans:
         if each.task.is_numeric and each.config.baselines != ("none",):
             each.baseline_note = early_baselines(each)

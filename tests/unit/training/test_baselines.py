@@ -10,6 +10,7 @@ import taglm_core as taglm
 from taglm_core.errors import ConfigError, UnknownNameError
 from taglm_core.plugins import load_registry
 from taglm_core.training.baselines import choose_baselines, fit_baselines
+from taglm_core.training.budget import TimeBudget
 from taglm_core.training.settings import run_config
 
 
@@ -17,6 +18,15 @@ def constant(data):
     """Predict the mean of train, and count how often the features are asked for."""
     middle = data.splits["train"].truth.mean(axis=0)
     return taglm.BaselineResult({s: 0 * h.truth + middle for s, h in data.splits.items()})
+
+
+CLOCK = [0.0]
+
+
+def slow(data):
+    """Take ten seconds of a clock of our own."""
+    CLOCK[0] += 10
+    return constant(data)
 
 
 def by_features(data):
@@ -120,6 +130,33 @@ def test_seconds_of_features_are_counted_apart():
     found = fit_baselines(("all",), registry_of(by_features), slow, score)
     assert found.facts["by_features"]["fit_seconds"] < 0.1
     assert found.feature_seconds > 0.39
+
+
+def test_baselines_that_begin_too_late_are_named(monkeypatch, caplog):
+    """A run of 90 seconds would otherwise spend them on trees; one baseline is always there."""
+    monkeypatch.setattr("taglm_core.training.baselines.time.monotonic", lambda: CLOCK[0])
+    registry = registry_of(slow, by_features)
+    for until, names in ((5.0, ["slow"]), (20.0, ["slow", "by_features"])):
+        CLOCK[0] = 0.0
+        caplog.clear()
+        found = fit_baselines(("default",), registry, data(), score, until=until)
+        assert list(found.scores["test"]) == names
+        said = [r.message for r in caplog.records if "leaves out" in r.message]
+        assert len(said) == 2 - len(names)
+        assert all("the baselines by_features," in message for message in said)
+
+
+def test_the_time_of_baselines_is_shared_by_tasks(tmp_path, monkeypatch):
+    """The first task may not take what the second one needs; late reading leaves nothing."""
+    clock = [0.0]
+    monkeypatch.setattr("taglm_core.training.budget.time.monotonic", lambda: clock[0])
+    budget = TimeBudget(seconds=100, file=tmp_path / "plan.json", began=0.0, num_tasks=2)
+    clock[0] = 10.0
+    assert budget.until_baselines() == pytest.approx(20)
+    clock[0] = 15.0
+    assert budget.until_baselines() == pytest.approx(30)
+    clock[0] = 60.0
+    assert budget.until_baselines() == 60
 
 
 def test_names_choose():
