@@ -19,7 +19,7 @@ from taglm_core.data.kept import kept_result
 from taglm_core.data.splitfile import SKIPPED, splits_from_file
 from taglm_core.data.splits import RANDOM, SPLITS, parse_splits, splits_by_groups
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError, PluginError
+from taglm_core.errors import DataError, PluginError, counted
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Dataset, Splitter
@@ -190,8 +190,8 @@ def apply_splitter(
     count = len(next(iter(fields.values())))
     if len(splits) != count:
         raise PluginError(
-            f"{splitter.source}: splitter '{splitter.name}' gave {len(splits)} splits for {count} "
-            "rows."
+            f"{splitter.source}: splitter '{splitter.name}' gave "
+            f"{counted(len(splits), 'split')} for {counted(count, 'row')}."
         )
     unknown = sorted({str(split) for split in splits} - {*SPLITS, SKIPPED})
     if unknown:

@@ -5,9 +5,9 @@ from typing import TypeVar
 
 import attrs
 
-from taglm_core.errors import ConfigError, UnknownNameError
+from taglm_core.errors import ConfigError
 from taglm_core.plugins.registry import Registered, Registry
-from taglm_core.specs import Classification, Domain, Metric, Splitter, Task, Text
+from taglm_core.specs import Domain, Metric, Splitter, Task, Text
 from taglm_core.specs.prompt import Prompt, parse_template
 
 T = TypeVar("T")
@@ -156,8 +156,6 @@ def _metrics(task: Task, plugin: str, registry: Registry) -> tuple[Metric, ...]:
                 f"task {task.name}: the metric '{metric.name}' judges {metric.kind}, but the "
                 f"target is {task.target.kind}."
             )
-    if isinstance(task.target, Classification) and not metrics:
-        raise UnknownNameError(f"task {task.name}: no metric.")
     return tuple(metrics)
 
 
