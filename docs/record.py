@@ -254,20 +254,20 @@ def _line(line: Sequence[tuple[Style, int, str]]) -> str:
 def report_screen(report: str, sentence: str) -> str:
     """Return a screen with the beginning of a report: its sentence and its first chart."""
     width, height = COLUMNS * _CELL + 2 * _PAD, ROWS * _LINE + 2 * _PAD
-    chart = re.search(r"<figure><svg(.*?)</svg>", report, re.S)
+    chart = re.search(r'<figure><svg[^>]*viewBox="([^"]*)"[^>]*?( font[^>]*)>(.*?)</svg>', report)
     assert chart is not None, "the report has no chart"
-    body = re.sub(r'^( xmlns="[^"]*")?', f' x="{width / 2 - 210:g}" y="110"', chart[1], count=1)
-    words = [escape(part) for part in sentence.partition(", ")]
+    first, _, second = sentence.partition(", ")
+    words = ((36, 18, "runs/LogS/report.html"), (66, 14, first), (88, 14, second))
     text = "".join(
-        f'<text x="{_PAD * 2}" y="{y}" style="fill:#1a1a1a;font-family:system-ui,sans-serif;'
-        f'font-size:{size}px">{part}</text>'
-        for y, size, part in (
-            (36, 18, "runs/LogS/report.html"),
-            (66, 14, words[0]),
-            (88, 14, words[2]),
-        )
+        f'<text x="{_PAD * 2}" y="{y}" fill="#1a1a1a" font-family="system-ui,sans-serif" '
+        f'font-size="{size}">{escape(part)}</text>'
+        for y, size, part in words
     )
-    return f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>{text}<svg{body}</svg>'
+    return (
+        f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>{text}<svg x="60" y="110" '
+        f'viewBox="{chart[1]}" width="{width - 120:g}" height="{height - 130:g}"{chart[2]}>'
+        f"{chart[3]}</svg>"
+    )
 
 
 def write_lab(path: Path) -> None:

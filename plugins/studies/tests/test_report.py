@@ -221,3 +221,18 @@ def test_directions_become_a_matrix(tmp_path):
     assert "1 of 2 directions were never trained" in figure.caption
     assert figure.svg.count("<rect") == 2
     assert isinstance(task, TaskFacts)
+
+
+def test_the_key_of_a_scatter_plot_hides_no_row():
+    """Rows lie along the rising diagonal, so that its name stands at the upper left."""
+    values = np.linspace(0.0, 1.0, 30)
+    drawn = figures._parity("y", "", values, values).svg
+    (key,) = re.findall(r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', drawn)
+    left, top, width, height = map(int, key)
+    rows = re.findall(r"M([\d.]+) ([\d.]+)h0", drawn)
+    assert len(rows) == 30
+    assert not [
+        (x, y)
+        for x, y in ((float(a), float(b)) for a, b in rows)
+        if left <= x <= left + width and top <= y <= top + height
+    ]

@@ -46,7 +46,8 @@ def _parity(name: str, unit: str, truth: np.ndarray, predicted: np.ndarray) -> F
     note = "" if len(chosen) == len(truth) else f" ({len(chosen):,} of {len(truth):,} rows)"
     correlation = _correlation(truth, predicted)
     alt = f"Scatter plot of predicted against true {name} of {len(truth):,} test rows"
-    return Figure(chart.svg(f"{alt}{correlation}."), f"Predicted against true {name}{note}.")
+    drawn = chart.svg(f"{alt}{correlation}.", key_on_left=True)
+    return Figure(drawn, f"Predicted against true {name}{note}.")
 
 
 def _residuals(name: str, unit: str, truth: np.ndarray, predicted: np.ndarray) -> Figure:

@@ -90,22 +90,24 @@ class Chart:
                 f'text-anchor="middle">{escape(word)}</text>'
             )
 
-    def svg(self, alt: str) -> str:
+    def svg(self, alt: str, key_on_left: bool = False) -> str:
         """Return the chart.
 
         Args:
             alt: What it shows, for those who do not see it.
+            key_on_left: Whether the names of lines stand at the left, where what is drawn rises.
         """
-        return _element(WIDTH, HEIGHT, alt, "".join([*self._parts, *self._key()]))
+        left = _LEFT + 8 if key_on_left else WIDTH - _RIGHT - 150
+        return _element(WIDTH, HEIGHT, alt, "".join([*self._parts, *self._key(left)]))
 
-    def _key(self) -> list[str]:
+    def _key(self, left: int) -> list[str]:
         parts = []
         for k, (name, color) in enumerate(self._legend):
             y = _TOP + 14 + 18 * k
             parts.append(
-                f'<rect x="{WIDTH - _RIGHT - 150}" y="{y - 10}" width="150" height="18" '
-                f'fill="#fff" fill-opacity=".8"/><path d="M{WIDTH - _RIGHT - 146} {y - 4}h18" '
-                f'stroke="{color}" stroke-width="3"/><text x="{WIDTH - _RIGHT - 122}" y="{y}">'
+                f'<rect x="{left}" y="{y - 10}" width="150" height="18" '
+                f'fill="#fff" fill-opacity=".8"/><path d="M{left + 4} {y - 4}h18" '
+                f'stroke="{color}" stroke-width="3"/><text x="{left + 28}" y="{y}">'
                 f"{escape(_short(name))}</text>"
             )
         return parts
