@@ -32,7 +32,7 @@ def gather(target: Path = BUILT) -> Path:
     """
     shutil.rmtree(target, ignore_errors=True)
     for source in sorted(DOCS.rglob("*")):
-        if source.is_file() and source.suffix in (".md", ".svg", ".png", ".json"):
+        if source.is_file() and source.suffix in (".md", ".svg", ".png", ".json", ".csv", ".tsv"):
             _put(source, target / source.relative_to(DOCS), target)
         elif source.suffix == ".ipynb":
             page = (target / source.relative_to(DOCS)).with_suffix(".md")
