@@ -185,12 +185,18 @@ def test_predictions_keep_index_and_report_bad_rows(run, frame):
     rows.iloc[1, 0] = "not_a_molecule"
     found = predictor.predict(rows)
     assert list(found.index) == ["mol0", "mol1", "mol2"]
-    assert list(found.columns) == ["Sol", "error"]
+    assert list(found.columns) == ["Sol", "training_similarity", "unlike_training", "error"]
     assert list(found["Sol"].isna()) == [False, True, False]
     assert "smiles" in found["error"].iloc[1]
     assert found["error"].isna().tolist() == [True, False, True]
     joined = rows.join(found)
-    assert list(joined.columns) == ["Drug", "Sol", "error"]
+    assert list(joined.columns) == [
+        "Drug",
+        "Sol",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     with pytest.raises(RowError, match="row 2"):
         predictor.predict(rows, on_error="raise")
     alone = predictor.predict(rows.iloc[[2]])
@@ -211,12 +217,24 @@ def test_every_form_of_data_and_output(run, frame, tmp_path, caplog):
         np.testing.assert_allclose(predictor.predict(data, "numpy"), wanted, atol=1e-6)
     as_dict = predictor.predict(smiles, "dict")
     assert as_dict["Sol"][3] is None
-    assert predictor.predict(smiles, "arrow").column_names == ["Sol", "error"]
+    assert predictor.predict(smiles, "arrow").column_names == [
+        "Sol",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     out = tmp_path / "out.csv"
     written = predictor.predict(file, out)
     assert (written.rows, written.failed) == (4, 1)
     held = pd.read_csv(out)
-    assert list(held.columns) == ["Drug", "id", "Sol", "error"]
+    assert list(held.columns) == [
+        "Drug",
+        "id",
+        "Sol",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     np.testing.assert_allclose(held["Sol"], wanted, atol=1e-6)
     predictor.predict(pd.read_csv(file), tmp_path / "again.parquet")
     assert list(pd.read_parquet(tmp_path / "again.parquet").columns) == list(held.columns)
@@ -372,8 +390,13 @@ def test_several_tasks_are_asked_for_by_name(home, frame):
         _ = both.predictor
     one = both.of_task("Kind")
     assert list(one.predictor.predict(["CCO"]).columns) == [
-        "Kind", "Kind.long", "Kind.short", "error",
-    ]  # fmt: skip
+        "Kind",
+        "Kind.long",
+        "Kind.short",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     assert list(one.metrics["tasks"]) == ["Kind"]
     assert len(one.predictions)
     assert one.predictor.metrics == one.metrics["tasks"]["Kind"]

@@ -29,7 +29,16 @@ def test_a_run_file_needs_no_python(finished, taglm, tmp_path, molecules_csv):
     done = taglm("predict", finished, "--input", molecules_csv, "--output", out)
     assert done.code == 0, done.err
     rows = list(csv.DictReader(out.open()))
-    assert list(rows[0]) == ["Drug", "Y", "Sol", "Sol.residual", "split", "error"]
+    assert list(rows[0]) == [
+        "Drug",
+        "Y",
+        "Sol",
+        "Sol.residual",
+        "split",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     assert [row["Drug"] for row in rows][:2] == ["CCO", "CC(=O)Oc1ccccc1C(=O)O"]
     assert all(row["Sol"] and not row["error"] for row in rows)
     scored = taglm("evaluate", finished, "--input", molecules_csv, "--json")

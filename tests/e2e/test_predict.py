@@ -47,8 +47,8 @@ def test_values_on_the_command_line(finished, taglm, monkeypatch):
     named = taglm("predict", finished, "smiles=CCO")
     assert named.code == 0, named.err
     words = named.out.split()
-    assert words[:3] == ["smiles", "Sol", "CCO"]
-    assert float(words[3]) == pytest.approx(float(rows[0]["Sol"]), rel=1e-3)
+    assert words[:5] == ["smiles", "Sol", "training_similarity", "unlike_training", "CCO"]
+    assert float(words[5]) == pytest.approx(float(rows[0]["Sol"]), rel=1e-3)
     assert "error" not in named.out
 
 
@@ -60,7 +60,18 @@ def test_a_labeled_file_has_residuals_and_splits(finished, taglm, tmp_path, mole
     assert done.code == 0, done.err
     assert f"5 rows written to {out}; 1 could not be predicted" in done.err
     rows = list(csv.DictReader(out.open()))
-    names = ["Compound ID", "Drug", "Comment", "Y", "Sol", "Sol.residual", "split", "error"]
+    names = [
+        "Compound ID",
+        "Drug",
+        "Comment",
+        "Y",
+        "Sol",
+        "Sol.residual",
+        "split",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     assert list(rows[0]) == names
     assert [row["Compound ID"] for row in rows] == [f"ACM-{i}" for i in (1, 2, 3, 4, 5)]
     assert [row["Y"] for row in rows] == ["0.3", "", "1.0", "oops", "1.5"]
@@ -88,7 +99,16 @@ def test_a_truth_named_like_the_prediction_is_kept(finished, taglm, tmp_path):
     done = taglm("predict", finished, "-i", source, "-o", out, "--column", "Y=Sol")
     assert done.code == 0, done.err
     (row,) = csv.DictReader(out.open())
-    assert list(row) == ["smiles", "Sol.measured", "Sol", "Sol.residual", "split", "error"]
+    assert list(row) == [
+        "smiles",
+        "Sol.measured",
+        "Sol",
+        "Sol.residual",
+        "split",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     assert row["Sol.measured"] == "0.5"
     lost = taglm("predict", finished, "-i", source, "-o", out, "--column", "Y=Solubility")
     assert lost.code == 1
@@ -131,7 +151,17 @@ def test_excel_in_and_out(finished, taglm, tmp_path):
     done = taglm("predict", finished, source, "-o", out)
     assert done.code == 0, done.err
     table = read_table(out)
-    assert list(table.columns) == ["ID", "Drug", "Y", "Sol", "Sol.residual", "split", "error"]
+    assert list(table.columns) == [
+        "ID",
+        "Drug",
+        "Y",
+        "Sol",
+        "Sol.residual",
+        "split",
+        "training_similarity",
+        "unlike_training",
+        "error",
+    ]
     assert table.columns["Y"] == [0.3, None]
     assert all(isinstance(value, float) for value in table.columns["Sol"])
 

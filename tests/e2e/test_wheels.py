@@ -55,6 +55,8 @@ def test_the_chem_plugin_installs_from_wheels_and_runs(tmp_path):
     assert test["metrics"]["mae"] < 0.3
     (tmp_path / "mine.smi").write_text("CCO ethanol\n")
     call(taglm, "predict", "runs/QED", "-i", "mine.smi", "-o", "out.csv", cwd=tmp_path, env=clean)
-    assert (tmp_path / "out.csv").read_text().splitlines()[0] == "smiles,name,QED,error"
+    assert (tmp_path / "out.csv").read_text().splitlines()[
+        0
+    ] == "smiles,name,QED,training_similarity,unlike_training,error"
     call(taglm, "new-plugin", "demo", cwd=tmp_path, env=clean)  # its templates are in the wheel
     assert (tmp_path / "taglm-plugin-demo" / ".github" / "workflows" / "tests.yml").is_file()
