@@ -92,7 +92,7 @@ class LayerHooks:
         self.base = base
         self.name = name
         self.layers = [f"{lists[0]}.{number}" for number in range(num_layers)]
-        self._hooked: set[str] = set()
+        self._hooked: dict[str, nn.Module] = {}
 
     def linear_maps(self) -> dict[str, tuple[int, int]]:
         """Return the linear maps of the layers: path -> `(in_features, out_features)`."""
@@ -108,14 +108,14 @@ class LayerHooks:
         """Put hooks where tensors of a tag act: a layer, or `MAP.down` and `MAP.up` of a map."""
         for place in places:
             path = place.removesuffix(f".{DOWN}").removesuffix(f".{UP}")
-            if path in self._hooked:
-                continue
             module = self.base.get_submodule(path)
+            if self._hooked.get(path) is module:  # another precision puts another one there
+                continue
             if path in self.layers:
                 module.register_forward_pre_hook(_adder(path), with_kwargs=True)
             else:
                 module.register_forward_hook(_adapter(path))
-            self._hooked.add(path)
+            self._hooked[path] = module
 
     @torch.no_grad()
     def seen(self, paths: Sequence[str], embedded: Tensor) -> dict[str, list[Tensor]]:
@@ -126,11 +126,17 @@ class LayerHooks:
             embedded: `(batch, seq, hidden)`.
         """
         found: dict[str, list[Tensor]] = {path: [] for path in paths}
+
+        def keep(path: str) -> Any:
+            def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                taken = _input(args, kwargs)
+                if isinstance(taken, Tensor):
+                    found[path].append(taken)
+
+            return hook
+
         handles = [
-            self.base.get_submodule(path).register_forward_pre_hook(
-                lambda _, args, kwargs, path=path: found[path].append(_input(args, kwargs)),
-                with_kwargs=True,
-            )
+            self.base.get_submodule(path).register_forward_pre_hook(keep(path), with_kwargs=True)
             for path in paths
         ]
         try:
@@ -151,9 +157,9 @@ def _sizes(module: nn.Module) -> tuple[int, int] | None:
     return None if None in sizes else (int(sizes[0]), int(sizes[1]))  # type: ignore[arg-type]
 
 
-def _input(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-    states: Tensor = args[0] if args else kwargs["hidden_states"]
-    return states
+def _input(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return the hidden states that a layer takes, or what else stands in their place."""
+    return args[0] if args else kwargs.get("hidden_states")
 
 
 def _adder(path: str) -> Any:
