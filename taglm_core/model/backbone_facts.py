@@ -15,7 +15,7 @@ from taglm_core.model.free_memory import free_bytes
 from taglm_core.model.precision import BF16, FP32, PRECISIONS, put_layers, rounded_layers
 from taglm_core.model.prefix_cache import PrefixCache, bytes_per_token
 from taglm_core.model.quantized import INT8, NF4, packed_bytes, plain_layers, quantized_layers
-from taglm_core.model.tag_forms import ADAPTER, DEEP, check_layers
+from taglm_core.model.tag_forms import ADAPTER, adapted_maps
 from taglm_core.model.tagged import TaggedModel
 
 _ROW_TOKENS = 128
@@ -200,18 +200,18 @@ def abilities(backbone: Backbone) -> tuple[Ability, ...]:
     return (
         Ability(name="isolated spans", works=True, reason=spans),
         Ability(name="reuse", works=cache.is_exact, reason=reuse),
-        _form(backbone, DEEP, "deep tags", "a vector for each tag token is added in each layer"),
-        _form(backbone, ADAPTER, "adapters", "linear maps are updated at the tag's tokens"),
+        _adapters(backbone),
         _text_output(backbone),
     )
 
 
-def _form(backbone: Backbone, form: str, name: str, how: str) -> Ability:
+def _adapters(backbone: Backbone) -> Ability:
     try:
-        check_layers(backbone, form)
+        count = len(adapted_maps(backbone))
     except BackboneError as error:
-        return Ability(name=name, works=False, reason=str(error))
-    return Ability(name=name, works=True, reason=f"stages.task.tag={form}: {how}")
+        return Ability(name="adapters", works=False, reason=str(error))
+    reason = f"stages.task.tag={ADAPTER} updates {count} linear maps at the function tag's tokens"
+    return Ability(name="adapters", works=True, reason=reason)
 
 
 def _text_output(backbone: Backbone) -> Ability:

@@ -1,4 +1,4 @@
-"""Hooks in a backbone's layers through which tags act at the positions of their own tokens.
+"""Hooks at the linear maps of a backbone's layers, through which tags act at their own tokens.
 
 A hook does nothing unless a pass is run `acting`, and then at these positions only. So whatever
 stands before a tag keeps its hidden states, and its cached keys and values stay valid.
@@ -25,26 +25,28 @@ class Acting:
 
     shape: tuple[int, int]
     """`(batch, seq)` of the ids."""
-    parts: Sequence[tuple[Mapping[str, Tensor], Tensor, Tensor, Tensor]]
-    """Of each tag: its tensors by place; row, column and tag token of each of its positions."""
+    parts: Sequence[tuple[Mapping[str, Tensor], Tensor, Tensor]]
+    """Of each tag: its tensors by place; row and column of each of its positions."""
     writes: bool = False
     """Whether the pass is that of a text that is written: its first step runs the ids, or those
     behind a cached beginning, once for each beam; later steps run new tokens alone."""
     _done: set[str] = attrs.field(factory=set)
 
-    def at(self, place: str, states: Tensor) -> Iterator[tuple[Mapping[str, Tensor], Any, Tensor]]:
-        """Yield for each tag its tensors, the positions in `(batch, seq, ...)`, and tokens."""
+    def at(
+        self, place: str, states: Tensor
+    ) -> Iterator[tuple[Mapping[str, Tensor], tuple[Tensor, Tensor]]]:
+        """Yield for each tag its tensors and its positions in `(batch, seq, ...)`."""
         if self.writes:
             if place in self._done:
                 return
             self._done.add(place)
         count, behind = states.shape[0] // self.shape[0], self.shape[1] - states.shape[1]
-        for tensors, rows, columns, tokens in self.parts:
+        for tensors, rows, columns in self.parts:
             if count > 1:
                 copies = torch.arange(count, device=rows.device)
                 rows = (rows.unsqueeze(1) * count + copies).flatten()
-                columns, tokens = (t.repeat_interleave(count) for t in (columns, tokens))
-            yield tensors, (rows, columns - behind), tokens
+                columns = columns.repeat_interleave(count)
+            yield tensors, (rows, columns - behind)
 
 
 _ACTING: ContextVar[Acting | None] = ContextVar("taglm_acting_tags", default=None)
@@ -105,16 +107,13 @@ class LayerHooks:
         return found
 
     def hook(self, places: Sequence[str]) -> None:
-        """Put hooks where tensors of a tag act: a layer, or `MAP.down` and `MAP.up` of a map."""
+        """Put hooks where tensors of a tag act, `MAP.down` and `MAP.up` of each map."""
         for place in places:
             path = place.removesuffix(f".{DOWN}").removesuffix(f".{UP}")
             module = self.base.get_submodule(path)
             if self._hooked.get(path) is module:  # another precision puts another one there
                 continue
-            if path in self.layers:
-                module.register_forward_pre_hook(_adder(path), with_kwargs=True)
-            else:
-                module.register_forward_hook(_adapter(path))
+            module.register_forward_hook(_adapter(path))
             self._hooked[path] = module
 
     @torch.no_grad()
@@ -128,16 +127,13 @@ class LayerHooks:
         found: dict[str, list[Tensor]] = {path: [] for path in paths}
 
         def keep(path: str) -> Any:
-            def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-                taken = _input(args, kwargs)
-                if isinstance(taken, Tensor):
-                    found[path].append(taken)
+            def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+                found[path].extend(each for each in args[:1] if isinstance(each, Tensor))
 
             return hook
 
         handles = [
-            self.base.get_submodule(path).register_forward_pre_hook(keep(path), with_kwargs=True)
-            for path in paths
+            self.base.get_submodule(path).register_forward_pre_hook(keep(path)) for path in paths
         ]
         try:
             self.base(inputs_embeds=embedded, use_cache=False)
@@ -157,30 +153,6 @@ def _sizes(module: nn.Module) -> tuple[int, int] | None:
     return None if None in sizes else (int(sizes[0]), int(sizes[1]))  # type: ignore[arg-type]
 
 
-def _input(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Return the hidden states that a layer takes, or what else stands in their place."""
-    return args[0] if args else kwargs.get("hidden_states")
-
-
-def _adder(path: str) -> Any:
-    """Return a hook that adds a vector to what a layer takes."""
-
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        acting = _ACTING.get()
-        if acting is None:
-            return None
-        states = _input(args, kwargs)
-        for tensors, positions, tokens in acting.at(path, states):
-            if path in tensors:
-                added = tensors[path][tokens].to(states.dtype)  # (positions, hidden)
-                states = states.index_put(positions, added, accumulate=True)
-        if args:
-            return (states, *args[1:]), kwargs
-        return args, {**kwargs, "hidden_states": states}
-
-    return hook
-
-
 def _adapter(path: str) -> Any:
     """Return a hook that adds a low-rank map to what a linear map gives."""
     down, up = f"{path}.{DOWN}", f"{path}.{UP}"
@@ -189,7 +161,7 @@ def _adapter(path: str) -> Any:
         acting = _ACTING.get()
         if acting is None:
             return output
-        for tensors, positions, _ in acting.at(path, args[0]):
+        for tensors, positions in acting.at(path, args[0]):
             if up in tensors:
                 taken = args[0][positions].float()  # (positions, in_features)
                 added = taken @ tensors[down].T @ tensors[up].T

@@ -1,9 +1,8 @@
 """Forms of a function tag: at the input alone, or in the layers too, at its own tokens only.
 
-`input` is the paper's tag. `deep` adds a vector for each tag token to what each further layer takes
-(P-tuning v2, arXiv 2110.07602, at the tag's positions only). `adapter` adds a low-rank update to
-each linear map of the layers at the tag's positions (LoRA, arXiv 2106.09685; activated LoRA, arXiv
-2504.12397, acts on everything after its trigger, here nothing but the tag's tokens).
+`input` is the paper's tag. `adapter` adds a low-rank update to each linear map of the layers at the
+tag's positions (LoRA, arXiv 2106.09685; activated LoRA, arXiv 2504.12397, acts on everything after
+its trigger, here nothing but the tag's tokens).
 """
 
 import hashlib
@@ -14,112 +13,86 @@ from torch import Tensor
 
 from taglm_core.errors import BackboneError
 from taglm_core.model.backbone import Backbone
-from taglm_core.model.layer_hooks import DOWN, UP, LayerHooks
+from taglm_core.model.layer_hooks import DOWN, UP
 
-INPUT, DEEP, ADAPTER = "input", "deep", "adapter"
-FORMS = (INPUT, DEEP, ADAPTER)
+INPUT, ADAPTER = "input", "adapter"
+FORMS = (INPUT, ADAPTER)
 _PROBED = 24
-"""Tokens of the pass that shows what layers take."""
+"""Tokens of the pass that shows what maps take."""
 
 
 def inner_tensors(
-    backbone: Backbone, form: str, name: str, length: int, rank: int, seed: int
+    backbone: Backbone, form: str, name: str, rank: int, seed: int
 ) -> dict[str, Tensor]:
     """Return what an untrained tag has in the layers, by place; it changes nothing yet.
 
     Args:
         backbone: Whose layers.
-        form: input, deep or adapter.
-        name: Full name of the tag; with the seed it decides an adapter's first matrices.
-        length: Tag tokens.
-        rank: Of an adapter's updates.
+        form: input or adapter.
+        name: Full name of the tag; with the seed it decides the first matrices.
+        rank: Of the updates.
         seed: Seed of the run.
 
     Returns:
-        deep: layer -> zeros `(tag_length, hidden)`, from the second layer on, since the first one
-        takes the tag itself. adapter: `MAP.down` `(rank, in_features)`, drawn at random, and
-        `MAP.up` `(out_features, rank)`, zeros. input: nothing.
+        adapter: `MAP.down` `(rank, in_features)`, drawn at random, and `MAP.up`
+        `(out_features, rank)`, zeros. input: nothing.
 
     Raises:
         BackboneError: when tags cannot act in its layers.
     """
     if form == INPUT:
         return {}
-    hooks = backbone.layer_hooks
-    check_layers(backbone, form)
-    if form == DEEP:
-        return {layer: torch.zeros(length, backbone.hidden_size) for layer in hooks.layers[1:]}
     digest = hashlib.sha256(f"{name}/{seed}/{ADAPTER}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     found = {}
-    for path, (width, height) in adapted_maps(hooks, _probe(backbone)).items():
+    for path, (width, height) in adapted_maps(backbone).items():
         drawn = torch.randn(rank, width, generator=generator)
         found[f"{path}.{DOWN}"] = drawn / width**0.5  # (rank, in_features)
         found[f"{path}.{UP}"] = torch.zeros(height, rank)
     return found
 
 
-def check_layers(backbone: Backbone, form: str) -> None:
-    """Demand layers in which tags of a form can act.
+def adapted_maps(backbone: Backbone) -> dict[str, tuple[int, int]]:
+    """Return the linear maps of the layers that take every token of a row, once, in its place.
+
+    Experts that take a few tokens of a batch are left out.
+
+    Returns:
+        Path in the base model -> `(in_features, out_features)`.
 
     Raises:
-        BackboneError: naming what is in the way.
+        BackboneError: when there is none.
     """
-    if form == INPUT:
-        return
-    hooks, embedded = backbone.layer_hooks, _probe(backbone)
-    if form == ADAPTER and not adapted_maps(hooks, embedded):
+    maps, embedded = backbone.layer_hooks.linear_maps(), _probe(backbone)
+    taken = backbone.layer_hooks.seen(list(maps), embedded)
+    found = {
+        path: sizes
+        for path, sizes in maps.items()
+        if [tuple(each.shape) for each in taken[path]] == [(*embedded.shape[:2], sizes[0])]
+    }
+    if not found:
         raise BackboneError(
             f"backbone '{backbone.name}': its layers have no linear maps that take every token of "
             "a row, so adapters cannot act in them. Set stages.task.tag=input."
         )
-    taken = hooks.seen(hooks.layers, embedded)
-    if any([each.shape for each in found] != [embedded.shape] for found in taken.values()):
-        raise BackboneError(
-            f"backbone '{backbone.name}': its layers do not take the hidden states of a row, so "
-            "tags cannot act in them. Set stages.task.tag=input."
-        )
-
-
-def adapted_maps(hooks: LayerHooks, embedded: Tensor) -> dict[str, tuple[int, int]]:
-    """Return the linear maps that take every token of a row, once, in its place.
-
-    Experts that take a few tokens of a batch are left out.
-    """
-    maps = hooks.linear_maps()
-    taken = hooks.seen(list(maps), embedded)
-    shape = embedded.shape[:2]
-    return {
-        path: sizes
-        for path, sizes in maps.items()
-        if [tuple(each.shape) for each in taken[path]] == [(*shape, sizes[0])]
-    }
+    return found
 
 
 def inner_scales(backbone: Backbone, inner: Mapping[str, Tensor]) -> dict[str, float]:
     """Return how large a change of each tensor is that matters as much as one of the tag itself.
 
-    A learning rate relative to the embeddings' size is multiplied by these instead. deep: the size
-    of what the layer takes, the median over tokens, since the first tokens of many backbones are
-    many times larger. adapter: of the first matrix its own size, of the second what changes the
-    map's output by its own size.
+    A learning rate relative to the embeddings' size is multiplied by these instead: of the first
+    matrix its own size, of the second what changes the map's output by its own size.
     """
-    hooks, embedded = backbone.layer_hooks, _probe(backbone)
-    layers = [place for place in inner if place in hooks.layers]
-    taken = hooks.seen(layers, embedded)
-    scales = {
-        layer: float(taken[layer][0].float().square().mean(dim=2).sqrt().median())
-        for layer in layers
-    }
+    hooks, scales = backbone.layer_hooks, {}
     for place, tensor in inner.items():
-        if place.endswith(f".{DOWN}"):
-            scales[place] = float(tensor.shape[1] ** -0.5)
-        elif place.endswith(f".{UP}"):
+        scales[place] = float(tensor.shape[1] ** -0.5)
+        if place.endswith(f".{UP}"):
             path = place.removesuffix(f".{UP}")
-            width = hooks.linear_maps()[path][0]
+            width = inner[f"{path}.{DOWN}"].shape[1]
             drawn = torch.randn(1, 64, width, generator=torch.Generator().manual_seed(0))
-            gain = _gain(hooks.base.get_submodule(path), drawn.to(embedded))
-            scales[place] = gain / float(tensor.shape[1]) ** 0.5
+            drawn = drawn.to(backbone.device, backbone.dtype)
+            scales[place] *= _gain(hooks.base.get_submodule(path), drawn)
     return scales
 
 

@@ -149,7 +149,7 @@ class TaggedModel:
             places = ((ids >= start) & (ids < start + length)).nonzero()  # (positions, 2)
             if len(places):
                 rows, columns = places.unbind(dim=1)
-                parts.append((tensors, rows, columns, ids[rows, columns] - start))
+                parts.append((tensors, rows, columns))
         shape = (ids.shape[0], ids.shape[1])
         return active(Acting(shape, parts, writes) if parts else None)
 

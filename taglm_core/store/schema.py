@@ -128,7 +128,7 @@ class TagRecord:
     """domain or function."""
     fingerprint: str
     form: str = "input"
-    """input, deep or adapter: whether it acts in the layers too, at its own tokens."""
+    """input or adapter: whether it acts in the layers too, at its own tokens."""
     lineage: Lineage | None = None
     """None for the copy of a domain tag in a task's artifact."""
     settings: dict[str, Any] = attrs.field(factory=dict)

@@ -20,6 +20,7 @@ from taglm_core.specs import Regression
 from taglm_core.store.artifact import Artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.training.domain_plan import DomainPlan
+from taglm_core.training.function_tag import FunctionTag, untrained_tag
 from taglm_core.training.plan import Plan
 
 
@@ -75,7 +76,7 @@ def build_task_model(plan: Plan, model: TaggedModel) -> TaskModel:
     settings = plan.config.stages.task
     task = plan.task
     if task.function_tag not in model.tags:
-        tag = plan.given_function_tag or plan.untrained_tag()
+        tag = plan.given_function_tag or _untrained_tag(plan)
         model.add_tag(task.function_tag, tag.rows, tag.inner)
     tag_of = {written: item.tag for written, item in plan.domains.items()}
     if settings.enrich:
@@ -170,10 +171,16 @@ def _scaling(plan: Plan) -> Scaling:
 
 def start_again(plan: Plan, task_model: TaskModel) -> None:
     """Give a task model the untrained function tag, head and scaling of a plan's seed."""
-    tag = plan.untrained_tag()
+    tag = _untrained_tag(plan)
     with torch.random.fork_rng():
         torch.manual_seed(plan.config.seed)
         head = plan.make_head().to(plan.backbone.device)
     scaling = _scaling(plan)
     member = EnsembleMember(tag=tag.rows, inner=tag.inner, head=head, scaling=scaling)
     task_model.become(member)
+
+
+def _untrained_tag(plan: Plan) -> FunctionTag:
+    """Return the start of a plan's function tag, by its settings and seed."""
+    settings, seed = plan.config.stages.task, plan.config.seed
+    return untrained_tag(plan.backbone, plan.task.function_tag, settings, seed)

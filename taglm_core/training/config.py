@@ -168,8 +168,8 @@ class TaskStageConfig:
     """Number of tag tokens of the function tag; 0: no function tag, so that a text task trains
     nothing in this stage, for comparison."""
     tag: str = attrs.field(default=INPUT, validator=one_of(*FORMS))
-    """Where the function tag acts: input (as in the paper), deep (also a trained vector for each
-    of its tokens in each layer) or adapter (also low-rank updates of the layers at its tokens)."""
+    """Where the function tag acts: input (as in the paper) or adapter (also low-rank updates of the
+    layers' linear maps, at its own tokens; fits more closely, and the predictor is larger)."""
     adapter_rank: int = attrs.field(default=4, validator=positive)
     """Rank of the low-rank updates of `tag: adapter`."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))

@@ -8,7 +8,7 @@ from torch import Tensor
 from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.fingerprint import Fingerprint
-from taglm_core.model.tag_forms import INPUT, inner_tensors
+from taglm_core.model.tag_forms import INPUT, adapted_maps, inner_tensors
 from taglm_core.model.tags import initial_tag
 from taglm_core.store.artifact import check_backbone, find_artifact, load_artifact
 from taglm_core.store.fingerprint import fingerprint_of
@@ -24,14 +24,7 @@ class FunctionTag:
     inner: dict[str, Tensor]
     """What it has in the layers, by place."""
     form: str
-    """input, deep or adapter."""
-
-    def counts(self, name: str) -> dict[str, int]:
-        """Return how many numbers it has at the input and in the layers, by name."""
-        found = {f"<{name}>": self.rows.numel()}
-        if self.inner:
-            found[inner_name(self.form, name)] = sum(each.numel() for each in self.inner.values())
-        return found
+    """input or adapter."""
 
     @property
     def fingerprint(self) -> str:
@@ -64,12 +57,24 @@ def untrained_tag(
     backbone: Backbone, name: str, settings: TaskStageConfig, seed: int
 ) -> FunctionTag:
     """Return the start of a function tag by the settings of its stage and a seed."""
-    length = settings.tag_length
-    return FunctionTag(
-        initial_tag(backbone, name, length, settings.tag_init, seed),
-        inner_tensors(backbone, settings.tag, name, length, settings.adapter_rank, seed),
-        settings.tag,
-    )
+    rows = initial_tag(backbone, name, settings.tag_length, settings.tag_init, seed)
+    inner = inner_tensors(backbone, settings.tag, name, settings.adapter_rank, seed)
+    return FunctionTag(rows, inner, settings.tag)
+
+
+def tag_counts(
+    backbone: Backbone, name: str, settings: TaskStageConfig, given: FunctionTag | None
+) -> dict[str, int]:
+    """Return how many numbers a function tag has at the input and in the layers, by their names."""
+    if given is not None:
+        form, length, inner = given.form, given.rows.numel(), given.inner
+    else:
+        form, length = settings.tag, settings.tag_length * backbone.hidden_size
+        inner = inner_tensors(backbone, form, name, settings.adapter_rank, 0)
+    found = {f"<{name}>": length}
+    if inner:
+        found[inner_name(form, name)] = sum(value.numel() for value in inner.values())
+    return found
 
 
 def check_form(settings: TaskStageConfig) -> None:
@@ -89,6 +94,16 @@ def check_form(settings: TaskStageConfig) -> None:
         raise ConfigError(f"stages.task.tag={settings.tag} is not possible: {reason}.")
 
 
+def check_layers(settings: TaskStageConfig, backbone: Backbone) -> None:
+    """Demand layers in which the function tag can act.
+
+    Raises:
+        BackboneError: naming what is in the way.
+    """
+    if settings.tag != INPUT:
+        adapted_maps(backbone)
+
+
 def inner_name(form: str, tag: str) -> str:
-    """Return how the part of a tag that acts in the layers is named, such as `<QED> deep`."""
+    """Return how the part of a tag that acts in the layers is named, such as `<QED> adapter`."""
     return f"<{tag}> {form}"

@@ -20,7 +20,6 @@ from taglm_core.model.heads import make_head
 from taglm_core.model.precisionprobe import Measured
 from taglm_core.model.prefix_cache import PrefixCache
 from taglm_core.model.quantized import QuantizedLinear
-from taglm_core.model.tag_forms import check_layers
 from taglm_core.model.tagged import Pooling
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
@@ -34,7 +33,12 @@ from taglm_core.training.budget import TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, plan_domain
-from taglm_core.training.function_tag import FunctionTag, given_tag, untrained_tag
+from taglm_core.training.function_tag import (
+    FunctionTag,
+    check_layers,
+    given_tag,
+    tag_counts,
+)
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels, small_splits
 from taglm_core.training.recipe import Recipe
@@ -98,14 +102,9 @@ class Plan:
         """Outputs of the head, 0 for text."""
         return num_outputs(self.task.spec.target, self.rows.classes)
 
-    def untrained_tag(self) -> FunctionTag:
-        """Return the start of the function tag, by the settings and the seed."""
-        settings, seed = self.config.stages.task, self.config.seed
-        return untrained_tag(self.backbone, self.task.function_tag, settings, seed)
-
     @property
     def tag_form(self) -> str:
-        """Where the function tag acts: input, deep or adapter."""
+        """Where the function tag acts: input or adapter."""
         given = self.given_function_tag
         return self.config.stages.task.tag if given is None else given.form
 
@@ -173,9 +172,8 @@ class Plan:
             name = item.tag + (f"@{self.task.name}" if settings.task.enrich else "")
             records.append(_record(stage, f"<{name}>", state, settings.domain.tag_length * hidden))
         given = self.given_function_tag
-        tag = self.untrained_tag() if given is None else given
         state = trained if given is None else "frozen"
-        counts = tag.counts(self.task.function_tag)
+        counts = tag_counts(self.backbone, self.task.function_tag, settings.task, given)
         records += [_record(stage, name, state, count) for name, count in counts.items()]
         if self.num_outputs:
             name = f"head {self.task.name}"
@@ -325,7 +323,7 @@ def make_plan(
     plan.stored_task = store.find(fingerprint.key, task.function_tag, plan.task_fingerprint)
     check_head(task.name, settings, task.spec.target)
     check_ensemble(task.name, settings, task.spec.target)
-    check_layers(backbone, settings.tag)
+    check_layers(settings, backbone)
     if plan.num_outputs:
         plan.head_parameters()  # options that the head refuses come out before anything is trained
     return plan

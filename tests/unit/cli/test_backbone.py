@@ -29,7 +29,6 @@ def test_show_measures_a_backbone(program, toy_backbone):
     assert {a["name"]: a["works"] for a in facts["abilities"]} == {
         "isolated spans": True,
         "reuse": True,
-        "deep tags": True,
         "adapters": True,
         "text output": True,
     }

@@ -17,8 +17,7 @@ from taglm_core.store.artifact import load_artifact
 from taglm_core.store.fingerprint import lean
 from taglm_core.training.config import TaskStageConfig
 
-FURTHER = pytest.mark.parametrize("form", ["deep", "adapter"])
-SIZES = {"deep": 2 * 32, "adapter": 4 * 2 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))}
+SIZE = 4 * 2 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))
 
 
 @pytest.fixture
@@ -27,12 +26,9 @@ def table(tmp_path):
     return write_table(tmp_path)
 
 
-@FURTHER
-def test_a_predictor_keeps_what_acts_in_the_layers(
-    form, tmp_path, toy_registry, toy_backbone, table
-):
+def test_a_predictor_keeps_what_acts_in_the_layers(tmp_path, toy_registry, toy_backbone, table):
     """Training moves it; the artifact of an ensemble gives every member's predictions again."""
-    how = {"tag": form, "ensemble": 2, "head": "linear"}
+    how = {"tag": "adapter", "ensemble": 2, "head": "linear"}
     how |= {"max_steps": 4, "precision": "fp32"}
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, **how)
     then = read_table(made.folder / "predictions" / "test.csv").columns
@@ -42,24 +38,23 @@ def test_a_predictor_keeps_what_acts_in_the_layers(
     artifact = load_artifact(made.folder / "predictor")
     record = artifact.config.tags["local/T"]
     inner, other = artifact.inner_of("local/T"), artifact.of_member(0, "inner")
-    assert record.form == form
-    assert record.lineage.trained[f"<local/T> {form}"] == SIZES[form]
-    assert sum(value.numel() for value in inner.values()) == SIZES[form]
+    assert record.form == "adapter"
+    assert record.lineage.trained["<local/T> adapter"] == SIZE
+    assert sum(value.numel() for value in inner.values()) == SIZE
     moved = [place for place in inner if not place.endswith(".down")]
     assert all(float(inner[place].abs().max()) > 0 for place in moved)
     assert set(other) == set(inner)
     assert any(not torch.equal(other[place], inner[place]) for place in inner)
-    assert made.predictor.tags["local/T"]["form"] == form
-    assert f"Function tag: {form}" in (made.folder / "predictor" / "README.md").read_text()
+    assert made.predictor.tags["local/T"]["form"] == "adapter"
+    assert "Function tag: adapter" in (made.folder / "predictor" / "README.md").read_text()
     without = {**artifact.inner, f"local/T:{moved[0]}": torch.zeros_like(inner[moved[0]])}
     assert len(agreeing({"a": artifact, "b": attrs.evolve(artifact, inner=without)})) == 2
 
 
 def test_the_store_and_a_new_head_take_it(tmp_path, toy_registry, toy_backbone, table):
     """A second run predicts the same without training; a head on the frozen tag reads it."""
-    form = "deep"
     first, second = (
-        run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, tag=form, head="linear")
+        run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, tag="adapter", head="linear")
         for _ in range(2)
     )
     rows = {"letters": ["abc", "aabbcc"]}
@@ -69,7 +64,7 @@ def test_the_store_and_a_new_head_take_it(tmp_path, toy_registry, toy_backbone, 
     how = {"function_tag_from": str(first.folder), "head": "linear"}
     third = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, **how)
     used, held = (load_artifact(each.folder / "predictor") for each in (third, first))
-    assert used.config.tags["local/T"].form == form
+    assert used.config.tags["local/T"].form == "adapter"
     assert all(torch.equal(used.inner[name], value) for name, value in held.inner.items())
     np.testing.assert_allclose(third.predictor.predict(rows, "numpy"), one, atol=1e-3)
 
@@ -84,7 +79,7 @@ def test_the_program_shows_it(tmp_path, toy_backbone, table, monkeypatch):
                 "data": {"file": str(table), "split": {"method": "random"}},
                 "backbone": str(toy_backbone),
                 "baselines": ["none"],
-                "stages": {"task": {**SMALL, "tag": "deep"}},
+                "stages": {"task": {**SMALL, "tag": "adapter"}},
             }
         )
     )
@@ -95,26 +90,25 @@ def test_the_program_shows_it(tmp_path, toy_backbone, table, monkeypatch):
         return result.stdout
 
     shown = said("run", str(tmp_path / "run.yaml"), "--dry-run")
-    assert "<local/T> deep" in shown
+    assert "<local/T> adapter" in shown
     said("run", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "out"))
-    assert "form: deep" in said("tags", "show", "T")
+    assert "form: adapter" in said("tags", "show", "T")
     facts = json.loads(said("backbone", "show", str(toy_backbone), "--json"))
     works = {each["name"]: each["works"] for each in facts["abilities"]}
-    assert works["deep tags"]
     assert works["adapters"]
 
 
 def test_the_default_leaves_fingerprints_as_they_were():
     """What was trained before the setting existed is found again."""
     assert "tag" not in lean(TaskStageConfig())
-    assert lean(TaskStageConfig(tag="deep"))["tag"] == "deep"
+    assert lean(TaskStageConfig(tag="adapter"))["tag"] == "adapter"
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"tag": "prefix"}, "input, deep, adapter"),
-        ({"tag": "deep", "function_tag_from": "runs/x"}, "keeps its own form"),
+        ({"tag": "prefix"}, "input, adapter"),
+        ({"tag": "adapter", "function_tag_from": "runs/x"}, "keeps its own form"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, said, tmp_path, toy_registry, toy_backbone, table):
@@ -127,6 +121,6 @@ def test_a_backbone_without_such_layers_is_refused_before_training(
     tmp_path, toy_registry, toy_backbone, table, monkeypatch
 ):
     """The message names the setting; nothing is written but the folder."""
-    monkeypatch.setattr("taglm_core.model.tag_forms.adapted_maps", lambda *_: {})
+    monkeypatch.setattr("taglm_core.model.layer_hooks.LayerHooks.linear_maps", lambda _: {})
     with pytest.raises(BackboneError, match="no linear maps.*tag=input"):
         run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, tag="adapter")
