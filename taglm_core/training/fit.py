@@ -110,32 +110,14 @@ def fit(
     began = time.monotonic()
     parameters = [p for group in groups for p in group.parameters]
     kept: list[Tensor] = [*parameters, *objective.buffers]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": list(group.parameters), "lr": group.lr, "is_head": group.is_head}
-            for group in groups
-        ],
-        weight_decay=settings.weight_decay,
-        betas=(0.9, 0.98),
-    )
-    for group in optimizer.param_groups:
-        group["base_lr"] = group["lr"]
+    optimizer = _optimizer(groups, settings.weight_decay)
     every = max(1, math.ceil(settings.steps / settings.num_evaluations))
     if settings.keeps is not None:
         every = max(1, settings.keeps)
     loaded = _restored(folder, kept, optimizer)
     if loaded is None:
-        with progress_bar(f"{description}: first score"):
-            score, record = _scored(objective)
+        state = _first_state(objective, settings, description)
         best = [p.detach().clone() for p in kept]
-        state: dict[str, Any] = {
-            "step": 0,
-            "best": score,
-            "best_step": 0,
-            "bad": 0,
-            "history": [{"step": 0, **record}],
-        }
-        _log_scores(0, record, settings)
     else:
         best, state = loaded
         objective.moved()
@@ -179,6 +161,29 @@ def fit(
         best_step=state["best_step"],
         seconds=round(time.monotonic() - began, 2),
     )
+
+
+def _optimizer(groups: Sequence[Group], weight_decay: float) -> torch.optim.Optimizer:
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": list(group.parameters), "lr": group.lr, "is_head": group.is_head}
+            for group in groups
+        ],
+        weight_decay=weight_decay,
+        betas=(0.9, 0.98),
+    )
+    for group in optimizer.param_groups:
+        group["base_lr"] = group["lr"]
+    return optimizer
+
+
+def _first_state(objective: Objective, settings: FitSettings, description: str) -> dict[str, Any]:
+    """Evaluate before the first step, and return the counters of a fit."""
+    with progress_bar(f"{description}: first score"):
+        score, record = _scored(objective)
+    _log_scores(0, record, settings)
+    history = [{"step": 0, **record}]
+    return {"step": 0, "best": score, "best_step": 0, "bad": 0, "history": history}
 
 
 def _evaluate(
