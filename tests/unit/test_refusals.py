@@ -15,21 +15,25 @@ from taglm_core.data.assignment import apply_splitter
 from taglm_core.data.config import SplitConfig
 from taglm_core.data.datasets import load_dataset
 from taglm_core.data.doubt import check_on_doubt
+from taglm_core.data.measured import with_labels
 from taglm_core.data.memory import as_table
 from taglm_core.data.weights import scaled_weights
 from taglm_core.errors import CheckpointError, ConfigError, DataError, PluginError, UnknownNameError
 from taglm_core.inference.sample import chosen_metrics
+from taglm_core.model.tags import initial_tag
 from taglm_core.plugins import Registered
 from taglm_core.plugins.discovery import PluginSource
 from taglm_core.store.artifact import load_artifact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import migrate
+from taglm_core.testing import tiny_backbone
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.declared import configured_task
 from taglm_core.training.settings import run_config
 from taglm_core.training.task_settings import check_task_settings
 
+TEXT = taglm.Text()
 SOURCE = PluginSource(name="own", distribution="taglm-plugin-own", version="1.0")
 
 
@@ -139,6 +143,18 @@ CASES = {
         ConfigError,
         "unknown preset 'qick'. Did you mean 'quick'?",
     ),
+    "labels": (
+        lambda: with_labels(
+            SimpleNamespace(name="T", spec=SimpleNamespace(target=TEXT)), "computed"
+        ),
+        ConfigError,
+        "labels: task T computes no target. Leave labels=computed out",
+    ),
+    "tag of words without words": (
+        lambda: initial_tag(tiny_backbone("llama"), "local/T", 2, "words", 0, words=""),
+        ConfigError,
+        "tag_init=words: <local/T> has no words to start from. Use vocabulary",
+    ),
     "metrics of samples": (
         metrics_of_a_domain_without_any,
         UnknownNameError,
@@ -184,6 +200,15 @@ def test_a_checkpoint_of_other_parameters_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="is a checkpoint of other parameters. Delete"):
         load_checkpoint(tmp_path / "stage", [longer], torch.optim.AdamW([longer]))
     assert (longer == 1).all()
+
+
+def test_a_limit_is_for_numbers(toy_registry):
+    """Classes and text have none."""
+    target = {"kind": "classification", "names": ["y"]}
+    task = {"name": "Own", "template": "{x} <Own>", "target": target, "censored_below": -5}
+    config = run_config("run.yaml", {"task": task})
+    with pytest.raises(ConfigError, match="the task Own predicts no numbers. Leave it out"):
+        configured_task(config.task, toy_registry)
 
 
 def test_a_registered_task_keeps_its_target(toy_registry):
