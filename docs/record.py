@@ -26,6 +26,8 @@ from pathlib import Path
 import attrs
 import pyte
 
+from taglm_core.errors import counted
+
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "session.svg"
 COLUMNS, ROWS = 88, 34
@@ -84,6 +86,7 @@ class Recorder:
         self._screen.set_mode(pyte.modes.LNM)
         self._stream = pyte.ByteStream(self._screen)
         self.frames: list[Frame] = []
+        self.machine = "a machine"
         self._seconds = 0.0
 
     def type(self, text: str) -> None:
@@ -313,6 +316,10 @@ def record(folder: Path) -> Recorder:
         recorder.type(typed)
         if command is not None and recorder.run(command, folder, environment) != 0:
             raise SystemExit(f"{command}: failed in {folder}")
+    cores = len(os.sched_getaffinity(0))
+    recorder.machine = counted(cores, "core")
+    if os.getloadavg()[1] > 1.5 * cores:
+        recorder.machine += " shared with other work"
     return recorder
 
 
@@ -324,7 +331,7 @@ def drawn(recorder: Recorder, folder: Path) -> str:
     task = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["tasks"]["LogS"]
     report = (run / "report.html").read_text(encoding="utf-8")
     last = report_screen(report, verdict("LogS", task) or "")
-    note = f"recorded as it ran, shown up to {SPEED:g} times faster"
+    note = f"recorded on {recorder.machine}; shown up to {SPEED:g} times faster"
     return picture(recorder.frames, last, note)
 
 

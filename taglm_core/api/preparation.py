@@ -419,7 +419,7 @@ def _base(task: Any) -> dict[str, Any]:
         return _base(names[0])
     if files:
         raise ConfigError(
-            f"{files[0]}: a run file stands alone; its key 'tasks' takes a list of tasks."
+            f"{files[0]}: a run file cannot be combined with tasks. List them in its key 'tasks'."
         )
     return {"tasks": names}
 

@@ -99,7 +99,7 @@ def check_known(
     if target is not None:
         shown = data if is_path(data) else "lab.csv"
         raise ConfigError(
-            f"--target names a column of a table, which stands in the place of the task: "
+            f"--target names a column of a table. Give the table instead of a task: "
             f"taglm run {shown} --target NAME."
         )
     task = merge(base, *settings).get("task")

@@ -58,7 +58,7 @@ def identify(
     if bool(texts) == (input_file is not None):
         raise ConfigError("give texts on the command line, or a table with --input FILE.")
     if texts and label is not None:
-        raise ConfigError("--label names a column of --input FILE.")
+        raise ConfigError("--label needs --input FILE, a column of which it names.")
     writer = TableWriter(output_file) if output_file is not None else None
     identification = rank(
         texts or input_file,

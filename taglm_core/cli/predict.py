@@ -79,8 +79,8 @@ Similarity = Annotated[
     bool,
     typer.Option(
         "--similarity/--no-similarity",
-        help="Tell how like each row is to the training rows (columns training_similarity and "
-        "unlike_training), where its domain can.",
+        help="Add the similarity of each row to the training rows (columns "
+        "training_similarity and unlike_training), where its domain has one.",
     ),
 ]
 
@@ -114,8 +114,8 @@ def predict(
 ) -> None:
     """Predict values, or every row of a table.
 
-    The output holds all input columns, the predictions (six significant digits), how like each
-    row is to the training rows, and a column `error`. If the input holds the truth, residuals
+    The output holds all input columns, the predictions (six significant digits), the similarity of
+    each row to the training rows, and a column `error`. If the input holds the truth, residuals
     (truth minus prediction) and the split that each row had in the run are added. The extension
     names the format: csv, tsv, jsonl (also with .gz), parquet or xlsx; input may also have a format
     of a plugin.

@@ -42,7 +42,7 @@ class RowPredictor(Protocol):
 
     @property
     def similarity_names(self) -> list[str]:
-        """The columns that tell how like rows are to the training rows."""
+        """The columns of the similarity of rows to the training rows."""
         ...
 
     def similar(self, rows: Any, errors: Sequence[str | None]) -> dict[str, list[Any]]:

@@ -40,7 +40,7 @@ class _Made:
 
     predicted: Predicted
     similar: dict[str, list[Any]]
-    """Columns that tell how like rows are to the training rows."""
+    """Columns of the similarity of rows to the training rows."""
     numbers: Sequence[int]
     """Number of each row."""
 
@@ -371,7 +371,7 @@ class Predictor:
         return self.predicted(values, errors, rows.fixed)
 
     def similar(self, rows: ReadRows, errors: Sequence[str | None]) -> dict[str, list[Any]]:
-        """Return the columns that tell how like rows are to the training rows.
+        """Return the columns of the similarity of rows to the training rows.
 
         Args:
             rows: As read.
@@ -387,7 +387,7 @@ class Predictor:
 
     @property
     def similarity_names(self) -> list[str]:
-        """The columns that tell how like rows are to the training rows, in order."""
+        """The columns of the similarity of rows to the training rows, in order."""
         reader = self.task_model.similarity
         return [] if reader is None else [*reader.columns, UNLIKE]
 

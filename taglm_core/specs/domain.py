@@ -42,8 +42,8 @@ class Domain:
     such as weight and polarity, for baselines; None: none."""
     fingerprint: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> (rows, positions)`: which parts each row has, such as substructures (not 0 where
-    it has one), by which predictions tell how like a row is to the training rows (Tanimoto); at
-    most 32,768 positions; None: they do not tell."""
+    it has one), by which predictions give the similarity of a row to the training rows (Tanimoto);
+    at most 32,768 positions; None: they do not tell."""
     canonical: str | None = attrs.field(default=None, validator=optional_reference)
     """`(rows) -> Checked`: one spelling for each thing, errors for impossible rows."""
     fix: str | None = attrs.field(default=None, validator=optional_reference)

@@ -143,7 +143,7 @@ def parse_template(text: str, function_tag: str, is_text_output: bool = False) -
     ]
     if len(functions) != 1:
         at = functions[1].start if functions else len(text)
-        count = "stands twice" if functions else "is missing"
+        count = "occurs twice" if functions else "is missing"
         _fail(text, at, f"the function tag <{function_tag}> {count}; write it once")
     parts: list[Part] = []
     index = 0

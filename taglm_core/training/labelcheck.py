@@ -112,7 +112,7 @@ def small_splits(rows: TaskRows) -> tuple[str, ...]:
     if counts["valid"] < LEAST_ROWS:
         said.append(
             f"the valid split has {counted(counts['valid'], 'row')}, fewer than {LEAST_ROWS}: the "
-            "step and the head that it chooses are partly chance"
+            "choice of the step and the head is partly chance"
         )
     return tuple(said)
 

@@ -174,7 +174,7 @@ def _is_text(kind: Any) -> bool:
 def _changed(node: yaml.ScalarNode, kind: Any, in_list: bool) -> str:
     """Say what YAML made of a word, when it is not what stands there."""
     if _SURROGATE.search(node.value):
-        return f"{node.value!a} holds half of a character (a surrogate), which is no text."
+        return f"{node.value!a} holds half of a character (a surrogate). Write the text again."
     if node.style is not None or node.tag == _STR:
         return ""
     is_name = _is_text(kind)

@@ -44,7 +44,7 @@ class Answer:
     fixed: dict[int, str]
     """Row number -> what was changed in it."""
     similar: dict[str, list[Any]]
-    """Columns that tell how like rows are to the training rows; {}: the predictor cannot tell."""
+    """Columns of the similarity of rows to the training rows; {}: the predictor cannot tell."""
 
 
 class Observer(Protocol):

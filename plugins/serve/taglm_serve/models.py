@@ -53,7 +53,7 @@ class PredictorFacts(BaseModel):
     fields: list[str] = Field(description="What a row must hold.", examples=[["smiles"]])
     columns: list[str] = Field(description="What it predicts.", examples=[["QED"]])
     similarity: dict[str, float] = Field(
-        description="Columns that tell how like a row is to the most similar training row -> "
+        description="Columns of the similarity of a row to the most similar training row -> "
         "similarity below which it is unlike the training rows.",
         examples=[{"training_similarity": 0.27}],
     )
@@ -148,7 +148,7 @@ def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
         similarity=(
             similarity | None,
             Field(
-                description="How like the row is to the most similar training row; null likewise."
+                description="Similarity of the row to the most similar training row; null likewise."
             ),
         ),
         error=(str | None, Field(description="Why the row is invalid.")),

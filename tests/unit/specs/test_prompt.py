@@ -83,7 +83,7 @@ def test_a_bare_tag_and_plain_fields():
         ("<SMILES>{smiles", "opens a field", 8),
         ("ab <SMILES{smiles}<QED", "opens a tag", None),
         ("<SMILES>{smiles} is", "<QED> is missing", 19),
-        ("<SMILES>{smiles}<QED> and <QED>", "stands twice", 26),
+        ("<SMILES>{smiles}<QED> and <QED>", "occurs twice", 26),
         ("<SMILES> is <QED>", "not followed by a {field}", 0),
         ("<SMILES>{smiles}<QED> more", "nothing may follow", 21),
         ("<1a>{x}<QED>", "not a tag name", 1),
