@@ -304,9 +304,8 @@ class RunConfig:
     """True: after the evaluation, train the predictor that is kept on all rows; its card
     says which rows each number is from."""
     time: str | None = attrs.field(default=None, validator=duration)
-    """Time that the run plans its steps by, such as 10m, 90s or 1.5h, the evaluation included;
-    never more steps than the stages ask for. Default baselines are begun in its first 30 %. None:
-    as many as they ask for."""
+    """Time that the run plans its steps by, such as 10m, 90s or 1.5h, the evaluation included.
+    Default baselines are begun in its first 30 %. None: as many steps as the stages ask for."""
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,
     or names such as mean,ridge."""

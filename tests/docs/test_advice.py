@@ -25,7 +25,7 @@ FILES = sorted(
 )
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 _COMMAND = re.compile(r"taglm ((?:[a-z-]+ ){1,2})[^`\n.]*")
-_OTHERS = re.compile(r"pip install|pip uninstall|llama-gguf-split")
+_OTHERS = re.compile(r"pip install|pip uninstall|llama-gguf-split|tensorboard --logdir")
 _EVERY = {"--help", "--debug", "--version"}
 
 
