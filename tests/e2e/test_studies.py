@@ -212,6 +212,6 @@ def test_a_member_that_fails_does_not_stop_the_others(taglm, task_file, tmp_path
     done = taglm("sweep", task_file, "head=linear,unknown", "--out", tmp_path / "s")
     assert done.code == 1
     assert "head=unknown-seed-0 failed: " in done.err
-    assert "1 member(s) failed" in done.err
+    assert "1 member failed; run the same command again" in done.err
     assert set(results(tmp_path / "s")) == {"head=linear"}
     assert "head=unknown-seed-0 failed" in (tmp_path / "s" / "report.html").read_text()
