@@ -99,6 +99,14 @@ def test_intervals_hold_the_value_and_differences_are_paired(tmp_path, registry)
     assert found.differences["ridge"].excludes_zero
 
 
+def test_a_constant_has_no_correlation(tmp_path, registry):
+    """A baseline that predicts the mean has none in any draw, and no warning is printed."""
+    task = facts(make_run(tmp_path / "run", "regression"))
+    function = metric_functions(task, registry)["pearson"]
+    found = Resampler.of(task).resample("pearson", function, np.zeros((40, 1)))
+    assert np.isnan(found).all()
+
+
 def test_a_prediction_does_not_differ_from_itself(tmp_path, registry):
     """The same rows are drawn for both, so the difference is zero in each resample."""
     task = facts(make_run(tmp_path / "run", "regression"))

@@ -88,7 +88,8 @@ class Resampler:
         quick = _MEANS.get(name)
         if quick is not None and np.isfinite(values).all() and self._is_single:
             statistics = quick[0](self.truth.reshape(len(self.truth)), values)  # (rows, k)
-            whole = float(quick[1](statistics.mean(axis=0)))
+            with np.errstate(all="ignore"):  # a constant has no correlation
+                whole = float(quick[1](statistics.mean(axis=0)))
             exact = self.score(function, values)
             if math.isclose(whole, exact, rel_tol=1e-6, abs_tol=1e-9):  # it is the same metric
                 means = np.stack([column[self.drawn].mean(axis=1) for column in statistics.T], -1)
