@@ -49,8 +49,10 @@ class Ours:
         cache = SegmentStore(10**11)
         self.cached = CachedRows(task_model.model, rows, True, rotation, cache, scale.tokens)
         self.fill_seconds = scale.clock.seconds(self.cached.fill)
-        split = SplitData(rows, targets, self.cached)
+        split = SplitData(rows, targets, cached=self.cached)
         self.objective = HeadObjective(task_model, split, split, scale.tokens)
+        # else a step would run whole rows, and every figure here would be of something else
+        assert np.array_equal(self.objective.lengths, rows.lengths - rows.suffix)
         tag = task_model.model.tags[task_model.task.function_tag]
         assert task_model.head is not None
         self.optimizer = torch.optim.AdamW([tag, *task_model.head.parameters()], lr=1e-4)
