@@ -80,7 +80,9 @@ def desk(tmp_path):
 
 
 FEWER = {"--seeds": "--seeds 0,1", "cv": "--folds 2", "--backbone": "--dry-run"}
-"""Word of a run -> options that make it shorter: a run on another backbone is only planned."""
+FEWER["--num-processes"] = "--dry-run"
+"""Word of a run -> options that make it shorter: a run on another backbone is only planned, and so
+is one in several processes, which tests/e2e/test_processes.py starts."""
 
 
 def shortened(words):
