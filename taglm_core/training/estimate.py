@@ -11,7 +11,7 @@ import torch
 
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.precision import BF16
-from taglm_core.model.prefix_cache import bytes_per_token, shown
+from taglm_core.model.prefix_cache import bytes_per_token, is_worth_holding, shown
 from taglm_core.progress import Progress, say_detail, shown_seconds
 from taglm_core.training.fit import FitSettings
 from taglm_core.training.member import Member
@@ -204,6 +204,7 @@ def _scored_tokens(member: Member, segment_tokens: int) -> float:
     """Return the tokens that are computed for the rows that are predicted in the end."""
     splits = member.splits
     is_held = segment_tokens and member.plan.precision != BF16
+    is_held = is_held and is_worth_holding(segment_tokens, member.plan.backbone)
     train = _run_tokens(splits["train"], segment_tokens if is_held else 0).mean()
     scored = min(MOST_TRAIN_SCORED, len(splits["train"].rows)) * train
     return float(scored + sum(splits[name].rows.lengths.sum() for name in ("valid", "test")))

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from taglm_core.model.precision import BF16
+from taglm_core.model.prefix_cache import is_worth_holding
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.progress import Progress
 from taglm_core.training import processes
@@ -90,6 +91,8 @@ def evaluation_seconds(members: Sequence[Member], speed: Speed, choosing: float)
         scored = min(MOST_TRAIN_SCORED, len(train.rows))
         read += run * (fitted + len(valid.rows))
         # segments of training rows are there still, except in bf16, which computes them again
-        held += scored * (whole if member.plan.precision == BF16 else run)
+        is_held = is_worth_holding(scored * whole, member.plan.backbone)
+        is_held = is_held and member.plan.precision != BF16
+        held += scored * (run if is_held else whole)
         fresh += whole * (len(valid.rows) + len(test.rows))
     return choosing + speed.evaluation * (held + fresh) / max(1.0, read)

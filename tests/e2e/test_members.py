@@ -114,7 +114,7 @@ def test_the_predictor_of_several_members_is_named(taglm, run_file, tmp_path):
         (("--seeds", "0,x"), "different whole numbers"),
         (("--folds", "1"), "folds must be 2 or more"),
         (("--repeats", "2"), "need folds=NUMBER"),
-        (("--folds", "3", "--fractions", "0.8,0.1,0.1"), "fractions has no use"),
+        (("--folds", "3", "--fractions", "0.8,0.1,0.1"), "fractions cannot be combined with folds"),
         (("--fractions", "0.8,0.3,0.1"), "write the shares of train, valid and test"),
         (("--split", "random", "--folds", "60"), "60 folds need as many groups"),
     ],

@@ -11,7 +11,11 @@ proves on the backbone at hand that the results are the same.
 from taglm_core.model.prefix_cache.budget import cache_setting, shown
 from taglm_core.model.prefix_cache.cache import CachedStates, PrefixCache
 from taglm_core.model.prefix_cache.cached_rows import CachedRows, screening_batches
-from taglm_core.model.prefix_cache.cost_model import ForwardCost, bytes_per_token
+from taglm_core.model.prefix_cache.cost_model import (
+    ForwardCost,
+    bytes_per_token,
+    is_worth_holding,
+)
 
 __all__ = [
     "CachedRows",
@@ -20,6 +24,7 @@ __all__ = [
     "PrefixCache",
     "bytes_per_token",
     "cache_setting",
+    "is_worth_holding",
     "screening_batches",
     "shown",
 ]

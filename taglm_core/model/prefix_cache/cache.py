@@ -16,7 +16,7 @@ from taglm_core.model.assembly import Rows
 from taglm_core.model.collate import Batch
 from taglm_core.model.prefix_cache.budget import cache_storages
 from taglm_core.model.prefix_cache.cached_rows import CachedRows
-from taglm_core.model.prefix_cache.cost_model import CachePlan, plan_cache
+from taglm_core.model.prefix_cache.cost_model import CachePlan, is_worth_holding, plan_cache
 from taglm_core.model.prefix_cache.history import History
 from taglm_core.model.prefix_cache.probe import find_difference, storages_worth_reading
 from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
@@ -160,8 +160,8 @@ class PrefixCache:
         parts, keys = [(cached.segments, rows.lengths)], cached.segments.keys
         if self.history is not None:
             known = self.history.recurring(keys)
-        else:  # what training left costs nothing
-            known = {key for key in keys if key in self.store}
+        else:
+            known = self._left_by_training(cached)
         plan = plan_cache(parts, self.model.backbone, self.store.limits, known=known)
         if self.history is not None and not plan.is_worth:
             self.history.note(keys)
@@ -173,10 +173,17 @@ class PrefixCache:
     def _as_held(self, rows: Rows, is_isolated: bool, max_tokens: int) -> CachedRows:
         """Divide rows to be run once as training divided them, where it left more of them."""
         cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
-        if self.history is not None or not len(self.store):
+        most = int(rows.lengths.sum())
+        if self.history is not None or not is_worth_holding(most, self.model.backbone):
             return cached
         trained = self.rows(rows, is_isolated, max_tokens)
         return trained if self._held(trained) > self._held(cached) else cached
+
+    def _left_by_training(self, cached: CachedRows) -> set[bytes]:
+        """Return the segments of some rows that need not be computed again."""
+        if not is_worth_holding(self._held(cached), self.model.backbone):
+            return set()
+        return {key for key in cached.segments.keys if key in self.store}
 
     def _held(self, cached: CachedRows) -> int:
         """Return how many tokens of some rows' segments are in the store."""

@@ -17,6 +17,16 @@ _WORTH = 1.1
 """Saving below which nothing is cached: the bookkeeping would cost as much."""
 
 
+_WORTH_HOLDING = 5e12
+"""Multiply-adds, some half a minute of a core, from which scoring reads what training cached. Below
+it runs whole rows, so that a run whose tags come from the store has the same last digits."""
+
+
+def is_worth_holding(tokens: float, backbone: Backbone) -> bool:
+    """Say whether scoring reads segments of so many tokens that training left in the cache."""
+    return tokens * backbone.num_matrix_weights >= _WORTH_HOLDING
+
+
 @attrs.frozen
 class ForwardCost:
     """Multiply-adds of a forward pass."""

@@ -185,7 +185,7 @@ def test_a_full_disk(free, status, looked, monkeypatch):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda folder: usage)
     lines = lines_of(checks._disk, looked)
     assert [line.status for line in lines] == [status, status]
-    assert all("Make room" in line.advice for line in lines)
+    assert all("Free disk space" in line.advice for line in lines)
 
 
 def test_a_working_folder_that_refuses_files(looked, monkeypatch):

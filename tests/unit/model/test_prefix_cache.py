@@ -9,7 +9,7 @@ from toy_plugin import DigitsEncoder, LettersEncoder
 from taglm_core.encoders import TextEncoder
 from taglm_core.model.assembly import Assembler
 from taglm_core.model.collate import collate
-from taglm_core.model.prefix_cache import PrefixCache, screening_batches
+from taglm_core.model.prefix_cache import PrefixCache, cost_model, screening_batches
 from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
 from taglm_core.model.tagged import pick
 from taglm_core.specs.prompt import parse_template
@@ -213,12 +213,14 @@ def test_rows_that_share_nothing_are_not_screened_on_blocks():
 
 
 @pytest.mark.parametrize("template", [TWO, "A string <Letters>{letters} is so. And so <Value>"])
-def test_what_training_cached_is_used_for_scoring(template):
+def test_what_training_cached_is_used_for_scoring(template, monkeypatch):
     """Rows that share nothing are not computed again while their segments are held."""
     model, _ = build()
     rows = assemble_again(model, ["abc" * 9, "b" * 30], ["1" * 20, "0" * 17], template)
     cache = PrefixCache.on(model, 10**9)
     cache.rows(rows, True, 8192).fill()
+    assert cache.screen(rows, True, 8192) is None  # the last digits are worth more than so little
+    monkeypatch.setattr(cost_model, "_WORTH_HOLDING", 0)
     store = cache.screen(rows, True, 8192)
     assert store is not None
     store.prepare()

@@ -97,5 +97,5 @@ def test_a_tag_can_start_from_words():
     made = initial_tag(backbone, "p/DE", 5, "words", 0, words="de:")
     wanted = [ids[i % len(ids)] for i in range(5)]
     assert torch.equal(made, backbone.embedding_rows()[torch.tensor(wanted)])
-    with pytest.raises(ConfigError, match="start <p/DE> from"):
+    with pytest.raises(ConfigError, match="<p/DE> has no words to start from"):
         initial_tag(backbone, "p/DE", 5, "words", 0)
