@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from taglm_core.progress import Progress, progress_bar, shown_seconds
     from taglm_core.specs.reference import resolve as import_object
     from taglm_core.store.artifact import read_artifact
+    from taglm_core.store.environment import usable_cores
     from taglm_core.store.folderlock import FolderLock
     from taglm_core.training.peak_memory import noted_peak, peak_memory, process_peak
     from taglm_core.training.settings import parse_overrides as parse_settings
@@ -121,6 +122,7 @@ __all__ = [
     "shown_seconds",
     "splits_by_groups",
     "to_json",
+    "usable_cores",
     "verdict",
     "without_missing",
     "write_json",
@@ -191,6 +193,7 @@ _PLACES = {
     "shown_seconds": "progress:shown_seconds",
     "splits_by_groups": "data.splits:splits_by_groups",
     "to_json": "data.atomic:jsonable",
+    "usable_cores": "store.environment:usable_cores",
     "verdict": "inference.report:verdict",
     "without_missing": "data.masks:without_missing",
     "write_json": "data.atomic:write_json",

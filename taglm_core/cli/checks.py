@@ -17,6 +17,7 @@ from taglm_core.plugins import Registry
 from taglm_core.plugins.compatibility import unmet
 from taglm_core.specs.isolation import reason_of
 from taglm_core.specs.reference import is_reference, resolve
+from taglm_core.store.environment import usable_cores
 
 _FEW_BYTES = 2_000_000_000
 _TOO_FEW_BYTES = 100_000_000
@@ -113,14 +114,13 @@ def _threads(looked: Looked) -> Lines:
     """Threads of torch against the processors that this process may use."""
     import torch
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = torch.get_num_threads()
+    usable, threads = usable_cores(), torch.get_num_threads()
     text = f"{threads} for {usable} processors"
-    if threads > (usable or threads):
+    if threads > usable:
         yield Line(
             "warn", "threads", text, f"Set OMP_NUM_THREADS={usable}: more threads only wait."
         )
-    elif threads < (usable or threads):
+    elif threads < usable:
         advice = "OMP_NUM_THREADS keeps processors idle; unset it unless others need them."
         yield Line("warn", "threads", text, advice)
     else:

@@ -11,17 +11,14 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
+from taglm_core.store.environment import is_one_of_several, usable_cores
+
 OPTION = "--num-processes"
 MARK = "TAGLM_LAUNCHED"
 """Variable of processes that this module started."""
 _LOOK = 0.2
 _GRACE = 20.0
 """Seconds that the other processes have to end by themselves after one of them failed."""
-
-
-def is_one_of_several() -> bool:
-    """Say whether this process was started beside others, by this module or by accelerate."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
 def speak_in_first() -> None:
@@ -46,7 +43,7 @@ def run_several(count: int) -> int:
     shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), MARK: "1"}
     if "OMP_NUM_THREADS" not in os.environ:
-        shared["OMP_NUM_THREADS"] = str(max(1, _cores() // count))
+        shared["OMP_NUM_THREADS"] = str(max(1, usable_cores() // count))
     with contextlib.ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(count - 1)]
         running = [
@@ -75,13 +72,6 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-def _cores() -> int:
-    """Return the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _wait(running: Sequence[subprocess.Popen[bytes]], logs: Sequence[IO[bytes]]) -> int:

@@ -58,8 +58,9 @@ def run(
     `taglm run QED`; `taglm run QED --data molecules.csv --column smiles=Structure`;
     `taglm run esol.yaml --set stages.task.epochs=10 --out runs/long`.
     """
-    from taglm_core.cli.launch import is_one_of_several, run_several, speak_in_first
+    from taglm_core.cli.launch import run_several, speak_in_first
     from taglm_core.cli.screen import parse_pairs
+    from taglm_core.store.environment import is_one_of_several
     from taglm_core.training.settings import parse_overrides
 
     if (num_processes or 1) > 1 and not is_one_of_several() and not dry_run:

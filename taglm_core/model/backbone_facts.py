@@ -131,8 +131,6 @@ def speeds(backbone: Backbone) -> dict[str, Speed]:
         NF4: lambda: quantized_layers(base, NF4),
     }
     plain: dict[str, Any] = {name: base.get_submodule(name) for name, _ in plain_layers(base)}
-    tokens = min(_ROW_TOKENS, backbone.max_positions)
-    rows = max(1, min(32, int(_WORK / backbone.num_matrix_weights / tokens)))
     found = {}
     try:
         for kind in PRECISIONS if plain else (FP32,):
@@ -141,19 +139,35 @@ def speeds(backbone: Backbone) -> dict[str, Speed]:
                 layers = made[kind]()
                 put_layers(base, {name: each.to(backbone.device) for name, each in layers.items()})
                 del layers
-            found[kind] = Speed(
-                forward=_rate(lambda: _forward(backbone, rows, tokens), rows * tokens),
-                backward=_rate(lambda: _backward(backbone, rows, tokens), rows * tokens),
-            )
+            found[kind] = speed_of(backbone)
     finally:
         put_layers(base, plain)
     return found
 
 
-def _rate(run: Callable[[], object], tokens: int) -> float:
+def speed_of(
+    backbone: Backbone, tokens: int = _ROW_TOKENS, work: float = _WORK, seconds: float = _SECONDS
+) -> Speed:
+    """Measure forward and backward passes in the precision that a backbone has.
+
+    Args:
+        backbone: Left as it is.
+        tokens: Of a row.
+        work: Multiply-adds of one pass, more or less; a large backbone runs few rows.
+        seconds: Passes of each kind are repeated until they have taken as long.
+    """
+    tokens = min(tokens, backbone.max_positions)
+    rows = max(1, min(32, int(work / backbone.num_matrix_weights / tokens)))
+    return Speed(
+        forward=_rate(lambda: _forward(backbone, rows, tokens), rows * tokens, seconds),
+        backward=_rate(lambda: _backward(backbone, rows, tokens), rows * tokens, seconds),
+    )
+
+
+def _rate(run: Callable[[], object], tokens: int, seconds: float) -> float:
     """Return the tokens a second of the quickest of some passes."""
     best, spent = float("inf"), 0.0
-    while best == float("inf") or spent < _SECONDS:
+    while best == float("inf") or spent < seconds:
         began = time.perf_counter()
         run()
         if torch.cuda.is_available():

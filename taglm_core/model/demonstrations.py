@@ -17,6 +17,7 @@ from taglm_core.model.assembly import Rows
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.batching import batches_by_tokens
 from taglm_core.model.collate import collate
+from taglm_core.model.similarity import alike
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs.isolation import call_plugin
 from taglm_core.specs.prompt import (
@@ -36,7 +37,6 @@ MOST_ROWS = 2000
 """Training rows that demonstrations are chosen from, and that an artifact holds."""
 _BLOCK_ROWS = 256
 _TOKENS = 8192
-_TINY = np.finfo(np.float32).tiny
 
 Fields = Mapping[str, Sequence[Any]]
 
@@ -228,9 +228,7 @@ def _alike(rows: np.ndarray, pool: np.ndarray) -> np.ndarray:
     """Return similarities float32 `(rows, pool)`, rounded so that batches decide no order."""
     if rows.dtype == object:
         return np.asarray(rows[:, None] == pool[None, :], dtype=np.float32)
-    products = rows @ pool.T  # (rows, pool)
-    own = np.square(rows).sum(axis=1)[:, None]
-    others = np.square(pool).sum(axis=1)[None, :]
     is_counts = pool.min(initial=0.0) >= 0  # not by the rows, which others in a batch would change
-    below = own + others - products if is_counts else np.sqrt(own * others)
-    return np.asarray(np.round(products / np.maximum(below, _TINY), 4), dtype=np.float32)
+    own, others = (np.square(values).sum(axis=1) for values in (rows, pool))
+    found = alike(rows @ pool.T, own, others, bool(is_counts))
+    return np.asarray(np.round(found, 4), dtype=np.float32)

@@ -70,13 +70,8 @@ class Nearest:
         """Return the similarity of each row to each of the others: float32 `(rows, others)`."""
         rows = _finite(rows)
         crossed = self._crossed(rows)
-        squares = np.square(rows).sum(axis=1)[:, None]
-        if self._is_nonnegative and (not rows.size or float(rows.min()) >= 0):
-            below = squares + self._squares - crossed
-        else:
-            below = np.sqrt(squares) * np.sqrt(self._squares)
-        result: np.ndarray = crossed / np.maximum(below, _TINY)
-        return result
+        is_counts = self._is_nonnegative and (not rows.size or float(rows.min()) >= 0)
+        return alike(crossed, np.square(rows).sum(axis=1), self._squares, is_counts)
 
     def _crossed(self, rows: np.ndarray) -> np.ndarray:
         """Return the products of all pairs, of sparse rows from what is not zero alone."""
@@ -94,6 +89,23 @@ class Nearest:
         )
         summed_rows: np.ndarray = summed.numpy()
         return summed_rows
+
+
+def alike(
+    crossed: np.ndarray, squares: np.ndarray, others: np.ndarray, is_counts: bool
+) -> np.ndarray:
+    """Return the similarity of rows to other rows: `(rows, others)`.
+
+    Args:
+        crossed: `(rows, others)`: their products.
+        squares: `(rows,)`: product of each row with itself.
+        others: `(others,)`: the same of the others.
+        is_counts: True: Tanimoto, `ab / (aa + bb - ab)`; False: the cosine.
+    """
+    own = squares[:, None]
+    below = own + others - crossed if is_counts else np.sqrt(own) * np.sqrt(others)
+    result: np.ndarray = crossed / np.maximum(below, _TINY)
+    return result
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -15,6 +15,18 @@ ENVIRONMENT = "environment.json"
 _LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn", "scipy", "safetensors")
 
 
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def is_one_of_several() -> bool:
+    """Say whether this process was started beside others that train with it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
 def environment(plugins: dict[str, str]) -> dict[str, Any]:
     """Return the environment of this process as plain data.
 

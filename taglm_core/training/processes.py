@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from taglm_core.store.environment import is_one_of_several
+
 _PATIENCE = datetime.timedelta(days=7)
 """The others wait that long for the first process, which scores the run between two stages."""
 
@@ -37,18 +39,13 @@ class _World:
 _WORLD = _World()
 
 
-def is_launched() -> bool:
-    """Say whether this process was started as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
-
-
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
     """Work with the processes that were launched beside this one while the block runs.
 
     A process that was launched alone works alone; inside another `joined` nothing changes.
     """
-    if _WORLD.size > 1 or not is_launched():
+    if _WORLD.size > 1 or not is_one_of_several():
         yield
         return
     if not distributed.is_initialized():  # it stays for the next run of this process

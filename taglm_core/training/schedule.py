@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+import numpy as np
 
 from taglm_core.model.precision import BF16
 from taglm_core.model.prefix_cache import is_worth_holding
@@ -16,7 +17,7 @@ from taglm_core.training.config import RunConfig
 from taglm_core.training.fit import FitSettings, Group, speed_of
 from taglm_core.training.member import Member
 from taglm_core.training.objectives import Objective
-from taglm_core.training.objectives.reading import step_lengths
+from taglm_core.training.splits import SplitData
 
 MOST_TRAIN_SCORED = 2000
 """Training rows that are scored in the end."""
@@ -83,16 +84,37 @@ def in_time(
 
 def evaluation_seconds(members: Sequence[Member], speed: Speed, choosing: float) -> float:
     """Return what choosing heads and scoring every split takes."""
-    read = held = fresh = 0.0
-    for member in members:
-        train, valid, test = (member.splits[name] for name in ("train", "valid", "test"))
-        whole, run = float(valid.rows.lengths.mean()), float(step_lengths(valid).mean())
-        fitted = min(len(train.rows), member.plan.config.stages.task.fit_rows)
-        scored = min(MOST_TRAIN_SCORED, len(train.rows))
-        read += run * (fitted + len(valid.rows))
-        # segments of training rows are there still, except in bf16, which computes them again
-        is_held = is_worth_holding(scored * whole, member.plan.backbone)
-        is_held = is_held and member.plan.precision != BF16
-        held += scored * (run if is_held else whole)
-        fresh += whole * (len(valid.rows) + len(test.rows))
-    return choosing + speed.evaluation * (held + fresh) / max(1.0, read)
+    cached = [member.splits["valid"].cached is not None for member in members]
+    pairs = list(zip(members, cached, strict=True))
+    read = sum(read_tokens(member, is_cached) for member, is_cached in pairs)
+    scored = sum(scored_tokens(member, is_cached) for member, is_cached in pairs)
+    return choosing + speed.evaluation * scored / max(1.0, read)
+
+
+def run_tokens(split: SplitData, is_cached: bool) -> np.ndarray:
+    """Return int64 `(rows,)`: the tokens that are computed for each row at each use."""
+    return split.rows.lengths - (split.rows.suffix if is_cached else 0)
+
+
+def read_tokens(member: Member, is_cached: bool) -> float:
+    """Return the tokens of an evaluation: rows that the head is fitted to, and the valid split.
+
+    Args:
+        member: The task.
+        is_cached: Whether training reads cached segments.
+    """
+    train = run_tokens(member.splits["train"], is_cached)
+    fitted = min(len(train), member.plan.config.stages.task.fit_rows)
+    return float(train.mean() * fitted + run_tokens(member.splits["valid"], is_cached).sum())
+
+
+def scored_tokens(member: Member, is_cached: bool) -> float:
+    """Return the tokens that are computed for the rows that are predicted in the end."""
+    train, *others = (member.splits[name] for name in ("train", "valid", "test"))
+    scored = min(MOST_TRAIN_SCORED, len(train.rows))
+    whole = float(train.rows.lengths.mean())
+    # segments of training rows are there still, except in bf16, which computes them again
+    is_held = is_cached and member.plan.precision != BF16
+    is_held = is_held and is_worth_holding(scored * whole, member.plan.backbone)
+    own = float(run_tokens(train, is_held).mean())
+    return scored * own + float(sum(split.rows.lengths.sum() for split in others))

@@ -9,8 +9,9 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors
 
 from taglm_chem.molecules import read
-from taglm_chem.processes import run_rows, usable_cores
+from taglm_chem.processes import run_rows
 from taglm_core.errors import DataError
+from taglm_core.plugin import usable_cores
 
 LEFT_OUT = frozenset({"qed", "SPS", "Ipc"})
 """Descriptors of RDKit that are not computed: `qed` is the label of the task QED, `SPS` is slow,

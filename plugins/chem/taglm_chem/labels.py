@@ -7,7 +7,8 @@ from rdkit import Chem
 from rdkit.Chem import QED, Crippen
 
 from taglm_chem.molecules import read
-from taglm_chem.processes import run_rows, usable_cores
+from taglm_chem.processes import run_rows
+from taglm_core.plugin import usable_cores
 
 _MIN_ROWS_OF_WORKERS = 2500  # QED takes about 1 ms, a worker a second to start
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from taglm_core.errors import DataError
+from taglm_core.plugin import usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -166,13 +167,6 @@ def serve() -> None:
     result = function(request["rows"])
     with answer:
         _write(answer, result)
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _ask_worker(function: Callable[[Sequence[Any]], Any], rows: list[Any]) -> Any:

@@ -156,12 +156,8 @@ class PrefixCache:
         """Return rows for running each once, None when whole rows are as quick."""
         if not self.store.limit_bytes or not self.fits(rows):
             return None
-        cached = self._as_held(rows, is_isolated, max_tokens)
+        cached, known = self._divided(rows, is_isolated, max_tokens)
         parts, keys = [(cached.segments, rows.lengths)], cached.segments.keys
-        if self.history is not None:
-            known = self.history.recurring(keys)
-        else:
-            known = self._left_by_training(cached)
         plan = plan_cache(parts, self.model.backbone, self.store.limits, known=known)
         if self.history is not None and not plan.is_worth:
             self.history.note(keys)
@@ -170,26 +166,27 @@ class PrefixCache:
             self.on_plan = None
         return cached if plan.is_worth else None
 
-    def _as_held(self, rows: Rows, is_isolated: bool, max_tokens: int) -> CachedRows:
-        """Divide rows to be run once as training divided them, where it left more of them."""
+    def _divided(
+        self, rows: Rows, is_isolated: bool, max_tokens: int
+    ) -> tuple[CachedRows, set[bytes]]:
+        """Divide rows to be run once; also return the segments that cost nothing.
+
+        Where training left many of them, rows are divided as training divided them.
+        """
         cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
-        most = int(rows.lengths.sum())
-        if self.history is not None or not is_worth_holding(most, self.model.backbone):
-            return cached
-        trained = self.rows(rows, is_isolated, max_tokens)
-        return trained if self._held(trained) > self._held(cached) else cached
-
-    def _left_by_training(self, cached: CachedRows) -> set[bytes]:
-        """Return the segments of some rows that need not be computed again."""
-        if not is_worth_holding(self._held(cached), self.model.backbone):
-            return set()
-        return {key for key in cached.segments.keys if key in self.store}
-
-    def _held(self, cached: CachedRows) -> int:
-        """Return how many tokens of some rows' segments are in the store."""
-        segments = cached.segments
-        is_held = np.array([key in self.store for key in segments.keys], dtype=bool)
-        return int(segments.sizes[is_held].sum())
+        if self.history is not None:
+            return cached, self.history.recurring(cached.segments.keys)
+        backbone = self.model.backbone
+        if not is_worth_holding(int(rows.lengths.sum()), backbone):
+            return cached, set()
+        ways = (cached, self.rows(rows, is_isolated, max_tokens))
+        held = [np.array([key in self.store for key in w.segments.keys], bool) for w in ways]
+        sizes = [int(w.segments.sizes[h].sum()) for w, h in zip(ways, held, strict=True)]
+        best = int(np.argmax(sizes))
+        if not is_worth_holding(sizes[best], backbone):
+            return cached, set()
+        keys = ways[best].segments.keys
+        return ways[best], {key for key, is_held in zip(keys, held[best], strict=True) if is_held}
 
     def keep_between_calls(self) -> None:
         """Keep segments that recur from one call of `screen` to the next, the latest used."""

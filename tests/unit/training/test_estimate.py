@@ -3,10 +3,11 @@
 import pytest
 from small_runs import PLAIN, SHARE, run, write_table
 
+from taglm_core.model.backbone_facts import Speed
 from taglm_core.model.prefix_cache import bytes_per_token
 from taglm_core.testing import tiny_backbone
 from taglm_core.training import estimate
-from taglm_core.training.estimate import Estimate, Pace, pace_of
+from taglm_core.training.estimate import Estimate, pace_of
 
 
 class Lines:
@@ -56,7 +57,7 @@ def test_long_stages_say_how_to_shorten_them(seconds, is_said, has_advice):
 
 def test_a_run_estimates_each_stage(tmp_path, toy_registry, toy_backbone, monkeypatch):
     """On a backbone that computes a token in a second, every token is counted."""
-    monkeypatch.setattr(estimate, "pace_of", lambda backbone: Pace(forward=1.0, backward=0.5))
+    monkeypatch.setattr(estimate, "pace_of", lambda backbone: Speed(forward=1.0, backward=0.5))
     lines = Lines()
     task = (write_table(tmp_path), SHARE, PLAIN, lines)
     made = run(tmp_path, toy_registry, toy_backbone, *task, max_steps=2)
@@ -74,7 +75,7 @@ def test_the_tokens_of_a_task_are_those_of_its_rows(
     tmp_path, toy_registry, toy_backbone, monkeypatch
 ):
     """Segments and suffixes together are the rows."""
-    monkeypatch.setattr(estimate, "pace_of", lambda backbone: Pace(forward=1.0, backward=1.0))
+    monkeypatch.setattr(estimate, "pace_of", lambda backbone: Speed(forward=1.0, backward=1.0))
     found = []
     real = estimate.Estimate
 
