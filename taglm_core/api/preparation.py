@@ -1,4 +1,4 @@
-"""A run before it begins: its task, its settings and its rows from any form that a caller gives."""
+"""A run before it begins: its settings, read and checked, and what it does with them."""
 
 import contextlib
 import functools
@@ -7,25 +7,21 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from taglm_core.api.members import Member, Shared, execute_members, members_of
-from taglm_core.api.tables import check_known, is_table, only_one, settings_of_table
 from taglm_core.data.atomic import jsonable
 from taglm_core.data.digests import path_digest
 from taglm_core.data.inputs import recorded
-from taglm_core.data.memory import as_table, is_path
-from taglm_core.data.recognition import Ask, refuse_to_ask
 from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import ConfigError, TaglmError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.predictor import Predictor
-from taglm_core.plugins import Registry, load_registry
+from taglm_core.plugins import Registry
 from taglm_core.progress import Progress, Silent, progress_bar, reporting
 from taglm_core.specs import RunFinished
 from taglm_core.specs.fields import seconds_of
@@ -42,7 +38,6 @@ from taglm_core.training.plan import Plan, make_plans
 from taglm_core.training.recipe import Recipe, recipe_of
 from taglm_core.training.run import execute, refit, resolved, train_only
 from taglm_core.training.runfile import write_run_file
-from taglm_core.training.settings import merge, read_run_file, run_config
 
 logger = logging.getLogger(__name__)
 
@@ -308,7 +303,7 @@ class PreparedRun:
         except TaglmError as error:
             if self.table is None:
                 raise
-            file = _data_file(self.folder, self.table)
+            file = data_file(self.folder, self.table)
             raise type(error)(str(error).replace(file, self.table.source)) from error
 
     def _drop_table(self) -> None:
@@ -317,7 +312,7 @@ class PreparedRun:
             shutil.rmtree(self.folder.path / "data", ignore_errors=True)
 
     def _write_table(self, table: Table) -> None:
-        file = Path(_data_file(self.folder, table))
+        file = Path(data_file(self.folder, table))
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             with TableWriter(file) as writer:
@@ -328,7 +323,7 @@ def _content(table: Table) -> str:
     return fingerprint_of(jsonable(table.columns))
 
 
-def _data_file(folder: RunFolder, table: Table) -> str:
+def data_file(folder: RunFolder, table: Table) -> str:
     """Return where rows given in memory are kept: in the run folder, named by their content."""
     return str(folder.path / "data" / f"{_content(table)}.parquet")
 
@@ -339,89 +334,6 @@ def _one_kind(cells: Sequence[Any]) -> list[Any]:
     if len(kinds) < 2 or kinds == {int, float}:
         return list(cells)
     return [None if cell is None else str(cell) for cell in cells]
-
-
-def prepare_run(
-    task: Any,
-    data: Any = None,
-    *,
-    target: "str | Sequence[str] | None" = None,
-    out: "str | PathLike[str] | None" = None,
-    settings: Sequence[Mapping[str, Any]] = (),
-    source: str = "taglm.run",
-    ask: Ask = refuse_to_ask,
-    log_to: Sequence[str] = (),
-) -> PreparedRun:
-    """Read and check the settings of a run.
-
-    Args:
-        task: As for `run`.
-        data: As for `run`.
-        target: As for `run`.
-        out: As for `run`.
-        settings: Nested settings; later ones win.
-        source: What is named in messages; the run file wins.
-        ask: Is asked where it is not clear what a table holds.
-        log_to: Names of loggers that hear of each step.
-
-    Raises:
-        ConfigError: listing every unknown key and every wrong value.
-        DataError: when a table cannot be read, or it is not clear what it holds.
-    """
-    registry = load_registry()
-    remarks: list[str] = []
-    if is_table(task, registry, target is not None):
-        if data is not None:
-            raise ConfigError(f"{source}: give the rows once, not as the task and as data too.")
-        data = only_one(task)
-        base, remarks = settings_of_table(data, registry, target, merge(*settings), ask)
-    else:
-        base = _base(task)
-        check_known(base, data, target, settings, registry)
-    source = str(task) if is_path(task) and _is_file(task) else source
-    table = None
-    layers: list[Mapping[str, Any]] = [base, *settings]
-    if data is not None:
-        layers.insert(1, {"data": {"file": str(data) if is_path(data) else None}})
-    if data is not None and not is_path(data):
-        table = as_table(data, (), "taglm.run").table
-    config = run_config(source, *layers, registry=registry)
-    folder = RunFolder(Path(out) if out is not None else Path("runs") / config.name)
-    if table is not None:
-        layers.insert(1, {"data": {"file": _data_file(folder, table)}})
-        layers.pop(2)
-        config = run_config(source, *layers, registry=registry)
-    return PreparedRun(
-        config=config,
-        registry=registry,
-        folder=folder,
-        table=table,
-        given=merge(*layers),
-        remarks=tuple(remarks),
-        log_to=tuple(log_to),
-    )
-
-
-def _is_file(task: Any) -> bool:
-    return str(task).endswith((".yaml", ".yml"))
-
-
-def _base(task: Any) -> dict[str, Any]:
-    """Return the settings that a task, several of them or a run file stand for."""
-    if is_path(task):
-        return read_run_file(task) if _is_file(task) else {"task": {"name": str(task)}}
-    if isinstance(task, Mapping):
-        is_whole = "task" in task or "tasks" in task
-        return dict(task) if is_whole else {"task": dict(task)}
-    names = list(task)
-    files = [name for name in names if isinstance(name, str) and _is_file(name)]
-    if len(names) == 1:
-        return _base(names[0])
-    if files:
-        raise ConfigError(
-            f"{files[0]}: a run file cannot be combined with tasks. List them in its key 'tasks'."
-        )
-    return {"tasks": names}
 
 
 def _say_rows(plan: Plan, progress: Progress) -> None:

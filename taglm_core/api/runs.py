@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from taglm_core.api.loading import load
-from taglm_core.api.preparation import prepare_run
+from taglm_core.api.request import prepare_run
 from taglm_core.errors import ConfigError
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.report import html_report, html_results

@@ -23,7 +23,7 @@ def init(
 
     Example: `taglm init lab.csv --target "LogS (mol/L)"`, then `taglm run lab.yaml`.
     """
-    from taglm_core.api.preparation import prepare_run
+    from taglm_core.api.request import prepare_run
     from taglm_core.api.tables import is_table
     from taglm_core.cli.asking import person_at_terminal
     from taglm_core.cli.screen import parse_pairs, print_line, print_note

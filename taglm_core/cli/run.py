@@ -105,7 +105,7 @@ def _run(
     Returns:
         What metrics.json holds, None without a run; and the run folder.
     """
-    from taglm_core.api.preparation import prepare_run
+    from taglm_core.api.request import prepare_run
     from taglm_core.cli.asking import person_at_terminal
     from taglm_core.cli.bars import BarProgress
     from taglm_core.cli.screen import print_note
