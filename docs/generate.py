@@ -228,7 +228,7 @@ def _members(cls: type) -> list[tuple[str, object]]:
     """Return public attributes, properties and methods of a class in the order of its source."""
     fields = attrs.fields_dict(cls) if attrs.has(cls) else {}
     found: list[tuple[str, object]] = []
-    for base in (cls, *(b for b in cls.__mro__[1:] if b.__module__ == cls.__module__)):
+    for base in _own_classes(cls):
         for name, value in vars(base).items():
             is_public = not name.startswith("_") and name not in fields | _OF_CORE
             if is_public and (inspect.isfunction(value) or isinstance(value, property)):
@@ -236,11 +236,17 @@ def _members(cls: type) -> list[tuple[str, object]]:
     return list(dict(found).items())
 
 
+def _own_classes(cls: type) -> list[type]:
+    """Return a class and those of the same package that it extends."""
+    package = cls.__module__.partition(".")[0]
+    return [base for base in cls.__mro__ if base.__module__.partition(".")[0] == package]
+
+
 def _documented(shown: object, name: str, level: str) -> list[str]:
     """Return heading, signature and docstring of a function, a class or a property."""
     lines = [f"{level} {name}", ""]
     if inspect.isclass(shown) and attrs.has(shown):
-        notes = _notes(shown)
+        notes = {name: note for base in _own_classes(shown) for name, note in _notes(base).items()}
         held = [f.name for f in attrs.fields(shown) if f.name in notes]
         fields = [f"- `{field}`: {notes[field]}" for field in held]
         return [*lines, *_sections(inspect.getdoc(shown) or ""), "", *fields, ""]

@@ -1,6 +1,9 @@
-"""A predictor: an artifact put back onto its backbone, from rows to predictions."""
+"""A predictor: an artifact put back onto its backbone, as a notebook calls it.
 
-from collections.abc import Callable, Mapping, Sequence
+Data and predictions come and go in the forms that people have; `rowpredictor` does the work.
+"""
+
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -10,27 +13,20 @@ import attrs
 import numpy as np
 
 from taglm_core.data.columns import check_on_error
-from taglm_core.data.doubt import check_fields
-from taglm_core.data.fields import canonical_fields, read_fields
-from taglm_core.data.fixing import fix_fields
-from taglm_core.data.mapping import check_mapping
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
 from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import check_errors
-from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError
-from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
+from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.files import predict_file
 from taglm_core.inference.insight import Insight
-from taglm_core.inference.predicted import Predicted, ReadRows, Unlike, array_of, warn_invalid
+from taglm_core.inference.predicted import Predicted, Unlike, array_of, warn_invalid
 from taglm_core.inference.report import html_report, html_results
+from taglm_core.inference.rowpredictor import RowPredictor
 from taglm_core.inference.truth import read_splits
-from taglm_core.model.similarity import UNLIKE
 from taglm_core.model.tag_forms import INPUT
-from taglm_core.model.taskmodel import TaskModel
-from taglm_core.plugins import Registered
 from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
-from taglm_core.specs import Classification, Domain, Task
+from taglm_core.specs import Classification
 from taglm_core.store.artifact import Artifact, save_artifact
 
 
@@ -46,7 +42,7 @@ class _Made:
 
 
 @attrs.define(repr=False)
-class Predictor:
+class Predictor(RowPredictor):
     """Predicts one task.
 
     `taglm.load` and `taglm.run` give it. Data may be a pandas DataFrame, a dict of columns, a
@@ -54,34 +50,16 @@ class Predictor:
     invalid row never stops a prediction unless that is asked for: it is reported and left empty.
     """
 
-    task_model: TaskModel
-    columns: Mapping[str, str]
-    """Field -> column that the run read; tried first when a table has it."""
-    max_tokens: int = 8192
     combinations: frozenset[tuple[str, ...]] = frozenset()
     """Tags that columns named together in training rows, in the order of `prompt.tag_columns`."""
     artifact: Artifact | None = None
     """What it was loaded from."""
-    domains: Mapping[str, Registered[Domain]] = attrs.field(factory=dict)
-    """Tag as a column may name it -> domain."""
-    on_doubt: str = "raise"
-    """How to handle data most of whose rows look like another kind of data: raise or warn."""
     known_code: frozenset[str] = frozenset()
     """References with which installed plugins compute targets; nothing else is imported."""
     splits_file: Path | None = None
     """split.csv of the run; None: it was loaded without its run."""
     metrics: dict[str, Any] | None = None
     """What metrics.json of the run says of this task; None: it was loaded without its run."""
-
-    @property
-    def names(self) -> list[str]:
-        """The columns that predictions fill."""
-        return prediction_names(self.task_model.task, self.task_model.classes)
-
-    @property
-    def fields(self) -> list[str]:
-        """The columns that the task needs."""
-        return needed_columns(self.task_model.task)
 
     @cached_property
     def splits(self) -> dict[str, str]:
@@ -92,15 +70,6 @@ class Predictor:
         if self.metrics is not None and "refit" in self.metrics:  # it has seen every row
             return dict.fromkeys(splits, "train")
         return splits
-
-    @property
-    def task(self) -> Task:
-        """The task: name, template, target with its classes, metrics."""
-        spec = self.task_model.task.spec
-        if isinstance(spec.target, Classification) and self.task_model.classes:
-            target = attrs.evolve(spec.target, classes=self.task_model.classes)
-            return attrs.evolve(spec, target=target)
-        return spec
 
     @property
     def tags(self) -> dict[str, dict[str, Any]]:
@@ -319,106 +288,6 @@ class Predictor:
         save_artifact(Path(folder), self.artifact, readme)
         return Path(folder)
 
-    def tag_columns(self) -> dict[str, str]:
-        """Return names, in lower case, under which a file's column may hold a tag's rows."""
-        names: dict[str, str] = {}
-        for written in self.task_model.assembler.domain_of:
-            names.setdefault(written.lower(), written)
-            names.setdefault(written.rpartition("/")[2].lower(), written)
-        return names
-
-    def predict_table(
-        self,
-        table: Table,
-        mapping: Mapping[str, str] | None = None,
-        on_progress: Callable[[int], None] | None = None,
-        fix: bool = False,
-    ) -> Predicted:
-        """Predict the rows of a table.
-
-        Args:
-            table: Rows with the columns of the task's fields.
-            mapping: Field -> column given by the user.
-            on_progress: Called with the number of rows done.
-            fix: True: rows are first standardized by the rules of their domains.
-
-        Raises:
-            DataError: when a column is missing.
-        """
-        return self.predict_rows(self.read(table, mapping or {}, fix), on_progress)
-
-    def read(self, table: Table, mapping: Mapping[str, str], fix: bool = False) -> ReadRows:
-        """Read the fields of a table and make them canonical; arguments as for `predict_table`."""
-        task = self.task_model.task
-        check_mapping(mapping, [task])
-        raw, _ = read_fields(table, task, self.mapping(table, mapping))
-        changed: list[tuple[int, str]] = []
-        if fix:
-            raw, changed = fix_fields(raw, task, table)
-        fields, errors = canonical_fields(raw, task)
-        check_fields(fields, errors, task, self.domains, table.source, self.on_doubt)
-        return ReadRows(fields, errors, changed)
-
-    def predict_rows(
-        self, rows: ReadRows, on_progress: Callable[[int], None] | None = None
-    ) -> Predicted:
-        """Predict rows that have been read; those with an error are not run."""
-        values, errors = None, rows.errors
-        if errors:
-            values, errors = self.task_model.predict_fields(
-                rows.fields, self.max_tokens, on_progress, errors
-            )
-        return self.predicted(values, errors, rows.fixed)
-
-    def similar(self, rows: ReadRows, errors: Sequence[str | None]) -> dict[str, list[Any]]:
-        """Return the columns of the similarity of rows to the training rows.
-
-        Args:
-            rows: As read.
-            errors: One entry a row, as the prediction gave them; None where a row is good.
-
-        Returns:
-            Column -> values, None where a row has an error; {} where no domain has fingerprints.
-        """
-        reader = self.task_model.similarity
-        if reader is None or not errors:
-            return {name: [] for name in self.similarity_names}
-        return reader.read(rows.fields, [i for i, error in enumerate(errors) if error is None])
-
-    @property
-    def similarity_names(self) -> list[str]:
-        """The columns of the similarity of rows to the training rows, in order."""
-        reader = self.task_model.similarity
-        return [] if reader is None else [*reader.columns, UNLIKE]
-
-    @property
-    def similarity_limits(self) -> dict[str, float]:
-        """Column of similarities -> value below which a row is unlike the training rows."""
-        reader = self.task_model.similarity
-        columns = {} if reader is None else reader.columns
-        return {column: record.threshold for column, (_, record) in columns.items()}
-
-    def predicted(
-        self, values: Any, errors: list[str | None], fixed: list[tuple[int, str]]
-    ) -> Predicted:
-        """Return predictions as columns.
-
-        Args:
-            values: Predictions of the rows without an error, in order, as
-                `TaskModel.predict_fields` gives them; None when no row is good.
-            errors: One entry a row.
-            fixed: (row number, what was changed) of each row that was fixed.
-        """
-        task = self.task_model.task
-        good = [i for i, error in enumerate(errors) if error is None]
-        columns: dict[str, list[Any]] = {name: [None] * len(errors) for name in self.names}
-        if not good:
-            return Predicted(columns, errors, None, good, fixed)
-        for name, filled in prediction_columns(task, self.task_model.classes, values).items():
-            for place, value in zip(good, filled, strict=True):
-                columns[name][place] = value
-        return Predicted(columns, errors, values, good, fixed)
-
     def _predict_memory(
         self,
         data: Any,
@@ -436,12 +305,3 @@ class Predictor:
         check_errors(read.table, predicted.errors, on_error, needs_rows=False)
         similar = self.similar(rows, predicted.errors) if similarity else {}
         return _Made(predicted, similar, read.table.rows), read.index
-
-    def mapping(self, table: Table, columns: Mapping[str, str]) -> dict[str, str]:
-        """Return the columns that the user names, and those that the run read and a table has."""
-        remembered = {
-            field: column
-            for field, column in self.columns.items()
-            if field not in columns and column in table.columns
-        }
-        return {**remembered, **columns}

@@ -17,14 +17,9 @@ from torch import Tensor
 from taglm_core.data.atomic import replace_folder
 from taglm_core.errors import CheckpointError, UnknownNameError, listed, nearest
 from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.store.migrations import FORMAT_VERSION
 from taglm_core.store.runfolder import MEMBERS, PREDICTOR
-from taglm_core.store.schema import (
-    FORMAT_VERSION,
-    ArtifactRecord,
-    TaskRecord,
-    from_plain,
-    to_plain,
-)
+from taglm_core.store.schema import ArtifactRecord, TaskRecord, from_plain, to_plain
 
 logger = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from taglm_core.plugins import Registered
 from taglm_core.plugins.discovery import PluginSource
 from taglm_core.store.artifact import load_artifact
 from taglm_core.store.fingerprint import fingerprint_of
+from taglm_core.store.migrations import migrate
 from taglm_core.store.runfolder import RunFolder
-from taglm_core.store.schema import migrate
 from taglm_core.testing import tiny_backbone
 from taglm_core.training.checkpoint import load_checkpoint, save_checkpoint
 from taglm_core.training.declared import configured_task

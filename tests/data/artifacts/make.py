@@ -19,6 +19,7 @@ from taglm_core.inference.loading import load_predictor
 from taglm_core.plugins import load_registry
 from taglm_core.progress import Silent
 from taglm_core.store import artifact as artifacts
+from taglm_core.store.migrations import FORMAT_VERSION
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
@@ -74,7 +75,7 @@ def runs() -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Write the artifacts of the present version."""
-    target = HERE / f"v{artifacts.FORMAT_VERSION}"
+    target = HERE / f"v{FORMAT_VERSION}"
     if target.exists():
         raise SystemExit(f"{target} is there; a version's files never change")
     with tempfile.TemporaryDirectory() as scratch:

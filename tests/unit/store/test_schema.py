@@ -16,6 +16,7 @@ from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.specs.target import TARGETS
 from taglm_core.store import schema
 from taglm_core.store.artifact import load_artifact, save_artifact
+from taglm_core.store.migrations import FORMAT_VERSION
 from taglm_core.store.tagstore import TagStore
 
 GOLDEN = Path(__file__).parents[2] / "data" / "artifacts"
@@ -33,8 +34,8 @@ def predicted(artifact, registry, backbone, version):
 
 def test_every_format_version_has_its_artifacts():
     """`tests/data/artifacts/make.py` writes them when the version rises."""
-    assert f"v{schema.FORMAT_VERSION}" in VERSIONS
-    assert len(VERSIONS) == schema.FORMAT_VERSION
+    assert f"v{FORMAT_VERSION}" in VERSIONS
+    assert len(VERSIONS) == FORMAT_VERSION
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,7 +77,7 @@ def test_what_was_read_is_written_and_read_again_alike(version, kind, tmp_path):
     assert set(again.tags) == set(first.tags)
     assert all((again.tables[name] == table).all() for name, table in first.tables.items())
     written = json.loads((tmp_path / "again" / "config.json").read_text())
-    assert written["format_version"] == schema.FORMAT_VERSION
+    assert written["format_version"] == FORMAT_VERSION
 
 
 def test_the_symbols_that_stage_1_trained_are_used(toy_registry, toy_backbone):
@@ -90,7 +91,7 @@ def test_the_symbols_that_stage_1_trained_are_used(toy_registry, toy_backbone):
 def config_of(tmp_path, change):
     """Copy a golden artifact with a changed config.json and return its folder."""
     folder = tmp_path / "changed"
-    shutil.copytree(GOLDEN / f"v{schema.FORMAT_VERSION}" / "censored", folder)
+    shutil.copytree(GOLDEN / f"v{FORMAT_VERSION}" / "censored", folder)
     file = folder / "config.json"
     config = json.loads(file.read_text())
     change(config)
@@ -156,7 +157,7 @@ def test_a_new_field_of_a_target_needs_its_class_only(monkeypatch):
     config = attrs.evolve(old.config, task=attrs.evolve(old.task, spec=spec))
     plain = schema.to_plain(config)
     assert plain["task"]["spec"]["target"]["assay"] == "SPR"
-    again = schema.from_plain({"format_version": schema.FORMAT_VERSION, **plain}, "here")
+    again = schema.from_plain({"format_version": FORMAT_VERSION, **plain}, "here")
     assert again.task.spec.target == spec.target
 
 
