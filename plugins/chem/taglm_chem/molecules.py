@@ -27,6 +27,7 @@ _NUMBERS = (
     (re.compile(r"\[[^\]]*:(\d+)\]"), 999_999, "the atom map"),
 )
 """Numbers in brackets, the largest value of each, and its name."""
+_CONTROL = re.compile(r"[^\s!-~]")
 _LOG_LOCK = threading.Lock()
 
 _SIGNS = re.compile(r"[()\[\]=#@]|[cnops]\d|CC")
@@ -66,10 +67,19 @@ def canonical(rows: Sequence[str]) -> Checked:
 def refusal(row: object) -> str | None:
     """Say why RDKit is not asked about a row, None when it may be.
 
-    Long molecules end its process, and numbers beyond what it holds come back as others.
+    Long molecules end its process, numbers beyond what it holds come back as others, and it drops
+    control characters and all beyond ASCII at either end, so that CC with a Cyrillic O were CC.
     """
     if not isinstance(row, str):
         return None
+    if not row.strip().isascii():
+        return "not a valid SMILES: it has characters beyond ASCII"
+    control = _CONTROL.search(row.strip())
+    if control is not None:
+        return (
+            f"not a valid SMILES: control character {control[0]!r} at position "
+            f"{control.start() + 1}"
+        )
     if len(row) > MAX_CHARACTERS:
         return f"too long: {len(row):,} characters, but a SMILES may have {MAX_CHARACTERS:,}"
     for pattern, most, what in _NUMBERS:

@@ -67,7 +67,8 @@ def fix(rows: Sequence[str]) -> Fixed:
     """Change what is common and harmless, and say so.
 
     White space and gaps are taken out, one stop at the end is dropped, lower case is read as upper
-    case. Other characters are left for `canonical` to refuse.
+    case. Other characters, and what looks like something else than a sequence, are left for
+    `canonical` to refuse.
 
     Args:
         rows: Sequences, `(rows,)`.
@@ -80,8 +81,8 @@ def fix(rows: Sequence[str]) -> Fixed:
 
 
 def _fixed(row: str) -> tuple[str, str | None]:
-    if _OTHER.search(row) is None:
-        return row, None
+    if _OTHER.search(row) is None or kind_of(row.strip()) is not None:
+        return row, None  # Met-Lys-Val is no sequence of eleven residues with two gaps
     row, num_blanks = _BLANK.subn("", row)
     row, num_gaps = _GAP.subn("", row)
     has_stop = row.endswith(_STOP)

@@ -31,6 +31,8 @@ def test_canonical_changes_nothing_inside():
         ("m-k*", "MK", "1 gap removed, the stop '*' at the end removed, 2 lower-case"),
         ("M*K", "M*K", None),
         ("M1K", "M1K", None),
+        ("Met-Lys-Val", "Met-Lys-Val", None),
+        (">sp|P1\nMKV", ">sp|P1\nMKV", None),
     ],
 )
 def test_fixing_says_what_it_did(row, value, change):
