@@ -146,7 +146,11 @@ def speeds(backbone: Backbone) -> dict[str, Speed]:
 
 
 def speed_of(
-    backbone: Backbone, tokens: int = _ROW_TOKENS, work: float = _WORK, seconds: float = _SECONDS
+    backbone: Backbone,
+    tokens: int = _ROW_TOKENS,
+    work: float = _WORK,
+    seconds: float = _SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
     """Measure forward and backward passes in the precision that a backbone has.
 
@@ -155,24 +159,27 @@ def speed_of(
         tokens: Of a row.
         work: Multiply-adds of one pass, more or less; a large backbone runs few rows.
         seconds: Passes of each kind are repeated until they have taken as long.
+        clock: What is read, in seconds.
     """
     tokens = min(tokens, backbone.max_positions)
     rows = max(1, min(32, int(work / backbone.num_matrix_weights / tokens)))
     return Speed(
-        forward=_rate(lambda: _forward(backbone, rows, tokens), rows * tokens, seconds),
-        backward=_rate(lambda: _backward(backbone, rows, tokens), rows * tokens, seconds),
+        forward=_rate(lambda: _forward(backbone, rows, tokens), rows * tokens, seconds, clock),
+        backward=_rate(lambda: _backward(backbone, rows, tokens), rows * tokens, seconds, clock),
     )
 
 
-def _rate(run: Callable[[], object], tokens: int, seconds: float) -> float:
+def _rate(
+    run: Callable[[], object], tokens: int, seconds: float, clock: Callable[[], float]
+) -> float:
     """Return the tokens a second of the quickest of some passes."""
     best, spent = float("inf"), 0.0
     while best == float("inf") or spent < seconds:
-        began = time.perf_counter()
+        began = clock()
         run()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        taken = time.perf_counter() - began
+        taken = clock() - began
         best, spent = min(best, taken), spent + taken
     return round(tokens / best, 1)
 

@@ -75,8 +75,8 @@ def _steps(fitting: FitSettings) -> str:
     return f"{fitting.last:,} step{'s' if fitting.last != 1 else ''}"
 
 
-def _bytes(backbone: Backbone, tokens: float, fitting: FitSettings) -> int:
-    """Return what one batch of a step holds for its backward pass, roughly.
+def working_bytes(backbone: Backbone, tokens: float) -> int:
+    """Return what a batch of so many tokens holds for its backward pass, roughly.
 
     A layer keeps its inputs, queries, keys, values, what attention gives, and the inner states of
     its feed-forward part, three times.
@@ -84,7 +84,7 @@ def _bytes(backbone: Backbone, tokens: float, fitting: FitSettings) -> int:
     config: Any = backbone.config
     inner = getattr(config, "intermediate_size", None) or 4 * backbone.hidden_size
     numbers = 8 * backbone.hidden_size + 3 * inner
-    return int(min(tokens, fitting.batch_tokens) * config.num_hidden_layers * numbers * 4)
+    return int(tokens * config.num_hidden_layers * numbers * 4)
 
 
 def domain_estimate(
@@ -108,7 +108,7 @@ def domain_estimate(
             (_steps(fitting), fitting.last * step / pace.backward),
             ("held-out rows", scored / pace.forward),
         ),
-        memory=_bytes(backbone, step, fitting),
+        memory=working_bytes(backbone, min(step, fitting.batch_tokens)),
     )
 
 
@@ -144,6 +144,6 @@ def task_estimate(
     return Estimate(
         stage=stage,
         parts=tuple(parts),
-        memory=_bytes(backbone, step, fitting),
+        memory=working_bytes(backbone, min(step, fitting.batch_tokens)),
         cache=segment_tokens * bytes_per_token(backbone, backbone.dtype.itemsize),
     )
