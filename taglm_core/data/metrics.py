@@ -1,7 +1,4 @@
-"""Metrics; those of classes are scikit-learn's, which is imported when one is computed.
-
-Errors and correlations of numbers are written out: every run computes them, and importing
-scikit-learn and scipy takes longer than the rest of a dry run's look at its labels.
+"""Metrics of scikit-learn and scipy, which are imported when one is computed.
 
 Every function takes `(truth, prediction)` and gives a float: NaN where the metric is undefined for
 these rows (no row, constant truth, a value that is not finite), never a warning or an exception.
@@ -40,43 +37,34 @@ NAN = float("nan")
 
 def mae(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Mean absolute error, of float `(rows,)` twice."""
-    return _mean_of(np.abs, truth, prediction)
+    return _scored("mean_absolute_error", truth, prediction)
 
 
 def mse(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Mean squared error, of float `(rows,)` twice."""
-    return _mean_of(np.square, truth, prediction)
+    return _scored("mean_squared_error", truth, prediction)
 
 
 def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Root of the mean squared error, of float `(rows,)` twice."""
-    return math.sqrt(mse(truth, prediction))
+    return _scored("root_mean_squared_error", truth, prediction)
 
 
 def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
     """One less squared error over the variance of the truth, of float `(rows,)` twice."""
-    if not _usable(truth, prediction) or _is_constant(truth):
+    if not varies(truth):
         return NAN
-    truth, prediction = _numbers(truth), _numbers(prediction)
-    with np.errstate(all="ignore"):  # such as an overflow: the error of an absurd prediction
-        variance = np.square(truth - truth.mean()).sum()
-        if not variance:  # squares of differences below 1e-162 are 0
-            return NAN
-        return float(1 - np.square(truth - prediction).sum() / variance)
+    return _scored("r2_score", truth, prediction, force_finite=False)
 
 
 def pearson(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Linear correlation, of float `(rows,)` twice."""
-    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
-        return NAN
-    return _linear(_numbers(truth), _numbers(prediction))
+    return _correlation("pearsonr", truth, prediction)
 
 
 def spearman(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Linear correlation of the ranks, ties at their mean rank, of float `(rows,)` twice."""
-    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
-        return NAN
-    return _linear(_ranks(truth), _ranks(prediction))
+    return _correlation("spearmanr", truth, prediction)
 
 
 def concordance(truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -90,11 +78,7 @@ def concordance(truth: np.ndarray, prediction: np.ndarray) -> float:
         return NAN
     if _is_constant(prediction):
         return 0.5
-    from scipy import stats
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tau = float(stats.kendalltau(_numbers(truth), _numbers(prediction)).statistic)
+    tau = _correlation("kendalltau", truth, prediction)
     return 0.5 + 0.5 * tau * math.sqrt(_different_pairs(prediction) / _different_pairs(truth))
 
 
@@ -181,6 +165,20 @@ def exact_match(truth: Sequence[str], prediction: Sequence[str]) -> float:
     return sum(first.strip() == second.strip() for first, second in pairs) / len(truth)
 
 
+def varies(truth: np.ndarray) -> bool:
+    """Say whether true values vary, so that every metric of this module is defined for them.
+
+    Squares of differences below 1e-162 are 0 and above 1e154 infinite; they count as none.
+
+    Args:
+        truth: Numbers or class indices `(rows,)`.
+    """
+    if not len(truth) or _is_constant(truth):
+        return False
+    with np.errstate(all="ignore"):
+        return 0 < float(np.var(truth, dtype=np.float64)) < math.inf
+
+
 def _usable(truth: np.ndarray, prediction: np.ndarray) -> bool:
     """Say whether there are rows and all values are finite."""
     return len(truth) > 0 and bool(np.isfinite(truth).all() and np.isfinite(prediction).all())
@@ -208,40 +206,16 @@ def _scored(
         return float(function(_double(truth), _double(rewrite(prediction)), **options))
 
 
-def _mean_of(
-    function: Callable[[np.ndarray], np.ndarray], truth: np.ndarray, prediction: np.ndarray
-) -> float:
-    """Return the mean of a function of the errors."""
-    if not _usable(truth, prediction):
+def _correlation(name: str, truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Return a correlation of scipy; NaN when either side is constant."""
+    if not _usable(truth, prediction) or _is_constant(truth) or _is_constant(prediction):
         return NAN
-    with np.errstate(all="ignore"):  # such as an overflow: the error of an absurd prediction
-        return float(function(_numbers(truth) - _numbers(prediction)).mean())
+    from scipy import stats
 
-
-def _numbers(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64)
-
-
-def _linear(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the linear correlation of values of which neither are constant."""
-    units = []
-    with np.errstate(all="ignore"):  # an overflow gives NaN
-        for values in (first, second):
-            scaled = values / np.abs(values).max()  # so that no square overflows or vanishes
-            centered = scaled - scaled.mean()
-            largest = np.abs(centered).max()
-            if not largest:  # differences below the precision of the values
-                return NAN
-            centered /= largest
-            units.append(centered / np.sqrt(np.square(centered).sum()))
-        return float(np.clip(units[0] @ units[1], -1, 1))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return the ranks of values, ties at their mean rank."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return ranks
+    function: Callable[..., Any] = getattr(stats, name)
+    with warnings.catch_warnings():  # such as one about nearly constant values
+        warnings.simplefilter("ignore")
+        return float(function(_double(truth), _double(prediction)).statistic)
 
 
 def _double(values: np.ndarray) -> np.ndarray:

@@ -8,11 +8,12 @@ import numpy as np
 
 from taglm_core.data.censoring import censored_remark, exact_of, values_of
 from taglm_core.data.masks import is_known
+from taglm_core.data.metrics import METRICS, varies
 from taglm_core.data.rows import TaskRows
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.scores import metric_doubts
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Regression
+from taglm_core.specs import Classification, Metric, Regression
 from taglm_core.specs.reference import resolve
 
 _PARTS = ("train", "valid", "test")
@@ -221,17 +222,19 @@ def _undefined(
     found = []
     for split in ("valid", "test"):
         for metric in task.metrics:
-            function = resolve(metric.function, f"metric {metric.name}")
             found += [
                 (metric.name, split, column)
                 for column in columns
-                if not _is_defined(function, column, column.of(splits, split))
+                if not _is_defined(metric, column, column.of(splits, split))
             ]
     return found
 
 
-def _is_defined(function: Callable[[Any, Any], float], column: _Column, truth: np.ndarray) -> bool:
+def _is_defined(metric: Metric, column: _Column, truth: np.ndarray) -> bool:
     """Ask a metric about predictions that differ from row to row."""
+    if metric in METRICS and varies(truth):
+        return True  # known without a call, which takes a second to import scikit-learn
+    function: Callable[[Any, Any], float] = resolve(metric.function, f"metric {metric.name}")
     rng = np.random.default_rng(0)
     if column.classes:
         made = rng.random((len(truth), len(column.classes))) + 0.1

@@ -241,13 +241,8 @@ def test_numbers_are_those_before_the_libraries():
         assert got == pytest.approx(value, rel=1e-12), name
 
 
-def test_numbers_are_scored_without_a_library_of_metrics():
-    """A dry run, `taglm --help` and `import taglm` stay quick: scikit-learn takes a second."""
-    names = "mae", "mse", "rmse", "r2", "pearson", "spearman"
-    code = (
-        "import sys, taglm, taglm_core.cli.main, numpy; from taglm_core.data import metrics; "
-        f"[getattr(metrics, n)(numpy.arange(3), numpy.array([1, 0, 2])) for n in {names}]; "
-        "print(*sys.modules)"
-    )
+def test_starting_the_program_loads_no_library_of_metrics():
+    """`taglm --help` and `import taglm` stay quick: scikit-learn takes a second."""
+    code = "import sys, taglm, taglm_core.cli.main, taglm_core.data.metrics; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"sklearn", "scipy"} & set(done.stdout.split())

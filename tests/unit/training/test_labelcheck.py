@@ -1,5 +1,6 @@
 """The targets are looked at before training: what cannot be learned or judged is said."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from taglm_core.data.config import DataConfig, SplitConfig
 from taglm_core.data.rows import load_task_rows
 from taglm_core.errors import DataError, RowError
 from taglm_core.plugins.resolved import resolve_task
+from taglm_core.specs.metrics import METRICS
 from taglm_core.training.labelcheck import check_labels, small_splits
 
 SPLITS = ["train"] * 4 + ["valid"] * 3 + ["test"] * 3
@@ -45,6 +47,19 @@ def test_good_labels_are_passed_over(toy_registry, tmp_path):
     found = check(toy_registry, tmp_path, CLASSES, {"Y": list("yynnynnyny")})
     assert found.remarks == ()
     assert not found.selects_by_loss
+
+
+@pytest.mark.parametrize("target", [CLASSES, NUMBER], ids=["classes", "numbers"])
+def test_good_labels_import_no_library_of_metrics(target, toy_registry, tmp_path, monkeypatch):
+    """A dry run does not wait for scikit-learn, which takes a second."""
+    for library in ("sklearn", "sklearn.metrics", "scipy.stats"):
+        monkeypatch.setitem(sys.modules, library, None)  # an import fails
+    kind = "classification" if target is CLASSES else "regression"
+    names = tuple(spec.name for spec in METRICS if spec.kind == kind)
+    found = check(toy_registry, tmp_path, target, {"Y": list("1100101101")}, names)
+    assert found.remarks == ()
+    with pytest.raises(ImportError):  # what cannot be judged is asked
+        check(toy_registry, tmp_path, NUMBER, {"Y": list("1100111101")}, ("r2", "mae"))
 
 
 def test_one_class_in_the_valid_split_is_an_error(toy_registry, tmp_path):
