@@ -25,6 +25,7 @@ _SHOWN = 5
 _LONGEST_SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
 _UNIT = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]+)[)\]]")
+_WITH_UNIT = re.compile(r"[<>≤≥~]?\s*[+-]?(\d+\.?\d*|\.\d+)\s*[A-Za-z%µμ°Å][^\d]*")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
 
 
@@ -222,9 +223,11 @@ def _class_reason(value: Any) -> str:
 
 
 def number_or_reason(value: Any) -> float | str:
-    """Return a finite number, or what is wrong with the cell."""
+    """Return a finite number, or what is wrong with the cell; true and false are no numbers."""
     if is_missing(value):
         return missing_reason(value)
+    if isinstance(value, bool | np.bool_):
+        return f"{_short(value)} is not a number"
     text = with_minus(clean(value)) if isinstance(value, str) else value
     try:
         if isinstance(text, str) and "_" in text:  # float() takes 1_000, files do not mean it
@@ -253,6 +256,8 @@ def _number_hint(text: Any) -> str:
         return f"; write {text.replace(',', '.')}"
     if _GROUPED.fullmatch(text):
         return "; write it without separators of thousands, and with a point before decimals"
+    if _WITH_UNIT.fullmatch(text):
+        return "; write numbers alone, all in one unit, and name the unit in the header"
     if text.startswith(("<", "≤", ">", "≥")):
         return "; such a limit is read in the column of a target of numbers only"
     odd = odd_characters(text)

@@ -10,10 +10,11 @@ import numpy as np
 from taglm_core.data.censoring import ABOVE, BELOW, parse_censored
 from taglm_core.data.characters import clean
 from taglm_core.data.classnames import class_key
+from taglm_core.data.columns import number_or_reason
 from taglm_core.data.labels import LABEL_WORDS
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError
+from taglm_core.errors import DataError, counted
 
 _LEAST_NUMBERS = 0.8
 """Share of the filled cells that must be numbers for the column to hold numbers."""
@@ -55,7 +56,8 @@ def target_kind(table: Table, column: str, wanted: str | None = None) -> TargetK
     words = Counter(clean(str(cell)) for cell in cells)
     pair = _pair(words) if wanted != "regression" else None
     if pair is not None:
-        counts = " and ".join(f"{word} ({words[word]:,})" for word in pair)
+        of_class = Counter(map(class_key, words.elements()))
+        counts = " and ".join(f"{word} ({of_class[class_key(word)]:,})" for word in pair)
         return TargetKind(
             column=column, kind="classification", said=counts, is_label=True, classes=pair
         )
@@ -85,11 +87,24 @@ def _by_values(source: str, column: str, cells: Sequence[Any], words: Counter[st
     if 2 <= len(words) <= _MOST_CLASSES and 2 * len(words) <= len(cells):
         return "classification"
     example = next(iter(words))
+    if len(words) == 1:
+        held = f"all of its {counted(len(cells), 'value')} are {example[:40]!r}"
+    else:
+        held = (
+            f"it holds {len(words):,} different texts in {len(cells):,} rows, such as "
+            f"{example[:40]!r}"
+        )
     raise DataError(
-        f"{source}: the column '{column}' cannot be a target: it holds {len(words):,} different "
-        f"texts in {len(cells):,} rows, such as {example[:40]!r}. A target is a column of "
-        "numbers, or of classes of at least two rows each."
+        f"{source}: the column '{column}' cannot be a target: {held}. A target is a column of "
+        f"numbers, or of two or more classes of at least two rows each.{_mostly_wrong(cells)}"
     )
+
+
+def _mostly_wrong(cells: Sequence[Any]) -> str:
+    """Say what keeps most cells from being numbers, where each of them tells how to write it."""
+    reasons = [reason for reason in map(number_or_reason, cells) if isinstance(reason, str)]
+    told = [reason for reason in reasons if "; write " in reason]
+    return f" As a number, {told[0]}." if 2 * len(told) > len(cells) else ""
 
 
 def _numbers(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -101,10 +116,14 @@ def _of_numbers(column: str, cells: Sequence[Any]) -> TargetKind:
     """Describe a column of numbers."""
     numbers, sides = _numbers(cells)
     finite = numbers[np.isfinite(numbers)]
-    said = f"numbers from {finite.min():.6g} to {finite.max():.6g}" if len(finite) else "no numbers"
     different = np.unique(finite)
+    said = _range(different)
     is_exact = not sides.any()
-    if is_exact and len(different) <= _FEW_NUMBERS and (different == np.round(different)).all():
+    if (
+        is_exact
+        and 2 <= len(different) <= _FEW_NUMBERS
+        and (different == np.round(different)).all()
+    ):
         said += (
             f"; they are {len(different)} different whole numbers, and "
             "the setting task.target.kind: classification takes them for classes"
@@ -113,3 +132,15 @@ def _of_numbers(column: str, cells: Sequence[Any]) -> TargetKind:
         if count := int((sides == side).sum()):
             said += f", {count:,} of them {words}-censored)"
     return TargetKind(column=column, kind="regression", said=said)
+
+
+def _range(different: np.ndarray) -> str:
+    """Say from where to where numbers go, with as many digits as tell both apart."""
+    if not len(different):
+        return "no numbers"
+    low, high = different[0], different[-1]
+    if low == high:
+        return f"one number only, {low:.6g}"
+    shown = ((f"{low:.{n}g}", f"{high:.{n}g}") for n in range(6, 18))
+    start, end = next(pair for pair in shown if pair[0] != pair[1])
+    return f"numbers from {start} to {end}"

@@ -71,3 +71,40 @@ def test_few_whole_numbers_are_said_and_can_be_classes():
     assert "task.target.kind: classification" in found.said
     assert kind(["1", "2", "3", "3"], "classification").kind == "classification"
     assert kind(["0", "1", "1"], "regression").kind == "regression"
+
+
+def test_spellings_of_one_label_are_counted_together():
+    """A chemist compares the counts with those of the spreadsheet."""
+    found = kind(["Active"] * 3 + ["active "] * 2 + ["Inactive"] * 4 + ["INACTIVE"])
+    assert found.said == "Inactive (5) and Active (5)"
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["-2,74", "1,5", "0,3", "7,12", "9,1"], "'-2,74' is not a number; write -2.74."),
+        (["27,400.0", "1,500.5", "9,000.0"], "write it without separators of thousands"),
+        (["-2.7 mol/L", "1 mol/L", "3.5 mol/L"], "write numbers alone, all in one unit"),
+        (["27%", "30 %", "51%"], "write numbers alone, all in one unit"),
+        (["<5 µM", "5 nM", "7 nM"], "write numbers alone, all in one unit"),
+        (["active"] * 3, "all of its 3 values are 'active'."),
+    ],
+)
+def test_what_keeps_a_column_from_being_a_target_is_said(cells, said):
+    """Decimal commas and units come with every export of a spreadsheet."""
+    with pytest.raises(DataError, match="cannot be a target") as caught:
+        kind(cells)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["5", "5.0", 5], "one number only, 5"),
+        ([1e9, 1e9 + 0.5], "numbers from 1000000000 to 1000000000.5"),
+        ([-4.5, 0.47], "numbers from -4.5 to 0.47"),
+    ],
+)
+def test_the_range_tells_its_ends_apart(cells, said):
+    """From 1e+09 to 1e+09 says nothing, and one number is no set of classes."""
+    assert kind(cells).said == said
