@@ -109,7 +109,7 @@ def sample(
     Example:
         taglm.sample("SMILES", 1000).report["valid"]
     """
-    Decoding(how="sample", temperature=temperature, top_p=top_p)  # checks the values
+    Decoding(how="sample", temperature=temperature, top_p=top_p, seed=seed)  # checks the values
     registry = load_registry()
     loaded = load_backbone(backbone, registry, device)
     folder = Path(run) if run is not None else None

@@ -28,6 +28,7 @@ from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Domain
+from taglm_core.specs.fields import check_seed
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +232,9 @@ def load_task_rows(
     Raises:
         RowError: naming bad rows, unless `data.on_error` is skip.
         DataError: for a missing file or column, or a splitter that leaves a split empty.
+        ConfigError: for a seed that no generator takes.
     """
+    check_seed(seed)
     table, dataset = load_table(
         data.file, data.dataset, task, registry, seed=seed, size=data.size, options=data.options
     )

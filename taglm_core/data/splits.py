@@ -117,10 +117,13 @@ def check_splits(splits: Sequence[str], rule: str) -> None:
     for split in SPLITS:
         if split not in splits:
             counts = ", ".join(f"{p} {splits.count(p)}" for p in SPLITS)
+            if rule.startswith("core/random"):
+                advice = "Rows with the same input stay in one split: give rows of more inputs"
+            else:
+                advice = "Give more rows, another splitter (--split random)"
             raise DataError(
-                f"the split '{rule}' leaves no rows in the {split} split ({counts}). Give more "
-                "rows, another splitter (--set data.split.method=random) or a split column "
-                "(--set data.split.column=NAME)."
+                f"the split '{rule}' leaves no rows in the {split} split ({counts}). {advice}, or "
+                "a split column (--set data.split.column=NAME)."
             )
     if splits.count("train") < LEAST_TRAIN:
         counts = ", ".join(f"{p} {splits.count(p)}" for p in SPLITS)

@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 
 from taglm_core.errors import ConfigError
-from taglm_core.specs.fields import one_of
+from taglm_core.specs.fields import one_of, seed_number
 
 
 def _at_least(limit: float) -> Any:
@@ -33,7 +33,7 @@ class Decoding:
     top_p: float = attrs.field(default=1.0)
     """Sampling: draw from the most probable tokens that together reach this probability, such as
     0.9."""
-    seed: int = 0
+    seed: int = attrs.field(default=0, validator=seed_number)
     """Sampling: random seed; another seed gives other texts for the same rows."""
     max_new_tokens: int | None = attrs.field(default=None, validator=_at_least(1))
     """Maximum length of the output in tokens, such as 40; None: the task's own limit."""

@@ -66,6 +66,22 @@ def not_negative(instance: Any, attribute: Any, value: Any) -> None:
         raise ConfigError(f"{attribute.name} must not be below 0, not {value!r}.")
 
 
+def check_seed(value: int, name: str = "seed") -> None:
+    """Demand a seed that every library takes: from 0 to 2**32 - 1.
+
+    Raises:
+        ConfigError: naming the value.
+    """
+    if not 0 <= value < 2**32:
+        raise ConfigError(f"{name} must be a whole number from 0 to {2**32 - 1}, not {value!r}.")
+
+
+def seed_number(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand None or a seed."""
+    if value is not None:
+        check_seed(value, attribute.name)
+
+
 def seconds_of(text: str | None) -> float | None:
     """Read a duration such as 90s, 10m or 1.5h.
 

@@ -13,7 +13,7 @@ from taglm_core.errors import DataError
 from taglm_core.inference.conditions import condition_name, place_of
 from taglm_core.inference.domains import TrainedDomain
 from taglm_core.progress import Progress
-from taglm_core.specs.fields import positive
+from taglm_core.specs.fields import positive, seed_number
 from taglm_core.store.artifact import Artifact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.schema import DomainLineage, TagRecord
@@ -34,7 +34,7 @@ class ConditionSettings:
     """Ranges, each with as many corpus rows."""
     max_steps: int = attrs.field(default=300, validator=positive)
     batch_size: int = attrs.field(default=32, validator=positive)
-    seed: int = 0
+    seed: int = attrs.field(default=0, validator=seed_number)
 
 
 class ConditionObjective(DomainObjective):

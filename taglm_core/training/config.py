@@ -11,7 +11,15 @@ from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.prefix_cache import cache_setting
 from taglm_core.model.tag_forms import FORMS, INPUT
 from taglm_core.specs import Decoding
-from taglm_core.specs.fields import duration, not_negative, one_of, positive, positive_finite
+from taglm_core.specs.fields import (
+    check_seed,
+    duration,
+    not_negative,
+    one_of,
+    positive,
+    positive_finite,
+    seed_number,
+)
 from taglm_core.specs.target import TARGETS
 from taglm_core.store.fingerprint import AS_BEFORE, NO_EFFECT
 
@@ -131,7 +139,7 @@ class DomainStageConfig:
     """Number of evaluations on held-out rows during the stage."""
     patience: int = attrs.field(default=3, validator=positive)
     """Number of evaluations without improvement after which the stage stops."""
-    seed: int | None = attrs.field(default=None, metadata=NO_EFFECT)
+    seed: int | None = attrs.field(default=None, validator=seed_number, metadata=NO_EFFECT)
     """Random seed of this stage, such as 0, so that runs with other seeds share its tags; None:
     the run's."""
     fresh: bool = attrs.field(default=False, metadata=NO_EFFECT)
@@ -256,6 +264,8 @@ def _as_seeds(value: "str | tuple[str, ...] | None") -> tuple[str, ...]:
     wrong = next((word for word in words if not word.isdecimal()), None)
     if wrong is not None or len(set(map(int, words))) < len(words):
         raise ConfigError(f"seeds: write different whole numbers, such as 0,1,2, not {words}.")
+    for word in words:
+        check_seed(int(word), "seeds: each")
     return tuple(str(int(word)) for word in words)
 
 
@@ -295,7 +305,7 @@ class RunConfig:
     preset: str = attrs.field(default="default", validator=one_of("default", "paper", "quick"))
     """Set of defaults: default, quick (small and fast) or paper (as in Tag-LLM); see Presets
     below."""
-    seed: int = 0
+    seed: int = attrs.field(default=0, validator=seed_number)
     """Random seed of data, splits, tags and training."""
     seeds: tuple[str, ...] = attrs.field(default=(), converter=_as_seeds)
     """Random seeds of several runs with one summary, such as [0, 1, 2]; they share the domain tags

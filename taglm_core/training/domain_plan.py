@@ -1,11 +1,13 @@
 """What happens to one domain tag: trained in stage 1, taken from the store, or untrained."""
 
+from collections.abc import Collection
+
 import attrs
 
 from taglm_core.data.corpus import Corpus, read_corpus
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import ConfigError, UnknownNameError
+from taglm_core.errors import ConfigError, UnknownNameError, nearest
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
@@ -99,6 +101,26 @@ def plan_domain(
             plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
     plan.is_trained = plan.stored is None
     return plan
+
+
+def check_domain_files(config: RunConfig, tags: Collection[str]) -> None:
+    """Demand that each file of stage 1 is of a domain tag that the run trains on.
+
+    Args:
+        config: Settings of the run.
+        tags: The domain tags of its tasks, without their plugins.
+
+    Raises:
+        UnknownNameError: naming the tag, and those of the run.
+    """
+    for job in config.jobs():
+        for name in job.data.domain:
+            if name.rpartition("/")[2] not in tags:
+                known = sorted(tags)
+                raise UnknownNameError(
+                    f"--domain-data {name}=FILE (data.domain): the run has no domain tag '{name}'."
+                    f"{nearest(name, known)} Its domain tags: {', '.join(known)}."
+                )
 
 
 def _corpus_of(domain: Registered[Domain], config: RunConfig, registry: Registry) -> Corpus:

@@ -104,11 +104,12 @@ def small_splits(rows: TaskRows) -> tuple[str, ...]:
         rows: Rows of a task, split.
     """
     counts = {split: rows.splits.count(split) for split in _PARTS}
+    advice = "" if ", fold " in rows.rule else ". --folds 5 scores every row once"
     said = []
     if counts["test"] < LEAST_ROWS:
         said.append(
             f"the test split has {counted(counts['test'], 'row')}, fewer than {LEAST_ROWS}: its "
-            "metrics are rough guesses. --folds 5 scores every row once"
+            f"metrics are rough guesses{advice}"
         )
     if counts["valid"] < LEAST_ROWS:
         said.append(

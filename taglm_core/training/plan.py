@@ -32,7 +32,7 @@ from taglm_core.training.baselines import BaselineScores, choose_baselines
 from taglm_core.training.budget import TimeBudget
 from taglm_core.training.config import RunConfig
 from taglm_core.training.declared import configured_task
-from taglm_core.training.domain_plan import DomainPlan, plan_domain
+from taglm_core.training.domain_plan import DomainPlan, check_domain_files, plan_domain
 from taglm_core.training.function_tag import (
     FunctionTag,
     check_layers,
@@ -233,6 +233,7 @@ def make_plans(
         if len(group) > 1:
             _join(group, store)
     check_columns(config.jobs(), [plan.task for plan in plans], registry)
+    check_domain_files(config, {d.domain.spec.tag for p in plans for d in p.domains.values()})
     return plans
 
 

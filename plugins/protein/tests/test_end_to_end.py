@@ -154,7 +154,7 @@ def test_variants_of_one_protein_cannot_be_split_by_cluster(taglm, tiny, tmp_pat
     done = run_gb1(taglm, tiny, tmp_path, variants(rows), *words)
     assert done.code == 1
     assert "leaves no rows in the" in done.err
-    assert "data.split.method=random" in done.err
+    assert "--split random" in done.err
 
 
 BAD = {

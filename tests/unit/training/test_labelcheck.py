@@ -193,7 +193,12 @@ def test_each_label_has_its_own_pair_of_words(no, yes, toy_registry, tmp_path):
 
 def test_small_splits_are_said():
     """Scores of a handful of rows are guesses; 20 rows are not called so."""
-    found = small_splits(SimpleNamespace(splits=["train"] * 30 + ["valid"] * 20 + ["test"]))
+    few = ["train"] * 30 + ["valid"] * 20 + ["test"]
+    found = small_splits(SimpleNamespace(splits=few, rule="core/random"))
     assert len(found) == 1
     assert "the test split has 1 row, fewer than 20: its metrics are rough guesses" in found[0]
-    assert small_splits(SimpleNamespace(splits=["valid"] * 20 + ["test"] * 20)) == ()
+    assert found[0].endswith("--folds 5 scores every row once")
+    of_fold = SimpleNamespace(splits=few, rule="chem/scaffold, fold 1 of 5")
+    assert small_splits(of_fold)[0].endswith("rough guesses")
+    enough = SimpleNamespace(splits=["valid"] * 20 + ["test"] * 20, rule="core/random")
+    assert small_splits(enough) == ()

@@ -79,6 +79,11 @@ def test_all_mistakes_are_shown_together():
         ({"task": "X", "preset": "papr"}, "Did you mean 'paper'"),
         ({"task": "X", "data": {"split": {"method": "a", "column": "b"}}}, "give one of"),
         ({}, "the key 'task' is missing"),
+        ({"task": "X", "seed": -1}, "seed must be a whole number from 0 to 4294967295, not -1"),
+        ({"task": "X", "seed": 2**32}, "seed must be a whole number from 0"),
+        ({"task": "X", "seeds": [0, 2**32]}, "seeds: each must be a whole number from 0"),
+        ({"task": "X", "stages": {"domain": {"seed": -1}}}, "seed must be a whole number from 0"),
+        ({"task": "X", "decode": {"seed": -1}}, "seed must be a whole number from 0"),
         ({"task": "X", "data": "file.csv"}, "'data' must be a mapping"),
     ],
 )

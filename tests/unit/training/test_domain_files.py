@@ -1,0 +1,23 @@
+"""A file of stage 1 belongs to a domain tag of the run, or is refused."""
+
+import pytest
+
+from taglm_core.errors import UnknownNameError
+from taglm_core.training.domain_plan import check_domain_files
+from taglm_core.training.settings import run_config
+
+
+@pytest.mark.parametrize("name", ["SMILES", "chem/SMILES"])
+def test_a_tag_of_the_run_may_have_a_file(name):
+    """With or without its plugin."""
+    config = run_config("x", {"task": "QED", "data": {"domain": {name: "library.smi"}}})
+    check_domain_files(config, {"SMILES"})
+
+
+@pytest.mark.parametrize("name", ["smiles", "Protein", "nope"])
+def test_a_file_of_another_tag_is_refused(name):
+    """It would be left out without a word, and the corpus of the plugin be trained on."""
+    config = run_config("x", {"task": "QED", "data": {"domain": {name: "library.smi"}}})
+    with pytest.raises(UnknownNameError, match=f"no domain tag '{name}'") as caught:
+        check_domain_files(config, {"SMILES"})
+    assert ("Did you mean 'SMILES'?" in str(caught.value)) == (name == "smiles")
