@@ -15,7 +15,7 @@ from taglm_core.inference.predicted import Predicted, ReadRows
 from taglm_core.model.similarity import UNLIKE
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
-from taglm_core.specs import Classification, Domain, Task
+from taglm_core.specs import Classification, Domain, Task, Text
 
 
 @attrs.define
@@ -89,6 +89,27 @@ class RowPredictor:
                 rows.fields, self.max_tokens, on_progress, errors
             )
         return self.predicted(values, errors, rows.fixed)
+
+    def write_rows(self, rows: ReadRows, watch: Callable[[int, str], bool]) -> Predicted:
+        """Predict rows of a task that writes text, and tell of each text as it grows.
+
+        Args:
+            rows: As read; those with an error are not run.
+            watch: Called at each token with the index of a row and its text so far; False ends the
+                row there. Beam search does not call it.
+        """
+        target = self.task_model.task.spec.target
+        assert isinstance(target, Text), "the caller asks a text task"
+        prepared = self.task_model.prepare(rows.fields, rows.errors)
+        if prepared.rows is None:
+            return self.predicted(None, prepared.errors, rows.fixed)
+        texts = self.task_model.write(
+            prepared.rows,
+            target.max_new_tokens,
+            self.max_tokens,
+            watch=lambda k, text: watch(prepared.good[k % len(prepared.good)], text),
+        )
+        return self.predicted(prepared.merged(texts), prepared.errors, rows.fixed)
 
     def predict_table(
         self,

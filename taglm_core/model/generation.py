@@ -18,6 +18,9 @@ from taglm_core.model.sampling import RowDraws, row_seed
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.specs.decoding import Decoding
 
+Watch = Callable[[int, list[int]], bool]
+"""Hears the index of a row and the token ids that it has so far; says whether to write on."""
+
 _WORTH_KEEPING = 4
 """Tokens from which a common beginning is kept rather than run again."""
 
@@ -31,6 +34,7 @@ def write(
     prefix_length: int = 0,
     max_tokens: int = 8192,
     on_progress: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
 ) -> list[list[int]]:
     """Write the output of every row.
 
@@ -45,6 +49,8 @@ def write(
         prefix_length: Ids at the start of every row that its fields do not decide.
         max_tokens: Token budget of a batch, outputs and hypotheses included.
         on_progress: Called with the number of rows done.
+        watch: Hears each token as it is written; a row for which it returns False ends there. Beam
+            search, whose texts change until they end, does not call it.
 
     Returns:
         Token ids of each row, without the end.
@@ -59,13 +65,17 @@ def write(
         for indices in batches_by_tokens(lengths, max_tokens):
             chosen = members[indices]
             for row, ids in zip(
-                chosen, _batch(model, rows, chosen, decoding, limit, prefix), strict=True
+                chosen, _batch(model, rows, chosen, decoding, limit, prefix, watch), strict=True
             ):
-                written[int(row)] = ids[: ids.index(end)] if end in ids else ids
+                written[int(row)] = _until(end, ids)
             done += len(chosen)
             if on_progress is not None:
                 on_progress(done)
     return written
+
+
+def _until(end: int, ids: list[int]) -> list[int]:
+    return ids[: ids.index(end)] if end in ids else ids
 
 
 def _groups(
@@ -110,6 +120,7 @@ def _batch(
     decoding: Decoding,
     limit: int,
     prefix: Tensor | None,
+    watch: Watch | None,
 ) -> list[list[int]]:
     """Write one batch: token ids of each row, the end and what follows it included."""
     backbone = model.backbone
@@ -131,6 +142,8 @@ def _batch(
         settings["logits_processor"] = [
             _Drawn(RowDraws(seeds, decoding.temperature, decoding.top_p))
         ]
+    if watch is not None and decoding.how != "beam":
+        settings["stopping_criteria"] = [_Watched(watch, chosen, backbone.end_id)]
     if prefix is not None:
         batch = _prefix_first(batch, prefix.shape[1])
         settings["past_key_values"] = _cache(prefix, len(chosen) * settings["num_beams"])
@@ -180,3 +193,19 @@ class _Drawn:
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Add noise: `(batch, vocab)` to the same."""
         return self.draws.noisy(scores)
+
+
+class _Watched:
+    """A stopping criterion that tells of each new token, and ends rows that nobody waits for."""
+
+    def __init__(self, watch: Watch, rows: np.ndarray, end: int) -> None:
+        self._watch, self._rows, self._end = watch, rows, end
+        self._is_done = [False] * len(rows)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Look at what is written, `(batch, written)`; return bool `(batch,)`: rows that end."""
+        for k, ids in enumerate(input_ids.tolist()):
+            if not self._is_done[k]:
+                goes_on = self._watch(int(self._rows[k]), _until(self._end, ids))
+                self._is_done[k] = self._end in ids or not goes_on
+        return torch.tensor(self._is_done, device=input_ids.device)

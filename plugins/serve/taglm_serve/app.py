@@ -5,21 +5,22 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from importlib.resources import files
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+import attrs
+from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 import taglm
-from taglm_core.errors import TaglmError, counted
+from taglm_core.errors import counted
 from taglm_serve import __version__
-from taglm_serve.engine import Answer, Engine, QueueFullError, StoppingError
+from taglm_serve.engine import Answer, Engine, Listener
+from taglm_serve.faults import FAULTS, ServiceError, add_handlers, fault_of, stopping
 from taglm_serve.guard import Guard
 from taglm_serve.limits import Limits
 from taglm_serve.metrics import CONTENT_TYPE, Metrics
@@ -32,6 +33,7 @@ from taglm_serve.models import (
     facts_of,
     request_model,
 )
+from taglm_serve.stream import EVENT, EVENTS, Events, EventStream, event_text
 
 logger = logging.getLogger(__name__)
 
@@ -42,36 +44,11 @@ UNLIKE = "unlike_training"
 """Column of predictions that tells whether a row is unlike the training rows."""
 _DIGITS = 6  # significant digits of predictions, as in the files that `taglm predict` writes
 
-_FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": FaultBody, "description": text}
-    for status, text in {
-        400: "The body is not JSON.",
-        408: "The body did not arrive in time.",
-        413: "Too many rows or bytes.",
-        422: "The rows have another form, or look like another kind of data.",
-        429: "Too many rows wait; Retry-After says when to try again.",
-        500: "The prediction failed.",
-        503: "The service is being stopped.",
-        504: "The prediction took longer than the time limit.",
-    }.items()
-}
-
-
-class ServiceError(Exception):
-    """An answer that is not a success."""
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        rows: Sequence[dict[str, Any]] = (),
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-        self.body = {"error": {"code": code, "message": message, "rows": list(rows)}}
+_STREAM = """Server-sent events. `row`: an entry of `rows` of a prediction, in order. `text`, while
+a text is written: `row` and the `text` that was added. At last `end` with `rows` and `num_errors`,
+or `error` with the body that such an answer has elsewhere. Close the connection to stop."""
+_LEFT = 499
+"""Counted as the status of a stream whose client has left."""
 
 
 class Service:
@@ -109,9 +86,9 @@ class Service:
             lifespan=lifespan,
             strict_content_type=False,
         )
-        _add_handlers(api)
+        add_handlers(api)
         secured: list[Any] = []
-        faults = dict(_FAULTS)
+        faults = dict(FAULTS)
         if token is not None:
             secured = [Depends(HTTPBearer(auto_error=False))]
             faults[401] = {"model": FaultBody, "description": "The token is missing or wrong."}
@@ -137,14 +114,14 @@ class Service:
                 raise ServiceError(503, "failed", "the thread that predicts has ended")
             return Health(status="ok")
 
-        ready: dict[int | str, Any] = {503: _FAULTS[503]}
+        ready: dict[int | str, Any] = {503: FAULTS[503]}
 
         @api.get(
             "/readyz", summary="Whether requests are accepted", tags=["state"], responses=ready
         )
         async def readyz() -> Health:
             if not self.engine.is_accepting:
-                raise _stopping()
+                raise stopping()
             return Health(status="ok")
 
         @api.get(
@@ -186,29 +163,102 @@ class Service:
         model = request_model(name, predictor, self.limits)
 
         async def predict(request: Any) -> JSONResponse:
-            began, status = time.perf_counter(), 500
-            try:
+            with self._counted(name) as outcome:
                 answer = await self._answer(name, request)
-                status = 200
-            except ServiceError as error:
-                status = error.status
-                raise
-            finally:
-                self.metrics.requests.labels(name, str(status)).inc()
-                self.metrics.seconds.labels(name).observe(time.perf_counter() - began)
+                outcome.status = 200
             return JSONResponse(answer)
 
-        predict.__annotations__["request"] = model
-        api.post(
-            f"/v1/predictors/{name}/predict",
-            summary=f"Predict {', '.join(predictor.names)}",
-            operation_id=f"predict_{name}",
-            tags=["predictors"],
-            dependencies=secured,
-            responses={200: {"model": answer_model(name, predictor)}, **faults},
-        )(predict)
+        async def stream(request: Any) -> EventStream:
+            with contextlib.ExitStack() as stack:
+                outcome = stack.enter_context(self._counted(name))
+                events, job = self._streamed(name, request, outcome)
+                stack.callback(job.cancel)  # of no effect when all was answered
+                return EventStream(events, stack.pop_all().close)
+
+        path = f"/v1/predictors/{name}"
+        words = ", ".join(predictor.names)
+        answer: dict[int | str, Any] = {200: {"model": answer_model(name, predictor)}}
+        told: dict[int | str, Any] = {
+            200: {"description": _STREAM, "content": {EVENTS: EVENT}},
+            **{status: fault for status, fault in faults.items() if status not in (500, 504)},
+        }
+        for function, kind, summary, responses in (
+            (predict, "predict", f"Predict {words}", {**answer, **faults}),
+            (stream, "stream", f"Predict {words}, and send each row as it comes", told),
+        ):
+            function.__annotations__["request"] = model
+            api.post(
+                f"{path}/{kind}",
+                summary=summary,
+                operation_id=f"{kind}_{name}",
+                tags=["predictors"],
+                dependencies=secured,
+                status_code=200,
+                response_class=JSONResponse if kind == "predict" else Response,
+                responses=responses,
+            )(function)
+
+    @contextlib.contextmanager
+    def _counted(self, name: str) -> Iterator["_Outcome"]:
+        """Count a request by its status when it ends."""
+        began, outcome = time.perf_counter(), _Outcome()
+        try:
+            yield outcome
+        except ServiceError as error:
+            outcome.status = error.status
+            raise
+        finally:
+            self.metrics.requests.labels(name, str(outcome.status)).inc()
+            self.metrics.seconds.labels(name).observe(time.perf_counter() - began)
 
     async def _answer(self, name: str, request: Any) -> dict[str, Any]:
+        try:
+            waiting = self._submitted(name, request)
+            answer = await asyncio.wait_for(asyncio.wrap_future(waiting), self.limits.timeout)
+        except Exception as error:
+            raise fault_of(error, name, self.limits.timeout) from error
+        self._count_rows(name, answer)
+        num_errors = sum(error is not None for error in answer.errors)
+        return {"predictor": name, "num_errors": num_errors, "rows": _rows(answer)}
+
+    def _streamed(
+        self, name: str, request: Any, outcome: "_Outcome"
+    ) -> "tuple[AsyncIterator[str], Future[Answer]]":
+        """Queue a request; return the events of its rows, and the answer that ends them."""
+        events = Events()
+        try:
+            job = self._submitted(name, request, events)
+        except Exception as error:
+            raise fault_of(error, name, self.limits.timeout) from error
+        job.add_done_callback(events.on_end)
+        outcome.status = _LEFT  # unless the events come to their end
+
+        async def sent() -> AsyncIterator[str]:
+            rows = num_errors = 0
+            try:
+                async for row, told in events.each(self.limits.timeout):
+                    if isinstance(told, str):
+                        yield event_text("text", {"row": row, "text": told})
+                        continue
+                    self._count_rows(name, told)
+                    for record in _rows(told, row):
+                        rows, num_errors = rows + 1, num_errors + (record["error"] is not None)
+                        yield event_text("row", record)
+                job.result(0)
+            except Exception as error:
+                fault = fault_of(error, name, self.limits.timeout)
+                outcome.status = fault.status
+                yield event_text("error", fault.body)
+            else:
+                outcome.status = 200
+                yield event_text("end", {"predictor": name, "rows": rows, "num_errors": num_errors})
+
+        return sent(), job
+
+    def _submitted(
+        self, name: str, request: Any, listener: Listener | None = None
+    ) -> "Future[Answer]":
+        """Queue the rows of a request."""
         rows: list[BaseModel] = request.rows
         if len(rows) > self.limits.max_rows:
             message = f"{counted(len(rows), 'row')}; a request may have {self.limits.max_rows:,}"
@@ -217,41 +267,23 @@ class Service:
         columns = {
             field: [getattr(row, f"field_{k}") for row in rows] for k, field in enumerate(fields)
         }
-        answer = await self._predicted(name, columns, len(rows), request.fix)
-        self.metrics.rows.labels(name).inc(len(rows))
+        return self.engine.submit(name, columns, len(rows), request.fix, listener)
+
+    def _count_rows(self, name: str, answer: Answer) -> None:
+        self.metrics.rows.labels(name).inc(len(answer.errors))
         num_errors = sum(error is not None for error in answer.errors)
         self.metrics.row_errors.labels(name).inc(num_errors)
-        return {"predictor": name, "num_errors": num_errors, "rows": _rows(answer)}
-
-    async def _predicted(
-        self, name: str, columns: dict[str, list[Any]], count: int, fix: bool
-    ) -> Answer:
-        try:
-            waiting = self.engine.submit(name, columns, count, fix)
-            return await asyncio.wait_for(asyncio.wrap_future(waiting), self.limits.timeout)
-        except QueueFullError as error:
-            headers = {"Retry-After": str(error.retry_after)}
-            raise ServiceError(429, "queue_full", str(error), headers=headers) from error
-        except StoppingError as error:
-            raise _stopping() from error
-        except TimeoutError as error:
-            message = f"no prediction within {self.limits.timeout:g} s; send fewer rows"
-            raise ServiceError(504, "timeout", message) from error
-        except TaglmError as error:
-            raise ServiceError(422, "data", str(error)) from error
-        except Exception as error:
-            logger.exception("%s: the prediction failed", name)
-            message = "the prediction failed; the log of the service says why"
-            raise ServiceError(500, "failed", message) from error
 
 
-def _stopping() -> ServiceError:
-    headers = {"Retry-After": "5"}
-    return ServiceError(503, "stopping", "the service is being stopped", headers=headers)
+@attrs.define
+class _Outcome:
+    """How a request ended."""
+
+    status: int = 500
 
 
-def _rows(answer: Answer) -> list[dict[str, Any]]:
-    """Return the answer as JSON has it, one entry a row."""
+def _rows(answer: Answer, first: int = 1) -> list[dict[str, Any]]:
+    """Return the answer as JSON has it, one entry a row, numbered from the first."""
     columns = {name: [_cell(value) for value in v] for name, v in answer.columns.items()}
     similar = answer.similar or {UNLIKE: [None] * len(answer.errors)}
     both = zip(_records(columns), _records(similar), answer.errors, strict=True)
@@ -264,7 +296,7 @@ def _rows(answer: Answer) -> list[dict[str, Any]]:
             "error": error,
             "fixed": answer.fixed.get(number),
         }
-        for number, (values, told, error) in enumerate(both, start=1)
+        for number, (values, told, error) in enumerate(both, start=first)
     ]
 
 
@@ -279,44 +311,3 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
-
-
-def _add_handlers(api: FastAPI) -> None:
-    """Give every error the same form of body."""
-
-    @api.exception_handler(ServiceError)
-    async def on_service_error(_: Request, error: ServiceError) -> JSONResponse:
-        return JSONResponse(error.body, error.status, headers=error.headers)
-
-    @api.exception_handler(HTTPException)
-    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
-        codes = {400: "bad_json", 404: "not_found", 405: "method_not_allowed"}
-        code = codes.get(error.status_code, "http")
-        found = ServiceError(error.status_code, code, str(error.detail))
-        return JSONResponse(found.body, error.status_code, headers=error.headers)
-
-    @api.exception_handler(RequestValidationError)
-    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        if any(fault["type"] == "json_invalid" for fault in error.errors()):
-            found = ServiceError(400, "bad_json", "the body is not valid JSON")
-            return JSONResponse(found.body, 400)
-        rows, others = _faults(error.errors())
-        message = "; ".join(others) if others else f"{counted(len(rows), 'row')} with a wrong form"
-        return JSONResponse(ServiceError(422, "invalid", message, rows[:100]).body, 422)
-
-
-def _faults(errors: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Divide faults of a body into those of rows, with their numbers, and others."""
-    rows: list[dict[str, Any]] = []
-    others: list[str] = []
-    for fault in errors:
-        place, message = fault["loc"], fault["msg"]
-        if len(place) > 2 and place[1] == "rows":
-            field = str(place[3]) if len(place) > 3 else None
-            entry = {"row": int(place[2]) + 1, "field": field, "message": message}
-            # one line for each kind of value that a cell may have is one too many
-            if not rows or (rows[-1]["row"], rows[-1]["field"]) != (entry["row"], field):
-                rows.append(entry)
-        else:
-            others.append(f"{'.'.join(map(str, place[1:])) or 'body'}: {message}")
-    return rows, others

@@ -1,14 +1,17 @@
 """The queue of a service: the event loop puts requests in, one thread predicts them in batches.
 
 Requests for different predictors share a batch. A long request runs in pieces, in turn with the
-others, so that a short one behind it does not wait for all of its rows.
+others, so that a short one behind it does not wait for all of its rows. A stream hears of each of
+its pieces, and of texts while they are written.
 """
 
+import itertools
 import logging
 import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, Protocol
 
@@ -18,6 +21,12 @@ import taglm
 from taglm_serve.limits import Limits
 
 logger = logging.getLogger(__name__)
+
+_STREAMED = 32
+"""Most rows of a piece of a stream."""
+
+Items = Sequence[tuple["_Job", int]]
+"""Requests with the number of their rows to predict now."""
 
 
 class QueueFullError(Exception):
@@ -47,6 +56,28 @@ class Answer:
     """Columns of the similarity of rows to the training rows; {}: the predictor cannot tell."""
 
 
+class Listener(Protocol):
+    """Hears of the rows of a stream, in the engine's thread."""
+
+    def on_text(self, row: int, text: str) -> None:
+        """Hear what has been written so far.
+
+        Args:
+            row: Number of the row, from 1.
+            text: All of it.
+        """
+        ...
+
+    def on_rows(self, first: int, answer: Answer) -> None:
+        """Hear the predictions of some rows.
+
+        Args:
+            first: Number of the first of them, from 1.
+            answer: As for a request that has these rows alone.
+        """
+        ...
+
+
 class Observer(Protocol):
     """Hears what the thread does."""
 
@@ -64,13 +95,26 @@ class _Job:
     fix: bool
     count: int
     arrived: float
+    listener: Listener | None = None
+    """Hears of each piece; None: the whole is answered."""
     answer: "Future[Answer]" = attrs.field(factory=Future)
     read: Any = None
     """The rows as the predictor read them; None: not yet."""
     next: int = 0
     """The first row that has not been predicted."""
     done: list[Any] = attrs.field(factory=list)
-    """Predictions of the pieces so far."""
+    """Predictions of the pieces so far; of a stream, none."""
+
+    def hear(self, row: int, text: str) -> bool:
+        """Hear what has been written of a row; False when nobody waits for it.
+
+        Args:
+            row: Index of the row.
+            text: All of it.
+        """
+        if self.listener is not None and not self.answer.done():
+            self.listener.on_text(row + 1, text)
+        return not self.answer.done()
 
 
 class Engine:
@@ -108,21 +152,29 @@ class Engine:
         return self.is_alive and not self.is_stopping
 
     def submit(
-        self, name: str, columns: dict[str, list[Any]], count: int, fix: bool = False
+        self,
+        name: str,
+        columns: dict[str, list[Any]],
+        count: int,
+        fix: bool = False,
+        listener: Listener | None = None,
     ) -> "Future[Answer]":
         """Queue the rows of a request; canceling the answer takes them out again.
+
+        The texts of rows that run are not written on then.
 
         Args:
             name: Of a predictor.
             columns: Its fields.
             count: Number of rows.
             fix: True: rows are first standardized by the rules of their domains.
+            listener: Hears of the rows as they come; the answer then has none.
 
         Raises:
             QueueFullError: when as many rows wait as may.
             StoppingError: when the service is being stopped.
         """
-        job = _Job(name, columns, fix, count, time.monotonic())
+        job = _Job(name, columns, fix, count, time.monotonic(), listener)
         with self._changed:
             if not self.is_accepting:
                 raise StoppingError
@@ -195,12 +247,15 @@ class Engine:
                 self.waiting_rows -= job.count - job.next
                 continue
             count = min(room, job.count - job.next)
+            if job.listener is not None:
+                count = min(count, _STREAMED)
             batch.append((job, count))
             room -= max(1, count)
         return batch
 
-    def _predict(self, batch: list[tuple[_Job, int]]) -> None:
-        ready, parts = [], []
+    def _predict(self, batch: Items) -> None:
+        numbers: list[tuple[_Job, int]] = []
+        texts: dict[str, list[tuple[_Job, int]]] = {}
         for job, count in batch:
             try:
                 if job.read is None:
@@ -208,44 +263,71 @@ class Engine:
             except Exception as error:
                 self._end(job, error)
                 continue
-            ready.append((job, count))
-            parts.append((job.name, _piece(job.read, job.next, job.next + count)))
-        if not ready:
+            writes = self.predictors[job.name].task.target.kind == "text"
+            (texts.setdefault(job.name, []) if writes else numbers).append((job, count))
+        self._predict_together(numbers, self._computed)
+        for items in texts.values():
+            self._predict_together(items, self._written)
+
+    def _predict_together(self, items: Items, compute: Callable[[Items], Sequence[Any]]) -> None:
+        """Predict some requests in one call; if that fails, each alone."""
+        if not items:
             return
         try:
-            results = self.predictors.predict_rows(parts)
-        except Exception:
-            if len(parts) == 1:
-                raise
-            logger.exception("a batch of %d requests failed; each is run alone", len(parts))
-            for each in ready:
-                self._predict_alone(*each)
+            results = compute(items)
+        except Exception as error:
+            if len(items) == 1:
+                self._end(items[0][0], error)
+                return
+            logger.exception("a batch of %d requests failed; each is run alone", len(items))
+            for each in items:
+                self._predict_together([each], compute)
             return
-        for (job, count), predicted in zip(ready, results, strict=True):
+        for (job, count), predicted in zip(items, results, strict=True):
             self._advance(job, count, predicted)
 
-    def _predict_alone(self, job: _Job, count: int) -> None:
-        try:
-            self._predict([(job, count)])
-        except Exception as error:
-            self._end(job, error)
+    def _computed(self, items: Items) -> Sequence[Any]:
+        return self.predictors.predict_rows([(job.name, _piece(job, n)) for job, n in items])
+
+    def _written(self, items: Items) -> Sequence[Any]:
+        """Write the texts of requests for one predictor, all of them in one batch."""
+        owners = [(job, job.next + k) for job, count in items for k in range(count)]
+
+        def watch(place: int, text: str) -> bool:
+            job, row = owners[place]
+            return job.hear(row, text)
+
+        predictor = self.predictors[items[0][0].name]
+        pieces = [_piece(job, count) for job, count in items]
+        written = predictor.write_rows(_joined(pieces), watch)
+        ends = itertools.accumulate(len(piece.errors) for piece in pieces)
+        return [_part(written, e - len(p.errors), e) for p, e in zip(pieces, ends, strict=True)]
 
     def _advance(self, job: _Job, count: int, predicted: Any) -> None:
-        """Keep the predictions of a piece; answer when it was the last one."""
-        job.done.append(predicted)
+        """Keep or tell the predictions of a piece; answer when it was the last one."""
+        if job.listener is not None and not job.answer.done():
+            job.listener.on_rows(job.next + 1, self._answer(job, _piece(job, count), [predicted]))
+        else:
+            job.done.append(predicted)
         if job.next + count < job.count and not job.answer.done():
             with self._changed:
                 job.next += count
                 self.waiting_rows -= count
                 self._jobs.append(job)
             return
-        columns: dict[str, list[Any]] = {name: [] for name in predicted.columns}
-        for piece in job.done:
-            for name, values in piece.columns.items():
-                columns[name] += values
-        errors = [error for piece in job.done for error in piece.errors]
-        similar = self.predictors[job.name].similar(job.read, errors)
-        self._end(job, Answer(columns, errors, dict(job.read.fixed), similar))
+        self._end(job, self._answer(job, job.read, job.done))
+
+    def _answer(self, job: _Job, rows: Any, pieces: Sequence[Any]) -> Answer:
+        """Return the predictions of rows of a request, which were made in pieces."""
+        if not pieces:
+            return Answer({}, [], {}, {})
+        columns = {
+            name: [value for piece in pieces for value in piece.columns[name]]
+            for name in pieces[0].columns
+        }
+        errors = [error for piece in pieces for error in piece.errors]
+        similar = self.predictors[job.name].similar(rows, errors)
+        return Answer(columns, errors, dict(job.read.fixed), similar)
 
     def _end(self, job: _Job, outcome: Answer | Exception) -> None:
         """Answer a request, unless it was answered or canceled before."""
@@ -261,7 +343,25 @@ class Engine:
             logger.debug("%s: answered after its time", job.name)
 
 
-def _piece(rows: Any, begin: int, end: int) -> Any:
-    """Return some of the rows that a predictor read."""
+def _piece(job: _Job, count: int) -> Any:
+    """Return the next rows of a request."""
+    rows, begin, end = job.read, job.next, job.next + count
     fields = {name: values[begin:end] for name, values in rows.fields.items()}
     return attrs.evolve(rows, fields=fields, errors=rows.errors[begin:end], fixed=[])
+
+
+def _joined(pieces: Sequence[Any]) -> Any:
+    """Return the rows of several pieces for one predictor as one."""
+    fields = {
+        name: [value for piece in pieces for value in piece.fields[name]]
+        for name in pieces[0].fields
+    }
+    errors = [error for piece in pieces for error in piece.errors]
+    return attrs.evolve(pieces[0], fields=fields, errors=errors)
+
+
+def _part(predicted: Any, begin: int, end: int) -> Any:
+    """Return the predictions of some rows."""
+    columns = {name: values[begin:end] for name, values in predicted.columns.items()}
+    errors = predicted.errors[begin:end]
+    return attrs.evolve(predicted, columns=columns, errors=errors, values=None, good=[])

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-PATHS = ("/v1/predictors/Share/predict", "/v1/predictors/Sum/predict")
+PATHS = (
+    "/v1/predictors/Share/predict",
+    "/v1/predictors/Sum/predict",
+    "/v1/predictors/Sum/stream",
+)
 
 
 @contextlib.asynccontextmanager

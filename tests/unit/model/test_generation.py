@@ -237,3 +237,31 @@ def test_the_prefix_is_what_no_field_decides(template, prefix_length, toy_regist
     assert task_model.assembler.prefix_length == prefix_length
     rows = task_model.assembler.assemble({"letters": ["abc", "bca"]})
     assert (rows.ids[0][:prefix_length] == rows.ids[1][:prefix_length]).all()
+
+
+@pytest.mark.parametrize("how", ["greedy", "sample"])
+def test_who_watches_hears_each_token_and_may_end_a_row(toy_registry, how):
+    """A row that nobody waits for is not written on, and the others are written as alone."""
+    task_model = text_task(toy_registry)
+    rows = task_model.assemble({"letters": WORDS})
+    decoding = Decoding(how=how, min_new_tokens=12)
+    heard = {row: [] for row in range(len(WORDS))}
+
+    def watch(row, ids):
+        heard[row].append(ids)
+        return row != 2 or len(ids) < 4
+
+    whole = write(task_model.model, rows, decoding, 12)
+    watched = write(task_model.model, rows, decoding, 12, max_tokens=60, watch=watch)
+    for row, ids in enumerate(whole):
+        expected = ids[:4] if row == 2 else ids
+        assert watched[row] == expected
+        assert heard[row] == [expected[: k + 1] for k in range(len(expected))]
+
+
+def test_beam_search_is_not_watched(toy_registry):
+    """Its texts change until they end."""
+    task_model = text_task(toy_registry)
+    rows = task_model.assemble({"letters": WORDS[:2]})
+    written = write(task_model.model, rows, Decoding(how="beam"), 5, watch=pytest.fail)
+    assert written == write(task_model.model, rows, Decoding(how="beam"), 5)

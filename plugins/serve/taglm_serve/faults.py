@@ -1,0 +1,121 @@
+"""Answers that are not a success: one form of body for all of them."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from taglm_core.errors import TaglmError, counted
+from taglm_serve.engine import QueueFullError, StoppingError
+from taglm_serve.models import FaultBody
+
+logger = logging.getLogger(__name__)
+
+FAULTS: dict[int | str, dict[str, Any]] = {
+    status: {"model": FaultBody, "description": text}
+    for status, text in {
+        400: "The body is not JSON.",
+        408: "The body did not arrive in time.",
+        413: "Too many rows or bytes.",
+        422: "The rows have another form, or look like another kind of data.",
+        429: "Too many rows wait; Retry-After says when to try again.",
+        500: "The prediction failed.",
+        503: "The service is being stopped.",
+        504: "The prediction took longer than the time limit.",
+    }.items()
+}
+"""Status -> what the description says of it."""
+
+
+class ServiceError(Exception):
+    """An answer that is not a success."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        rows: Sequence[dict[str, Any]] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+        self.body = {"error": {"code": code, "message": message, "rows": list(rows)}}
+
+
+def stopping() -> ServiceError:
+    """Return the answer of a service that is being stopped."""
+    headers = {"Retry-After": "5"}
+    return ServiceError(503, "stopping", "the service is being stopped", headers=headers)
+
+
+def fault_of(error: Exception, name: str, timeout: float) -> ServiceError:
+    """Return what a client hears of an error.
+
+    Args:
+        error: Why a prediction failed.
+        name: Of the predictor.
+        timeout: Seconds after which nobody waits any more.
+    """
+    match error:
+        case ServiceError():
+            return error
+        case QueueFullError():
+            headers = {"Retry-After": str(error.retry_after)}
+            return ServiceError(429, "queue_full", str(error), headers=headers)
+        case StoppingError():
+            return stopping()
+        case TimeoutError():
+            message = f"no prediction within {timeout:g} s; send fewer rows"
+            return ServiceError(504, "timeout", message)
+        case TaglmError():
+            return ServiceError(422, "data", str(error))
+    logger.error("%s: the prediction failed", name, exc_info=error)
+    message = "the prediction failed; the log of the service says why"
+    return ServiceError(500, "failed", message)
+
+
+def add_handlers(api: FastAPI) -> None:
+    """Give every error the same form of body."""
+
+    @api.exception_handler(ServiceError)
+    async def on_service_error(_: Request, error: ServiceError) -> JSONResponse:
+        return JSONResponse(error.body, error.status, headers=error.headers)
+
+    @api.exception_handler(HTTPException)
+    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+        codes = {400: "bad_json", 404: "not_found", 405: "method_not_allowed"}
+        code = codes.get(error.status_code, "http")
+        found = ServiceError(error.status_code, code, str(error.detail))
+        return JSONResponse(found.body, error.status_code, headers=error.headers)
+
+    @api.exception_handler(RequestValidationError)
+    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        if any(fault["type"] == "json_invalid" for fault in error.errors()):
+            found = ServiceError(400, "bad_json", "the body is not valid JSON")
+            return JSONResponse(found.body, 400)
+        rows, others = _faults(error.errors())
+        message = "; ".join(others) if others else f"{counted(len(rows), 'row')} with a wrong form"
+        return JSONResponse(ServiceError(422, "invalid", message, rows[:100]).body, 422)
+
+
+def _faults(errors: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Divide faults of a body into those of rows, with their numbers, and others."""
+    rows: list[dict[str, Any]] = []
+    others: list[str] = []
+    for fault in errors:
+        place, message = fault["loc"], fault["msg"]
+        if len(place) > 2 and place[1] == "rows":
+            field = str(place[3]) if len(place) > 3 else None
+            entry = {"row": int(place[2]) + 1, "field": field, "message": message}
+            # one line for each kind of value that a cell may have is one too many
+            if not rows or (rows[-1]["row"], rows[-1]["field"]) != (entry["row"], field):
+                rows.append(entry)
+        else:
+            others.append(f"{'.'.join(map(str, place[1:])) or 'body'}: {message}")
+    return rows, others
