@@ -24,7 +24,7 @@ from taglm_core.cli.options import (
     RunOrPredictor,
     TaskOfRun,
 )
-from taglm_core.errors import counted
+from taglm_core.errors import ConfigError, counted
 
 Input = Annotated[
     Path | None,
@@ -101,7 +101,9 @@ def evaluate(
     from taglm_core.data.writers import TableWriter
 
     check_on_error(on_error, "--on-error")
-    writer = TableWriter(output_file) if output_file is not None and input_file else None
+    if output_file is not None and input_file is None:
+        raise ConfigError("--output holds the scored rows of a table: name it with --input.")
+    writer = TableWriter(output_file, reads=[input_file]) if output_file is not None else None
     evaluation = score(
         run,
         input_file,

@@ -59,7 +59,7 @@ def identify(
         raise ConfigError("give texts on the command line, or a table with --input FILE.")
     if texts and label is not None:
         raise ConfigError("--label needs --input FILE, a column of which it names.")
-    writer = TableWriter(output_file) if output_file is not None else None
+    writer = TableWriter(output_file, reads=[input_file]) if output_file is not None else None
     identification = rank(
         texts or input_file,
         column=column,

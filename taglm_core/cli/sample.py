@@ -72,7 +72,7 @@ def sample(
     from taglm_core.cli.screen import print_json
     from taglm_core.data.writers import TableWriter
 
-    writer = TableWriter(out) if out is not None else None
+    writer = TableWriter(out, reads=[corpus, reference]) if out is not None else None
     drawn = draw(
         domain,
         count,

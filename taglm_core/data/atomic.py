@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,20 @@ def check_writable(path: Path) -> None:
         raise DataError(f"{path} is a folder; name a file in it, such as '{path / 'out.csv'}'.")
     if path.exists() and not path.is_file():
         raise DataError(f"{path} is not a regular file and cannot be replaced. Name another.")
+
+
+def check_not_read(path: Path, inputs: Iterable["str | Path | None"]) -> None:
+    """Demand that a file that will be written is none of those that are read.
+
+    A workbook would lose its other sheets, a table the format of its cells, and a mistyped name
+    the only copy of the data.
+
+    Raises:
+        DataError: naming the file.
+    """
+    for read in inputs:
+        if read is not None and path.exists() and Path(read).exists() and path.samefile(read):
+            raise DataError(f"{path} is read by this command and is not replaced. Name another.")
 
 
 @contextmanager

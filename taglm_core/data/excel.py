@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from taglm_core.data.atomic import jsonable
+from taglm_core.data.layout import title_advice
 from taglm_core.data.records import Numbered, numbered_batches
 from taglm_core.errors import DataError, counted
 
@@ -54,7 +55,7 @@ def _records(sheet: Any, source: str) -> Iterator[Numbered]:
     yield place, names
     width = len(names)
     blank: list[int] = []
-    num_skipped = 0
+    num_skipped = num_rows = 0
     for line, cells in lines:
         if not cells:
             blank.append(line)
@@ -65,10 +66,13 @@ def _records(sheet: Any, source: str) -> Iterator[Numbered]:
             num_skipped += len(blank)
         blank = []
         if len(cells) > width:
+            title = title_advice(place, names[0]) if width == 1 and not num_rows else ""
             raise DataError(
                 f"{source}, line {line}: {len(cells)} cells where the header has {width}: "
                 f"{cells[width]!r} is outside the table. Delete it, or give its column a name."
+                f"{title}"
             )
+        num_rows += 1
         yield line, [_plain(cell) for cell in cells] + [None] * (width - len(cells))
     if num_skipped:
         what = counted(num_skipped, "blank line")

@@ -15,6 +15,7 @@ SEPARATORS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}
 """What may separate cells, and how a message shows it."""
 
 _SEP_LINE = re.compile(r'"?sep=([,;|\t ])"?\s*', re.IGNORECASE)
+_WEB_PAGE = re.compile(r"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
 _R_ADVICE = "write.table(..., row.names = FALSE, quote = FALSE)"
 
 
@@ -38,9 +39,12 @@ def checked_rows(records: Iterator[Numbered], source: str, separator: str) -> It
     Raises:
         DataError: naming the row, or what the file seems to be.
     """
-    place, header = next(((line, cells) for line, cells in records if cells), (0, []))
+    filled = ((line, cells) for line, cells in records if len(cells) > 1 or "".join(cells).strip())
+    place, header = next(filled, (0, []))
     if not header:
         return
+    if _WEB_PAGE.match(header[0]):
+        raise DataError(f"{source}: a web page (HTML), not a table. Download the file itself.")
     first = list(_until_filled(records))
     _check_header(header, first[-1][1] if first else [], source, separator)
     names = _trimmed(header)
@@ -61,7 +65,7 @@ def checked_rows(records: Iterator[Numbered], source: str, separator: str) -> It
         if len(cells) > width:
             cells = cells if any(cells[width:]) else cells[:width]
         if len(cells) != width:
-            _fail_width(source, row, header, cells, separator)
+            _fail_width(source, (row, place), header, cells, separator)
         yield line, cells
     if num_skipped:
         what = counted(num_skipped, "blank line")
@@ -124,13 +128,15 @@ def _other_separator(other: str, separator: str, line: str) -> str:
 
 
 def _fail_width(
-    source: str, row: int, header: list[str], cells: list[str], separator: str
+    source: str, where: tuple[int, int], header: list[str], cells: list[str], separator: str
 ) -> NoReturn:
+    """Say that a row has another width than the header; `where`: the row, and the header's line."""
+    row, place = where
     shown = ", ".join(cells)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     width = len(_trimmed(header))
     found = counted(len(cells), "cell")
-    where = f"{source}, row {row}: {found} where the header has {width}: {shown}\n"
+    problem = f"{source}, row {row}: {found} where the header has {width}: {shown}\n"
     if separator == "\t":
         hint = "a cell cannot hold a tab; quotes have no meaning in tsv"
     else:
@@ -142,4 +148,12 @@ def _fail_width(
             " If every row begins with a name or a number that the header does not count, as R "
             f"writes it, write the table again: {_R_ADVICE}."
         )
-    raise DataError(f"{where}Correct the row ({hint}).{named}")
+    if row == 1 and width == 1:
+        named = title_advice(place, header[0]) + named
+    raise DataError(f"{problem}Correct the row ({hint}).{named}")
+
+
+def title_advice(line: int, text: str) -> str:
+    """Say what to do if a line that stands in the place of the header is a title."""
+    shown = text if len(text) <= 40 else text[:37] + "..."
+    return f" If line {line}, {shown!r}, is a title and not the header, delete it."

@@ -234,11 +234,12 @@ def _are_same(columns: Sequence[Match], table: Table) -> bool:
 
 def _nothing(table: Table, registry: Registry, skipped: Sequence[str]) -> str:
     """Say why no column is an input, and how to name one."""
-    kinds, fields = [], []
+    kinds, fields, named = [], [], ""
     for domain in registry.domains:
         if domain.spec.encoder != "text" and not domain.spec.columns:
             kinds.append(f"<{domain.spec.tag}>")
             fields.append(domain.spec.field)
+            named = named or _unread(table, domain, skipped)
     others = ", ".join(name for name in table.columns if name not in skipped)
     if not kinds:
         return (
@@ -247,5 +248,25 @@ def _nothing(table: Table, registry: Registry, skipped: Sequence[str]) -> str:
         )
     return (
         f"{table.source}: no column holds {' or '.join(kinds)} in at least half of its values. "
-        f"Columns: {others}. Name the column: --column {fields[0]}=NAME."
+        f"Columns: {others}. {named or f'Name the column: --column {fields[0]}=NAME.'}"
     )
+
+
+def _unread(table: Table, domain: Registered[Domain], skipped: Sequence[str]) -> str:
+    """Say why a column that is named after a domain does not hold it; "" without such a column."""
+    names = [domain.spec.field.lower(), *(alias.lower() for alias in domain.spec.aliases)]
+    for column, cells in table.columns.items():
+        values = _distinct(cells)
+        if folded(column) not in names or column in skipped or not values:
+            continue
+        reasons: list[str | None] = []
+        if domain.spec.canonical is not None:
+            checked = resolve(domain.spec.canonical, f"domain {domain.name}, canonical")(values)
+            reasons = list(checked.errors)
+        bad = [f"{v[:40]!r}: {why}" for v, why in zip(values, reasons, strict=False) if why]
+        if bad:
+            return (
+                f"In '{column}' {len(bad):,} of {len(values):,} values are no <{domain.spec.tag}>, "
+                f"such as {bad[0]}."
+            )
+    return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-from taglm_core.data.atomic import check_writable, jsonable, replace_file
+from taglm_core.data.atomic import check_not_read, check_writable, jsonable, replace_file
 from taglm_core.data.formats import FileFormat, writable_format
 from taglm_core.errors import DataError, ShapeError
 
@@ -39,20 +39,27 @@ class TableWriter:
     Args:
         path: The file, with the extension of a known format.
         format: Such as "csv" or "csv.gz"; None: the extension decides.
+        reads: Files that are read for it, none of which may be the file itself.
 
     Raises:
-        DataError: for an unknown extension, a missing folder, or a cell that the format cannot
-            hold.
+        DataError: for an unknown extension, a missing folder, a file that is read, or a cell that
+            the format cannot hold.
 
     Example:
         with TableWriter("out.csv") as writer:
             writer.write({"text": ["one"], "length": [3]})
     """
 
-    def __init__(self, path: str | Path, format: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        format: str | None = None,
+        reads: Sequence[str | Path | None] = (),
+    ) -> None:
         self.path = Path(path)
         self._format = writable_format(self.path, format)
         check_writable(self.path)
+        check_not_read(self.path, reads)
         if self._format.name == "xlsx":
             from taglm_core.data.excel import library
 

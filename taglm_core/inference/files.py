@@ -116,8 +116,8 @@ def predict_file(
     The file appears when all rows are predicted. Arguments as for `Predictor.predict`.
 
     Raises:
-        DataError: when an input column has the name of a prediction and `overwrite` is False, or a
-            row is invalid and `on_error` is "raise".
+        DataError: when an input column has the name of a prediction and `overwrite` is False, a
+            row is invalid and `on_error` is "raise", or the file is the one that is read.
     """
     check_target_format(path)
     task = predictor.task_model.task
@@ -125,7 +125,8 @@ def predict_file(
     first_error = ""
     own = [*predictor.names, *(predictor.similarity_names if similarity else ())]
     unlike = Unlike(predictor.task_model.similarity)
-    with TableWriter(path) as writer, reporting(progress), progress_bar("predicting") as advance:
+    writing = TableWriter(path, reads=[data] if is_path(data) else [])
+    with writing as writer, reporting(progress), progress_bar("predicting") as advance:
         for table in _tables(predictor, data, chunk_rows):
             truth = found_truth(table, task, predictor.mapping(table, columns), columns)
             table, truth = _with_truth_aside(table, truth, predictor.names)

@@ -119,9 +119,11 @@ def _target_column(table: Table, target: str) -> str:
     if found:
         shown = ", ".join(found)
         raise DataError(f"{table.source}: '{target}' may be one of {shown}. Write it in full.")
+    spaced = any(target in column.split() for column in columns)
+    advice = " Cells seem to be separated by spaces; use commas or tabs." if spaced else ""
     raise DataError(
         f"{table.source}: no column '{target}' for --target.{nearest(target, columns)} Columns: "
-        f"{', '.join(columns)}."
+        f"{', '.join(columns)}.{advice}"
     )
 
 
@@ -129,7 +131,7 @@ def _asked_target(table: Table, others: Sequence[str], ask: Ask) -> str:
     """Ask which column is the target."""
     found: list[TargetKind] = []
     for column in table.columns:
-        if column not in others:
+        if column not in others and column.strip():  # without a name: the numbers of the rows
             try:
                 found.append(target_kind(table, column))
             except DataError:
@@ -237,7 +239,8 @@ def _remarks(
     name = settings["task"]["name"]
     said.append(f"task and function tag: {name}")
     if rest:
-        said.append(f"not used: {', '.join(rest)}")
+        names = [c if c.strip() else f"column {1 + list(table.columns).index(c)}" for c in rest]
+        said.append(f"not used: {', '.join(names)}")
     return said
 
 

@@ -303,14 +303,20 @@ def _check_target(
 
 
 def _guessed_kind(table: Table, column: str) -> str:
-    """Take a column for numbers when most cells are, unless there are a few whole ones only."""
+    """Take a column for numbers when most cells are, unless there are a few whole ones only.
+
+    Texts that hardly recur are no classes but numbers written wrong, such as 1,5 or 3 mg/L.
+    """
     cells = table.columns[column]
     place = (table.rows, table.source, column)
     numbers, _, errors = parse_censored(cells, *place, on_error="skip")
     known = {number for number in numbers.tolist() if number == number}
     is_few = len(known) <= _MOST_CLASSES and all(number.is_integer() for number in known)
     is_numeric = 2 * sum(error is None for error in errors) > len(cells)
-    return "regression" if is_numeric and not is_few else "classification"
+    if is_numeric:
+        return "classification" if is_few else "regression"
+    words = [clean_cell(cell) for cell in cells if not is_missing(cell)]
+    return "classification" if 2 * len(set(words)) <= len(words) else "regression"
 
 
 @app.callback()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from taglm_core.plugin import Registry, find_task, read_task_rows, write_table
+from taglm_core.plugin import Registry, TableWriter, find_task, read_task_rows
 
 
 def split_file(
@@ -30,12 +30,14 @@ def split_file(
     Returns:
         Part -> rows; "" for rows without a split.
     """
+    writer = TableWriter(out, reads=[file])
     resolved, columns = find_task(task, registry)
     rows = read_task_rows(
         file, resolved, registry, split=split, columns={**columns, **mapping}, seed=seed
     )
     splits = dict(zip(rows.numbers, rows.splits, strict=True)) | {r: "" for r, _ in rows.rejected}
     numbers = sorted(splits)
-    write_table(out, {"row": numbers, "split": [splits[number] for number in numbers]})
+    with writer:
+        writer.write({"row": numbers, "split": [splits[number] for number in numbers]})
     counts = Counter(splits.values())
     return {split: counts[split] for split in ("train", "valid", "test", "") if counts[split]}

@@ -14,6 +14,7 @@ from taglm_core.errors import DataError, PluginError, UnknownNameError
 from taglm_core.plugins import load_registry
 from taglm_studies.check import app, check_file
 from taglm_studies.check_lines import report_lines
+from taglm_studies.splits import split_file
 
 
 def canonical(rows):
@@ -221,6 +222,26 @@ def test_mistakes_are_explained(tmp_path, registry, arguments, error, message):
     path.write_text("dna\nA\n")
     with pytest.raises(error, match=message):
         check_file(path, registry, **arguments)
+
+
+def test_texts_that_hardly_recur_are_no_classes(tmp_path, registry):
+    """Decimal commas are wrong numbers, each with its reason, and not 20 classes."""
+    path = tmp_path / "a.csv"
+    rows = [f'{"A" * (n + 1)},"{n},5"\n' for n in range(20)]
+    path.write_text("dna,Y\n" + "".join(rows))
+    target = check_file(path, registry, targets=["Y"])["targets"]["Y"]
+    assert target["kind"] == "regression"
+    assert target["unusable"]["count"] == 20
+    assert "write 0.5" in str(target["unusable"])
+
+
+def test_a_table_that_is_split_is_not_replaced(tmp_path, registry):
+    """`taglm data split lab.csv --out lab.csv` would leave numbers of rows alone."""
+    path = tmp_path / "a.csv"
+    path.write_text("dna,Tm\nA,1\nC,2\n")
+    with pytest.raises(DataError, match="is read by this command"):
+        split_file(path, path, registry, "Heat", None, {}, 0)
+    assert path.read_text().startswith("dna,Tm")
 
 
 def test_file_without_a_known_field(tmp_path, registry):

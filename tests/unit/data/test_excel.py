@@ -48,7 +48,8 @@ def test_numbers_stay_numbers_and_lines_are_those_of_the_sheet(tmp_path, caplog)
         ([], "the file is empty"),
         ([["a", "b"]], r"no row below it \(0 rows\)"),
         ([["a", "a"], [1, 2]], "'a' occurs 2 times"),
-        ([["a"], [1], [2, "note"]], "line 3: 2 cells where the header has 1: 'note'"),
+        ([["a"], [1], [2, "note"]], "line 3: .* has 1: 'note' is .* give its column a name.$"),
+        ([["Table 1"], [], ["a", "b"], [1, 2]], "line 3: .*line 1, 'Table 1', is a title"),
     ],
 )
 def test_faults_of_a_sheet_are_named(tmp_path, rows, message):

@@ -116,3 +116,14 @@ def test_a_named_column_is_the_only_input(registry):
 def test_a_column_that_nothing_can_read_is_found_by_its_name_only_if_it_can_be_read(registry):
     """A column called structure with names in it is no input."""
     assert matches(table(structure=["aspirin", "x?", "?", "n/a", "none", "-"]), registry) == []
+
+
+def test_why_a_column_named_as_a_field_is_none_is_said(registry):
+    """Names of drugs in a column SMILES: to name that column would not help."""
+    drugs = ["aspirin", "benzene", "caffeine", "phenol", "urea", "glycine"]
+    with pytest.raises(DataError, match=r"no column holds <SMILES>") as caught:
+        choose_inputs(table(SMILES=drugs, y=list("123456")), registry, {}, ["y"])
+    assert "In 'SMILES' 6 of 6 values are no <SMILES>, such as 'aspirin': not a valid" in str(
+        caught.value
+    )
+    assert "Name the column" not in str(caught.value)

@@ -203,3 +203,15 @@ def test_write_needs_the_block(tmp_path):
     """Outside the block there is no file to write to."""
     with pytest.raises(RuntimeError, match="inside its `with` block"):
         TableWriter(tmp_path / "a.csv").write({"a": [1]})
+
+
+@pytest.mark.parametrize("name", ["lab.csv", "./lab.csv", "link.csv"])
+def test_a_file_that_is_read_is_never_replaced(tmp_path, monkeypatch, name):
+    """A workbook would lose its other sheets, and a slip of the hand the only copy of the data."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab.csv").write_text("smiles\nCCO\n")
+    (tmp_path / "link.csv").symlink_to("lab.csv")
+    with pytest.raises(DataError, match="is read by this command and is not replaced"):
+        TableWriter(name, reads=[tmp_path / "lab.csv"])
+    TableWriter("new.csv", reads=["lab.csv", "nofile.csv", None])
+    assert (tmp_path / "lab.csv").read_text() == "smiles\nCCO\n"

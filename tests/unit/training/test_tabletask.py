@@ -55,6 +55,22 @@ def test_a_lab_file_becomes_a_run(registry):
     run_config("lab.csv", made.settings, registry=registry)
 
 
+def test_the_index_that_pandas_writes_is_no_target(registry):
+    """A column without a name holds the numbers of the rows; it is said by its place."""
+    index = table(**{"": list("012345"), "smiles": MOLECULES, "y": NUMBERS})
+    assert "not used: column 1" in table_task(index, registry, ["y"]).remarks
+    with pytest.raises(DataError, match="which column is to be predicted") as caught:
+        table_task(index, registry)
+    assert str(caught.value).count("--target") == 1
+
+
+def test_cells_between_spaces_are_named(registry):
+    """The whole line would be one column."""
+    spaced = table(**{"smiles y": [f"{s} 1" for s in MOLECULES]})
+    with pytest.raises(DataError, match="separated by spaces; use commas or tabs"):
+        table_task(spaced, registry, ["y"])
+
+
 @pytest.mark.parametrize("name", ["LogS", "logs (MOL/L)", "LogS (mol/L)"])
 def test_the_unit_of_a_target_may_be_left_out(registry, name):
     """As people say it."""
