@@ -9,6 +9,7 @@ from taglm_core.specs import (
     Backbone,
     Baseline,
     BaselineResult,
+    Call,
     Checked,
     Classification,
     Command,
@@ -16,6 +17,7 @@ from taglm_core.specs import (
     Domain,
     Encoded,
     Encoder,
+    Engine,
     Evaluated,
     Fixed,
     Head,
@@ -33,6 +35,7 @@ from taglm_core.specs import (
     TaskData,
     Template,
     Text,
+    Workers,
 )
 
 __version__ = "0.1.0"
@@ -41,6 +44,7 @@ __all__ = [
     "Backbone",
     "Baseline",
     "BaselineResult",
+    "Call",
     "Checked",
     "Classification",
     "Command",
@@ -48,6 +52,7 @@ __all__ = [
     "Domain",
     "Encoded",
     "Encoder",
+    "Engine",
     "Evaluated",
     "Fixed",
     "Head",
@@ -65,5 +70,6 @@ __all__ = [
     "TaskData",
     "Template",
     "Text",
+    "Workers",
     "hookimpl",
 ]

@@ -46,6 +46,14 @@ def _is_run(path: Path) -> bool:
     return (path / "run.yaml").is_file() or (path / "config.json").is_file()
 
 
+def complete_engine(incomplete: str) -> list[str]:
+    """Return the registered engines that begin so."""
+    from taglm_core.plugins import load_registry
+
+    names = sorted(engine.short for engine in load_registry().engines)
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def complete_tag(incomplete: str) -> list[str]:
     """Return the tags of the store that begin so, by name and as NAME@FINGERPRINT."""
     from taglm_core.api import tags

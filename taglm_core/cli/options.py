@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from taglm_core.cli.completion import complete_run
+from taglm_core.cli.completion import complete_engine, complete_run
 
 Columns = Annotated[
     list[str] | None,
@@ -82,5 +82,27 @@ RunOrPredictor = Annotated[
 ]
 TaskOfRun = Annotated[
     str | None, typer.Option("--task", help="Task to use, for a run with several tasks.")
+]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Work in parts on an engine: local (this process; what has finished is kept) or ray "
+        "(a cluster).",
+        autocompletion=complete_engine,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Cluster of the engine, such as auto or HOST:PORT; default: RAY_ADDRESS, or a "
+        "cluster on this machine.",
+    ),
+]
+NumWorkers = Annotated[
+    int | None,
+    typer.Option("--workers", help="Workers of the engine.", show_default="as many as fit", min=1),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

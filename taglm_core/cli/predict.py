@@ -1,6 +1,7 @@
 """`taglm predict`: predictions for a file, every input row kept in order."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,9 +18,12 @@ from taglm_core.cli.decode import (
     given_decoding,
 )
 from taglm_core.cli.options import (
+    Address,
     Cache,
     Columns,
     Device,
+    EngineName,
+    NumWorkers,
     OtherBackbone,
     Precision,
     RunOrPredictor,
@@ -74,7 +78,14 @@ OverwriteColumn = Annotated[
         help="Let prediction columns replace input columns of the same name.",
     ),
 ]
-ChunkRows = Annotated[int, typer.Option(help="Number of rows in memory at a time.", min=1)]
+ChunkRows = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of rows in memory at a time; on an engine, rows of a part.",
+        show_default="20000; on an engine by the number of workers",
+        min=1,
+    ),
+]
 Similarity = Annotated[
     bool,
     typer.Option(
@@ -100,7 +111,10 @@ def predict(
     on_error: OnError = "skip",
     fix: Fix = False,
     overwrite_column: OverwriteColumn = False,
-    chunk_rows: ChunkRows = 20_000,
+    chunk_rows: ChunkRows = None,
+    engine: EngineName = None,
+    address: Address = None,
+    workers: NumWorkers = None,
     similarity: Similarity = True,
     on_doubt: OnDoubt = "raise",
     tag: Tags = None,
@@ -126,30 +140,78 @@ def predict(
     from taglm_core.cli.screen import parse_pairs
     from taglm_core.cli.streams import chosen_input
     from taglm_core.data.columns import check_on_error
+    from taglm_core.inference.engines import check_needs_engine
 
     check_on_error(on_error, "--on-error")
     source = chosen_input(values or [], input_file)
-    how = {
-        "columns": parse_pairs(column or [], "--column"),
+    check_needs_engine(engine, address, workers)
+    columns = parse_pairs(column or [], "--column")
+    options: dict[str, Any] = {
+        "backbone": backbone,
+        "device": device,
+        "precision": precision,
+        "cache": cache,
+        "tags": tag or (),
+        "decode": given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens),
+        "on_doubt": on_doubt,
+    }
+    how: dict[str, Any] = {
+        "columns": columns,
         "fix": fix,
         "on_error": on_error,
         "overwrite": overwrite_column,
-        "chunk_rows": chunk_rows,
         "similarity": similarity,
     }
-    opened = functools.partial(
-        load,
-        run,
-        backbone,
-        device,
-        precision=precision,
-        task=task,
-        cache=cache,
-        tags=tag or (),
-        decode=given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens),
-        on_doubt=on_doubt,
-    )
+    if engine is not None:
+        place = (engine, address, workers)
+        asked = {"run": run, "task": task, "options": options, "part_rows": chunk_rows}
+        _write_on(place, source, output_file, format, verbose, asked, how)
+        return
+    opened = functools.partial(load, run, task=task, **options)
+    how["chunk_rows"] = chunk_rows or 20_000
     _write(opened, source, output_file, format, verbose, how)
+
+
+def _write_on(
+    place: tuple[str, str | None, int | None],
+    source: Any,
+    output_file: str | None,
+    format: str,
+    verbose: bool,
+    asked: dict[str, Any],
+    how: dict[str, Any],
+) -> None:
+    """Predict a table in parts on an engine.
+
+    Args:
+        place: Name of the engine, its address, number of workers.
+        source: A path, or standard input.
+        output_file: None: standard output.
+        format: Of standard input and output.
+        verbose: Whether technical lines are shown.
+        asked: Fields of the request.
+        how: How a part is predicted.
+    """
+    from taglm_core.api.parts import PartsRequest, predict_in_parts
+    from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.screen import errors
+    from taglm_core.cli.streams import opened_input, opened_output
+    from taglm_core.errors import ConfigError
+    from taglm_core.inference.engines import opened_engine
+    from taglm_core.inference.files import PartOptions
+    from taglm_core.plugins import load_registry
+
+    if isinstance(source, list):
+        raise ConfigError(f"--engine {place[0]} predicts a table: name a file, or leave it out.")
+    name, address, workers = place
+    with (
+        opened_input(source, format) as data,
+        opened_output(output_file, format, is_list=False) as out,
+        opened_engine(name, load_registry(), address, workers) as opened,
+    ):
+        request = PartsRequest(**asked, source=Path(data), output=out.path, how=PartOptions(**how))
+        written = predict_in_parts(opened, request, BarProgress(verbose))
+    errors.print(str(out.named(written)), markup=False)
 
 
 def _write(

@@ -14,7 +14,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.columns import needed_columns
-from taglm_core.inference.predicted import Predicted, Unlike
+from taglm_core.inference.predicted import Predicted, Unlike, unlike_rows
 from taglm_core.inference.truth import beside_truth, found_truth, significant, splits_of
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, progress_bar, reporting
@@ -43,6 +43,11 @@ class RowPredictor(Protocol):
     @property
     def similarity_names(self) -> list[str]:
         """The columns of the similarity of rows to the training rows."""
+        ...
+
+    @property
+    def similarity_limits(self) -> dict[str, float]:
+        """Column of similarities -> value below which a row is unlike the training rows."""
         ...
 
     def similar(self, rows: Any, errors: Sequence[str | None]) -> dict[str, list[Any]]:
@@ -120,37 +125,101 @@ def predict_file(
             row is invalid and `on_error` is "raise", or the file is the one that is read.
     """
     check_target_format(path)
-    task = predictor.task_model.task
+    how = PartOptions(
+        columns=columns, fix=fix, on_error=on_error, overwrite=overwrite, similarity=similarity
+    )
     done = failed = 0
     first_error = ""
-    own = [*predictor.names, *(predictor.similarity_names if similarity else ())]
-    unlike = Unlike(predictor.task_model.similarity)
+    unlike = Unlike(predictor.similarity_limits)
     writing = TableWriter(path, reads=[data] if is_path(data) else [])
     with writing as writer, reporting(progress), progress_bar("predicting") as advance:
         for table in _tables(predictor, data, chunk_rows):
-            truth = found_truth(table, task, predictor.mapping(table, columns), columns)
-            table, truth = _with_truth_aside(table, truth, predictor.names)
-            _check_clash(table, own, overwrite)
-            rows = predictor.read(table, columns, fix)
-            predicted = predictor.predict_rows(rows, _advance(advance, done))
-            bad = check_errors(table, predicted.errors, on_error, _SKIP, needs_rows=False)
-            failed += len(bad)
-            first_error = first_error or (f"row {bad[0][0]}: {bad[0][1]}" if bad else "")
-            columns_out = {
-                **predicted.columns,
-                **beside_truth(table, task, truth, predicted.columns),
-            }
-            if truth and "split" not in table.columns and predictor.splits:
-                columns_out["split"] = splits_of(task, rows.fields, predictor.splits)
-            similar = predictor.similar(rows, predicted.errors) if similarity else {}
-            unlike.add(similar, table.rows)
-            columns_out |= similar
-            columns_out = {name: significant(values) for name, values in columns_out.items()}
-            columns_out["error"] = [e or "" for e in predicted.errors]
-            writer.write({**table.columns, **columns_out})
+            part = predict_part(predictor, table, how, _advance(advance, done))
+            writer.write(part.beside(table))
+            failed += part.failed
+            first_error = first_error or part.first_error
+            unlike.count(part.unlike, part.compared)
             done += table.num_rows
     unlike.warn()
     return Written(path, done, failed, first_error)
+
+
+@attrs.frozen(kw_only=True)
+class PartOptions:
+    """How a part of a table is predicted; see `Predictor.predict`."""
+
+    columns: Mapping[str, str]
+    fix: bool
+    on_error: str
+    overwrite: bool
+    similarity: bool
+
+
+@attrs.frozen(kw_only=True)
+class PredictedPart:
+    """What predicting a part of a table gave: plain data."""
+
+    columns: dict[str, list[Any]]
+    """Columns that are written behind those of the table."""
+    renamed: dict[str, str]
+    """Column of the table -> name under which it is written."""
+    failed: int
+    """Rows that could not be predicted."""
+    first_error: str
+    """Row number and reason of the first of them."""
+    unlike: list[int]
+    """Numbers of the rows that are unlike the training rows."""
+    compared: int
+    """Rows that were compared with the training rows."""
+
+    def beside(self, table: Table) -> dict[str, list[Any]]:
+        """Return the columns that are written, those of the table first."""
+        own = {self.renamed.get(name, name): values for name, values in table.columns.items()}
+        return {**own, **self.columns}
+
+
+def predict_part(
+    predictor: RowPredictor,
+    table: Table,
+    how: PartOptions,
+    on_progress: Callable[[int], None] | None = None,
+) -> PredictedPart:
+    """Predict some rows of a table that is written part by part.
+
+    Args:
+        predictor: Predicts them.
+        table: The rows.
+        how: How.
+        on_progress: Called with the number of rows done.
+
+    Raises:
+        DataError: as `predict_file`.
+    """
+    task = predictor.task_model.task
+    truth = found_truth(table, task, predictor.mapping(table, how.columns), how.columns)
+    renamed = _truth_aside(table, truth, predictor.names)
+    shown = {renamed.get(name, name): values for name, values in table.columns.items()}
+    table = attrs.evolve(table, columns=shown)
+    truth = {target: renamed.get(column, column) for target, column in truth.items()}
+    own = [*predictor.names, *(predictor.similarity_names if how.similarity else ())]
+    _check_clash(table, own, how.overwrite)
+    rows = predictor.read(table, how.columns, how.fix)
+    predicted = predictor.predict_rows(rows, on_progress)
+    bad = check_errors(table, predicted.errors, how.on_error, _SKIP, needs_rows=False)
+    columns = {**predicted.columns, **beside_truth(table, task, truth, predicted.columns)}
+    if truth and "split" not in table.columns and predictor.splits:
+        columns["split"] = splits_of(task, rows.fields, predictor.splits)
+    similar = predictor.similar(rows, predicted.errors) if how.similarity else {}
+    columns = {name: significant(values) for name, values in {**columns, **similar}.items()}
+    columns["error"] = [e or "" for e in predicted.errors]
+    return PredictedPart(
+        columns=columns,
+        renamed=renamed,
+        failed=len(bad),
+        first_error=f"row {bad[0][0]}: {bad[0][1]}" if bad else "",
+        unlike=unlike_rows(similar, table.rows),
+        compared=table.num_rows if similar else 0,
+    )
 
 
 def _tables(predictor: RowPredictor, data: Any, chunk_rows: int) -> Iterator[Table]:
@@ -160,22 +229,11 @@ def _tables(predictor: RowPredictor, data: Any, chunk_rows: int) -> Iterator[Tab
     return iter([as_table(data, needed_columns(task), f"task {task.name}").table])
 
 
-def _with_truth_aside(
-    table: Table, truth: Mapping[str, str], names: Sequence[str]
-) -> tuple[Table, dict[str, str]]:
-    """Rename columns of the truth that have the name of a prediction to `TARGET.measured`.
-
-    Returns:
-        The table, and target -> column as renamed.
-    """
+def _truth_aside(table: Table, truth: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return columns of the truth that have the name of a prediction -> `TARGET.measured`."""
     new = {c: f"{target}.measured" for target, c in truth.items() if c in names}
-    renamed = {new.get(name, name): values for name, values in table.columns.items()}
-    if len(renamed) < len(table.columns):
-        return table, dict(truth)
-    return (
-        attrs.evolve(table, columns=renamed),
-        {target: new.get(column, column) for target, column in truth.items()},
-    )
+    renamed = {new.get(name, name) for name in table.columns}
+    return {} if len(renamed) < len(table.columns) else new
 
 
 def _advance(advance: Callable[..., None], base: int) -> Callable[[int], None]:

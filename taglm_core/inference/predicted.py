@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.model.similarity import UNLIKE, SimilarityReader
+from taglm_core.model.similarity import UNLIKE
 from taglm_core.specs import Classification, Regression, Target, Text
 
 logger = logging.getLogger(__name__)
@@ -70,16 +70,27 @@ def warn_invalid(errors: Sequence[str | None]) -> None:
 _SHOWN = 5
 
 
+def unlike_rows(columns: Mapping[str, Sequence[Any]], numbers: Sequence[int]) -> list[int]:
+    """Return the numbers of the rows that are unlike the training rows.
+
+    Args:
+        columns: As `Predictor.similar` gives them; may be empty.
+        numbers: Number of each row.
+    """
+    cells = columns.get(UNLIKE, ())
+    return [number for number, cell in zip(numbers, cells, strict=False) if cell]
+
+
 class Unlike:
     """Counts rows that are unlike the training rows, for one warning at the end."""
 
-    def __init__(self, reader: SimilarityReader | None) -> None:
+    def __init__(self, limits: Mapping[str, float]) -> None:
         """Begin to count.
 
         Args:
-            reader: What compares the rows; None: nothing does.
+            limits: Column of similarities -> value below which a row is unlike the training rows.
         """
-        self._reader = reader
+        self._limits = limits
         self._rows: list[int] = []
         self._total = 0
 
@@ -91,18 +102,24 @@ class Unlike:
             numbers: Number of each row.
         """
         cells = columns.get(UNLIKE, ())
-        self._total += len(cells)
-        self._rows += [number for number, cell in zip(numbers, cells, strict=False) if cell]
+        return self.count(unlike_rows(columns, numbers), len(cells))
+
+    def count(self, rows: Sequence[int], total: int) -> "Unlike":
+        """Count rows.
+
+        Args:
+            rows: Numbers of those that are unlike.
+            total: How many were compared.
+        """
+        self._rows += rows
+        self._total += total
         return self
 
     def warn(self) -> None:
         """Log one line if a row is unlike the training rows."""
-        if not self._rows or self._reader is None:
+        if not self._rows:
             return
-        limits = " or ".join(
-            f"{column} below {record.threshold:g}"
-            for column, (_, record) in self._reader.columns.items()
-        )
+        limits = " or ".join(f"{column} below {limit:g}" for column, limit in self._limits.items())
         more = len(self._rows) - _SHOWN
         logger.warning(
             "%s of %s rows %s unlike the training rows (%s): row%s %s%s. Do not rely on %s.",

@@ -169,7 +169,7 @@ class Predictor(RowPredictor):
         compares = similarity and output != "numpy"  # an array has no place for it
         made, index = self._predict_memory(data, columns, fix, on_error, bar, compares)
         predicted, similar = made.predicted, made.similar
-        Unlike(self.task_model.similarity).add(similar, made.numbers).warn()
+        Unlike(self.similarity_limits).add(similar, made.numbers).warn()
         if output == "numpy":
             warn_invalid(predicted.errors)
             return array_of(predicted, self.task.target)

@@ -104,7 +104,7 @@ class Predictors(Mapping[str, Predictor]):
         found = zip(parts, self.predict_rows(parts), indices, strict=True)
         for (name, rows), predicted, index in found:
             similar = self[name].similar(rows, predicted.errors) if similarity else {}
-            unlike = Unlike(self[name].task_model.similarity)
+            unlike = Unlike(self[name].similarity_limits)
             unlike.add(similar, range(1, len(predicted.errors) + 1)).warn()
             columns = {**predicted.columns, **similar, "error": predicted.errors}
             made[name] = as_output(columns, output, index)

@@ -3,7 +3,7 @@
 from taglm_core.plugins.compatibility import core_version
 from taglm_core.plugins.discovery import PluginSource
 from taglm_core.plugins.hookspecs import hookimpl
-from taglm_core.specs import Command, Head, Metric, Reader, Splitter
+from taglm_core.specs import Command, Engine, Head, Metric, Reader, Splitter
 
 CORE = PluginSource(name="core", distribution="taglm", version=core_version())
 """Who registers what is built in."""
@@ -105,3 +105,15 @@ def register_metrics() -> list[Metric]:
 def register_readers() -> list[Reader]:
     """The general table formats."""
     return list(TABLE_READERS)
+
+
+@hookimpl
+def register_engines() -> list[Engine]:
+    """This process, which runs one part after the other."""
+    return [
+        Engine(
+            name="local",
+            open="taglm_core.inference.engines:open_local",
+            description="this process, one part after the other; what has finished is kept",
+        )
+    ]

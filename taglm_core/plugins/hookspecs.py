@@ -10,6 +10,7 @@ from taglm_core.specs import (
     Command,
     Dataset,
     Domain,
+    Engine,
     Evaluated,
     Head,
     Logger,
@@ -85,6 +86,11 @@ def register_readers() -> list[Reader] | None:
 @hookspec
 def register_loggers() -> list[Logger] | None:
     """Return the loggers that the plugin provides."""
+
+
+@hookspec
+def register_engines() -> list[Engine] | None:
+    """Return the engines that the plugin provides."""
 
 
 @hookspec

@@ -16,6 +16,7 @@ _PROVIDERS: dict[str, dict[str, tuple[str, ...]]] = {
         "task": ("Descriptor",),
         "reader": ("fasta", "fa", "faa", "fas", "fna"),
     },
+    "taglm-plugin-ray": {"engine": ("ray",)},
     "taglm-plugin-serve": {"command": ("serve",)},
     "taglm-plugin-studies": {
         "baseline": (

@@ -18,6 +18,7 @@ from taglm_core.specs import (
     Command,
     Dataset,
     Domain,
+    Engine,
     Head,
     Logger,
     Metric,
@@ -44,6 +45,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "register_baselines": ("baseline", Baseline),
     "register_readers": ("reader", Reader),
     "register_loggers": ("logger", Logger),
+    "register_engines": ("engine", Engine),
 }
 
 
@@ -142,6 +144,7 @@ class Registry:
     baselines: Names[Baseline] = attrs.field(factory=lambda: Names("baseline"))
     readers: Names[Reader] = attrs.field(factory=lambda: Names("reader"))
     loggers: Names[Logger] = attrs.field(factory=lambda: Names("logger"))
+    engines: Names[Engine] = attrs.field(factory=lambda: Names("engine"))
 
     def of_kind(self, kind: str) -> Names[Any]:
         """Return the names of a kind, such as "domain"."""

@@ -4,6 +4,7 @@ from taglm_core.specs.baselines import Baseline, BaselineResult, SplitData, Task
 from taglm_core.specs.decoding import Decoding
 from taglm_core.specs.domain import Domain
 from taglm_core.specs.encoding import Checked, Encoded, Encoder, Fixed
+from taglm_core.specs.engine import Call, Engine, Workers
 from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
 from taglm_core.specs.logger import Logger
 from taglm_core.specs.reader import Reader
@@ -16,6 +17,7 @@ __all__ = [
     "Backbone",
     "Baseline",
     "BaselineResult",
+    "Call",
     "Checked",
     "Classification",
     "Command",
@@ -24,6 +26,7 @@ __all__ = [
     "Domain",
     "Encoded",
     "Encoder",
+    "Engine",
     "Evaluated",
     "Fixed",
     "Head",
@@ -42,4 +45,5 @@ __all__ = [
     "TaskData",
     "Template",
     "Text",
+    "Workers",
 ]

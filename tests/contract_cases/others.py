@@ -1,13 +1,15 @@
 """Broken backbones, commands, baselines, events, and plugins that do not register."""
 
+import contextlib
 import types
 
 import numpy as np
 import typer
 
 import taglm_core as taglm
+import taglm_core.errors as taglm_errors
 from contract_cases import Case, heavy, plugin, slow
-from taglm_core.plugin import open_text
+from taglm_core.plugin import import_object, open_text
 
 
 def empty_folder():
@@ -110,6 +112,44 @@ class Deaf:
         """Hear nothing."""
 
 
+def engine(check, match, function="Forgets", description="nowhere"):
+    """Return a case of an engine whose workers are named in this module."""
+    made = taglm.Engine(name="own", open=f"{__name__}:{function}", description=description)
+    return Case(kind="engine", check=check, match=match, plugin=plugin(engines=[made]))
+
+
+class Forgets:
+    """Answer the first call only."""
+
+    nodes, count, shared_bytes = ("here",), 1, 0
+
+    def __init__(self, address, workers):
+        self.made = None
+
+    def start(self, factory, arguments):
+        """Make the object."""
+        self.made = import_object(factory, "engine")(**arguments)
+
+    def run(self, calls):
+        """Forget the rest."""
+        call = next(iter(calls))
+        yield 0, getattr(self.made, call.method)(*call.arguments)
+
+    def close(self):
+        """End."""
+
+
+class Swallows(Forgets):
+    """Say nothing of an error."""
+
+    def run(self, calls):
+        """Go on."""
+        for number, call in enumerate(calls):
+            with contextlib.suppress(taglm_errors.DataError):
+                arguments = (*call.arguments, *call.shared("here"))
+                yield number, getattr(self.made, call.method)(*arguments)
+
+
 def lines_of(path):
     """Return the lines of a text file."""
     with open_text(path) as file:
@@ -188,6 +228,9 @@ CASES = [
     reader("batches_agree", "more rows than `batch_size`", "all_at_once"),
     reader("batches_agree", "other columns or cells", "numbered_again"),
     reader("compressed_read", "the compressed example gives other cells", "plain_only"),
+    engine("described", "`description` is empty", description=" "),
+    engine("calls_answered", r"expected \(number, result\)"),
+    engine("calls_answered", "does not raise what a call raised", "Swallows"),
     logger("described", "`description` is empty", description=" "),
     logger("steps_taken", "which has no method `close`"),
     reader("odd_files", "failed on .*UnicodeEncodeError", "ascii_only"),

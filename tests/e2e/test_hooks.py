@@ -228,6 +228,20 @@ def test_a_logger_hears_of_steps_scores_and_results(listing, run, metrics):
     assert int(last.split()[0]) >= 6
 
 
+@pytest.mark.hook("register_engines")
+def test_an_engine_runs_the_parts_of_a_prediction(listing, run, installed, weights, tmp_path):
+    """Its workers hold the predictor and are called once for each part, with the same result."""
+    assert listing["engines"] == ["diary"]
+    (tmp_path / "in.csv").write_text("dna\nACGTACGTAC\nNNNN\nACGGACGTAC\n")
+    words = ("predict", run, tmp_path / "in.csv", "--chunk-rows", "2", "-o")
+    parts = ("--engine", "diary", "--address", tmp_path / "calls.txt")
+    for name, more in (("here.csv", ()), ("parts.csv", parts)):
+        call_here(*words, tmp_path / name, *more, folders=[installed], MYDNA_WEIGHTS=weights)
+    assert (tmp_path / "parts.csv").read_text() == (tmp_path / "here.csv").read_text()
+    calls = (tmp_path / "calls.txt").read_text().split()
+    assert calls == ["facts", "limits", "predict", "predict"]
+
+
 @pytest.mark.hook("register_baselines")
 def test_a_baseline_stands_beside_the_result(listing, metrics):
     """The plugin's baseline is scored by the task's metrics, and its seconds are written."""

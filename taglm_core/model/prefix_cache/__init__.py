@@ -16,8 +16,10 @@ from taglm_core.model.prefix_cache.cost_model import (
     bytes_per_token,
     is_worth_holding,
 )
+from taglm_core.model.prefix_cache.segments import TEXT
 
 __all__ = [
+    "TEXT",
     "CachedRows",
     "CachedStates",
     "ForwardCost",

@@ -4,7 +4,7 @@ While only function tags and heads are trained, the keys and values of everythin
 function tag stay the same; when rows are screened, molecules and proteins recur.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +64,8 @@ class PrefixCache:
     """Hears the plan of the first rows that are screened."""
     history: History | None = None
     """What recurs from call to call; None: a call drops what its own rows do not need."""
+    offered: Mapping[bytes, Tensor] = attrs.field(factory=dict)
+    """Segments that were computed elsewhere; those that rows need are copied into the store."""
 
     @classmethod
     def open(
@@ -176,6 +178,8 @@ class PrefixCache:
         cached = self.rows(rows, is_isolated, max_tokens, with_text=False)
         if self.history is not None:
             return cached, self.history.recurring(cached.segments.keys)
+        if self.offered:
+            return cached, self._taken(set(cached.segments.keys))
         backbone = self.model.backbone
         if not is_worth_holding(int(rows.lengths.sum()), backbone):
             return cached, set()
@@ -191,6 +195,13 @@ class PrefixCache:
     def keep_between_calls(self) -> None:
         """Keep segments that recur from one call of `screen` to the next, the latest used."""
         self.history = History(self.store)
+
+    def _taken(self, keys: set[bytes]) -> set[bytes]:
+        """Copy what is offered of some segments; return those that are in the store then."""
+        self.store.keep_only(keys)
+        for key in keys.intersection(self.offered):
+            self.store.put(key, self.offered[key])
+        return {key for key in keys if key in self.store}
 
     def emptied(self) -> "PrefixCache":
         """Return a cache without segments: this one on a device, else another beside it."""

@@ -94,6 +94,7 @@ class CachedRows:
         least_uses: int = 1,
         recurring: Collection[bytes] = (),
         only: np.ndarray | None = None,
+        slots: Collection[int] | None = None,
     ) -> None:
         """Compute segments and keep them while the limit allows, those of the most rows first.
 
@@ -102,6 +103,7 @@ class CachedRows:
             least_uses: Segments of fewer rows are left to be computed when they are needed.
             recurring: Segments that are kept however few rows use them.
             only: bool `(rows,)`: rows whose segments are wanted; None: all.
+            slots: Slots whose segments are wanted; None: all.
         """
         segments, slot_of, done = self.segments, self._slot_of, 0
         uses = segments.uses
@@ -109,6 +111,8 @@ class CachedRows:
         if only is not None:
             wanted[:] = False
             wanted[segments.ids[only]] = True
+        if slots is not None:
+            wanted &= np.isin(slot_of, list(slots))
         missing = [
             number
             for number, key in enumerate(segments.keys)

@@ -10,6 +10,7 @@ from taglm_core.testing.contract import (
     datasets,
     domains,
     encoders,
+    engines,
     events,
     heads,
     imports,
@@ -41,6 +42,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "baseline": (*specs.CHECKS, *baselines.CHECKS),
     "reader": (*specs.CHECKS, *readers.CHECKS),
     "logger": (*specs.CHECKS, *loggers.CHECKS),
+    "engine": (*specs.CHECKS, *engines.CHECKS),
     "event": events.CHECKS,
 }
 """Kind of object -> its checks, in order."""
