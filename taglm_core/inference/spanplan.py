@@ -111,7 +111,7 @@ def plan_spans(
         (parts, field, value) for field, held in recurring.items() for value, parts in held.items()
     ]
     if not uses:
-        return _by_each_worker("no molecule, protein or text recurs in several parts")
+        return _by_each_worker("no value of a span recurs in several parts")
     uses.sort(key=lambda use: -use[0])
     chosen, tokens, again = [], 0.0, 0.0
     for parts, field, value in uses:
