@@ -25,5 +25,9 @@ def closing_lines(metrics: Any, folder: Path) -> list[str]:
         lines.append(f"predict: taglm predict {run} new.csv -o predicted.csv --task {name}")
     else:
         lines.append(f"predict: taglm predict {run} new.csv -o predicted.csv")
-    report = folder / "report.html"
-    return [*lines, f"report: {report}"] if report.is_file() else lines
+    further = {
+        "report": folder / "report.html",
+        "skipped rows": where / "rejected.csv",
+        "fixed rows": where / "fixed.csv",
+    }
+    return [*lines, *(f"{what}: {file}" for what, file in further.items() if file.is_file())]

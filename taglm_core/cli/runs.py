@@ -44,10 +44,11 @@ def show(
     from taglm_core.api.runs import Run
     from taglm_core.cli.screen import print_line, print_metrics
     from taglm_core.errors import CheckpointError
+    from taglm_core.store.artifact import nearest_run
 
     file = run / "run.yaml"
     if not file.is_file():
-        raise CheckpointError(f"{run}: no run folder (run.yaml is missing).")
+        raise CheckpointError(f"{run}: no run folder (run.yaml is missing).{nearest_run(run)}")
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     print_line(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
     print_metrics(Run(run).metrics)

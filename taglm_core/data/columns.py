@@ -24,6 +24,7 @@ ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 _SHOWN = 5
 _LONGEST_SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")
+_PLAIN_WORD = re.compile(r"[\w.,:=+/-]+")
 _UNIT = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]+)[)\]]")
 _WITH_UNIT = re.compile(r"[<>≤≥~]?\s*[+-]?(\d+\.?\d*|\.\d+)\s*[A-Za-z%µμ°Å][^\d]*")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,.'\s\u2019]\d{3})+([.,]\d+)?")
@@ -49,7 +50,7 @@ def find_column(
     aliases: Sequence[str],
     mapping: Mapping[str, str],
     source: str,
-    advice: str = "Name the column: --column {field}=NAME.",
+    advice: str = "Name the column: {option}.",
 ) -> str:
     """Find the column that holds a field.
 
@@ -62,8 +63,8 @@ def find_column(
         aliases: Other names that a file may use for it.
         mapping: Field -> column, as the user gave with `--column`.
         source: The file, for messages.
-        advice: What to do when there is none; `{field}` stands for the field. The default is for
-            files that `--column` speaks of.
+        advice: What to do when there is none; `{field}` stands for the field and `{option}` for
+            the option that names its column. The default is for files that `--column` speaks of.
 
     Raises:
         DataError: when no column fits, or two fit equally well.
@@ -85,18 +86,24 @@ def find_column(
         if len(alike) > 1:
             raise DataError(
                 f"{source}: the columns {' and '.join(map(repr, alike))} fit the field '{field}' "
-                f"equally well. Name one of them: --column {field}={alike[0]}."
+                f"equally well. Name one of them: {column_option(field, alike[0])}."
             )
         if alike:
             return alike[0]
     also = f" (nor {', '.join(aliases)})" if aliases else ""
     hint = _column_hint((field, *aliases), columns)
     # where the file itself is to be corrected, naming a column helps nothing
-    todo = "" if hint else f" {advice.format(field=field)}"
+    todo = "" if hint else f" {advice.format(field=field, option=column_option(field, 'NAME'))}"
     raise DataError(
         f"{source}: no column for the field '{field}'{also}."
         f"{hint or nearest(field, columns)} {there}{todo}"
     )
+
+
+def column_option(field: str, column: str) -> str:
+    """Return the option that names the column of a field, in quotes where a shell needs them."""
+    pair = f"{field}={column}"
+    return f"--column {pair}" if _PLAIN_WORD.fullmatch(pair) else f'--column "{pair}"'
 
 
 def folded(column: str) -> str:
@@ -113,6 +120,10 @@ def target_name(column: str) -> tuple[str, str]:
 def _column_hint(names: Sequence[str], columns: Sequence[str]) -> str:
     """Say why a header holds none of these names, as far as it can be told."""
     wanted = {name.lower() for name in names}
+    name, unit = target_name(names[0])
+    bare = [column for column in columns if unit and folded(column) == name.lower()]
+    if bare:
+        return f" If '{bare[0]}' is in {unit}, write {column_option(names[0], bare[0])}."
     for column in columns:
         if as_latin(folded(column)) in wanted:
             return f" The column {column!r} looks like it, but {odd_characters(column)}."

@@ -215,7 +215,8 @@ def _correlation(name: str, truth: np.ndarray, prediction: np.ndarray) -> float:
     function: Callable[..., Any] = getattr(stats, name)
     with warnings.catch_warnings():  # such as one about nearly constant values
         warnings.simplefilter("ignore")
-        return float(function(_double(truth), _double(prediction)).statistic)
+        value = float(function(_double(truth), _double(prediction)).statistic)
+    return 0.0 if abs(value) < 1e-15 else value  # what rounding leaves of no correlation
 
 
 def _double(values: np.ndarray) -> np.ndarray:

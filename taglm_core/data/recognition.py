@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.columns import as_value, folded
+from taglm_core.data.columns import as_value, column_option, folded
 from taglm_core.data.doubt import answers_of, doubts_of
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
@@ -183,7 +183,7 @@ def _one_domain_each(found: Sequence[Match], table: Table, ask: Ask) -> dict[str
         here = named if len(named) == 1 else here
         if len(here) > 1:
             tags = [f"<{match.domain.spec.tag}>" for match in here]
-            options = " or ".join(f"--column {m.domain.spec.field}={column}" for m in here)
+            options = " or ".join(column_option(m.domain.spec.field, column) for m in here)
             question = f"{table.source}: the column '{column}' may hold {' or '.join(tags)}."
             here = [here[ask(question, tags, f"Say which: {options}.")]]
         kept += here
@@ -200,8 +200,9 @@ def _of_domain(columns: Sequence[Match], table: Table, ask: Ask) -> list[Input]:
         order = list(table.columns)
         columns = sorted(columns, key=lambda match: order.index(match.column))
         names = [match.column for match in columns]
-        advice = f"Say which: --column {field}={names[0]} takes that column alone, " + " ".join(
-            f"--column {field}{i + 1}={column}" for i, column in enumerate(names)
+        alone = column_option(field, names[0])
+        advice = f"Say which: {alone} takes that column alone, " + " ".join(
+            column_option(f"{field}{i + 1}", column) for i, column in enumerate(names)
         )
         question = f"{table.source}: {len(names)} columns hold <{domain.spec.tag}>: "
         question += f"{', '.join(names)}."

@@ -15,10 +15,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from taglm_core.data.atomic import replace_folder
-from taglm_core.errors import CheckpointError, UnknownNameError, listed, nearest
+from taglm_core.errors import CheckpointError, UnknownNameError, counted, listed, nearest
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.store.migrations import FORMAT_VERSION
-from taglm_core.store.runfolder import MEMBERS, PREDICTOR
+from taglm_core.store.runfolder import MEMBERS, PREDICTOR, RUNS
 from taglm_core.store.schema import ArtifactRecord, TaskRecord, from_plain, to_plain
 
 logger = logging.getLogger(__name__)
@@ -159,6 +159,15 @@ def _grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return groups
 
 
+def nearest_run(path: Path) -> str:
+    """Say which run may have been meant by a path that is none: that of `runs`, or one beside."""
+    run = RUNS / path
+    if not path.is_absolute() and run.is_dir():
+        return f" Did you mean '{run}'?"
+    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    return nearest(path.name, beside)
+
+
 def find_artifact(path: Path, task: str | None = None) -> Path:
     """Return the artifact's folder for a run folder or an artifact folder.
 
@@ -179,18 +188,21 @@ def find_artifact(path: Path, task: str | None = None) -> Path:
         if (folder / "tags.safetensors").is_file():
             return folder
     if not path.exists():
-        near = (
-            nearest(path.name, [p.name for p in path.parent.iterdir()])
-            if (path.parent.is_dir())
-            else ""
+        raise CheckpointError(f"{path}: no such run or predictor.{nearest_run(path)}")
+    if path.is_file():
+        raise CheckpointError(
+            f"{path} is a file and no predictor. Name the folder of a run first, then the table: "
+            f"taglm predict runs/QED {path}."
         )
-        raise CheckpointError(f"{path}: no such run or predictor.{near}")
     members = sorted(folder.parent for folder in path.glob(f"{MEMBERS}/*/{PREDICTOR}"))
     if members:
         raise CheckpointError(
             f"{path}: holds a predictor for each of {len(members)} runs. Name one, such as "
             f"{members[0]}."
         )
+    runs = sorted(folder.parent.parent for folder in path.glob(f"*/{PREDICTOR}/tags.safetensors"))
+    if runs:
+        raise CheckpointError(f"{path}: holds {counted(len(runs), 'run')}. Name one: {runs[0]}.")
     raise CheckpointError(
         f"{path}: holds no predictor. A run writes it at its end: run the same command again to "
         "continue."

@@ -20,6 +20,8 @@ from taglm_core.store.folderlock import LOCK, FolderLock
 _INPUTS = "inputs.json"
 REFIT = "refit"
 """Folder of the training of the predictor that a run keeps, with --refit."""
+RUNS = Path("runs")
+"""Folder of the run folders that have no other place."""
 PREDICTOR = "predictor"
 """Folder of the predictor of a run or of a task."""
 MEMBERS = "members"

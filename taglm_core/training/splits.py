@@ -9,7 +9,7 @@ import numpy as np
 
 from taglm_core.data.rowerrors import raise_rows
 from taglm_core.data.weights import scaled_weights
-from taglm_core.errors import RowError
+from taglm_core.errors import RowError, counted
 from taglm_core.model.assembly import Rows, join_rows
 from taglm_core.model.prefix_cache import CachedRows, CachedStates, PrefixCache
 from taglm_core.model.taskmodel import TaskModel
@@ -78,7 +78,11 @@ def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
     rows.rejected.extend(bad)
     for split, held in splits.items():
         if not len(held.rows):
-            raise RowError(f"{rows.source}: no usable rows are left in the {split} split.")
+            first = f", the first is row {bad[0][0]}: {bad[0][1]}" if bad else ""
+            raise RowError(
+                f"{rows.source}: no usable rows are left in the {split} split. "
+                f"{counted(len(bad), 'row')} cannot be used{first}."
+            )
     return splits
 
 

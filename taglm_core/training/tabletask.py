@@ -177,8 +177,8 @@ def _task(name: str, inputs: Sequence[Input], kinds: Sequence[TargetKind]) -> di
     first = kinds[0]
     columns = [kind.column for kind in kinds]
     if {kind.kind for kind in kinds} == {"regression"}:
-        units = list(dict.fromkeys(target_name(column)[1] for column in columns))
-        unit = units[0] if len(units) == 1 else ", ".join(units)
+        units = {target_name(column)[1] for column in columns}
+        unit = units.pop() if len(units) == 1 else ""  # columns of several units keep their own
         target: dict[str, Any] = {"kind": "regression", "columns": columns}
         target |= {"unit": unit} if unit else {}
         if len(kinds) > 1:

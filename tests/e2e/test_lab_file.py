@@ -62,6 +62,7 @@ def test_a_lab_file_is_run_predicted_and_scored(taglm, lab, toy_backbone):
         "(split: core/random), 2 skipped",
     ):
         assert said in done.err
+    assert "skipped rows: runs/LogS/rejected.csv" in done.out
     assert "Murcko" not in done.err  # that splitter is not the one that was asked for
     folder = lab / "runs" / "LogS"
     rejected = list(csv.DictReader((folder / "rejected.csv").open()))

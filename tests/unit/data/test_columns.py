@@ -164,3 +164,15 @@ def test_api_command_and_settings_name_the_same_ways():
     for command in (run, predict, evaluate):
         hint = typing.get_type_hints(command, include_extras=True)["on_error"]
         assert hint.__metadata__[0].metavar == "|".join(ON_ERROR)
+
+
+def test_options_can_be_pasted_into_a_shell():
+    """A lab's names of columns hold blanks and brackets; another unit is never taken for it."""
+    with pytest.raises(DataError) as caught:
+        find_column(["smiles", "LogD"], "LogS (mol/L)", (), {}, "new.csv")
+    assert 'Name the column: --column "LogS (mol/L)=NAME".' in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        find_column(["smiles", "logs"], "LogS (mol/L)", (), {}, "new.csv")
+    assert "If 'logs' is in mol/L, write --column \"LogS (mol/L)=logs\"." in str(caught.value)
+    with pytest.raises(DataError, match="Name the column: --column smiles=NAME"):
+        find_column(["x"], "smiles", (), {}, "new.csv")

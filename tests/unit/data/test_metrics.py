@@ -246,3 +246,13 @@ def test_starting_the_program_loads_no_library_of_metrics():
     code = "import sys, taglm, taglm_core.cli.main, taglm_core.data.metrics; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"sklearn", "scipy"} & set(done.stdout.split())
+
+
+def test_no_correlation_is_0():
+    """A table that says -1.471e-17 looks like a fault."""
+    truth = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    for seed in range(200):
+        prediction = np.random.default_rng(seed).integers(1, 4, size=6).astype(float)
+        for score in (metrics.pearson, metrics.spearman):
+            value = score(truth, prediction)
+            assert math.isnan(value) or value == 0 or abs(value) > 1e-6

@@ -55,6 +55,16 @@ def test_a_lab_file_becomes_a_run(registry):
     run_config("lab.csv", made.settings, registry=registry)
 
 
+@pytest.mark.parametrize(
+    ("other", "unit"), [("logD (mol/L)", "mol/L"), ("half life (h)", None), ("pKa", None)]
+)
+def test_a_unit_is_that_of_all_targets(registry, other, unit):
+    """A table headed "mol/L, h" says of no target in which unit its errors are."""
+    several = table(**{"smiles": MOLECULES, "LogS (mol/L)": NUMBERS, other: NUMBERS})
+    target = table_task(several, registry, ["LogS (mol/L)", other]).settings["task"]["target"]
+    assert target.get("unit") == unit
+
+
 def test_the_index_that_pandas_writes_is_no_target(registry):
     """A column without a name holds the numbers of the rows; it is said by its place."""
     index = table(**{"": list("012345"), "smiles": MOLECULES, "y": NUMBERS})

@@ -1,0 +1,32 @@
+"""A path that is no predictor is told what it is, and which run may have been meant."""
+
+from pathlib import Path
+
+import pytest
+
+from taglm_core.errors import CheckpointError
+from taglm_core.store.artifact import find_artifact
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("LogS", "LogS: no such run or predictor. Did you mean 'runs/LogS'?"),
+        ("runs/LogX", "runs/LogX: no such run or predictor. Did you mean 'LogS'?"),
+        ("lab.csv", "is a file and no predictor. Name the folder of a run first, then the table"),
+        ("runs", "runs: holds 1 run. Name one: runs/LogS."),
+        ("empty", "empty: holds no predictor. A run writes it at its end"),
+    ],
+)
+def test_what_is_no_predictor_is_named(tmp_path, monkeypatch, path, said):
+    """People leave `runs/` out, and write the table first."""
+    monkeypatch.chdir(tmp_path)
+    file = Path("runs/LogS/predictor/tags.safetensors")
+    file.parent.mkdir(parents=True)
+    file.touch()
+    Path("empty").mkdir()
+    Path("lab.csv").write_text("smiles\nCCO\n")
+    with pytest.raises(CheckpointError) as caught:
+        find_artifact(Path(path))
+    assert said in str(caught.value)
+    assert find_artifact(Path("runs/LogS")) == file.parent
