@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from taglm_core.data.textfiles import open_text, read_lines, read_text
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.hub import hub_access
+    from taglm_core.inference.pictures import draw_row
     from taglm_core.inference.report import metric_rows, verdict
     from taglm_core.model.similarity import Nearest
     from taglm_core.plugins import Registered, Registry, load_registry
@@ -85,6 +86,7 @@ __all__ = [
     "cell_content",
     "check_writable",
     "clean_cell",
+    "draw_row",
     "find_column",
     "find_split_column",
     "find_task",
@@ -156,6 +158,7 @@ _PLACES = {
     "cell_content": "data.missing:content",
     "check_writable": "data.atomic:check_writable",
     "clean_cell": "data.columns:as_value",
+    "draw_row": "inference.pictures:draw_row",
     "find_column": "data.columns:find_column",
     "find_split_column": "data.splitfile:find_split_column",
     "find_task": "training.taskfile:find_task",

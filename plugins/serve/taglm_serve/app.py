@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from importlib.resources import files
 from typing import Any
@@ -19,12 +19,14 @@ from pydantic import BaseModel
 import taglm
 from taglm_core.errors import counted
 from taglm_serve import __version__
+from taglm_serve.attention import attention_of
 from taglm_serve.engine import Answer, Engine, Listener
 from taglm_serve.faults import FAULTS, ServiceError, add_handlers, fault_of, stopping
 from taglm_serve.guard import Guard
 from taglm_serve.limits import Limits
 from taglm_serve.metrics import CONTENT_TYPE, Metrics
 from taglm_serve.models import (
+    Attention,
     FaultBody,
     Health,
     PredictorFacts,
@@ -32,6 +34,8 @@ from taglm_serve.models import (
     answer_model,
     facts_of,
     request_model,
+    row_model,
+    row_request_model,
 )
 from taglm_serve.stream import EVENT, EVENTS, Events, EventStream, event_text
 
@@ -160,7 +164,8 @@ class Service:
         self, api: FastAPI, name: str, secured: list[Any], faults: dict[int | str, Any]
     ) -> None:
         predictor = self.predictors[name]
-        model = request_model(name, predictor, self.limits)
+        row = row_model(name, predictor)
+        model = request_model(name, row, self.limits)
 
         async def predict(request: Any) -> JSONResponse:
             with self._counted(name) as outcome:
@@ -175,6 +180,18 @@ class Service:
                 stack.callback(job.cancel)  # of no effect when all was answered
                 return EventStream(events, stack.pop_all().close)
 
+        async def attention(request: Any) -> Attention:
+            values = {f: getattr(request.row, f"field_{k}") for k, f in enumerate(predictor.fields)}
+            with self._counted(name) as outcome:
+                found: Attention = await self._in_time(
+                    name,
+                    lambda: self.engine.call(
+                        name, lambda: attention_of(name, predictor, values, request.fix)
+                    ),
+                )
+                outcome.status = 200
+            return found
+
         path = f"/v1/predictors/{name}"
         words = ", ".join(predictor.names)
         answer: dict[int | str, Any] = {200: {"model": answer_model(name, predictor)}}
@@ -182,11 +199,13 @@ class Service:
             200: {"description": _STREAM, "content": {EVENTS: EVENT}},
             **{status: fault for status, fault in faults.items() if status not in (500, 504)},
         }
-        for function, kind, summary, responses in (
-            (predict, "predict", f"Predict {words}", {**answer, **faults}),
-            (stream, "stream", f"Predict {words}, and send each row as it comes", told),
+        one, read = row_request_model(name, row), "Where the predictor reads in a row, drawn"
+        for function, kind, summary, body, responses in (
+            (predict, "predict", f"Predict {words}", model, {**answer, **faults}),
+            (stream, "stream", f"Predict {words}, and send each row as it comes", model, told),
+            (attention, "attention", read, one, faults),
         ):
-            function.__annotations__["request"] = model
+            function.__annotations__["request"] = body
             api.post(
                 f"{path}/{kind}",
                 summary=summary,
@@ -194,7 +213,7 @@ class Service:
                 tags=["predictors"],
                 dependencies=secured,
                 status_code=200,
-                response_class=JSONResponse if kind == "predict" else Response,
+                response_class=Response if kind == "stream" else JSONResponse,
                 responses=responses,
             )(function)
 
@@ -212,14 +231,17 @@ class Service:
             self.metrics.seconds.labels(name).observe(time.perf_counter() - began)
 
     async def _answer(self, name: str, request: Any) -> dict[str, Any]:
-        try:
-            waiting = self._submitted(name, request)
-            answer = await asyncio.wait_for(asyncio.wrap_future(waiting), self.limits.timeout)
-        except Exception as error:
-            raise fault_of(error, name, self.limits.timeout) from error
+        answer: Answer = await self._in_time(name, lambda: self._submitted(name, request))
         self._count_rows(name, answer)
         num_errors = sum(error is not None for error in answer.errors)
         return {"predictor": name, "num_errors": num_errors, "rows": _rows(answer)}
+
+    async def _in_time(self, name: str, submit: "Callable[[], Future[Any]]") -> Any:
+        """Queue a request, and return its answer; raise what a client hears of an error."""
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(submit()), self.limits.timeout)
+        except Exception as error:
+            raise fault_of(error, name, self.limits.timeout) from error
 
     def _streamed(
         self, name: str, request: Any, outcome: "_Outcome"

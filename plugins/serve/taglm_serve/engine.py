@@ -97,13 +97,15 @@ class _Job:
     arrived: float
     listener: Listener | None = None
     """Hears of each piece; None: the whole is answered."""
-    answer: "Future[Answer]" = attrs.field(factory=Future)
+    answer: "Future[Any]" = attrs.field(factory=Future)
     read: Any = None
     """The rows as the predictor read them; None: not yet."""
     next: int = 0
     """The first row that has not been predicted."""
     done: list[Any] = attrs.field(factory=list)
     """Predictions of the pieces so far; of a stream, none."""
+    work: Callable[[], Any] | None = None
+    """What is called instead of predicting rows."""
 
     def hear(self, row: int, text: str) -> bool:
         """Hear what has been written of a row; False when nobody waits for it.
@@ -175,6 +177,26 @@ class Engine:
             StoppingError: when the service is being stopped.
         """
         job = _Job(name, columns, fix, count, time.monotonic(), listener)
+        self._queue(job)
+        return job.answer
+
+    def call(self, name: str, work: Callable[[], Any]) -> "Future[Any]":
+        """Queue some work of a predictor, which waits as one row does.
+
+        Args:
+            name: Of the predictor.
+            work: Called in the engine's thread; its result is the answer.
+
+        Raises:
+            QueueFullError: as `submit`.
+            StoppingError: as `submit`.
+        """
+        job = _Job(name, {}, False, 1, time.monotonic(), work=work)
+        self._queue(job)
+        return job.answer
+
+    def _queue(self, job: _Job) -> None:
+        count = job.count
         with self._changed:
             if not self.is_accepting:
                 raise StoppingError
@@ -184,7 +206,6 @@ class Engine:
             self.waiting_rows += count
             self._jobs.append(job)
             self._changed.notify()
-        return job.answer
 
     def _seconds_until(self, count: int) -> int:
         """Return after how many whole seconds so many rows should find room."""
@@ -258,6 +279,9 @@ class Engine:
         texts: dict[str, list[tuple[_Job, int]]] = {}
         for job, count in batch:
             try:
+                if job.work is not None:
+                    self._end(job, job.work())
+                    continue
                 if job.read is None:
                     job.read, _ = self.predictors.read(job.name, job.columns, job.fix)
             except Exception as error:
@@ -329,16 +353,16 @@ class Engine:
         similar = self.predictors[job.name].similar(rows, errors)
         return Answer(columns, errors, dict(job.read.fixed), similar)
 
-    def _end(self, job: _Job, outcome: Answer | Exception) -> None:
+    def _end(self, job: _Job, outcome: Any) -> None:
         """Answer a request, unless it was answered or canceled before."""
         with self._changed:
             self.waiting_rows -= job.count - job.next
             job.next = job.count
         try:
-            if isinstance(outcome, Answer):
-                job.answer.set_result(outcome)
-            else:
+            if isinstance(outcome, Exception):
                 job.answer.set_exception(outcome)
+            else:
+                job.answer.set_result(outcome)
         except InvalidStateError:
             logger.debug("%s: answered after its time", job.name)
 

@@ -21,6 +21,16 @@ Cell = StrictStr | StrictInt | StrictFloat | None
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+_FIX: Any = (
+    bool,
+    Field(
+        default=False,
+        strict=True,
+        description="Fix invalid rows by the rules of their domains before predicting.",
+    ),
+)
+
+
 class RowFault(BaseModel):
     """What is wrong in one row of a request."""
 
@@ -68,6 +78,28 @@ class ServiceFacts(BaseModel):
     predictors: list[PredictorFacts]
 
 
+class FieldAttention(BaseModel):
+    """What the function tag attends to in a field of a row."""
+
+    field: str = Field(examples=["smiles"])
+    symbols: list[str] = Field(description="What the field was read as.", examples=[["C", "O"]])
+    weights: list[float] = Field(description="Attention to each symbol.", examples=[[0.1, 0.2]])
+    picture: str | None = Field(
+        description="SVG of the row, shaded by attention; null where its domain draws none."
+    )
+
+
+class Attention(BaseModel):
+    """Where a predictor reads in a row, not why it predicts what it does. Weights sum to 1."""
+
+    predictor: str = Field(examples=["QED"])
+    error: str | None = Field(description="Why the row is invalid; there are no fields then.")
+    fields: list[FieldAttention]
+    text: float | None = Field(description="Attention to the words of the prompt.")
+    domain_tags: float | None = Field(description="Attention to the domain tags.")
+    function_tag: float | None = Field(description="Attention of the function tag to itself.")
+
+
 class Health(BaseModel):
     """State of the service."""
 
@@ -88,34 +120,40 @@ def facts_of(name: str, predictor: "taglm.Predictor") -> PredictorFacts:
     )
 
 
-def request_model(name: str, predictor: "taglm.Predictor", limits: Limits) -> type[BaseModel]:
-    """Return the model of a request to a predictor; fields of rows have their own names as alias.
+def row_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
+    """Return the model of a row; its fields have their own names as alias.
 
     Names of columns need not be names of Python.
     """
-    example = {field: f"{field} of the row" for field in predictor.fields}
     cells: dict[str, Any] = {
         f"field_{k}": (Cell, Field(alias=field, description=f"Value of {field}."))
         for k, field in enumerate(predictor.fields)
     }
-    row = create_model(f"{name}Row", __config__=_STRICT, **cells)
+    return create_model(f"{name}Row", __config__=_STRICT, **cells)
+
+
+def request_model(name: str, row: type[BaseModel], limits: Limits) -> type[BaseModel]:
+    """Return the model of a request to a predictor for predictions of rows."""
     rows: Any = (
         list[row],  # type: ignore[valid-type]
         Field(
             description="Rows to predict.",
-            examples=[[example]],
+            examples=[[_example(row)]],
             json_schema_extra={"maxItems": limits.max_rows},
         ),
     )
-    fix: Any = (
-        bool,
-        Field(
-            default=False,
-            strict=True,
-            description="Fix invalid rows by the rules of their domains before predicting.",
-        ),
-    )
-    return create_model(f"{name}Request", __config__=_STRICT, rows=rows, fix=fix)
+    return create_model(f"{name}Request", __config__=_STRICT, rows=rows, fix=_FIX)
+
+
+def row_request_model(name: str, row: type[BaseModel]) -> type[BaseModel]:
+    """Return the model of a request to a predictor about one row."""
+    one: Any = (row, Field(description="The row.", examples=[_example(row)]))
+    return create_model(f"{name}RowRequest", __config__=_STRICT, row=one, fix=_FIX)
+
+
+def _example(row: type[BaseModel]) -> dict[str, str]:
+    names = [field.alias for field in row.model_fields.values()]
+    return {str(name): f"{name} of the row" for name in names}
 
 
 def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:

@@ -1,18 +1,14 @@
 """Single test rows as they are drawn: by their domain, shaded by attention."""
 
-import inspect
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from taglm_core.errors import TaglmError
-from taglm_core.plugin import Registry, import_object
+from taglm_core.plugin import Registry, draw_row
 from taglm_studies.report.facts import TaskFacts
 
-_UNSAFE = re.compile(r"<script|<foreignObject|\son\w+=|href=|url\(", re.IGNORECASE)
-"""What may not stand in a picture: the report neither runs anything nor fetches anything."""
 MOST_SYMBOLS = 600
 """Symbols of a field without a picture that are shown."""
 
@@ -87,7 +83,7 @@ def _outcome(task: TaskFacts, i: int) -> tuple[str, str]:
 def _field(name: str, field: Mapping[str, Any], registry: Registry) -> DrawnField:
     symbols, weights = field["symbols"], field["weights"]
     text, top = "".join(symbols), max(weights, default=0.0) or 1.0
-    svg = _picture(registry, field.get("domain"), text, [w / top for w in weights])
+    svg = _picture(registry, field.get("domain"), text, weights)
     shown = [(s, round(w / top, 2)) for s, w in zip(symbols, weights, strict=True)]
     return DrawnField(
         name=name,
@@ -104,11 +100,6 @@ def _picture(
     """Return the picture that a domain draws of a row, None where it draws none."""
     try:
         spec = registry.domains.get(domain or "").spec
-        if spec.draw is None:
-            return None
-        draw = import_object(spec.draw, f"domain {domain}, draw")
-        takes_weights = "weights" in inspect.signature(draw).parameters
-        svg = draw(row, weights) if takes_weights else draw(row)
-    except TaglmError:  # of a plugin that is gone, or of a row that it cannot draw
+    except TaglmError:  # of a plugin that is gone
         return None
-    return None if not isinstance(svg, str) or _UNSAFE.search(svg) else svg
+    return draw_row(spec, row, weights)
