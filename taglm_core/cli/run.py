@@ -60,8 +60,11 @@ def run(
     """
     from taglm_core.cli.launch import run_several, speak_in_first
     from taglm_core.cli.screen import parse_pairs
+    from taglm_core.startup import without_collection
     from taglm_core.store.environment import is_one_of_several
-    from taglm_core.training.settings import parse_overrides
+
+    with without_collection():  # torch comes with it
+        from taglm_core.training.settings import parse_overrides
 
     if (num_processes or 1) > 1 and not is_one_of_several() and not dry_run:
         raise typer.Exit(run_several(num_processes or 1))

@@ -19,6 +19,7 @@ from taglm_core.model.precision import BF16, FP32, in_fp32
 from taglm_core.model.quantized import INT8, NF4
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
+from taglm_core.startup import without_collection
 
 
 @attrs.frozen
@@ -85,7 +86,8 @@ def load_backbone(
     Raises:
         BackboneError: when it cannot be loaded or can take no embeddings.
     """
-    import transformers
+    with without_collection():
+        import transformers
 
     place = locate(name, registry)
     where = pick_device(device)
@@ -93,7 +95,12 @@ def load_backbone(
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()  # its report of keys comes as our own message
     try:
-        with hub_access(), warnings.catch_warnings(), _without_bars(place.path):
+        with (
+            hub_access(),
+            warnings.catch_warnings(),
+            _without_bars(place.path),
+            without_collection(),
+        ):
             warnings.simplefilter("ignore")  # advice on flags that we set ourselves
             model, tokenizer, info = _read(place, precision)
     except BackboneError:
