@@ -10,10 +10,11 @@ run; a pass counts the multiply-adds of its linear layers and of its attention.
 """
 
 import argparse
+import functools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,14 @@ def main(arguments: list[str] | None = None) -> None:
         f"{where}, {args.precision}, torch {torch.__version__}, {torch.get_num_threads()} threads: "
         f"peak {peak / 1e12:.3g} tera multiply-adds a second; rows of {args.tokens} tokens"
     )
-    print(("{:>14}" * len(COLUMNS)).format(*COLUMNS), flush=True)
+    _show(COLUMNS)
     found = []
     for name in args.shapes.split(","):
         record = measured(name, device, args, peak, clock)
         found.append(record)
-        print(("{:>14}" * len(COLUMNS)).format(*(_cell(record[key]) for key in COLUMNS)), flush=True)
+        print(
+            ("{:>16}" * len(COLUMNS)).format(*(_cell(record[key]) for key in COLUMNS)), flush=True
+        )
     if args.json is not None:
         content = {"device": where, "precision": args.precision, "peak": peak, "shapes": found}
         args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -158,11 +161,20 @@ def random_backbone(name: str, device: torch.device, precision: str) -> Backbone
     finally:
         torch.set_default_dtype(kept)
     model.eval().requires_grad_(False)
-    backbone = Backbone(model, setting.backbone().tokenizer, name)
+    backbone = Backbone(model, _tokenizer(), name)
     backbone.content = f"random {name}"  # nothing is stored, so nothing has to be hashed
     backbone.use_precision(precision)
     backbone.move_to(device)
     return backbone
+
+
+@functools.cache
+def _tokenizer() -> Any:
+    return setting.backbone().tokenizer
+
+
+def _show(cells: Sequence[str]) -> None:
+    print(("{:>16}" * len(cells)).format(*cells), flush=True)
 
 
 def _cell(value: object) -> str:
