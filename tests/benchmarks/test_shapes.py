@@ -30,7 +30,8 @@ def test_a_shape_is_measured(shapes, precision, tmp_path, capsys):
     shapes.main([*words.split(), "--precision", precision])
     (record,) = json.loads(file.read_text())["shapes"]
     assert record["parameters"] == 205_120  # counted by hand from the shape
-    assert record["forward"] > 0 and record["backward"] > 0
+    assert record["forward"] > 0
+    assert record["backward"] > 0
     assert record["share_forward"] > 0
     assert record["cache_kb"] == pytest.approx(2 * 2 * 2 * 16 * 4 / 1000, abs=0.05)
     assert "toy" in capsys.readouterr().out
