@@ -16,7 +16,7 @@ from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.together import Predictors, load_predictors
 from taglm_core.plugins import load_registry
 from taglm_core.specs import Decoding
-from taglm_core.store.artifact import Artifact, find_artifact, load_artifact
+from taglm_core.store.artifact import Artifact, find_artifact, load_artifact, read_artifact
 from taglm_core.store.runfolder import PREDICTOR
 from taglm_core.store.tagstore import TagStore
 
@@ -64,7 +64,7 @@ def load(
     check_on_doubt(on_doubt)
     folder = Path(getattr(run_or_folder, "folder", run_or_folder))
     task = task or getattr(run_or_folder, "task", None)
-    artifact = load_artifact(find_artifact(folder, task))
+    artifact = read_artifact(folder, task)
     registry = load_registry()
     predictor = load_predictor(artifact, registry, backbone, device, cache, precision, on_doubt)
     _remember_run(predictor)

@@ -41,7 +41,8 @@ def is_table(task: Any, registry: Registry, has_target: bool = False) -> bool:
     if not is_path(task):
         return has_target or not isinstance(task, Mapping)
     path = Path(task)
-    if path.suffix in ("", ".yaml", ".yml"):
+    is_named = any(str(task) in (known.name, known.short) for known in registry.tasks)
+    if path.suffix in (".yaml", ".yml") or is_named or (not path.suffix and not path.is_file()):
         return False
     try:
         find_reader(path, registry=registry)

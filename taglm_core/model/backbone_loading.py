@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -167,8 +168,9 @@ def pick_device(device: str) -> torch.device:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:
+        reason = re.split(r"[.:] |\n", str(error))[0]  # torch lists all that it knows behind it
         raise BackboneError(
-            f"device '{device}' cannot be used ({str(error).splitlines()[0]}). Use --device cpu, "
+            f"device '{device}' cannot be used ({reason}). Use --device cpu, "
             "or install a torch build for it; `taglm doctor` lists the devices that torch sees."
         ) from error
     return found

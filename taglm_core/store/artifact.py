@@ -245,6 +245,11 @@ def read_artifact(path: str | Path, task: str | None = None) -> Artifact:
         task: Which task of a run with several.
 
     Raises:
-        CheckpointError: when there is none, several and none is named, or it is damaged.
+        CheckpointError: when there is none, several and none is named, another task is asked for,
+            or it is damaged.
     """
-    return load_artifact(find_artifact(Path(path), task))
+    artifact = load_artifact(find_artifact(Path(path), task))
+    held = artifact.config.task
+    if task is not None and held is not None and held.spec.name != task:
+        raise CheckpointError(f"{path}: no task '{task}'. It holds the task {held.spec.name}.")
+    return artifact

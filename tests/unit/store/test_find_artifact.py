@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from taglm_core.errors import CheckpointError
-from taglm_core.store.artifact import find_artifact
+from taglm_core.store.artifact import find_artifact, read_artifact
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,12 @@ def test_what_is_no_predictor_is_named(tmp_path, monkeypatch, path, said):
         find_artifact(Path(path))
     assert said in str(caught.value)
     assert find_artifact(Path("runs/LogS")) == file.parent
+
+
+def test_another_task_than_the_one_that_is_held_is_refused():
+    """`--task` of a run with one task would be left out without a word."""
+    folder = Path(__file__).parents[2] / "data" / "artifacts" / "v2" / "classes"
+    name = read_artifact(folder).task.spec.name
+    assert read_artifact(folder, name).task.spec.name == name
+    with pytest.raises(CheckpointError, match=f"no task 'nope'. It holds the task {name}"):
+        read_artifact(folder, "nope")
