@@ -107,8 +107,8 @@ def check_known(
     name = task.get("name") if isinstance(task, Mapping) else task
     if data is None or not isinstance(name, str):
         return
-    if isinstance(task, Mapping) and task.get("template") is not None:
-        return
+    if isinstance(task, Mapping) and {"template", "target"} & task.keys():
+        return  # a task that is declared
     try:
         registry.tasks.get(name)
     except UnknownNameError as error:

@@ -62,7 +62,7 @@ def positive_finite(instance: Any, attribute: Any, value: Any) -> None:
 
 def not_negative(instance: Any, attribute: Any, value: Any) -> None:
     """Demand None or a number that is not below 0."""
-    if value is not None and value < 0:
+    if value is not None and not value >= 0:
         raise ConfigError(f"{attribute.name} must not be below 0, not {value!r}.")
 
 
@@ -80,6 +80,12 @@ def seed_number(instance: Any, attribute: Any, value: Any) -> None:
     """Demand None or a seed."""
     if value is not None:
         check_seed(value, attribute.name)
+
+
+def share(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand a number from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{attribute.name} must be between 0 and 1, not {value!r}.")
 
 
 def seconds_of(text: str | None) -> float | None:

@@ -19,6 +19,7 @@ from taglm_core.specs.fields import (
     positive,
     positive_finite,
     seed_number,
+    share,
 )
 from taglm_core.specs.target import TARGETS
 from taglm_core.store.fingerprint import AS_BEFORE, NO_EFFECT
@@ -131,7 +132,7 @@ class DomainStageConfig:
     """Weight decay of AdamW, such as 0.01."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
     """Learning-rate schedule after the warm-up: cosine, linear or constant."""
-    warmup_ratio: float = attrs.field(default=0.03, validator=not_negative)
+    warmup_ratio: float = attrs.field(default=0.03, validator=share)
     """Share of the steps in which the learning rate rises to its maximum."""
     max_grad_norm: float = attrs.field(default=1.0, validator=positive)
     """Maximum norm of the gradient; larger gradients are scaled down."""
@@ -218,7 +219,7 @@ class TaskStageConfig:
     """Weight decay of AdamW, such as 0.01."""
     schedule: str = attrs.field(default="cosine", validator=one_of("cosine", "linear", "constant"))
     """Learning-rate schedule after the warm-up: cosine, linear or constant."""
-    warmup_ratio: float = attrs.field(default=0.03, validator=not_negative)
+    warmup_ratio: float = attrs.field(default=0.03, validator=share)
     """Share of the steps in which the learning rate rises to its maximum."""
     max_grad_norm: float = attrs.field(default=1.0, validator=positive)
     """Maximum norm of the gradient; larger gradients are scaled down."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import attrs
 
-from taglm_core.errors import ConfigError
-from taglm_core.plugins import Registry
+from taglm_core.errors import ConfigError, UnknownNameError
+from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, resolve_task
 from taglm_core.specs import Regression, Target, Task
 from taglm_core.specs.target import TARGETS
@@ -19,10 +19,10 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
     """Return the registered task that the settings name, or the one that they declare.
 
     Raises:
-        ConfigError: when a declared task lacks its target.
+        ConfigError: when a declared task lacks its template or its target.
     """
     if config.template is None:
-        found = registry.tasks.get(config.name)
+        found = _registered(config, registry)
         given: dict[str, Any] = {
             key: value
             for key in ("metrics", "split", "symmetric")
@@ -50,6 +50,19 @@ def configured_task(config: TaskConfig, registry: Registry) -> ResolvedTask:
         symmetric=config.symmetric or (),
     )
     return resolve_task(_with_censoring(declared, config.censored_below), LOCAL, registry)
+
+
+def _registered(config: TaskConfig, registry: Registry) -> Registered[Task]:
+    try:
+        return registry.tasks.get(config.name)
+    except UnknownNameError as error:
+        if config.target is None:
+            raise
+        also = " task.prompt names a variant of a registered task." if config.prompt else ""
+        raise ConfigError(
+            f"task.template is missing: {config.name} is no registered task, and a task with a "
+            f'target of its own needs its template, such as "{{text}} <Length>".{also}'
+        ) from error
 
 
 def _with_censoring(spec: Task, censored_below: float | None) -> Task:

@@ -15,6 +15,7 @@ from taglm_core.inference.columns import check_names
 from taglm_core.inference.groups import signatures
 from taglm_core.inference.precision import open_backbone
 from taglm_core.model.backbone import Backbone
+from taglm_core.model.backbone_loading import locate
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.heads import make_head
 from taglm_core.model.precisionprobe import Measured
@@ -222,7 +223,10 @@ def make_plans(
     Raises:
         TaglmError: naming what is wrong and how to fix it.
     """
-    choose_baselines(config.baselines, registry)  # an unknown name is found before training
+    # unknown names are found before rows are read, which may take minutes
+    choose_baselines(config.baselines, registry)
+    if beside is None:
+        locate(config.backbone, registry)
     plans: list[Plan] = []
     for job in config.jobs():
         made = make_plan(job, registry, store, plans[0] if plans else beside, recipes)
@@ -297,6 +301,8 @@ def make_plan(
     signatures(task)  # a metric that lacks something says so before anything is trained
     settings = config.stages.task
     check_task_settings(config, task)
+    if config.data.split.method is not None:
+        registry.splitters.get(config.data.split.method, task.plugin)
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
     labels = attrs.evolve(labels, remarks=(*labels.remarks, *small_splits(rows)))

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import cattrs
 import numpy as np
+from cattrs import AttributeValidationNote, ClassValidationError, IterableValidationNote
 
 from taglm_core.data.textfiles import read_text
 from taglm_core.errors import ConfigError, DataError, PluginError, UnknownNameError, nearest
@@ -150,7 +151,7 @@ def run_config(
     try:
         return _converter().structure(values, RunConfig)
     except Exception as error:  # cattrs nests what went wrong; every leaf is a mistake to show
-        raise ConfigError(f"{source}: " + "\n  ".join(_leaves(error))) from error
+        raise ConfigError(f"{source}: " + "\n  ".join(_leaves(error, "", ()))) from error
 
 
 def brought_settings(task: Registered[Task]) -> Mapping[str, Any]:
@@ -317,7 +318,29 @@ def _as_names(value: Any, kind: Any) -> "tuple[str, ...] | None":
     return tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value),)
 
 
-def _leaves(error: BaseException) -> list[str]:
+def _leaves(error: BaseException, path: str, names: Iterable[str]) -> list[str]:
+    """Return what is wrong, a line each; a message that begins with a setting gets its full key.
+
+    Args:
+        error: As cattrs nests them.
+        path: Key of the settings class that it is about, with a dot behind it.
+        names: Settings of this class.
+    """
+    if isinstance(error, ClassValidationError):
+        names = attrs.fields_dict(error.cl)
     if isinstance(error, BaseExceptionGroup):
-        return [line for inner in error.exceptions for line in _leaves(inner)]
-    return [str(error).split(" @ ")[0]]
+        return [
+            line for inner in error.exceptions for line in _leaves(inner, path + _key(inner), names)
+        ]
+    text = str(error).split(" @ ")[0]
+    return [path + text if text.split(maxsplit=1)[0] in names else text]
+
+
+def _key(error: BaseException) -> str:
+    """Return the key or the place in a list below which an error lies."""
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            return f"{note.name}."
+        if isinstance(note, IterableValidationNote):
+            return f"{note.index}."
+    return ""

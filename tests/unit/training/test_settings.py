@@ -6,8 +6,12 @@ from types import SimpleNamespace
 import attrs
 import pytest
 
-from taglm_core.errors import ConfigError, PluginError
+from taglm_core.api.tables import check_known
+from taglm_core.errors import ConfigError, PluginError, UnknownNameError
 from taglm_core.plugins import load_registry
+from taglm_core.store.tagstore import TagStore
+from taglm_core.training import plan
+from taglm_core.training.declared import configured_task
 from taglm_core.training.settings import parse_overrides, read_run_file, run_config
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
@@ -74,7 +78,13 @@ def test_all_mistakes_are_shown_together():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"task": "X", "stages": {"task": {"epochs": 0}}}, "epochs must be above 0"),
+        ({"task": "X", "stages": {"task": {"epochs": 0}}}, "x: stages.task.epochs must be above 0"),
+        (
+            {"tasks": ["X", {"task": "Y", "data": {"size": -1}}]},
+            "x: tasks.1.data.size must be above 0, not -1",
+        ),
+        ({"task": "X", "stages": {"domain": {"warmup_ratio": 2}}}, "must be between 0 and 1"),
+        ({"task": "X", "stages": {"task": {"weight_decay": -1.0}}}, "task.weight_decay must not"),
         ({"task": "X", "attention": "sideways"}, "attention must be one of"),
         ({"task": "X", "preset": "papr"}, "Did you mean 'paper'"),
         ({"task": "X", "data": {"split": {"method": "a", "column": "b"}}}, "give one of"),
@@ -91,6 +101,45 @@ def test_values_are_checked_where_they_belong(values, message):
     """Each class checks its own values."""
     with pytest.raises(ConfigError, match=message):
         run_config("x", values)
+
+
+def test_mistakes_of_several_classes_are_shown_together():
+    """Each with its key, since several classes have a setting of this name."""
+    stages = {"domain": {"batch_size": -1}, "task": {"batch_size": 0}}
+    with pytest.raises(ConfigError) as found:
+        run_config("x", {"task": "X", "stages": stages})
+    assert str(found.value) == (
+        "x: stages.domain.batch_size must be above 0, not -1.\n"
+        "  stages.task.batch_size must be above 0, not 0."
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backbone": "nowhere"}, "unknown backbone 'nowhere'"),
+        ({"data": {"split": {"method": "randon"}}}, "unknown splitter 'randon'"),
+        ({"baselines": "rigde"}, "unknown baseline 'rigde'"),
+    ],
+)
+def test_unknown_names_are_found_before_rows_are_read(
+    settings, message, toy_registry, toy_backbone, monkeypatch
+):
+    """To make the rows of a dataset may take minutes."""
+    monkeypatch.setattr(plan, "load_task_rows", None)  # a call fails
+    config = run_config("x", {"task": "ShareA", "backbone": str(toy_backbone)}, settings)
+    with pytest.raises(UnknownNameError, match=message):
+        plan.make_plans(config, toy_registry, TagStore())
+
+
+def test_a_declared_task_needs_its_template(toy_registry):
+    """`prompt` sounds like it, but names a variant of a registered task."""
+    task = {"name": "Own", "prompt": "{letters} <Own>", "target": {"kind": "regression"}}
+    with pytest.raises(ConfigError, match=r"task.template is missing: Own .* task.prompt names"):
+        configured_task(run_config("x", {"task": task}).task, toy_registry)
+    with pytest.raises(UnknownNameError, match="unknown task 'Own'"):
+        configured_task(run_config("x", {"task": "Own"}).task, toy_registry)
+    check_known({"task": task}, {"letters": ["a"]}, None, [], toy_registry)  # said there
 
 
 def test_overrides_read_numbers_as_yaml_does_not():
