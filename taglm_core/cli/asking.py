@@ -23,7 +23,6 @@ def ask_person(question: str, answers: Sequence[str], advice: str) -> int:
     Returns:
         The number of the answer, from 0.
     """
-    import click
     import typer
 
     from taglm_core.cli.screen import print_note
@@ -31,5 +30,8 @@ def ask_person(question: str, answers: Sequence[str], advice: str) -> int:
     print_note(question)
     for number, answer in enumerate(answers, start=1):
         print_note(f"  {number}  {answer}")
-    chosen = typer.prompt("Number", type=click.IntRange(1, len(answers)), err=True)
-    return int(chosen) - 1
+    while True:
+        chosen: int = typer.prompt("Number", type=int, err=True)
+        if 1 <= chosen <= len(answers):
+            return chosen - 1
+        print_note(f"Error: {chosen} is not one of 1 to {len(answers)}.")

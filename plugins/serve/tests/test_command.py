@@ -1,14 +1,17 @@
 """`taglm serve`: its words and options, the socket it listens on, and its end."""
 
 import os
+import re
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from taglm_core.errors import ConfigError
+from taglm_serve import command
 from taglm_serve.command import TOKEN_VARIABLE, listen, make_server, read_token, run_until_signal
 from taglm_serve.naming import check_names, named_folders
 
@@ -65,6 +68,40 @@ def test_a_signal_ends_the_server_in_order(serve):
             signal.signal(each, handler)
 
 
+def test_the_command_loads_predictors_and_serves_them(monkeypatch, tmp_path, capsys):
+    """The address is printed before the first request; without a token on an open address it warns.
+
+    Limits and names reach the service.
+    """
+    asked, served = [], []
+
+    def load_together(folders, *options, **more):
+        asked.append((folders, options, more))
+        return {"One": SimpleNamespace(), "Two": SimpleNamespace()}
+
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    monkeypatch.setattr("taglm.load_together", load_together, raising=False)
+    monkeypatch.setattr("taglm_serve.app.Service", lambda *given: served.append(given))
+    monkeypatch.setattr(command, "make_server", lambda service: None)
+    monkeypatch.setattr(command, "run_until_signal", lambda server, listening: None)
+    command.serve(["One=a", "Two=b"], port=0, max_rows=7, device="cpu", cache="off")
+    assert asked[0][0] == {"One": "a", "Two": "b"}
+    assert asked[0][2]["cache"] == "off"
+    assert served[0][1].max_rows == 7
+    assert served[0][2] is None
+    shown = capsys.readouterr().err
+    assert re.search(r"^serving One, Two at http://127\.0\.0\.1:\d+$", shown, re.MULTILINE)
+    assert "stopped; every accepted request was answered" in shown
+    assert "warning" not in shown
+    monkeypatch.setattr(command, "_is_loopback", lambda listening: False)
+    command.serve(["One=a", "Two=b"], port=0)
+    assert "everybody who reaches 127.0.0.1 can use this service" in capsys.readouterr().err
+    (tmp_path / "token").write_text("a-token-of-some-length")
+    command.serve(["One=a", "Two=b"], port=0, token_file=tmp_path / "token")
+    assert "warning" not in capsys.readouterr().err
+    assert served[2][2] == "a-token-of-some-length"
+
+
 def test_a_taken_port_is_said_before_loading():
     """The message names the port and another one."""
     with listen("127.0.0.1", 0) as first:
@@ -111,6 +148,6 @@ def test_the_command_is_listed_without_importing_the_service():
     """`taglm --help` shows it; FastAPI is imported when it is called."""
     import taglm_serve
 
-    (command,) = taglm_serve.register_commands()
-    assert command.name == "serve"
-    assert command.app == "taglm_serve.command:serve"
+    (listed,) = taglm_serve.register_commands()
+    assert listed.name == "serve"
+    assert listed.app == "taglm_serve.command:serve"

@@ -123,8 +123,25 @@ def test_a_choice_is_kept_for_later_runs(toy_backbone, toy_registry, timed, monk
     fresh = load_backbone(str(toy_backbone), toy_registry, "cpu")
     assert kept_or_measured(fresh, afresh=True).precision == FP32
     assert open_backbone(str(toy_backbone), toy_registry, "cpu")[0].precision == FP32
-    (tmp_path / "home" / "precision.json").write_text("no json")
-    assert open_backbone(str(toy_backbone), toy_registry, "cpu")[0].precision == FP32
+    kept = tmp_path / "home" / "precision.json"
+    (key,) = json.loads(kept.read_text())
+    # damaged, another's, of another version
+    for text in ("no json", "[]", json.dumps({key: {"speed": 2}})):
+        kept.write_text(text)
+        assert open_backbone(str(toy_backbone), toy_registry, "cpu")[0].precision == FP32
+        assert json.loads(kept.read_text())[key]["precision"] == FP32
+
+
+def test_a_choice_that_cannot_be_kept_is_used(
+    toy_backbone, toy_registry, timed, monkeypatch, tmp_path
+):
+    """A home that cannot be written costs a measurement each time, and no run."""
+    monkeypatch.delenv("TAGLM_PRECISION", raising=False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TAGLM_HOME", str(tmp_path / "file" / "home"))
+    timed(0.5, 0.5)
+    backbone, found = open_backbone(str(toy_backbone), toy_registry, "cpu")
+    assert backbone.precision == found.precision == BF16
 
 
 def test_a_variable_says_what_auto_is(toy_backbone, toy_registry, monkeypatch):
