@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from taglm_core.model.assembly import Rows
 from taglm_core.model.precision import BF16
 from taglm_core.model.prefix_cache import is_worth_holding
 from taglm_core.model.tagged import TaggedModel
@@ -116,5 +117,15 @@ def scored_tokens(member: Member, is_cached: bool) -> float:
     # segments of training rows are there still, except in bf16, which computes them again
     is_held = is_cached and member.plan.precision != BF16
     is_held = is_held and is_worth_holding(scored * whole, member.plan.backbone)
-    own = float(run_tokens(train, is_held).mean())
-    return scored * own + float(sum(split.rows.lengths.sum() for split in others))
+    if is_held:
+        own = scored * float(run_tokens(train, is_held).mean())
+    else:
+        own = _predicted_tokens(member, train.rows.select(np.arange(scored)))
+    return own + sum(_predicted_tokens(member, split.rows) for split in others)
+
+
+def _predicted_tokens(member: Member, rows: Rows) -> float:
+    cache = member.task_model.prefix_cache
+    if cache is None or not len(rows):
+        return float(rows.lengths.sum())
+    return float(cache.screened_tokens(rows, member.task_model.is_isolated))

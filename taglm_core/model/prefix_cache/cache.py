@@ -20,6 +20,7 @@ from taglm_core.model.prefix_cache.cost_model import CachePlan, is_worth_holding
 from taglm_core.model.prefix_cache.history import History
 from taglm_core.model.prefix_cache.probe import find_difference, storages_worth_reading
 from taglm_core.model.prefix_cache.rotary import Rotation, find_rotation
+from taglm_core.model.prefix_cache.segments import divide_rows
 from taglm_core.model.prefix_cache.storage import SegmentStore, Storage
 from taglm_core.model.prefix_cache.whole_prefixes import WholePrefixes
 from taglm_core.model.tagged import TaggedModel
@@ -167,6 +168,14 @@ class PrefixCache:
             self.on_plan(plan.line())
             self.on_plan = None
         return cached if plan.is_worth else None
+
+    def screened_tokens(self, rows: Rows, is_isolated: bool) -> int:
+        """Return the tokens that are computed when rows are screened: what recurs, once."""
+        if not self.store.limit_bytes or not self.fits(rows):
+            return int(rows.lengths.sum())
+        is_movable = self.rotation is not None and is_isolated
+        segments = divide_rows(rows, is_movable, with_text=False)
+        return int(segments.sizes.sum() + (rows.lengths - segments.suffix_starts).sum())
 
     def _divided(
         self, rows: Rows, is_isolated: bool, max_tokens: int

@@ -185,6 +185,20 @@ def test_screening_shares_between_batches_and_drops_what_is_done():
     assert cache.store.num_bytes < 1.2 * held
 
 
+def test_tokens_of_screening_are_counted_once_where_they_recur():
+    """A row alone costs its tokens, a second one like it what stands behind its last span."""
+    model, _ = build()
+    rows = assemble_again(model, ["abc" * 9] * 2, ["1" * 20] * 2)
+    cache = PrefixCache.on(model, 10**9)
+    length = int(rows.lengths[0])
+    behind = length - 1 - int(np.flatnonzero(rows.spans[0])[-1])
+    assert cache.screened_tokens(rows.select([0]), True) == length
+    assert cache.screened_tokens(rows, True) == length + behind
+    # with causal attention a span is not the same elsewhere, but equal beginnings are
+    assert cache.screened_tokens(rows, False) == length + behind
+    assert PrefixCache.on(model, 0).screened_tokens(rows, True) == 2 * length
+
+
 def assemble_again(model, letters, digits, template=TWO):
     """Assemble other rows of the first template on a model."""
     names = {"Letters": "t/Letters", "Digits": "t/Digits"}
