@@ -22,8 +22,9 @@ from taglm_core.inference.predicted import Predicted, ReadRows, Unlike
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.assembly import join_rows
 from taglm_core.model.prefix_cache import PrefixCache, cache_setting
+from taglm_core.model.prepared import PreparedRows
 from taglm_core.model.tagged import TaggedModel
-from taglm_core.model.taskmodel import PreparedRows, TaskModel
+from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registry
 from taglm_core.store.artifact import Artifact, check_backbone
 from taglm_core.store.fingerprint import fingerprint_of

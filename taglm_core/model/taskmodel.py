@@ -18,6 +18,7 @@ from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
 from taglm_core.model.lengths import check_lengths
 from taglm_core.model.prefix_cache import PrefixCache, screening_batches
+from taglm_core.model.prepared import PreparedRows
 from taglm_core.model.similarity import SimilarityReader
 from taglm_core.model.tagged import LAST, Pooling, TaggedModel
 from taglm_core.model.targets import Scaling, predictions
@@ -339,31 +340,6 @@ class TaskModel:
             watch and (lambda row, ids: watch(row, decode(ids))),
         )
         return [decode(ids) for ids in written]
-
-
-@attrs.frozen(eq=False)
-class PreparedRows:
-    """Rows of a task, ready to be run."""
-
-    rows: Rows | None
-    """The good rows, those of each order one after the other; None: no row is good."""
-    good: list[int]
-    """Indices of the rows without an error."""
-    errors: list[str | None]
-    """One entry a row."""
-    features: Tensor | None
-    """`(rows, features)` of a head that reads some."""
-
-    @property
-    def num_orders(self) -> int:
-        """How often each good row is run: once for each order of a symmetric task."""
-        return 1 if self.rows is None else len(self.rows) // len(self.good)
-
-    def merged(self, values: Any) -> Any:
-        """Return the mean over the orders, `(good rows, outputs)`; texts as they are."""
-        if self.num_orders == 1:
-            return values
-        return values.reshape(self.num_orders, len(self.good), -1).mean(axis=0)
 
 
 def build_assembler(
