@@ -66,7 +66,9 @@ TaggedRun = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(help="Set of defaults: default, quick or paper.", show_default="default"),
+    typer.Option(
+        help="Set of defaults: default, quick, accurate or paper.", show_default="default"
+    ),
 ]
 Setting = Annotated[
     list[str] | None,

@@ -26,7 +26,10 @@ def check_head(task: str, settings: TaskStageConfig, target: Target) -> None:
         )
     reason = why_not(settings, target)
     if reason is not None:
-        raise ConfigError(f"task {task}: stages.task.{asked} is not possible: {reason}.")
+        raise ConfigError(
+            f"task {task}: stages.task.{asked} is not possible: {reason}. "
+            "Set stages.task.ensemble=1."
+        )
 
 
 def check_ensemble(task: str, settings: TaskStageConfig, target: Target) -> None:
@@ -45,7 +48,10 @@ def check_ensemble(task: str, settings: TaskStageConfig, target: Target) -> None
     elif settings.function_tag_from is not None:
         reason = "stages.task.function_tag_from gives one function tag"
     if reason is not None:
-        raise ConfigError(f"task {task}: stages.task.ensemble is not possible: {reason}.")
+        raise ConfigError(
+            f"task {task}: stages.task.ensemble is not possible: {reason}. "
+            "Set stages.task.ensemble=1."
+        )
 
 
 def why_not(settings: TaskStageConfig, target: Target) -> str | None:

@@ -199,3 +199,12 @@ def test_pairs_bring_a_head_with_hidden_layers(name):
     if name not in [task.short for task in registry.tasks]:
         pytest.skip(f"the plugin that gives {name} is not installed")
     assert run_config("x", {"task": name}, registry=registry).stages.task.head == "mlp"
+
+
+def test_the_accurate_preset_trains_three_adapters_on_all_rows():
+    """What the user sets still wins."""
+    config = run_config("x", {"task": "QED", "preset": "accurate"})
+    task = config.stages.task
+    assert (task.tag, task.ensemble, task.rows, task.valid_rows) == ("adapter", 3, None, None)
+    fewer = {"task": "QED", "preset": "accurate", "stages": {"task": {"ensemble": 1}}}
+    assert run_config("x", fewer).stages.task.ensemble == 1
