@@ -67,8 +67,13 @@ def execute(
         predictors[name] = predictor_of(member.task_model, artifact, plan.registry)
     folder.write_json("metrics.json", metrics)
     event = RunFinished(folder=folder.path, metrics=metrics, predictors=predictors)
-    with progress_bar("writing reports"):
-        plan.registry.send("on_run_finished", event)
+    try:
+        with progress_bar("writing reports"):
+            plan.registry.send("on_run_finished", event)
+    except KeyboardInterrupt:
+        # a folder with this file counts as finished and would never get its reports
+        (folder.path / "metrics.json").unlink()
+        raise
     return metrics
 
 

@@ -73,6 +73,24 @@ def test_ctrl_c_outside_of_a_stage_says_how_to_go_on(taglm, run_file, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_ctrl_c_while_reports_are_written(taglm, run_file, tmp_path, monkeypatch):
+    """The same command scores again and writes them."""
+
+    def press(*arguments):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as context:
+        context.setattr("taglm_studies.report.details.finish", press)
+        stopped = taglm("run", run_file, *QUICK, "--out", out)
+    assert stopped.code == 130
+    assert stopped.err.endswith("Stopped. Run the same command to continue.\n")
+    done = taglm("run", run_file, *QUICK, "--out", out)
+    assert done.code == 0, done.err
+    assert "holds the finished run" not in done.err
+    assert (out / "report.html").is_file()
+
+
 def test_a_second_ctrl_c_stops_at_once():
     """And the handler of before is back."""
     before = signal.getsignal(signal.SIGINT)
