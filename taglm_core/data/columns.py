@@ -18,6 +18,13 @@ OnError = Literal["raise", "skip"]
 LARGEST = 3.4e38
 """Largest number that float32 holds, which everything is computed in."""
 
+SIMILARITY = "training_similarity"
+"""Column: how like a row is to the most similar training row, from 0 to 1."""
+UNLIKE = "unlike_training"
+"""Column: whether that is less than the threshold of any field."""
+OWN_COLUMNS = ("row", "line", "split", "error", "measured", "computed", SIMILARITY, UNLIKE)
+"""Columns that taglm adds to predictions."""
+
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 """How to handle invalid rows: raise stops at the first, skip goes on without them."""
 

@@ -86,6 +86,11 @@ _SPELLINGS = {
 }
 
 
+def split_word(value: Any) -> str | None:
+    """Return the split that a cell names in any spelling, None for another cell."""
+    return _SPELLINGS.get(str(value).strip().lower())
+
+
 def parse_splits(values: Sequence[Any], rows: Sequence[int], source: str, column: str) -> list[str]:
     """Read a column that names each row's split.
 
@@ -94,7 +99,7 @@ def parse_splits(values: Sequence[Any], rows: Sequence[int], source: str, column
     """
     splits = []
     for value, row in zip(values, rows, strict=True):
-        split = _SPELLINGS.get(str(value).strip().lower())
+        split = split_word(value)
         if split is None:
             raise DataError(
                 f"{source}, row {row}: column '{column}' holds {value!r}; a split column holds "

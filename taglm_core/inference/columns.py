@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from taglm_core.data.columns import OWN_COLUMNS
 from taglm_core.data.measured import label_word
 from taglm_core.data.targets import class_words
 from taglm_core.errors import ConfigError
-from taglm_core.model.similarity import SIMILARITY, UNLIKE
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification, Regression
 
@@ -23,10 +23,6 @@ def prediction_names(task: ResolvedTask, classes: Sequence[str]) -> list[str]:
     if isinstance(target, Classification):
         return [task.name, *(f"{task.name}.{name}" for name in classes)]
     return [task.name]
-
-
-_OWN = ("row", "error", "measured", "computed", SIMILARITY, UNLIKE)
-"""Columns that taglm adds to predictions."""
 
 
 def check_names(task: ResolvedTask) -> None:
@@ -53,11 +49,11 @@ def check_names(task: ResolvedTask) -> None:
                 f"'{taken[name.lower()]}' has that name. Give the task another name, for example "
                 f"--set task.name={task.name}_predicted."
             )
-    reserved = [name for name in [*names, *taken.values()] if name.lower() in _OWN]
+    reserved = [name for name in [*names, *taken.values()] if name.lower() in OWN_COLUMNS]
     if reserved:
         raise ConfigError(
             f"task {task.name}: the name '{reserved[0]}' is taken by a column that taglm adds to "
-            f"predictions ({', '.join(_OWN)}). Choose another name."
+            f"predictions ({', '.join(OWN_COLUMNS)}). Choose another name."
         )
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:

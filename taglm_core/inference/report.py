@@ -121,17 +121,24 @@ def verdict(name: str, task: Mapping[str, Any]) -> str | None:
         return None
     deviation = test.get("deviations", {}).get(metric["name"])
     spread = f" ± {deviation:.2g}" if deviation is not None else ""
-    said = f"{name}: taglm {metric['name']} {value:.3g}{spread}"
     best = best_baseline(task, "test")
+    other = test["baselines"][best][metric["name"]] if best is not None else value
+    ours, theirs = _told_apart(value, other)
+    said = f"{name}: taglm {metric['name']} {ours}{spread}"
     if best is not None:
-        other = test["baselines"][best][metric["name"]]
         gain = value - other if metric["greater_is_better"] else other - value
         word = "better than" if gain > 0 else "worse than" if gain < 0 else "equal to"
-        said += f", {word} the best baseline ({best}, {other:.3g})"
+        said += f", {word} the best baseline ({best}, {theirs})"
     members = task.get("num_members")
     count = counted(scored_rows(test), "test row")
     count += f" in each of {members} runs" if members else ""
     return f"{said}, on {count} (split: {task['split']})"
+
+
+def _told_apart(one: float, other: float) -> tuple[str, str]:
+    """Return two numbers with three digits, or with as many as tell them apart."""
+    shown = ((f"{one:.{n}g}", f"{other:.{n}g}") for n in range(3, 18))
+    return next((pair for pair in shown if pair[0] != pair[1]), (f"{one:.3g}", f"{other:.3g}"))
 
 
 def _seconds(task: Mapping[str, Any]) -> dict[str, float]:

@@ -10,16 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from taglm_core.data.columns import SIMILARITY as SIMILARITY
+from taglm_core.data.columns import UNLIKE as UNLIKE
 from taglm_core.data.kept import kept_rows
 from taglm_core.errors import PluginError
 from taglm_core.plugins import Registry
 from taglm_core.specs.isolation import call_plugin
 from taglm_core.specs.reference import resolve
 
-SIMILARITY = "training_similarity"
-"""Column: how like a row is to the most similar training row, from 0 to 1."""
-UNLIKE = "unlike_training"
-"""Column: whether that is less than the threshold of any field."""
 MOST_ROWS = 4096
 """Distinct training values that a predictor keeps of a field."""
 MOST_WIDTH = 1 << 15

@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.columns import folded, target_name
+from taglm_core.data.columns import OWN_COLUMNS, folded, target_name
 from taglm_core.data.recognition import Ask, Input, choose_inputs, refuse_to_ask
-from taglm_core.data.splits import SPLITS, parse_splits
+from taglm_core.data.splits import SPLITS, split_word
 from taglm_core.data.table import Table
 from taglm_core.data.targetkind import TargetKind, target_kind
 from taglm_core.errors import ConfigError, DataError, nearest
@@ -16,6 +16,7 @@ from taglm_core.plugins import Registry
 
 _NO_NAME = re.compile(r"[^\w-]+")
 _MOST_IN_NAME = 3
+_LONGEST_NAME = 60  # characters
 
 
 @attrs.frozen(kw_only=True)
@@ -90,16 +91,28 @@ def _section(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _split_column(table: Table, targets: Sequence[str]) -> str | None:
-    """Return the first column that says train, valid or test of every row, None without one."""
+    """Return the first column that says train, valid or test of every row, None without one.
+
+    Raises:
+        DataError: for a column that nearly does: to split by another rule would train on rows that
+            were kept for the test.
+    """
     for column, cells in table.columns.items():
-        if column in targets:
+        words = [split_word(cell) for cell in cells]
+        said = set(words) - {None}
+        if column in targets or len(said) < 2 or sum(map(bool, words)) < 0.8 * len(words):
             continue
-        try:
-            splits = parse_splits(cells, table.rows, table.source, column)
-        except DataError:
-            continue
-        if set(splits) == set(SPLITS):
+        lacking = [split for split in SPLITS if split not in said]
+        wrong = f"no row says {lacking[0]}" if lacking else ""
+        if None in words:
+            at = words.index(None)
+            wrong = f"row {table.rows[at]} holds {str(cells[at] or '')[:40]!r}"
+        if not wrong:
             return column
+        raise DataError(
+            f"{table.source}: the column '{column}' says train, valid or test, but {wrong}. "
+            "Correct it, or leave it unused with a splitter of your choice, such as --split random."
+        )
     return None
 
 
@@ -163,7 +176,8 @@ def _task_name(
     if not re.match(r"[A-Za-z]", name):
         name = f"Target_{name}".rstrip("_")
     taken = {domain.spec.tag.lower() for domain in registry.domains}
-    taken |= {item.field.lower() for item in inputs}
+    taken |= {*(item.field.lower() for item in inputs), *OWN_COLUMNS}
+    name = name[:_LONGEST_NAME]  # it names the run folder
     return f"{name}_value" if name.lower() in taken else name
 
 

@@ -149,6 +149,34 @@ def test_a_split_column_is_used(registry):
     assert "split" not in made.settings["data"]
 
 
+@pytest.mark.parametrize(
+    ("sets", "why"),
+    [
+        (["train", "Training", "train", "test", "test", "train"], "no row says valid"),
+        (["train", "train", "val", "test", "", "train"], "row 5 holds ''"),
+        (["train", "train", "val", "test", "holdout", "train"], "row 5 holds 'holdout'"),
+    ],
+)
+def test_a_column_that_nearly_is_a_split_stops(registry, sets, why):
+    """Another rule would train on rows that somebody has kept for the test."""
+    lab = table(mol=MOLECULES, set=sets, y=list("123456"))
+    with pytest.raises(DataError, match=f"column 'set' says .*, but {why}.*--split random"):
+        table_task(lab, registry, ["y"])
+    own = {"data": {"split": {"method": "random"}}}
+    assert "not used: set" in table_task(lab, registry, ["y"], own).remarks
+    other = table(mol=MOLECULES, set=["test"] * 6, y=list("123456"))
+    assert "not used: set" in table_task(other, registry, ["y"]).remarks
+
+
+@pytest.mark.parametrize("column", ["split", "Error", "row", "line", "y" * 300])
+def test_a_task_is_not_named_like_a_column_of_taglm(registry, column):
+    """Predictions of a target `split` would be replaced by the names of splits."""
+    made = table_task(table(mol=MOLECULES, **{column: NUMBERS}), registry, [column])
+    name = made.settings["task"]["name"]
+    assert name == (column[:60] if len(column) > 60 else f"{column}_value")
+    run_config("lab.csv", made.settings, registry=registry)
+
+
 def test_a_pair_is_split_by_its_first_domain(registry):
     """Random rows would put the same molecule on both sides."""
     proteins = [f"MKTAYIAKQRQISFVKSHFSRQ{c}" for c in "ACDEFG"]
