@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := nano chem protein dti studies serve translation
+PLUGINS := nano chem protein dti ray studies serve translation
 SOURCES := taglm taglm_core tests plugins examples
 # not installed, but held to the same rules
 EXAMPLES := examples/plugins/dna:examples/plugins/weather

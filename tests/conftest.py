@@ -20,6 +20,7 @@ LONG = (
     "tests/e2e/test_wheels.py",
     "tests/docs/test_notebook.py",
     "tests/e2e/test_example_plugins.py",
+    "plugins/ray/tests/test_ray.py",
     "plugins/studies/tests/test_sklearn.py",
     "tests/e2e/test_pairs.py",
     "plugins/translation/tests/test_translate.py",

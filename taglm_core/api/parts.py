@@ -191,9 +191,9 @@ class _Job:
         self.progress.say(text + (f"; {len(finished)} finished before" if finished else ""))
         if not waiting:
             return
-        spans = _SharedSpans(self.workers, facts, sample)
+        spans = _SharedSpans(self.workers, facts, sample, self.progress.say)
         if self.num_parts > 1:
-            self.progress.say(spans.compute(self.seen, self.part_rows))
+            spans.compute(self.seen, self.part_rows)
         numbers: list[int] = []
         done = sum(self._rows_of(number) for number in finished)
         with progress_bar("predicting", self.seen.num_rows) as advance:
@@ -242,14 +242,18 @@ class _Job:
 class _SharedSpans:
     """Spans that recur in several parts, kept on the workers' nodes."""
 
-    def __init__(self, workers: Workers, facts: SpanFacts, sample: Table) -> None:
+    def __init__(
+        self, workers: Workers, facts: SpanFacts, sample: Table, say: Callable[[str], None]
+    ) -> None:
         """Compute nothing yet.
 
         Args:
             workers: Compute and keep them.
             facts: What a span costs.
             sample: Rows of the table, whose other columns stand beside spans.
+            say: Hears the plan.
         """
+        self._say = say
         self._workers = workers
         self._facts = facts
         self._beside = {name: values[0] for name, values in sample.columns.items()}
@@ -257,8 +261,8 @@ class _SharedSpans:
         self._bundle_of: dict[tuple[str, Value], int] = {}
         self._handles: dict[str, list[Any]] = {}
 
-    def compute(self, seen: Recurring, part_rows: int) -> str:
-        """Plan, compute what is shared, and return the plan in a sentence."""
+    def compute(self, seen: Recurring, part_rows: int) -> None:
+        """Plan, say the plan in a sentence, and compute what is shared."""
         recurring = {} if self._facts.reason else seen.in_parts(part_rows)
         rates = Rates(reading=math.inf, sending=math.inf)
         if any(recurring.values()):
@@ -267,6 +271,7 @@ class _SharedSpans:
         limit = self._workers.shared_bytes // 2
         count = self._workers.count
         plan = plan_spans(self._facts, recurring, len(nodes), count, rates, limit)
+        self._say(plan.reason)
         tables = list(self._tables(plan))
         places: Sequence[str | None] = nodes if plan.where == NODE else [None]
         calls = [
@@ -283,7 +288,6 @@ class _SharedSpans:
             for place, node in enumerate(places):
                 own = [handles[place * len(tables) + k] for k in range(len(tables))]
                 self._handles |= {name: own for name in ([node] if node is not None else nodes)}
-        return plan.reason
 
     def _tables(self, plan: SpanPlan) -> Iterator[tuple[Table, list[str]]]:
         """Yield a table for each bundle, which hold each shared value once, and the fields."""
