@@ -43,6 +43,9 @@ class SpanBundle:
     """Name of the torch type, such as "bfloat16", which numpy does not have."""
     data: np.ndarray
     """uint8: the spans one after the other."""
+    layout: str
+    """Places of symbols and tags among the ids of which keys are made; a predictor that laid them
+    out in another way does not read the bundle."""
 
 
 def read_facts(
@@ -164,7 +167,7 @@ def compute_spans(
     """
     cached = _divided(predictor, table, mapping, fix)
     if cached is None:
-        return SpanBundle(keys=(), shapes=(), dtype="", data=np.zeros(0, np.uint8))
+        return SpanBundle(keys=(), shapes=(), dtype="", data=np.zeros(0, np.uint8), layout="")
     cached.store.keep_only(set())
     slots = _slots_of(predictor, cached, fields)
     cached.fill(slots=slots)
@@ -181,6 +184,7 @@ def compute_spans(
         shapes=tuple(tuple(segment.shape) for segment in found.values()),
         dtype=next(iter(types), ""),
         data=np.concatenate(pieces) if pieces else np.zeros(0, np.uint8),
+        layout=repr(predictor.task_model.model.layout),
     )
 
 
@@ -201,7 +205,10 @@ def take_spans(predictor: Predictor, bundles: Sequence[SpanBundle]) -> None:
     if cache is None:
         return
     offered: dict[bytes, torch.Tensor] = {}
+    layout = repr(predictor.task_model.model.layout)
     for bundle in bundles:
+        if bundle.layout != layout:
+            continue
         begin = 0
         kind: Any = getattr(torch, bundle.dtype, None)
         for key, shape in zip(bundle.keys, bundle.shapes, strict=True):

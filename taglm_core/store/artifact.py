@@ -153,7 +153,7 @@ def load_artifact(folder: Path) -> Artifact:
 
 def _grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     groups: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS.values()}
-    for key, value in tensors.items():
+    for key, value in sorted(tensors.items()):  # safetensors gives them in any order
         prefix, _, name = key.partition(":")
         groups[_GROUPS[prefix]][name] = value
     return groups

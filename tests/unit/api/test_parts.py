@@ -4,6 +4,7 @@ import csv
 import json
 import math
 
+import attrs
 import pytest
 from artifacts import kept_predictor
 
@@ -14,7 +15,7 @@ from taglm_core.data.readers import read_table
 from taglm_core.errors import CheckpointError, ConfigError, RowError, UnknownNameError
 from taglm_core.inference.engines import check_needs_engine, find_engine, opened_engine
 from taglm_core.inference.files import PartOptions
-from taglm_core.inference.sharedspans import SpanFacts
+from taglm_core.inference.sharedspans import SpanFacts, take_spans
 from taglm_core.inference.spanplan import CLUSTER, NODE, WORKER, Rates, Recurring, plan_spans
 from taglm_core.model.prefix_cache.cached_rows import CachedRows
 from taglm_core.specs import Engine
@@ -264,3 +265,16 @@ def test_an_engine_that_is_not_there_is_named_with_its_installation(toy_registry
             opened_engine("local", toy_registry, *words),
         ):
             raise AssertionError("not opened")
+
+
+def test_spans_of_another_layout_are_not_read(asked, tmp_path):
+    """Keys are made of ids, and equal ids mean other tags where these were laid out otherwise."""
+    request = asked()
+    packed = parts.packed_run(request.run, None)
+    worker = PartWorker(packed, request.options, request.how, 1)
+    bundle = worker.spans(read_table(request.source), ["letters"])
+    cache = worker._predictor.task_model.prefix_cache
+    for layout, number in ((bundle.layout, len(bundle.keys)), ("other", 0)):
+        take_spans(worker._predictor, [attrs.evolve(bundle, layout=layout)])
+        assert len(cache.offered) == number
+    assert len(bundle.keys) == 4
