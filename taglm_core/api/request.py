@@ -52,7 +52,9 @@ def prepare_run(
     else:
         base = _base(task)
         check_known(base, data, target, settings, registry)
-    source = str(task) if is_path(task) and _is_file(task) else source
+    named = only_one(task)
+    if is_path(named) and _is_file(named):
+        source = f"{named} with the options given" if any(settings) else str(named)
     table = None
     layers: list[Mapping[str, Any]] = [base, *settings]
     if data is not None:

@@ -207,7 +207,7 @@ def predict_part(
     predicted = predictor.predict_rows(rows, on_progress)
     bad = check_errors(table, predicted.errors, how.on_error, _SKIP, needs_rows=False)
     columns = {**predicted.columns, **beside_truth(table, task, truth, predicted.columns)}
-    if truth and "split" not in table.columns and predictor.splits:
+    if truth and "split" not in {*table.columns, *predictor.names} and predictor.splits:
         columns["split"] = splits_of(task, rows.fields, predictor.splits)
     similar = predictor.similar(rows, predicted.errors) if how.similarity else {}
     columns = {name: significant(values) for name, values in {**columns, **similar}.items()}
