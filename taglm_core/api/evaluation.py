@@ -27,7 +27,8 @@ class Evaluation:
     skipped: list[tuple[int, str]] = attrs.field(factory=list)
     """Row number, from 1, and reason of each row that was skipped."""
     columns: dict[str, list[Any]] = attrs.field(factory=dict)
-    """The scored rows: columns of the data, then the predictions."""
+    """The scored rows: columns of the data, then predictions and residuals. A column of the truth
+    that has the name of a prediction is `TARGET.measured`."""
 
     @property
     def frame(self) -> Any:

@@ -14,12 +14,19 @@ from taglm_core.data.rowerrors import check_errors
 from taglm_core.data.table import Table
 from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
-from taglm_core.errors import CheckpointError, counted
+from taglm_core.errors import CheckpointError, ConfigError, DataError, counted
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.predicted import ReadRows
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
-from taglm_core.inference.truth import significant, splits_of
+from taglm_core.inference.truth import (
+    beside_truth,
+    found_truth,
+    joined,
+    significant,
+    splits_of,
+    truth_aside,
+)
 from taglm_core.plugins.resolved import ResolvedTask
 from taglm_core.specs import Classification
 from taglm_core.specs.encoding import first_errors
@@ -36,7 +43,7 @@ class Scored:
     skipped: list[tuple[int, str]]
     """Row number and reason of each row that could not be used."""
     columns: dict[str, list[Any]]
-    """The scored rows: columns of the file, then the predictions."""
+    """The scored rows: columns of the file, then predictions and residuals."""
 
 
 def evaluate_table(
@@ -67,9 +74,15 @@ def evaluate_table(
 
     Raises:
         RowError: naming invalid rows when `on_error` is "raise".
+        DataError: for a table without rows.
+        ConfigError: for a limit below 1.
         CheckpointError: when the target is computed by code that no installed plugin registers.
     """
     check_on_error(on_error)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be 1 or more, not {limit}.")
+    if not table.num_rows:
+        raise DataError(f"{table.source}: there is no row to score.")
     task = with_labels(predictor.task_model.task, labels)
     refuse_measured(table, task, labels, ("--labels measured", "--labels computed"))
     _check_code(predictor, task)
@@ -103,11 +116,24 @@ def evaluate_table(
         **({"remarks": remarks} if remarks else {}),
         **_signed(task),
     }
-    scored = table.select(fine)
-    filled = {
-        name: significant([values[i] for i in fine]) for name, values in predicted.columns.items()
-    }
-    return Scored({"tasks": {task.name: facts}}, bad, {**scored.columns, **filled})
+    made = {name: [values[i] for i in fine] for name, values in predicted.columns.items()}
+    columns = _columns(predictor, table.select(fine), task, mapping, made)
+    return Scored({"tasks": {task.name: facts}}, bad, columns)
+
+
+def _columns(
+    predictor: Predictor,
+    table: Table,
+    task: ResolvedTask,
+    mapping: Mapping[str, str],
+    made: Mapping[str, list[Any]],
+) -> dict[str, list[Any]]:
+    """Return the columns of a table, predictions and residuals; none takes the place of another."""
+    truth = found_truth(table, task, predictor.mapping(table, mapping), mapping)
+    renamed = truth_aside(table, truth, list(made))
+    inputs = {renamed.get(name, name): values for name, values in table.columns.items()}
+    after = {**made, **beside_truth(table, task, truth, made)}
+    return joined({}, inputs, {name: significant(values) for name, values in after.items()})
 
 
 def _results(

@@ -15,7 +15,13 @@ from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.predicted import Predicted, Unlike, unlike_rows
-from taglm_core.inference.truth import beside_truth, found_truth, significant, splits_of
+from taglm_core.inference.truth import (
+    beside_truth,
+    found_truth,
+    significant,
+    splits_of,
+    truth_aside,
+)
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, progress_bar, reporting
 
@@ -197,7 +203,7 @@ def predict_part(
     """
     task = predictor.task_model.task
     truth = found_truth(table, task, predictor.mapping(table, how.columns), how.columns)
-    renamed = _truth_aside(table, truth, predictor.names)
+    renamed = truth_aside(table, truth, predictor.names)
     shown = {renamed.get(name, name): values for name, values in table.columns.items()}
     table = attrs.evolve(table, columns=shown)
     truth = {target: renamed.get(column, column) for target, column in truth.items()}
@@ -227,13 +233,6 @@ def _tables(predictor: RowPredictor, data: Any, chunk_rows: int) -> Iterator[Tab
         return iter_tables(data, chunk_rows)
     task = predictor.task_model.task
     return iter([as_table(data, needed_columns(task), f"task {task.name}").table])
-
-
-def _truth_aside(table: Table, truth: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Return columns of the truth that have the name of a prediction -> `TARGET.measured`."""
-    new = {c: f"{target}.measured" for target, c in truth.items() if c in names}
-    renamed = {new.get(name, name) for name in table.columns}
-    return {} if len(renamed) < len(table.columns) else new
 
 
 def _advance(advance: Callable[..., None], base: int) -> Callable[[int], None]:

@@ -142,6 +142,19 @@ def found_truth(
     return columns
 
 
+def truth_aside(table: Table, truth: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return columns of the truth that have the name of a prediction -> `TARGET.measured`.
+
+    Args:
+        table: The rows.
+        truth: Target -> column, as `found_truth` gives them.
+        names: The columns that predictions fill.
+    """
+    new = {c: f"{target}.measured" for target, c in truth.items() if c in names}
+    renamed = {new.get(name, name) for name in table.columns}
+    return {} if len(renamed) < len(table.columns) else new
+
+
 def beside_truth(
     table: Table, task: ResolvedTask, columns: Mapping[str, str], predicted: Mapping[str, list[Any]]
 ) -> dict[str, list[Any]]:

@@ -50,6 +50,8 @@ def table_task(
         ConfigError: when the targets do not go together.
     """
     given = given or {}
+    if not table.num_rows:
+        raise DataError(f"{table.source}: there is no row to learn from.")
     task, data = _section(given, "task"), _section(given, "data")
     mapping = dict(data.get("columns") or {})
     split = _split_column(table, targets) if not _section(data, "split") else None

@@ -8,7 +8,7 @@ import toy_plugin
 
 from taglm_core.data.measured import computing_code
 from taglm_core.data.table import Table
-from taglm_core.errors import CheckpointError, RowError
+from taglm_core.errors import CheckpointError, ConfigError, DataError, RowError
 from taglm_core.inference.evaluate import evaluate_table
 from taglm_core.inference.loading import load_predictor
 from taglm_core.store.artifact import load_artifact
@@ -86,3 +86,29 @@ def test_an_artifact_runs_no_code_that_no_plugin_registers(
 def test_what_a_plugin_registers_is_computed(toy_registry, toy_backbone):
     """The same function that trained it scores it."""
     assert "toy_plugin:share_of_a" in computing_code(toy_registry)
+
+
+def test_the_truth_stands_beside_the_predictions(toy_registry, toy_backbone):
+    """A truth that has the name of the task would be replaced by what was predicted for it."""
+    predictor = predictor_of("censored", toy_registry, toy_backbone)
+    (name,) = predictor.names
+    columns = {"letters": ["abca", "bb", "cac"], name: ["0.9", "0.8", "0.7"], "n": [1, 2, 3]}
+    table = Table(columns=columns, rows=[1, 2, 3], source="rows")
+    scored = evaluate_table(predictor, table, {"share_a": name}, "raise").columns
+    assert list(scored) == ["letters", f"{name}.measured", "n", name, f"{name}.residual"]
+    assert scored[f"{name}.measured"] == ["0.9", "0.8", "0.7"]
+    residuals = [float(t) - p for t, p in zip(columns[name], scored[name], strict=True)]
+    assert scored[f"{name}.residual"] == pytest.approx(residuals, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "error", "said"),
+    [(0, None, DataError, "there is no row to score"), (2, 0, ConfigError, "limit must be 1 or")],
+)
+def test_nothing_to_score_is_an_error(toy_registry, toy_backbone, rows, limit, error, said):
+    """An empty DataFrame is no fault of the program."""
+    predictor = predictor_of("classes", toy_registry, toy_backbone)
+    columns = {"letters": ["abca"] * rows, "first": ["a"] * rows}
+    table = Table(columns=columns, rows=list(range(1, rows + 1)), source="rows")
+    with pytest.raises(error, match=said):
+        evaluate_table(predictor, table, {}, "raise", limit=limit)
