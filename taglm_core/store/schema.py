@@ -92,6 +92,8 @@ class TaskLineage:
     best_step: int = 0
     """Step whose tag and head were kept."""
     seconds: float = 0.0
+    step_seconds: float | None = None
+    """Median time of an optimizer step; None: none was taken by the process that ended it."""
     peak_bytes: int | None = None
     """Largest resident memory of the process meanwhile; None: not noted."""
     prefix_seconds: float = 0.0

@@ -1,6 +1,7 @@
 """The training loop: AdamW over named parameter groups, early stopping, exact resumption."""
 
 import math
+import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -81,6 +82,8 @@ class FitResult:
     """Step whose parameters were kept."""
     seconds: float
     """Wall time of this process's share."""
+    step_seconds: float | None = None
+    """Wall time of an optimizer step, evaluations left out; None: this process took none."""
 
 
 def fit(
@@ -123,6 +126,7 @@ def fit(
         objective.moved()
         progress.say(f"{description}: continuing at step {state['step']}")
     saved = time.monotonic()
+    times: list[float] = []
     progress.start(description, settings.last)
     progress.advance(state["step"])
     batches = _steps(objective, settings, state["step"])
@@ -130,7 +134,9 @@ def fit(
         for step, batch in zip(range(state["step"], settings.last), batches, strict=False):
             if state["bad"] >= settings.patience:
                 break
+            before = time.monotonic()
             loss = _take_step(objective, optimizer, parameters, batch, step, settings)
+            times.append(time.monotonic() - before)
             state["step"] = step + 1
             if is_logging():
                 rate_now = optimizer.param_groups[0]["lr"]
@@ -160,6 +166,7 @@ def fit(
         history=state["history"],
         best_step=state["best_step"],
         seconds=round(time.monotonic() - began, 2),
+        step_seconds=round(statistics.median(times), 5) if times else None,
     )
 
 

@@ -82,6 +82,7 @@ def train_task(
         planned_steps=fitting.steps,
         best_step=result.best_step,
         seconds=round(time.monotonic() - began, 2),
+        step_seconds=result.step_seconds,
         prefix_seconds=prefix_seconds,
         prefix_rows_kept=sum(each.num_cached for each in kept),
         prefix_bytes=sum(held.num_bytes for held in kept),

@@ -30,7 +30,7 @@ def estimated(
     """Return the seconds that the waiting members will take, and by what that is estimated.
 
     Members of the study that have finished are asked first. Where none has, a run of two steps is
-    timed; training that stops early takes less.
+    timed: a tag of stage 1 that the store lacks, and further evaluations, come on top.
     """
     if not waiting:
         return 0.0, "all have finished"
@@ -38,7 +38,7 @@ def estimated(
     if known is not None:
         return known, "by the members that have finished"
     seconds = _probed(request)
-    return seconds * len(waiting), "by a run of two steps; early stopping takes less"
+    return seconds * len(waiting), "by a run of two steps, with evaluations and stage 1 not counted"
 
 
 def _probed(request: Mapping[str, Any]) -> float:
@@ -59,8 +59,7 @@ def _probed(request: Mapping[str, Any]) -> float:
         (record,) = run.metrics["tasks"].values()
         task = yaml.safe_load((out / "run.yaml").read_text(encoding="utf-8"))["stages"]["task"]
     stage = record["stages"][-1]
-    per_step = max(0.0, float(stage["seconds"]) - float(stage.get("prefix_seconds", 0.0)))
-    per_step /= max(1, int(stage.get("steps", 1)))
+    per_step = float(stage.get("step_seconds") or 0.0)
     wanted = (settings.get("stages") or {}).get("task", {}).get("max_steps")
     steps = math.ceil(float(task["epochs"]) * int(stage["rows"]) / int(task["batch_size"]))
     steps = min(steps, int(wanted)) if wanted else steps
