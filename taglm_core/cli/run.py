@@ -61,7 +61,7 @@ def run(
     from taglm_core.cli.launch import run_several, speak_in_first
     from taglm_core.cli.screen import parse_pairs
     from taglm_core.startup import without_collection
-    from taglm_core.store.environment import is_one_of_several
+    from taglm_core.store.environment import is_one_of_several, launched_processes
 
     with without_collection():  # torch comes with it
         from taglm_core.training.settings import parse_overrides
@@ -95,15 +95,23 @@ def run(
     settings = [_given(**flags), parse_overrides(setting or [])]
     asked = {"data": data, "target": target, "out": out, "settings": settings}
     asked["log_to"] = [name.strip() for name in (log_to or "").split(",") if name.strip()]
-    metrics, folder = _run(task, asked, save_config, dry_run, verbose)
+    several = num_processes or launched_processes()
+    metrics, folder = _run(task, asked, save_config, several if dry_run else 0, verbose)
     if not dry_run:
         _print(metrics, folder, as_json)
 
 
 def _run(
-    task: list[str], asked: dict[str, Any], save_config: Path | None, dry_run: bool, verbose: bool
+    task: list[str], asked: dict[str, Any], save_config: Path | None, planned: int, verbose: bool
 ) -> tuple[Any, Path]:
     """Prepare a run, and carry it out unless only its stages are asked for.
+
+    Args:
+        task: Words of the command.
+        asked: Its options.
+        save_config: File for the settings.
+        planned: Number of processes for which the stages are shown; 0: the run is carried out.
+        verbose: Whether details are shown.
 
     Returns:
         What metrics.json holds, None without a run; and the run folder.
@@ -113,6 +121,7 @@ def _run(
     from taglm_core.cli.bars import BarProgress
     from taglm_core.cli.screen import print_note
     from taglm_core.progress import reporting
+    from taglm_core.store.environment import launched_processes
 
     progress = BarProgress(verbose)
     with reporting(progress):
@@ -121,10 +130,12 @@ def _run(
     if save_config is not None:
         prepared.save_config(save_config)
         print_note(f"wrote {save_config}; `taglm run {save_config}` repeats this run")
-    if dry_run:
-        _show_stages(prepared.plans(progress), progress)
+    if planned:
+        _show_stages(prepared.plans(progress), progress, planned)
         return None, prepared.folder.path
-    on_plans = (lambda plans: _show_stages(plans, progress)) if verbose else None
+    on_plans = (
+        (lambda plans: _show_stages(plans, progress, launched_processes())) if verbose else None
+    )
     try:
         return prepared.execute(progress, on_plans), prepared.folder.path
     except KeyboardInterrupt as stop:
@@ -157,12 +168,18 @@ def _warn(failures: Any) -> None:
         errors.print(f"warning: {failure}", markup=False)
 
 
-def _show_stages(plans: Any, progress: Any) -> None:
-    from taglm_core.cli.screen import print_table
+def _show_stages(plans: Any, progress: Any, count: int) -> None:
+    from taglm_core.cli.screen import print_note, print_table
+    from taglm_core.training.build import domain_plans
+    from taglm_core.training.domain_stages import divided_stages, shown_shares
 
     records = [record for plan in plans for record in plan.table()]
     distinct = list(dict.fromkeys(tuple(record.values()) for record in records))
     print_table(["stage", "tag", "state", "parameters"], [list(row) for row in distinct])
+    tags = [item.tag for item in domain_plans(plans) if item.is_trained]
+    shares = divided_stages(tags, count, plans[0].budget is not None)
+    if shares:
+        print_note(f"stage 1 side by side: {shown_shares(shares)}")
     trained = sum(row[-1] for row in distinct if row[2] == "trained")
     lora = plans[0].lora_parameters()
     beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""

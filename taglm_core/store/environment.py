@@ -24,7 +24,12 @@ def usable_cores() -> int:
 
 def is_one_of_several() -> bool:
     """Say whether this process was started beside others that train with it."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    return launched_processes() > 1
+
+
+def launched_processes() -> int:
+    """Return how many processes were started to train together, this one among them."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def environment(plugins: dict[str, str]) -> dict[str, Any]:

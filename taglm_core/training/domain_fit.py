@@ -8,7 +8,7 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.progress import Progress, progress_bar
 from taglm_core.specs import StageStarted
 from taglm_core.store.runfolder import RunFolder
-from taglm_core.store.schema import DomainLineage, to_plain
+from taglm_core.store.schema import DomainLineage
 from taglm_core.training.budget import STAGE_ONE
 from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.estimate import domain_estimate
@@ -22,9 +22,22 @@ _SHORTER = "--preset quick, --time 10m, or --set stages.domain.max_steps=60"
 
 
 def train_domain(
-    plan: Plan, item: DomainPlan, model: TaggedModel, folder: RunFolder, progress: Progress
+    plan: Plan,
+    item: DomainPlan,
+    model: TaggedModel,
+    folder: RunFolder,
+    work: RunFolder,
+    progress: Progress,
 ) -> tuple[DomainLineage, Tensor | None]:
     """Train a domain tag on its corpus.
+
+    Args:
+        plan: Of the run.
+        item: The tag.
+        model: Holds the tag.
+        folder: Of the run, for listeners.
+        work: Holds the checkpoint.
+        progress: Hears about steps.
 
     Returns:
         What metrics.json and the artifact say of it, and the offsets of its symbols.
@@ -38,7 +51,7 @@ def train_domain(
     event = StageStarted(stage=name, trained=counts, folder=folder.path)
     plan.registry.send("on_stage_started", event)
     steps = num_steps(num_rows, settings.epochs, settings.batch_size, settings.max_steps)
-    checkpoint = checkpoint_folder(folder, plan, f"domain-{item.tag.replace('/', '-')}")
+    checkpoint = checkpoint_folder(work, plan, f"domain-{item.tag.replace('/', '-')}")
     fitting = attrs.evolve(
         fit_settings(settings, steps, plan.config),
         seed=plan.config.domain_seed,
@@ -67,7 +80,6 @@ def train_domain(
         held_out_nats_per_symbol=compared,
         history=result.history,
     )
-    folder.log(to_plain(lineage))
     return lineage, objective.softmax.offsets
 
 

@@ -19,6 +19,10 @@ class Stopped(KeyboardInterrupt):
         self.step = step
         self.steps = steps
 
+    def __reduce__(self) -> tuple[type["Stopped"], tuple[int, int]]:
+        """Return how another process makes the same."""
+        return type(self), (self.step, self.steps)
+
 
 class StopAfterStep:
     """While it is entered, Ctrl-C asks to stop after the present step; once more stops at once.

@@ -4,7 +4,8 @@ The processes run the same stages side by side. Each runs the backbone on the ro
 what comes out, states that a head reads or losses of rows, is put together in every process. From
 there on all of them compute the same: heads in closed form see every row, gradients of tags are
 summed. So a run has the result of one process with the same batches, to the order of sums. The
-first process alone writes files and speaks.
+first process alone writes files and speaks. Stages that do not depend on each other are trained
+`alone`, each by one process, and what came of them is `exchanged`.
 
 `accelerate launch` and `torchrun` start such processes, and so does `taglm run --num-processes`;
 a run joins them by itself. On CPUs they talk by gloo, GPUs by NCCL.
@@ -72,6 +73,22 @@ def size() -> int:
     return _WORLD.size
 
 
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    return _WORLD.rank
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Work as if this were the only process while the block runs; the others do the same."""
+    before = attrs.evolve(_WORLD)
+    _WORLD.rank, _WORLD.size = 0, 1
+    try:
+        yield
+    finally:
+        _WORLD.rank, _WORLD.size = before.rank, before.size
+
+
 def is_first() -> bool:
     """Say whether this process writes and speaks."""
     return _WORLD.rank == 0
@@ -118,6 +135,19 @@ def known(value: Value | None) -> Value | None:
     held = [value]
     distributed.broadcast_object_list(held, src=has.index(True))
     return held[0]
+
+
+def exchanged(value: Value) -> list[Value]:
+    """Return what each process has, by its number.
+
+    Args:
+        value: What this one has; it is sent to the others, pickled.
+    """
+    if _WORLD.size == 1:
+        return [value]
+    found: list[Any] = [None] * _WORLD.size
+    distributed.all_gather_object(found, value)
+    return found
 
 
 def any_of(asked: bool) -> bool:

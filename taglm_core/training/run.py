@@ -21,6 +21,7 @@ from taglm_core.store.tagstore import TagStore
 from taglm_core.training.build import build_task_model, domain_plans, untrained_model
 from taglm_core.training.config import RunConfig
 from taglm_core.training.datacheck import look_over
+from taglm_core.training.domain_stages import run_domain_stages
 from taglm_core.training.evaluation import early_baselines, evaluate_task
 from taglm_core.training.lineage import refit_card, task_artifact
 from taglm_core.training.member import Member
@@ -28,7 +29,7 @@ from taglm_core.training.paths import portable
 from taglm_core.training.plan import Plan, by_function_tag
 from taglm_core.training.similarity import fit_similarity
 from taglm_core.training.splits import assemble_splits
-from taglm_core.training.stages import run_domain_stage, run_task_stage
+from taglm_core.training.stages import run_task_stage
 
 
 def execute(
@@ -154,10 +155,8 @@ def _run_stages(
         Task -> the records of its stages, and task -> lineage of its function tag.
     """
     model = next(iter(members.values())).task_model.model
-    domains = {
-        item.tag: run_domain_stage(plans[0], item, model, folder, store, progress)
-        for item in domain_plans(plans)
-    }
+    items = domain_plans(plans)
+    domains = run_domain_stages(plans[0], items, model, folder, store, progress)
     budget = plans[0].budget
     if budget is not None:
         budget.num_task_stages = sum(

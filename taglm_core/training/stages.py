@@ -1,13 +1,9 @@
-"""Running one stage: taken from the tag store or trained, and what is written of it."""
+"""Running a task stage: taken from the tag store or trained, and what is written of it."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import attrs
 
-from taglm_core.errors import counted
-from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress
 from taglm_core.store.install import install_task
@@ -15,11 +11,9 @@ from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import processes
-from taglm_core.training.build import start_again, take_stored
-from taglm_core.training.domain_fit import train_domain
+from taglm_core.training.build import start_again
 from taglm_core.training.domain_plan import DomainPlan
 from taglm_core.training.lineage import (
-    domain_artifact,
     enriched_artifact,
     enriched_fingerprint,
     task_artifact,
@@ -32,62 +26,6 @@ from taglm_core.training.task_fit import train_task
 
 _SEEDS_APART = 10_007
 """Between the seeds of members, so that ensembles of neighboring seeds share none."""
-
-
-def run_domain_stage(
-    plan: Plan,
-    item: DomainPlan,
-    model: TaggedModel,
-    folder: RunFolder,
-    store: TagStore,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Train one domain tag unless the store holds it or it is to stay untrained."""
-    settings = plan.config.stages.domain
-    key = plan.fingerprint.key
-    if item.is_trained:
-        with _locked(store, key, item.tag, item.fingerprint):
-            if not settings.fresh:  # another run may have trained it while this one waited
-                item.stored = processes.known(store.find(key, item.tag, item.fingerprint))
-            if item.stored is None:
-                lineage, offsets = train_domain(plan, item, model, folder, progress)
-                artifact, readme = domain_artifact(plan, item, model, lineage, offsets)
-                if processes.is_first():
-                    store.save(key, item.tag, item.fingerprint, artifact, readme)
-                item.stored = artifact
-                return _said(dict(to_plain(lineage)), item, progress)
-        take_stored(item, item.stored, model)
-    if item.stored is None:
-        return {}
-    held = item.stored.config.tags[item.tag].lineage
-    return _said({**to_plain(held), "from_store": True}, item, progress)
-
-
-@contextlib.contextmanager
-def _locked(store: TagStore, key: str, tag: str, fingerprint: str) -> Iterator[None]:
-    """Hold an entry of the store, which the first process of a run does for all."""
-    if not processes.is_first():
-        yield
-        return
-    with store.lock(key, tag, fingerprint):
-        yield
-
-
-def _said(record: dict[str, Any], item: DomainPlan, progress: Progress) -> dict[str, Any]:
-    """Say, and put into the record of stage 1, that a tag is worse than none."""
-    nats = record.get("held_out_nats_per_symbol") or {}
-    with_tag, without = nats.get("tag"), nats.get("no_tag")
-    if with_tag is None or without is None or with_tag < without:
-        return record
-    rows = counted(record["held_out_rows"], "held-out row")
-    remark = (
-        f"the domain tag <{item.tag}> is worse than no tag: {with_tag:.4g} nats per symbol with "
-        f"it, {without:.4g} without, on {rows}. Train it longer "
-        "(--set stages.domain.epochs=3), or on data nearer to yours "
-        f"(--domain-data {item.domain.short}=FILE)"
-    )
-    progress.say(f"note: {remark}")
-    return {**record, "remark": remark}
 
 
 def run_task_stage(

@@ -25,13 +25,28 @@ CASES = {
     "classes": {"kind": "classification", "columns": ["kind"]},
     "text": {"kind": "text", "max_new_tokens": 2},
 }
+PAIRS = "The molecule is <SMILES>{smiles}. The protein is <Protein>{protein}. It gives <T>"
 SETTINGS = {
     "numbers": {"refit": True},
-    "classes": {"stages": {"task": {"head": "mlp", "fit_epochs": 3}}},
+    "classes": {
+        "stages": {
+            "task": {"head": "mlp", "fit_epochs": 3},
+            "domain": {"seed": 1},  # else the store holds the tag
+        }
+    },
     "text": {"stages": {"task": {"cache": "off"}}},
 }
 CHILD = """
-import json, sys, taglm
+import json, os, sys, taglm
+from taglm_core.training import domain_stages
+train = domain_stages.train_domain
+
+def train_and_say(plan, item, *others):
+    said = "rank {} trains {} of {}\\n"
+    sys.stdout.write(said.format(os.environ["RANK"], item.tag, len(plan.domains)))
+    return train(plan, item, *others)
+
+domain_stages.train_domain = train_and_say
 for name, settings in json.load(open(sys.argv[1])).items():
     run = taglm.run(**settings)
     sys.stdout.write("scored {} {}\\n".format(name, len(run.metrics["tasks"]["T"]["splits"])))
@@ -51,10 +66,11 @@ def desk(tmp_path_factory):
     rows = {"C" * n + "".join(rng.choice(pieces, size=k)) for n in range(1, 9) for k in range(1, 9)}
     with (folder / "rows.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["smiles", "y", "kind", "reply"])
+        writer.writerow(["smiles", "y", "kind", "reply", "protein"])
         for row in sorted(rows):
             much = "much" if row.count("O") > 1 else "little"
-            writer.writerow([row, row.count("O") + 0.1 * len(row), much, much])
+            protein = "MKV" + "LAG" * (1 + len(row) % 4) + "W" * row.count("O")
+            writer.writerow([row, row.count("O") + 0.1 * len(row), much, much, protein])
     return folder
 
 
@@ -63,9 +79,11 @@ def settings_of(name, desk, out):
     task = {"name": "T", "template": PLAIN, "target": CASES[name]}
     if name == "text":
         task["template"] = PLAIN + "{reply}"
+    if name == "numbers":
+        task["template"] = PAIRS
     own = SETTINGS[name]
     stages = {
-        "domain": {**SMALL, "size": 40},
+        "domain": {**SMALL, "size": 40, **own.get("stages", {}).get("domain", {})},
         "task": {**SMALL, **own.get("stages", {}).get("task", {})},
     }
     return {
@@ -107,6 +125,7 @@ def both(desk, tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("scored numbers 3\n") == 2
+    (together / "said.txt").write_text(done.stdout)
     return alone, together
 
 
@@ -114,7 +133,7 @@ def histories(folder):
     """Return the scores of every evaluation of both stages, as one row of numbers."""
     metrics = json.loads((folder / "metrics.json").read_text())
     stages = metrics["tasks"]["T"]["stages"]
-    assert len(stages) == 2
+    assert len(stages) == (3 if folder.name == "numbers" else 2)
     return [
         value
         for stage in stages
@@ -133,6 +152,26 @@ def test_two_processes_give_the_results_of_one(both, name):
     assert set(ours.tags) == set(theirs.tags)
     for key, value in theirs.tags.items():
         np.testing.assert_allclose(ours.tags[key], value, atol=1e-3)
+
+
+def test_tags_of_two_domains_are_trained_side_by_side(both):
+    """Each by one process, with the curve of a run alone to the last digit; one tag by both."""
+    alone, together = both
+    said = (together / "said.txt").read_text().splitlines()
+    assert sorted(line for line in said if " trains " in line) == [
+        "rank 0 trains chem/SMILES of 1",
+        "rank 0 trains chem/SMILES of 2",
+        "rank 1 trains chem/SMILES of 1",
+        "rank 1 trains protein/Protein of 2",
+    ]
+    records = [
+        json.loads((folder / "numbers" / "metrics.json").read_text())["tasks"]["T"]["stages"][:2]
+        for folder in both
+    ]
+    for ours, theirs in zip(*records, strict=True):
+        assert ours["tag"] == theirs["tag"]
+        assert ours["history"] == theirs["history"]
+        assert "from_store" not in ours
 
 
 def test_one_process_writes(both):
