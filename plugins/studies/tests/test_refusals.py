@@ -2,8 +2,10 @@
 
 import pytest
 
-from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.errors import CheckpointError, ConfigError, DataError
+from taglm_studies.report.page import render_page
 from taglm_studies.study.folder import StudyFolder
+from taglm_studies.study.rows import Rows
 from taglm_studies.study.sweep import parse_choices
 
 
@@ -43,3 +45,18 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("chapter 1")
     with pytest.raises(CheckpointError, match="is not empty and holds no study"):
         StudyFolder(tmp_path).open({"kind": "sweep"})
+
+
+def test_a_report_takes_no_name_of_a_table(tmp_path):
+    """`taglm report runs/QED --out lab.csv` would put a page in the place of the data."""
+    file = tmp_path / "lab.csv"
+    file.write_text("smiles\nCCO\n")
+    with pytest.raises(ConfigError, match=r"lab\.csv: the name of a report ends in \.html"):
+        render_page(file, title="a run")
+    assert file.read_text() == "smiles\nCCO\n"
+
+
+def test_rows_of_a_run_that_failed(tmp_path):
+    """The other members of a study say whose rows they lack."""
+    with pytest.raises(DataError, match="run: the run failed, and others need its rows"):
+        Rows.read(tmp_path / "run" / "rows.json")

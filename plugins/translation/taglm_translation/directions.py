@@ -52,6 +52,7 @@ def directions(
 
     Intervals and p-values come from a paired bootstrap over sentences.
     """
+    from taglm_core.errors import ConfigError
     from taglm_core.plugin import (
         check_writable,
         parse_pairs,
@@ -64,7 +65,9 @@ def directions(
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     signatures = {name: signature(name) for name in names}
-    for path in (heat_map, out):
+    for path, endings in ((heat_map, (".png", ".svg", ".pdf")), (out, (".json",))):
+        if path is not None and path.suffix.lower() not in endings:
+            raise ConfigError(f"{path}: the name of this file ends in {' or '.join(endings)}.")
         if path is not None:
             check_writable(path)
     others = {name: Path(file) for name, file in parse_pairs(against or [], "--against").items()}

@@ -116,3 +116,18 @@ def test_a_missing_column_is_named(tmp_path, monkeypatch, capsys):
         main()
     assert leave.value.code == 1
     assert "no column for the field 'Translate'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--out", "--heat-map"])
+def test_a_table_is_not_replaced_by_a_result(tmp_path, monkeypatch, capsys, option):
+    """The name of a result says what it is."""
+    from taglm_core.cli.main import main
+
+    own = write(tmp_path / "own.csv", table(2))
+    before = own.read_text()
+    monkeypatch.setattr(sys, "argv", ["taglm", "directions", str(own), option, str(own)])
+    with pytest.raises(SystemExit) as leave:
+        main()
+    assert leave.value.code == 1
+    assert "own.csv: the name of this file ends in" in capsys.readouterr().err
+    assert own.read_text() == before

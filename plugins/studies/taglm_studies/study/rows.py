@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from taglm_core import Classification, Evaluated, Regression
+from taglm_core.errors import DataError
 from taglm_core.plugin import to_json, write_json
 
 ROWS = "rows.json"
@@ -68,7 +69,16 @@ class Rows:
 
     @classmethod
     def read(cls, file: Path) -> "Rows":
-        """Read a file that `keep` wrote."""
+        """Read a file that `keep` wrote.
+
+        Raises:
+            DataError: when there is none, since the run that should have written it failed.
+        """
+        if not file.is_file():
+            raise DataError(
+                f"{file.parent}: the run failed, and others need its rows. Do what its message "
+                "says, then run the same command again."
+            )
         return cls(**json.loads(file.read_text(encoding="utf-8")))
 
     @property
