@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.options import Address as AddressOption
     from taglm_core.cli.options import AsJson as JsonOption
     from taglm_core.cli.options import Cache as CacheOption
     from taglm_core.cli.options import Device as DeviceOption
+    from taglm_core.cli.options import EngineName as EngineOption
+    from taglm_core.cli.options import NumWorkers as WorkersOption
     from taglm_core.cli.options import OtherBackbone as OtherBackboneOption
     from taglm_core.cli.options import Precision as PrecisionOption
     from taglm_core.cli.options import Preset as PresetOption
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from taglm_core.data.textfiles import open_text, read_lines, read_text
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.hub import hub_access
+    from taglm_core.inference.engines import opened_engine
     from taglm_core.inference.pictures import draw_row
     from taglm_core.inference.report import metric_rows, verdict
     from taglm_core.model.similarity import Nearest
@@ -61,10 +65,12 @@ if TYPE_CHECKING:
     from taglm_core.training.taskfile import find_task, read_task_rows
 
 __all__ = [
+    "AddressOption",
     "BackboneOption",
     "BarProgress",
     "CacheOption",
     "DeviceOption",
+    "EngineOption",
     "FolderLock",
     "JsonOption",
     "Nearest",
@@ -80,6 +86,7 @@ __all__ = [
     "Table",
     "TableWriter",
     "TaskRows",
+    "WorkersOption",
     "answer_texts",
     "assign_random",
     "bucket",
@@ -101,6 +108,7 @@ __all__ = [
     "metric_rows",
     "noted_peak",
     "open_text",
+    "opened_engine",
     "parse_censored",
     "parse_classes",
     "parse_labels",
@@ -137,6 +145,10 @@ _PLACES = {
     "BarProgress": "cli.bars:BarProgress",
     "CacheOption": "cli.options:Cache",
     "DeviceOption": "cli.options:Device",
+    "AddressOption": "cli.options:Address",
+    "EngineOption": "cli.options:EngineName",
+    "WorkersOption": "cli.options:NumWorkers",
+    "opened_engine": "inference.engines:opened_engine",
     "FolderLock": "store.folderlock:FolderLock",
     "JsonOption": "cli.options:AsJson",
     "OtherBackboneOption": "cli.options:OtherBackbone",

@@ -209,6 +209,7 @@ def _write_on(
         opened_output(output_file, format, is_list=False) as out,
         opened_engine(name, load_registry(), address, workers) as opened,
     ):
+        assert opened is not None, "an engine is named"
         request = PartsRequest(**asked, source=Path(data), output=out.path, how=PartOptions(**how))
         written = predict_in_parts(opened, request, BarProgress(verbose))
     errors.print(str(out.named(written)), markup=False)

@@ -39,20 +39,27 @@ def check_needs_engine(engine: str | None, address: str | None, workers: int | N
 
 @contextmanager
 def opened_engine(
-    name: str, registry: Registry, address: str | None = None, workers: int | None = None
-) -> Iterator[Workers]:
+    name: str | None, registry: Registry, address: str | None = None, workers: int | None = None
+) -> Iterator[Workers | None]:
     """Open the workers of an engine, and end them afterwards.
 
     Args:
-        name: Of a registered engine.
+        name: Of a registered engine; None: nothing is opened, and the rest must be None too.
         registry: Gives the engines.
         address: Of the cluster; None: the usual one.
         workers: How many; None: as many as fit.
+
+    Yields:
+        The workers; None where no engine is named.
 
     Raises:
         UnknownNameError: when there is no such engine.
         ConfigError: when it cannot be opened here.
     """
+    check_needs_engine(name, address, workers)
+    if name is None:
+        yield None
+        return
     found = find_engine(name, registry)
     opened: Workers = resolve(found.spec.open, f"engine {found.name}")(address, workers)
     try:

@@ -25,6 +25,8 @@ class Call:
     that is repeated because its worker was lost gets none: they only save work."""
     node: str | None = None
     """Node on which it must run; None: any."""
+    is_long: bool = False
+    """True: it takes minutes, so that it waits for a free worker and not behind another call."""
     keeps: bool = False
     """True: the result stays where it was computed, and a handle comes back for `shared`."""
 

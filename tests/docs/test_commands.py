@@ -32,10 +32,17 @@ FEW += "--set stages.task.tag_length=2 --baselines mean"
 LESS = {"run": FEW, "condition": "--rows 60 --max-steps 1 --bins 2", "sample": "-n 5"}
 """Command of taglm -> options that make it short; the last one of a kind counts."""
 
-BEFORE = {"sample-and-identify": ["taglm run QED --out runs/qed"]}
+BEFORE = {
+    "cluster": ["taglm run QED --out runs/qed"],
+    "sample-and-identify": ["taglm run QED --out runs/qed"],
+}
 """Page -> commands that the page has run before, in a block of another kind."""
 
+RAY = "starts a Ray cluster; plugins/ray/tests/test_ray.py runs the engine"
 NOT_RUN = {
+    "taglm predict runs/qed library.csv -o scores.csv --engine ray": RAY,
+    "taglm predict runs/qed library.csv -o scores.csv --engine ray --workers 16": RAY,
+    "taglm sweep QED tag_length=1,5 --seeds 0,1 --preset quick --engine ray": RAY,
     "git clone <this repository> taglm && cd taglm": "the repository has no fixed address",
     "python -m pip install build twine": "downloads; the page says that it is not tested",
     "python -m build": "tests/e2e/test_wheels.py builds the distributions",
@@ -66,7 +73,7 @@ def desk(tmp_path):
     for name, head in heads.items():
         rows = [f"{s},{i / 10 - 2},{splits[i % 5]}" for i, s in enumerate(DRUGS)]
         (tmp_path / f"{name}.csv").write_text("\n".join([f"{head},split", *rows]) + "\n")
-    for name in ("new", "train", "test"):
+    for name in ("new", "train", "test", "library"):
         (tmp_path / f"{name}.csv").write_text("\n".join(["Structure,smiles", "CCO,CCO", "CCN,CCN"]))
     (tmp_path / "esol.yaml").write_text((ROOT / "examples" / "esol.yaml").read_text())
     small = tiny_backbone("llama", max_position_embeddings=2048)

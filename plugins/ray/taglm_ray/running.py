@@ -122,6 +122,9 @@ class Run:
             for worker in self._cluster.workers:
                 if worker.ready is None and len(worker.jobs) == load:
                     job = self._next_for(worker.place.node)
+                    if job is not None and job.call.is_long and load:
+                        self._again.appendleft(job)
+                        return False
                     if job is not None:
                         self._submit(worker, job)
                         return True

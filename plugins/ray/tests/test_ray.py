@@ -21,6 +21,8 @@ from taglm_core.inference.spanplan import Rates
 from taglm_core.testing import tiny_backbone
 from taglm_ray import cluster
 from taglm_ray.cluster import open_ray
+from taglm_studies.study.folder import Member, StudyFolder
+from taglm_studies.study.members import run_members
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))  # predictors, and the toy plugin
 
@@ -29,6 +31,18 @@ pytestmark = pytest.mark.slow
 LETTERS = [f"{'abc'[k % 3] * (k % 7 + 1)}{'ab' * (k % 5)}c" for k in range(12)]
 DIGITS = ["101" * 9, "1", "1110" * 5, "1011" * 9, "10" * 7]
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+MEMBER = """
+import os
+from taglm_core.errors import DataError
+
+
+def work(folder, fails):
+    if fails:
+        raise DataError("no such rows")
+    return {"process": os.getpid()}
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,6 +55,7 @@ def own_cluster(tmp_path_factory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: taglm-toy\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[taglm]\ntoy = toy_plugin\n")
+    (folder / "ray_member.py").write_text(MEMBER)
     found = [str(folder), str(Path(toy_plugin.__file__).parent), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(found))
@@ -177,6 +192,22 @@ def test_spans_reach_the_workers_through_the_object_store(workers, folder, tmp_p
     for one, other in zip(found.pop("Sum"), here.pop("Sum"), strict=True):
         assert one == (None if other is None else pytest.approx(other, rel=1e-4))
     assert found == here
+
+
+def test_members_of_a_study_run_in_the_workers(workers, tmp_path):
+    """One that fails does not stop the others, and its reason is said in one line."""
+    study = StudyFolder(tmp_path / "study")
+    study.open({"kind": "own"})
+    made = [
+        Member(group=f"m{k}", seed=0, function="ray_member:work", arguments={"fails": k == 1})
+        for k in range(3)
+    ]
+    said = []
+    failed = run_members(made, study, said.append, workers=workers)
+    study.close()
+    assert failed == {"m1-seed-0": "no such rows"}
+    assert {study.cost_of(made[k])["process"] for k in (0, 2)} <= set(workers.pids)
+    assert sorted(said)[1] == "m1-seed-0 failed: no such rows"
 
 
 def test_everything_listens_on_the_loopback_only(workers):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from taglm_core.errors import ConfigError, DataError
+from taglm_core.plugin import load_registry, opened_engine
 from taglm_studies.study import compare, head
 from taglm_studies.study.answers import predictions_of, read_answer, write_answers
+from taglm_studies.study.command import sweep
 from taglm_studies.study.folder import Member, StudyFolder
 from taglm_studies.study.members import run_members
 from taglm_studies.study.rows import Rows
@@ -115,8 +117,9 @@ def test_a_head_needs_two_classes():
         head.fit_head(single, states, 0)
 
 
-def test_members_run_side_by_side(tmp_path, monkeypatch):
-    """Each in a process of its own; one that fails does not stop the other, and runs again."""
+@pytest.fixture
+def members(tmp_path, monkeypatch):
+    """Return two members of a study, the second of which fails."""
     (tmp_path / "own_member.py").write_text(
         textwrap.dedent(
             """
@@ -131,12 +134,24 @@ def test_members_run_side_by_side(tmp_path, monkeypatch):
         )
     )
     monkeypatch.syspath_prepend(tmp_path)
-    study = StudyFolder(tmp_path / "study")
-    study.open({"kind": "own"})
-    members = [
+    yield [
         Member(group=name, seed=0, function="own_member:work", arguments={"fails": fails})
         for name, fails in (("good", False), ("bad", True))
     ]
+    sys.modules.pop("own_member", None)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Open a study."""
+    opened = StudyFolder(tmp_path / "study")
+    opened.open({"kind": "own"})
+    yield opened
+    opened.close()
+
+
+def test_members_run_side_by_side(members, study):
+    """Each in a process of its own; one that fails does not stop the other, and runs again."""
     said = []
     assert run_members(members, study, said.append, jobs=2) == {"bad-seed-0": "no such rows"}
     assert sorted(said) == ["bad-seed-0 failed: no such rows", "good-seed-0 has finished"]
@@ -145,7 +160,39 @@ def test_members_run_side_by_side(tmp_path, monkeypatch):
     again = []
     assert run_members(members, study, again.append) == {"bad-seed-0": "no such rows"}
     assert again[0] == "1 of 2 members have finished before"
-    study.close()
+
+
+def test_members_run_on_an_engine(members, study):
+    """The same members and messages; the failed one is run again."""
+    said = []
+    with opened_engine("local", load_registry()) as workers:
+        failed = run_members(members, study, said.append, workers=workers)
+        again = run_members(members, study, said.append, workers=workers)
+    assert failed == again == {"bad-seed-0": "no such rows"}
+    assert said[:2] == ["good-seed-0 has finished", "bad-seed-0 failed: no such rows"]
+    assert study.cost_of(members[0])["process"] == os.getpid()
+
+
+def test_a_member_that_finished_out_of_sight_is_said(members, study):
+    """On a cluster the folder has to be one that the machines share."""
+
+    class Elsewhere:
+        def start(self, factory, arguments):
+            """Make nothing."""
+
+        def run(self, calls):
+            """Say that everything has finished."""
+            return ((number, None) for number, _ in enumerate(calls))
+
+    failed = run_members(members[:1], study, lambda line: None, workers=Elsewhere())
+    assert "is not here; give a folder that the machines share" in failed["good-seed-0"]
+
+
+def test_processes_and_an_engine_are_not_both_asked_for(tmp_path, monkeypatch):
+    """One of them says how many members run at a time."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="give --jobs 2 or --engine local"):
+        sweep("QED", ["tag_length=1,2"], jobs=2, engine="local", dry_run=True)
 
 
 def test_methods_that_cannot_be_compared(monkeypatch):

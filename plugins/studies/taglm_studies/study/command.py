@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from taglm_core.plugin import BackboneOption, PresetOption, SettingOption
+from taglm_core.plugin import (
+    AddressOption,
+    BackboneOption,
+    EngineOption,
+    PresetOption,
+    SettingOption,
+    WorkersOption,
+)
 
 Task = Annotated[str, typer.Argument(help="Registered task such as QED, or a run file (YAML).")]
 Data = Annotated[
@@ -19,6 +26,8 @@ Seeds = Annotated[
 Jobs = Annotated[
     int, typer.Option(help="Members that run at a time, each in a process of its own.", min=1)
 ]
+Place = tuple[int, str | None, str | None, int | None]
+"""Where members run: `--jobs`, `--engine`, `--address` and `--workers`."""
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="List the members and estimate the time; train nothing."),
@@ -64,6 +73,9 @@ def compare(
     ] = None,
     out: Out = None,
     jobs: Jobs = 1,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -81,9 +93,10 @@ def compare(
     request = _request("compare", task, data, seeds, settings, methods=list(names), budget=budget)
     path = out or Path("studies") / f"compare-{Path(task).stem}"
     members = comparing.compare_members(path, task, data, settings, names, request["seeds"], budget)
-    if jobs > 1:  # rivals need the rows and the backbone of the tag of their seed
+    place = (jobs, engine, address, workers)
+    if _is_beside(place):  # rivals need the rows and the backbone of the tag of their seed
         members.sort(key=lambda member: member.group != comparing.TAG)
-    _conduct(request, path, members, comparing.TAG, jobs, dry_run, as_json, _COMPARE_NOTES)
+    _conduct(request, path, members, comparing.TAG, place, dry_run, as_json, _COMPARE_NOTES)
 
 
 _COMPARE_NOTES = (
@@ -116,6 +129,9 @@ def ablate(
     setting: SettingOption = None,
     out: Out = None,
     jobs: Jobs = 1,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +149,8 @@ def ablate(
     members = ablation.ablation_members(path, task, data, settings, names, request["seeds"])
     known = ablation.VARIANTS
     notes = [f"{name}: {known[name].description}." for name in names if name in known]
-    _conduct(request, path, members, ablation.FULL, jobs, dry_run, as_json, notes)
+    place = (jobs, engine, address, workers)
+    _conduct(request, path, members, ablation.FULL, place, dry_run, as_json, notes)
 
 
 def sweep(
@@ -160,6 +177,9 @@ def sweep(
     setting: SettingOption = None,
     out: Out = None,
     jobs: Jobs = 1,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -183,12 +203,13 @@ def sweep(
         "Rows are compared with the combination that validates best. Choose by the validation "
         "split: the best of many on the test split is too good by chance."
     ]
+    place = (jobs, engine, address, workers)
     if sampler == "tpe" and not dry_run:
-        _search(request, path, values, trials or 20, make, as_json, notes)
+        _search(request, path, values, trials or 20, make, place, as_json, notes)
         return
     drawn = sweeping.combinations(values, sampler, trials, own[0])
     members = [make(trial, seed) for seed in own for trial in drawn]
-    _conduct(request, path, members, None, jobs, dry_run, as_json, notes)
+    _conduct(request, path, members, None, place, dry_run, as_json, notes)
 
 
 def _search(
@@ -197,6 +218,7 @@ def _search(
     values: Mapping[str, Sequence[Any]],
     trials: int,
     make: Callable[[Mapping[str, Any], int], Any],
+    place: Place,
     as_json: bool,
     notes: Sequence[str],
 ) -> None:
@@ -204,7 +226,7 @@ def _search(
     import statistics
 
     from taglm_core.errors import ConfigError
-    from taglm_core.plugin import print_note
+    from taglm_core.plugin import load_registry, opened_engine, print_note
     from taglm_studies.study import sweep as sweeping
     from taglm_studies.study.folder import StudyFolder
     from taglm_studies.study.members import run_members
@@ -214,7 +236,7 @@ def _search(
 
     def run(trial: Mapping[str, Any]) -> float:
         own = [make(trial, seed) for seed in seeds]
-        failed = run_members(own, study, print_note)
+        failed = run_members(own, study, print_note, workers=workers)
         if failed:
             raise ConfigError("; ".join(f"{name}: {why}" for name, why in failed.items()))
         found = [study.facts_of(member) for member in own]
@@ -225,8 +247,9 @@ def _search(
 
     study.open(request)
     try:
-        greater = lambda: bool(facts["metric"]["greater_is_better"])  # noqa: E731
-        asked = list(sweeping.search(study, values, trials, seeds[0], run, greater))
+        with opened_engine(place[1], load_registry(), *place[2:]) as workers:
+            greater = lambda: bool(facts["metric"]["greater_is_better"])  # noqa: E731
+            asked = list(sweeping.search(study, values, trials, seeds[0], run, greater))
         distinct = {sweeping.group_name(trial): trial for trial in asked}
         members = [make(trial, seed) for seed in seeds for trial in distinct.values()]
         _finish(request, study, members, None, as_json, notes, {})
@@ -234,30 +257,47 @@ def _search(
         study.close()
 
 
+def _is_beside(place: Place) -> bool:
+    """Say whether several members may run at a time.
+
+    Raises:
+        ConfigError: when processes of this machine and an engine are asked for.
+    """
+    from taglm_core.errors import ConfigError
+
+    jobs, engine = place[:2]
+    if jobs > 1 and engine is not None:
+        raise ConfigError(f"give --jobs {jobs} or --engine {engine}, whose --workers say how many.")
+    return jobs > 1 or engine is not None
+
+
 def _conduct(
     request: Mapping[str, Any],
     path: Path,
     members: Sequence[Any],
     first: str | None,
-    jobs: int,
+    place: Place,
     dry_run: bool,
     as_json: bool,
     notes: Sequence[str],
 ) -> None:
     """Run what has not finished, and write table and page; or say what would run."""
-    from taglm_core.plugin import print_note
+    from taglm_core.plugin import load_registry, opened_engine, print_note
     from taglm_studies.study.folder import StudyFolder
     from taglm_studies.study.members import run_members
 
+    is_beside, jobs = _is_beside(place), place[0]
     study = StudyFolder(path)
     if dry_run:
         _list_members(request, study, members, as_json)
         return
     study.open(request)
     try:
-        early = [m for m in members if m.group == first] if jobs > 1 and first else []
-        failed = run_members(early, study, print_note, jobs) if early else {}
-        failed |= run_members([m for m in members if m not in early], study, print_note, jobs)
+        early = [m for m in members if m.group == first] if is_beside and first else []
+        late = [m for m in members if m not in early]
+        with opened_engine(place[1], load_registry(), *place[2:]) as workers:
+            failed = run_members(early, study, print_note, jobs, workers) if early else {}
+            failed |= run_members(late, study, print_note, jobs, workers)
         _finish(request, study, members, first, as_json, notes, failed)
     finally:
         study.close()

@@ -7,13 +7,18 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from taglm_core import Call, Workers
 from taglm_core.errors import TaglmError
 from taglm_core.plugin import import_object, peak_memory, shown_seconds, write_json
 from taglm_studies.study.folder import COST, Member, StudyFolder
 
 
 def run_members(
-    members: Sequence[Member], study: StudyFolder, say: Callable[[str], None], jobs: int = 1
+    members: Sequence[Member],
+    study: StudyFolder,
+    say: Callable[[str], None],
+    jobs: int = 1,
+    workers: Workers | None = None,
 ) -> dict[str, str]:
     """Run every member that has not finished; one that fails does not stop the others.
 
@@ -22,6 +27,7 @@ def run_members(
         study: Open.
         say: Is told what begins and how long the rest may take.
         jobs: Members that run at a time, each in a process of its own.
+        workers: Of an engine, which run them instead; the folder must be theirs too.
 
     Returns:
         Member -> why it failed.
@@ -29,6 +35,8 @@ def run_members(
     waiting = study.unfinished(members)
     if len(waiting) < len(members):
         say(f"{len(members) - len(waiting)} of {len(members)} members have finished before")
+    if workers is not None:
+        return _run_on(workers, waiting, study, say)
     if jobs > 1:
         return _run_beside(waiting, study, say, jobs)
     failed = {}
@@ -63,6 +71,49 @@ def _run_beside(
                 failed[name] = str(error)
                 say(f"{name} failed: {error}")
     return failed
+
+
+def _run_on(
+    workers: Workers, waiting: Sequence[Member], study: StudyFolder, say: Callable[[str], None]
+) -> dict[str, str]:
+    """Run members on the workers of an engine."""
+    if not waiting:
+        return {}
+    failed = {}
+    workers.start(f"{__name__}:MemberRunner", {})
+    calls = [
+        Call(
+            method="run",
+            arguments=(m.function, study.folder_of(m).resolve(), dict(m.arguments)),
+            is_long=True,
+        )
+        for m in waiting
+    ]
+    for number, reason in workers.run(calls):
+        member = waiting[number]
+        if reason is None and study.cost_of(member) is None:
+            reason = (
+                f"has finished on another machine, but {study.folder_of(member)} is not here; "
+                "give a folder that the machines share: --out FOLDER"
+            )
+        if reason is None:
+            say(f"{member.name} has finished")
+        else:
+            failed[member.name] = reason
+            say(f"{member.name} failed: {reason}")
+    return failed
+
+
+class MemberRunner:
+    """Runs members in a worker of an engine."""
+
+    def run(self, function: str, folder: Path, arguments: Mapping[str, Any]) -> str | None:
+        """Run one; return why it failed, None when it has finished."""
+        try:
+            run_member(function, folder, arguments)
+        except TaglmError as error:
+            return str(error)
+        return None
 
 
 def run_member(function: str, folder: Path, arguments: Mapping[str, Any]) -> None:
