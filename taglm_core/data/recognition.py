@@ -249,7 +249,8 @@ def _nothing(table: Table, registry: Registry, skipped: Sequence[str]) -> str:
         )
     return (
         f"{table.source}: no column holds {' or '.join(kinds)} in at least half of its values. "
-        f"Columns: {others}. {named or f'Name the column: --column {fields[0]}=NAME.'}"
+        f"Columns: {others}. {named or f'Name the column: --column {fields[0]}=NAME.'} Texts are "
+        "read by a run file with a template of its own, such as 'Review: {text}. Mood <Mood>'."
     )
 
 
