@@ -28,7 +28,7 @@ def capacity():
         import capacity
 
         yield capacity
-    for name in ("capacity", "setting", "measure"):
+    for name in ("capacity", "measure", "setting", "small_jobs", "work"):
         sys.modules.pop(name, None)
 
 
