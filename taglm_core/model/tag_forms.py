@@ -17,6 +17,8 @@ from taglm_core.model.layer_hooks import DOWN, UP
 
 INPUT, ADAPTER = "input", "adapter"
 FORMS = (INPUT, ADAPTER)
+AUTO = "auto"
+"""As a setting: one of them, by the task, its head and the backbone."""
 _PROBED = 24
 """Tokens of the pass that shows what maps take."""
 

@@ -10,6 +10,7 @@ from taglm_core.model.checkpointing import switch
 from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.prefix_cache import cache_setting
 from taglm_core.model.tag_forms import FORMS, INPUT
+from taglm_core.model.tag_forms import AUTO as AUTO_FORM
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import (
     check_seed,
@@ -176,9 +177,12 @@ class TaskStageConfig:
     tag_length: int = attrs.field(default=10, validator=not_negative)
     """Number of tag tokens of the function tag; 0: no function tag, so that a text task trains
     nothing in this stage, for comparison."""
-    tag: str = attrs.field(default=INPUT, validator=one_of(*FORMS))
-    """Where the function tag acts: input (as in the paper) or adapter (also low-rank updates of the
-    layers' linear maps, at its own tokens; fits more closely, and the predictor is larger)."""
+    tag: str = attrs.field(
+        default=AUTO_FORM, validator=one_of(AUTO_FORM, *FORMS), metadata={AS_BEFORE: INPUT}
+    )
+    """Where the function tag acts: input (as in the paper), adapter (also low-rank updates of the
+    layers' linear maps, at its own tokens; fits more closely, and the predictor is larger) or auto
+    (adapter for numbers and classes that a linear or kernel head predicts, else input)."""
     adapter_rank: int = attrs.field(default=4, validator=positive)
     """Rank of the low-rank updates of `tag: adapter`."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))
@@ -362,6 +366,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "domain": {"tag_init": "mean", "lr": 1e-4},
             "task": {
                 "enrich": True,
+                "tag": "input",
                 "tag_length": 10,
                 "tag_init": "mean",
                 "lr": 1e-4,

@@ -1,18 +1,22 @@
 """The function tag of a run: untrained in the form that the settings ask for, or a given one."""
 
+import contextlib
 from pathlib import Path
 
 import attrs
 from torch import Tensor
 
-from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.errors import BackboneError, CheckpointError, ConfigError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.fingerprint import Fingerprint
-from taglm_core.model.tag_forms import INPUT, adapted_maps, inner_tensors
+from taglm_core.model.tag_forms import ADAPTER, AUTO, INPUT, adapted_maps, inner_tensors
 from taglm_core.model.tags import initial_tag
 from taglm_core.store.artifact import check_backbone, find_artifact, load_artifact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.training.config import TaskStageConfig
+
+_CLOSED_FORM = ("auto", "linear", "kernel")
+"""Heads that are fitted to states in closed form."""
 
 
 @attrs.frozen(eq=False)
@@ -77,13 +81,35 @@ def tag_counts(
     return found
 
 
+def with_form(settings: TaskStageConfig, is_numeric: bool, backbone: Backbone) -> TaskStageConfig:
+    """Return settings that say where the function tag acts, where they leave it open.
+
+    An adapter pays where a linear or kernel head is fitted to its states in closed form. Under a
+    head with hidden layers it gained nothing, and for text it has not been measured.
+
+    Args:
+        settings: Of the stage.
+        is_numeric: Whether the task predicts numbers or classes.
+        backbone: Whose layers an adapter would act in.
+    """
+    if settings.tag != AUTO:
+        return settings
+    can_act = is_numeric and settings.head in _CLOSED_FORM and settings.head_init == "fit"
+    has_own = settings.function_tag_from is None and settings.tag_length > 0
+    form = INPUT
+    if can_act and has_own and not settings.enrich:
+        with contextlib.suppress(BackboneError):
+            form = ADAPTER if adapted_maps(backbone) else INPUT
+    return attrs.evolve(settings, tag=form)
+
+
 def check_form(settings: TaskStageConfig) -> None:
     """Refuse a form that has nothing to act at, or that a given tag has already decided.
 
     Raises:
         ConfigError: naming the setting that stands in the way.
     """
-    if settings.tag == INPUT:
+    if settings.tag in (INPUT, AUTO):
         return
     reason = None
     if settings.function_tag_from is not None:
@@ -100,7 +126,7 @@ def check_layers(settings: TaskStageConfig, backbone: Backbone) -> None:
     Raises:
         BackboneError: naming what is in the way.
     """
-    if settings.tag != INPUT:
+    if settings.tag == ADAPTER:
         adapted_maps(backbone)
 
 

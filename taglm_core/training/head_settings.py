@@ -26,10 +26,7 @@ def check_head(task: str, settings: TaskStageConfig, target: Target) -> None:
         )
     reason = why_not(settings, target)
     if reason is not None:
-        raise ConfigError(
-            f"task {task}: stages.task.{asked} is not possible: {reason}. "
-            "Set stages.task.ensemble=1."
-        )
+        raise ConfigError(f"task {task}: stages.task.{asked} is not possible: {reason}.")
 
 
 def check_ensemble(task: str, settings: TaskStageConfig, target: Target) -> None:

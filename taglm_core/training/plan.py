@@ -39,6 +39,7 @@ from taglm_core.training.function_tag import (
     check_layers,
     given_tag,
     tag_counts,
+    with_form,
 )
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
 from taglm_core.training.labelcheck import LabelCheck, check_labels, small_splits
@@ -307,6 +308,8 @@ def make_plan(
     labels = check_labels(task, rows)
     labels = attrs.evolve(labels, remarks=(*labels.remarks, *small_splits(rows)))
     backbone, fingerprint, measured = _opened(config, registry, beside)
+    settings = with_form(settings, task.is_numeric, backbone)
+    config = attrs.evolve(config, stages=attrs.evolve(config.stages, task=settings))
     is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
     domains = {
         tag: plan_domain(tag, task, config, registry, fingerprint, backbone.precision, store)

@@ -34,6 +34,7 @@ FAST = {
         "tag_length": 3,
         "batch_size": 8,
         "fit_rows": 50,
+        "tag": "input",
     },
 }
 

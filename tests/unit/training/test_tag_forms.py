@@ -15,7 +15,10 @@ from taglm_core.errors import BackboneError, ConfigError
 from taglm_core.inference.together import agreeing
 from taglm_core.store.artifact import load_artifact
 from taglm_core.store.fingerprint import lean
+from taglm_core.testing import tiny_backbone
+from taglm_core.training import function_tag
 from taglm_core.training.config import TaskStageConfig
+from taglm_core.training.function_tag import with_form
 
 SIZE = 4 * 2 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))
 
@@ -24,6 +27,12 @@ SIZE = 4 * 2 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))
 def table(tmp_path):
     """Write a table of strings and their targets."""
     return write_table(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Return a backbone whose layers have linear maps."""
+    return tiny_backbone()
 
 
 def test_a_predictor_keeps_what_acts_in_the_layers(tmp_path, toy_registry, toy_backbone, table):
@@ -98,16 +107,58 @@ def test_the_program_shows_it(tmp_path, toy_backbone, table, monkeypatch):
     assert works["adapters"]
 
 
-def test_the_default_leaves_fingerprints_as_they_were():
+def test_the_input_tag_leaves_fingerprints_as_they_were():
     """What was trained before the setting existed is found again."""
-    assert "tag" not in lean(TaskStageConfig())
+    assert "tag" not in lean(TaskStageConfig(tag="input"))
     assert lean(TaskStageConfig(tag="adapter"))["tag"] == "adapter"
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_numeric", "form"),
+    [
+        ({}, True, "adapter"),
+        ({"head": "linear"}, True, "adapter"),
+        ({"tag": "input"}, True, "input"),
+        ({}, False, "input"),
+        ({"head": "mlp"}, True, "input"),
+        ({"enrich": True}, True, "input"),
+        ({"head_init": "mean_embedding"}, True, "input"),
+        ({"function_tag_from": "runs/x"}, True, "input"),
+    ],
+)
+def test_auto_adapts_where_a_head_is_fitted_in_closed_form(settings, is_numeric, form, tiny):
+    """Elsewhere the tag is the paper's."""
+    assert with_form(TaskStageConfig(**settings), is_numeric, tiny).tag == form
+
+
+def test_auto_is_the_input_tag_where_the_layers_have_no_linear_maps(tiny, monkeypatch):
+    """What was not asked for by name does not fail."""
+
+    def refuse(backbone):
+        raise BackboneError("no linear maps")
+
+    monkeypatch.setattr(function_tag, "adapted_maps", refuse)
+    assert with_form(TaskStageConfig(), True, tiny).tag == "input"
+
+
+def test_a_run_by_default_adapts_and_finds_its_tag_again(
+    tmp_path, toy_registry, toy_backbone, table
+):
+    """The stage that says adapter by name has the same tag in the store."""
+    how = {"head": "linear", "max_steps": 3}
+    first = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, **how)
+    again = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, **how, tag="adapter")
+    assert first.predictor.tags["local/T"]["form"] == "adapter"
+    rows = {"letters": ["abc", "aabbcc"]}
+    np.testing.assert_array_equal(
+        first.predictor.predict(rows, "numpy"), again.predictor.predict(rows, "numpy")
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"tag": "prefix"}, "input, adapter"),
+        ({"tag": "prefix"}, "auto, input, adapter"),
         ({"tag": "adapter", "function_tag_from": "runs/x"}, "keeps its own form"),
     ],
 )

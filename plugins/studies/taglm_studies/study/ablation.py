@@ -29,10 +29,12 @@ def _task(**settings: Any) -> dict[str, Any]:
     return {"stages": {"task": settings}}
 
 
-_LINEAR = {"head": "linear", "features": "off"}
+_LINEAR = {"head": "linear", "features": "off", "tag": "input"}
 
 VARIANTS: dict[str, Variant] = {
-    FULL: Variant(settings=_task(**_LINEAR), description="all parts, with a linear head"),
+    FULL: Variant(
+        settings=_task(**_LINEAR), description="all parts of the paper, with a linear head"
+    ),
     "enriched": Variant(settings=_task(enrich=True), description="the domain tag is trained along"),
     "no-domain-tag": Variant(
         settings=_task(domain_tags=False), description="untrained domain tags"
@@ -55,9 +57,12 @@ VARIANTS: dict[str, Variant] = {
         settings=_task(head_init="mean_embedding", tag_init="mean", lr=1e-4),
         description="tags and head begin at the mean embedding and take gradient steps",
     ),
-    "best-head": Variant(
-        settings=_task(head="auto", features="auto"),
-        description="the head and the features that a run chooses by itself",
+    "adapter": Variant(
+        settings=_task(tag="adapter"), description="the function tag acts in the layers too"
+    ),
+    "as-shipped": Variant(
+        settings=_task(head="auto", features="auto", tag="auto"),
+        description="tag, head and features as a run chooses them by itself",
     ),
 }
 LENGTHS = (1, 5, 20)

@@ -116,9 +116,9 @@ def ablate(
         typer.Option(
             metavar="NAMES",
             help="Variants: enriched, no-domain-tag, no-function-tag, as-text, lm-tokenizer, "
-            "causal, paper-start, best-head.",
+            "causal, paper-start, adapter, as-shipped.",
         ),
-    ] = "no-domain-tag,no-function-tag,as-text,lm-tokenizer,causal,paper-start,best-head",
+    ] = "no-domain-tag,no-function-tag,as-text,lm-tokenizer,causal,paper-start,adapter,as-shipped",
     lengths: Annotated[
         str, typer.Option(metavar="N,N,...", help="Tag lengths beside the full method's.")
     ] = "1,5,20",

@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 TAG, AS_SHIPPED, PROBE = "tag", "taglm", "probe:"
 METHODS = ("tag", "taglm", "prompt-tuning", "lora", "linear-probe", "full", "text-prompt")
-_LINEAR = {"stages": {"task": {"head": "linear", "features": "off"}}}
-"""Settings of the tag's run: it is trained with the head that all methods get."""
+_LINEAR = {"stages": {"task": {"head": "linear", "features": "off", "tag": "input"}}}
+"""Settings of the tag's run: the paper's tag, trained with the head that all methods get."""
 _HERE = "taglm_studies.study.compare"
 
 
