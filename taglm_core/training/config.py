@@ -9,8 +9,8 @@ from taglm_core.errors import ConfigError
 from taglm_core.model.checkpointing import switch
 from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.prefix_cache import cache_setting
-from taglm_core.model.tag_forms import FORMS, INPUT
 from taglm_core.model.tag_forms import AUTO as AUTO_FORM
+from taglm_core.model.tag_forms import FORMS, INPUT
 from taglm_core.specs import Decoding
 from taglm_core.specs.fields import (
     check_seed,
