@@ -116,7 +116,9 @@ def call(command, folder):
 def pip_names(words):
     """Return 0 if the packages of this repository that are installed exist; tests install them."""
     files = [ROOT / "pyproject.toml", *(ROOT / "plugins").glob("*/pyproject.toml")]
-    known = {tomllib.loads(file.read_text())["project"]["name"] for file in files}
+    projects = [tomllib.loads(file.read_text())["project"] for file in files]
+    extras = {project["name"]: project.get("optional-dependencies", {}) for project in projects}
+    known = {*extras, *(f"{name}[{extra}]" for name in extras for extra in extras[name])}
     own = {word for word in words if word.startswith("taglm")}
     return int(not own or not own <= known), f"{own} of {known}"
 
@@ -144,5 +146,6 @@ def test_what_the_check_cannot_run_fails(desk):
     assert call("taglm run nothing.csv", desk)[0] != 0
     assert call("make nothing", desk)[0] != 0
     assert call("pip install taglm-plugin-nothing", desk)[0] != 0
+    assert call("pip install taglm[nothing]", desk)[0] != 0
     with pytest.raises(AssertionError, match="say in NOT_RUN why not"):
         call("rm nothing", desk)

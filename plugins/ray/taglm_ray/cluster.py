@@ -126,7 +126,7 @@ class RayWorkers:
             )
             .remote()
         )
-        return Worker(place, actor, self._prepare(actor, place))
+        return Worker(place, actor, actor.alive.remote(), self._prepare(actor, place))
 
     def _prepare(self, actor: Any, place: Place) -> Any:
         factory, arguments = self._made

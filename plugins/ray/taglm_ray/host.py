@@ -33,6 +33,10 @@ class Host:
         self._object: Any = None
         self._kept = _Kept()
 
+    def alive(self) -> bool:
+        """Answer: the process has begun."""
+        return True
+
     def prepare(
         self, folder: str, threads: int, factory: str, arguments: Mapping[str, Any]
     ) -> tuple[int, list[Said]]:

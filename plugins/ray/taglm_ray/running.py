@@ -39,6 +39,8 @@ class Worker:
 
     place: Place
     actor: Any
+    alive: Any
+    """What it gives as soon as the cluster has begun it."""
     ready: Any
     """What its `prepare` will give; None: it is ready."""
     jobs: deque[Job] = attrs.field(factory=deque)
@@ -213,10 +215,11 @@ class Run:
 
     def _say_if_slow(self) -> None:
         """Say once that no worker has begun."""
-        if any(worker.ready is None for worker in self._cluster.workers):
-            self._began = float("inf")
         if time.monotonic() - self._began > _PATIENCE:
             self._began = float("inf")
+            begun = [worker.alive for worker in self._cluster.workers]
+            if self._ray.wait(begun, timeout=0)[0]:
+                return  # loading a large backbone takes its time
             cores = self._cluster.workers[0].place.cores
             logger.warning(
                 "the Ray cluster has not begun a worker of %g cores for %.0f s: it is busy, or "
