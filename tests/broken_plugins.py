@@ -67,8 +67,8 @@ VERSION = "7.1"
 KINDS = (
     Package(
         kind="raises-on-import",
-        source="raise RuntimeError('no licence key')\n",
-        reports=(("import", "RuntimeError: no licence key"),),
+        source="raise RuntimeError('no license key')\n",
+        reports=(("import", "RuntimeError: no license key"),),
     ),
     Package(
         kind="exits-on-import",

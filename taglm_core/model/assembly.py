@@ -158,7 +158,7 @@ class Assembler:
                 words += part.text
                 continue
             if isinstance(part, FieldPart):
-                return count  # words that touch a field are tokenised with it
+                return count  # words that touch a field are tokenized with it
             count += len(self.text.encode(words)) if words else 0
             words = ""
             if isinstance(part, SpanPart | TagPart):
@@ -257,7 +257,7 @@ class Assembler:
         span = 0
 
         def flush() -> None:
-            # template words and text fields that touch are tokenised as one text
+            # template words and text fields that touch are tokenized as one text
             nonlocal words
             if words:
                 pieces.append(self.text.encode(words))

@@ -36,7 +36,7 @@ def batches_by_tokens(
         return
     order = np.argsort(-sizes, kind="stable")
     if rng is not None:
-        # a little noise mixes neighbours, so that batches differ between epochs
+        # a little noise mixes neighbors, so that batches differ between epochs
         noise = rng.uniform(0.97, 1.03, size=len(sizes))
         order = np.argsort(-(sizes * noise), kind="stable")
     cuts = []

@@ -18,7 +18,7 @@ _LEAST_SPREAD = 1e-8
 _MOST_RETRIES = 12
 _IMPUTATIONS = 20
 _LEAST_SIGMA = 1e-4
-"""Spread of standardised targets about the outputs, so that a perfect fit stays finite."""
+"""Spread of standardized targets about the outputs, so that a perfect fit stays finite."""
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -33,7 +33,7 @@ def solve_ridge(
 
     Args:
         states: `(rows, hidden)`.
-        targets: `(rows, num_targets)`, standardised; NaN where one is missing, which leaves the row
+        targets: `(rows, num_targets)`, standardized; NaN where one is missing, which leaves the row
             out of this target's solution alone.
         alphas: Penalties, relative to the mean eigenvalue of the states' covariance.
         delta: Error from which a row counts by its size and not by its square (Huber), found by
@@ -95,12 +95,12 @@ def solve_censored(
 ) -> list[tuple[float, Tensor, Tensor, Tensor]]:
     """Solve the linear head of targets of which some are only known to lie beyond a limit.
 
-    The Tobit model (Tobin 1958) by expectation and maximisation: a limit is replaced by the mean of
+    The Tobit model (Tobin 1958) by expectation and maximization: a limit is replaced by the mean of
     what lies beyond it under the present head, then the head is solved, and so on.
 
     Args:
         states: `(rows, hidden)`.
-        targets: `(rows, num_targets)`: values and limits, standardised; NaN where one is missing,
+        targets: `(rows, num_targets)`: values and limits, standardized; NaN where one is missing,
             which leaves the row out of this target's solution alone.
         sides: `(rows, num_targets)`: below 0 where the target is at most its limit, above 0 where
             it is at least that, 0 where it is exact.
@@ -143,10 +143,10 @@ def _solve_known(
         factor = statistics.factor(alpha)
         for _ in range(_IMPUTATIONS):
             filled, spread = impute(states @ weights.T + offsets, targets, sides, sigma)
-            centre = (share * filled).sum(dim=0)
-            cross = states.T @ (share * (filled - centre))  # (hidden, num_targets)
+            center = (share * filled).sum(dim=0)
+            cross = states.T @ (share * (filled - center))  # (hidden, num_targets)
             weights = torch.cholesky_solve(cross.double(), factor).T.float()
-            offsets = centre - weights @ mean
+            offsets = center - weights @ mean
             errors = (states @ weights.T + offsets - filled).square()
             sigma = (share * (errors + spread)).sum(dim=0).sqrt().clamp_min(_LEAST_SIGMA)
         yield weights, offsets, sigma
@@ -194,7 +194,7 @@ def huber_weights(errors: Tensor, delta: float) -> Tensor:
     """Return what each row weighs where errors above `delta` count by their size.
 
     Args:
-        errors: `(rows, num_targets)`, standardised; NaN where a target is missing.
+        errors: `(rows, num_targets)`, standardized; NaN where a target is missing.
         delta: Error, averaged over the known targets, up to which a row weighs 1.
 
     Returns:
@@ -251,7 +251,7 @@ class SufficientStatistics:
 
         Args:
             states: `(rows, hidden)`.
-            targets: `(rows, num_targets)`, standardised; NaN where one is missing.
+            targets: `(rows, num_targets)`, standardized; NaN where one is missing.
             window: Rows after which an earlier row counts a share of 1/e.
             weights: `(rows,)`, what each row counts; None: 1.
         """
@@ -277,7 +277,7 @@ class SufficientStatistics:
 
     @torch.no_grad()
     def factor(self, alpha: float, group: int = 0) -> Tensor:
-        """Return the Cholesky factor `(hidden, hidden)` of the penalised covariance.
+        """Return the Cholesky factor `(hidden, hidden)` of the penalized covariance.
 
         Args:
             alpha: Penalty, relative to the mean eigenvalue of the states' covariance.
@@ -314,7 +314,7 @@ class SufficientStatistics:
     def solve(self, alpha: float) -> tuple[Tensor, Tensor]:
         """Return weights `(num_targets, hidden)` and offsets `(num_targets,)`, fp32 on the CPU.
 
-        A target without any row has weights and offset 0, its mean in standardised units.
+        A target without any row has weights and offset 0, its mean in standardized units.
 
         Args:
             alpha: Penalty, relative to the mean eigenvalue of the states' covariance.

@@ -14,7 +14,7 @@ SAME = 0.98
 class Fingerprint:
     """What an artifact remembers of its backbone.
 
-    `shape` and `tokenizer` must be equal, `probe` close: so a re-saved or quantised copy of the
+    `shape` and `tokenizer` must be equal, `probe` close: so a re-saved or quantized copy of the
     same backbone is accepted and another one refused.
     """
 

@@ -14,7 +14,7 @@ _MOST_DEVIATIONS = 5.0
 class KernelHead(nn.Module):
     """Weighted sums of similarities to training rows, `exp(-gamma |x - point|^2)`.
 
-    What is read is standardised by column, cut off at five standard deviations and scaled by block
+    What is read is standardized by column, cut off at five standard deviations and scaled by block
     (states, features), so that each block counts the same in the distance. Outputs are the mean of
     one or several regressions, each with a kernel on its own columns.
     """

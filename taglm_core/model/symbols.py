@@ -6,7 +6,7 @@ from torch import Tensor
 from taglm_core.errors import BackboneError
 from taglm_core.model.backbone import Backbone
 
-# Weight of the i-th token of a spelling. Decreasing and not normalised to sum one, so that "ab",
+# Weight of the i-th token of a spelling. Decreasing and not normalized to sum one, so that "ab",
 # "ba", "a" and "aa" all give different rows.
 _DECAY = 0.5
 

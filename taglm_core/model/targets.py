@@ -43,11 +43,11 @@ class Scaling:
     std: Tensor = attrs.field(converter=_double)
     """float64 `(num_outputs,)`: standard deviations of the training targets; 1 for classes."""
     offset: Tensor = attrs.field(converter=_single)
-    """`(num_outputs,)`: constant term of the closed-form head, in standardised units."""
+    """`(num_outputs,)`: constant term of the closed-form head, in standardized units."""
     censored_below: Tensor | None = attrs.field(default=None, converter=_single_or_none)
-    """`(num_outputs,)`: where the target is cut off, in standardised units; None: nowhere."""
+    """`(num_outputs,)`: where the target is cut off, in standardized units; None: nowhere."""
     sigma: Tensor | None = attrs.field(default=None, converter=_single_or_none)
-    """`(num_outputs,)`: standard deviation about the output, in standardised units; None where no
+    """`(num_outputs,)`: standard deviation about the output, in standardized units; None where no
     value is censored."""
 
     @staticmethod
@@ -84,7 +84,7 @@ class Scaling:
         return Scaling(mean=zero, std=torch.ones_like(zero), offset=torch.zeros(num_outputs))
 
     def standardized(self, targets: np.ndarray) -> Tensor:
-        """Return targets in standardised units, fp32 `(rows, targets)`, NaN where missing.
+        """Return targets in standardized units, fp32 `(rows, targets)`, NaN where missing.
 
         Where some are censored, by a limit of their own or by that of all rows, the side of each
         stands behind it: `(rows, targets, 2)`.
@@ -123,7 +123,7 @@ def loss_targets(target: Target, scaling: Scaling, values: Any) -> Tensor:
         values: As `TaskRows.targets` holds them.
 
     Returns:
-        Numbers: fp32 `(rows, targets)`, standardised, with sides where some are censored. Labels:
+        Numbers: fp32 `(rows, targets)`, standardized, with sides where some are censored. Labels:
         fp32 `(rows, labels)`, 0 and 1. Both NaN where a row lacks one. Classes: int64 `(rows,)`.
     """
     if isinstance(target, Regression):
@@ -157,7 +157,7 @@ def predictions(target: Target, scaling: Scaling, outputs: Tensor) -> np.ndarray
     Args:
         target: Numbers or classes.
         scaling: Of a regression target.
-        outputs: `(rows, num_outputs)`, standardised, or logits.
+        outputs: `(rows, num_outputs)`, standardized, or logits.
 
     Returns:
         Regression: float64 `(rows, targets)` in the user's units. Classes: float64

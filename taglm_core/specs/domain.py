@@ -11,7 +11,7 @@ from taglm_core.specs.fields import as_names, identifier, optional_reference
 
 @attrs.frozen(kw_only=True)
 class Domain:
-    """One kind of specialised data, such as molecules written as SMILES.
+    """One kind of specialized data, such as molecules written as SMILES.
 
     Every callable is a reference `"package.module:attribute"` imported on first use, so that
     registering a domain costs nothing. Callables work on batches: they take a sequence of rows

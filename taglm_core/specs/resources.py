@@ -18,8 +18,8 @@ class Dataset:
     """Columns that `load` gives."""
     description: str = ""
     """What the rows are, and whether they were measured or generated."""
-    licence: str = ""
-    """Licence of the rows."""
+    license: str = ""
+    """License of the rows."""
     generated: bool = False
     """True when no measurement stands behind the rows."""
     split_column: str | None = None
@@ -113,8 +113,8 @@ class Backbone:
     """Revision on the Hub; None: the newest."""
     description: str = ""
     """Size and what it was trained on."""
-    licence: str = ""
-    """Licence of the weights."""
+    license: str = ""
+    """License of the weights."""
 
 
 @attrs.frozen(kw_only=True)

@@ -94,7 +94,7 @@ def fit(
     progress: Progress,
     description: str,
 ) -> FitResult:
-    """Minimise an objective; leave the parameters at their best evaluation.
+    """Minimize an objective; leave the parameters at their best evaluation.
 
     Resumes from `folder` when it holds a checkpoint; the same process unbroken ends with the same
     numbers.
@@ -354,7 +354,7 @@ def step_rows(
     order = rng.permutation(len(lengths))
     rows = settings.batch_size
     if sorts_batches:
-        # sorted within pools of many batches: little padding, yet other neighbours each epoch
+        # sorted within pools of many batches: little padding, yet other neighbors each epoch
         pool = 32 * rows
         pools = [order[i : i + pool] for i in range(0, len(order), pool)]
         order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])

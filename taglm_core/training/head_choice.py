@@ -351,7 +351,7 @@ def _set_offset(
 
 
 def _compared(found: Mapping[str, Errors]) -> str:
-    """Return a line that compares the heads, in mean squared errors of standardised targets."""
+    """Return a line that compares the heads, in mean squared errors of standardized targets."""
     parts = []
     for name, each in found.items():
         cross = each.cross_validated

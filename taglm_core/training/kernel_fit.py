@@ -25,7 +25,7 @@ _MOST_DIRECTIONS = 2000
 
 @attrs.frozen(eq=False)
 class Errors:
-    """By what predictions miss the standardised targets of rows that they were not fitted to."""
+    """By what predictions miss the standardized targets of rows that they were not fitted to."""
 
     valid: Tensor
     """float64 `(rows, outputs)` of the validation split; NaN where a target is missing."""
@@ -62,7 +62,7 @@ def _mean_square(errors: Tensor) -> float:
 
 @attrs.frozen(eq=False)
 class Solution:
-    """A map from a row's columns to centred targets."""
+    """A map from a row's columns to centered targets."""
 
     weights: Tensor
     """`(columns, outputs)`."""
@@ -78,7 +78,7 @@ class TargetRows:
     """Targets of the rows that heads are fitted to and judged by."""
 
     train: Tensor
-    """float64 `(rows, outputs)`, centred; NaN where one is missing."""
+    """float64 `(rows, outputs)`, centered; NaN where one is missing."""
     valid: Tensor
     mean: Tensor
     """`(outputs,)` that was taken away."""
@@ -91,7 +91,7 @@ class TargetRows:
 
 
 def linear_solution(states: Tensor, valid_states: Tensor, rows: TargetRows) -> Solution:
-    """Return what the linear head costs on centred states, their mean square scaled to 1."""
+    """Return what the linear head costs on centered states, their mean square scaled to 1."""
     mean = states.mean(dim=0)
     train, valid = (states - mean).double(), (valid_states - mean).double()
     if min(train.shape) > _MOST_DIRECTIONS:  # random directions keep distances, and cost less

@@ -98,15 +98,15 @@ def _limit_and_augment(
     same = (made[0].targets, made[0].weights)
     made += _other_orders(task_model, kept, *same)
     for _ in range(settings.augment):
-        spelt = dict(kept)
+        other = dict(kept)
         for field in plan.task.span_fields:
             domain = plan.task.domain_of_field(field)
             if domain is not None and domain.spec.augment is not None:
                 augment = resolve(domain.spec.augment, f"domain {domain.name}, augment")
-                spelt[field] = augment(spelt[field], rng)
-        assembled = task_model.assemble(spelt, not plan.task.is_numeric, like=kept)
-        made.append(_chosen(SplitData(assembled, same[0], spelt, weights=same[1]), assembled.good))
-        made += _other_orders(task_model, spelt, *same, like=kept)
+                other[field] = augment(other[field], rng)
+        assembled = task_model.assemble(other, not plan.task.is_numeric, like=kept)
+        made.append(_chosen(SplitData(assembled, same[0], other, weights=same[1]), assembled.good))
+        made += _other_orders(task_model, other, *same, like=kept)
     return attrs.evolve(_joined(made), num_rows=len(keep))
 
 

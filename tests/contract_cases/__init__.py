@@ -45,7 +45,7 @@ LETTERS = taglm.Dataset(
     load="toy_plugin:letters",
     columns=("letters", "share_a", "length", "first"),
     description="Random strings over a, b and c.",
-    licence="CC0-1.0",
+    license="CC0-1.0",
     generated=True,
 )
 

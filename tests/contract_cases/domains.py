@@ -63,7 +63,7 @@ def with_nan(rows):
     return np.array(found, dtype=np.float32)
 
 
-def centred(rows):
+def centered(rows):
     """Subtract the mean of the batch."""
     made = np.array([[len(row)] for row in rows], dtype=np.float32)
     return made - made.mean()
@@ -163,16 +163,16 @@ CASES = [
     case("features_finite", r"gives ndarray of shape \(20,\) for 20 rows", flat, "features"),
     case("features_finite", "gives float64; make it float32", wide, "features"),
     case("features_finite", "hold NaN or infinity", with_nan, "features"),
-    case("features_batch", "depend on the rows beside it", centred, "features"),
+    case("features_batch", "depend on the rows beside it", centered, "features"),
     case("fingerprint_answers", r"of shape \(20, positions\)", flat, "fingerprint"),
     case(
         "fingerprint_answers", "gives 40,000 positions; give at most 32,768", broad, "fingerprint"
     ),
     case("fingerprint_answers", "is 0 everywhere", blank, "fingerprint"),
-    case("fingerprint_batch", "the fingerprint of .* depend on", centred, "fingerprint"),
+    case("fingerprint_batch", "the fingerprint of .* depend on", centered, "fingerprint"),
     case("descriptors_finite", "`descriptors` gives float64; make it float32", wide, "descriptors"),
     case("descriptors_finite", "`descriptors` of .* hold NaN", with_nan, "descriptors"),
-    case("descriptors_batch", "the descriptors of .* depend on", centred, "descriptors"),
+    case("descriptors_batch", "the descriptors of .* depend on", centered, "descriptors"),
     case(
         "augment_keeps",
         "another thing, which would carry a wrong label",

@@ -75,7 +75,7 @@ class Counting(LettersEncoder):
         return Encoded((found.ids + next(self._calls)) % np.int32(3), found.offsets, found.errors)
 
 
-class Neighbours(LettersEncoder):
+class Neighbors(LettersEncoder):
     """Looking at the other rows."""
 
     def encode_batch(self, rows):
@@ -184,7 +184,7 @@ CASES = [
     case("round_trip", Refusing, "cannot be encoded: unknown symbol 'z'.*Extend the alphabet"),
     case("symbol_strings", Collapsing, "comes back as .*the text is kept"),
     case("deterministic", Counting, "twice gives different ids"),
-    case("batch_equals_single", Neighbours, "otherwise in a batch than alone"),
+    case("batch_equals_single", Neighbors, "otherwise in a batch than alone"),
     case("odd_input", Raising, "raised IndexError.*contract_cases.*in encode_batch"),
     case("odd_input", Stripping, "without an error but comes back as"),
     case("odd_input", KeepingIds, "has an error and 1 ids"),

@@ -25,9 +25,9 @@ def needs_more():
 broken_app = typer.Typer()
 
 
-def backbone(check, match, path, licence="MIT"):
+def backbone(check, match, path, license="MIT"):
     """Return a case of a backbone."""
-    made = taglm.Backbone(name="own", path=path, description="Tiny.", licence=licence)
+    made = taglm.Backbone(name="own", path=path, description="Tiny.", license=license)
     return Case(kind="backbone", check=check, match=match, plugin=plugin(backbones=[made]))
 
 
@@ -201,7 +201,7 @@ not_a_task = plugin(tasks=["QED"])
 CASES = [
     backbone("source", "/nowhere holds no config.json", f"{__name__}:empty_folder"),
     backbone("source", "give a Hub id such as 'owner/name'", "https://example.org/model"),
-    backbone("described", "`licence` is empty", "owner/name", licence=""),
+    backbone("described", "`license` is empty", "owner/name", license=""),
     command("word_free", "`taglm run` is a command of the core", name="run"),
     command("help_shown", "`help` is empty", help=" "),
     command(

@@ -75,7 +75,7 @@ def with_gaps(*, seed, size):
 
 def data(name, columns=("letters",), **changes):
     """Return a dataset of this module."""
-    given = {"description": "Strings.", "licence": "CC0-1.0"}
+    given = {"description": "Strings.", "license": "CC0-1.0"}
     load = f"{HERE}:{name}"
     return taglm.Dataset(**{"name": name, "load": load, "columns": columns, **given, **changes})
 
@@ -190,7 +190,7 @@ CASES = [
     dataset_case("size", r"`load\(size=1\)` makes 10 rows", "fixed_size", generated=True),
     dataset_case("same_seed", "two calls with the same seed give different rows", "moody"),
     dataset_case("other_seed", "seeds 0 and 1 give the same rows", "stubborn", generated=True),
-    dataset_case("described", "`licence` is empty; name the licence", "stubborn", licence=""),
+    dataset_case("described", "`license` is empty; name the license", "stubborn", license=""),
     dataset_case("described", "`description` is empty", "stubborn", description=" "),
     dataset_case(
         "split_disjoint",

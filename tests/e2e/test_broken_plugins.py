@@ -167,5 +167,5 @@ def test_doctor_reports_a_broken_plugin(tmp_path):
     assert done.returncode == 1, done.stderr
     failed = [c for c in json.loads(done.stdout)["checks"] if c["status"] == "fail"]
     assert len(failed) == 1
-    assert "no licence key" in failed[0]["found"]
+    assert "no license key" in failed[0]["found"]
     assert "pip install --upgrade taglm-broken-raises-on-import" in failed[0]["advice"]

@@ -204,7 +204,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_chem.generated:task_molecules",
             columns=("smiles", "source"),
             description=f"{generated} QED is computed by RDKit.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -212,7 +212,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_chem.generated:task_molecules",
             columns=("smiles", "source"),
             description=f"{generated} logP is computed by RDKit.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -220,7 +220,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_chem.generated:corpus_molecules",
             columns=("smiles", "source"),
             description=f"{generated} The corpus of stage 1.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -228,7 +228,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_chem.generated:known_drugs",
             columns=("name", "formula", "smiles"),
             description="250 known drugs with name and molecular formula, to try predictions on.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         taglm.Dataset(
             name="combinations",
@@ -238,7 +238,7 @@ def register_datasets() -> list[taglm.Dataset]:
                 "Pairs of known drugs on ten invented cell lines with an invented score, a formula "
                 "of both structures and the line: it shows that the task works, nothing else."
             ),
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -249,7 +249,7 @@ def register_datasets() -> list[taglm.Dataset]:
                 "Measured: combination sensitivity scores of DrugComb as Therapeutics Data Commons "
                 "gives them; needs a local copy."
             ),
-            licence="CC BY-NC-SA 4.0 as stated by the source; check before use",
+            license="CC BY-NC-SA 4.0 as stated by the source; check before use",
         ),
     ]
 

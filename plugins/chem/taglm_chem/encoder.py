@@ -197,7 +197,7 @@ def _mark_chirality_classes(ids: np.ndarray, data: np.ndarray, ahead: np.ndarray
 
 
 def _without_overlaps(pairs: np.ndarray) -> np.ndarray:
-    """Of pairs that begin at neighbouring places, as in `@@@`, keep every other one.
+    """Of pairs that begin at neighboring places, as in `@@@`, keep every other one.
 
     Args:
         pairs: int64 `(pairs,)`, ascending places.

@@ -214,7 +214,7 @@ def _draw_chain(pool: Pool, random: Random) -> list[Fragment]:
 
 
 def _join(chain: Sequence[Fragment]) -> str | None:
-    """Join the open bonds of neighbours; None when the molecule is impossible or too long."""
+    """Join the open bonds of neighbors; None when the molecule is impossible or too long."""
     whole = Chem.Mol()
     for place, fragment in enumerate(chain):
         piece = Chem.Mol(fragment.mol)

@@ -232,7 +232,7 @@ def test_two_letter_atoms_do_not_reach_over_rows():
     ],
 )
 def test_errors_name_the_character_and_its_position(row, message):
-    """A user must find the place in a long SMILES; the neighbours are not touched."""
+    """A user must find the place in a long SMILES; the neighbors are not touched."""
     encoder = SmilesEncoder()
     encoded = encoder.encode_batch(["CCl", row, "[Sc]"])
     assert encoded.errors == [None, message, None]

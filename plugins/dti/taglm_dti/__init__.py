@@ -71,7 +71,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_dti.generated:pairs",
             columns=("smiles", "sequence", "affinity"),
             description=_INVENTED,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -82,7 +82,7 @@ def register_datasets() -> list[taglm.Dataset]:
                 "Measured: pairs collected by J. Glaser, by Hub id jglaser/binding_affinity or "
                 "from a local copy."
             ),
-            licence="as stated on its page; check before use",
+            license="as stated on its page; check before use",
         ),
         taglm.Dataset(
             name="bindingdb_patent",
@@ -92,7 +92,7 @@ def register_datasets() -> list[taglm.Dataset]:
                 "Measured: patents in BindingDB as Therapeutics Data Commons gives them, with "
                 "years; needs a local copy."
             ),
-            licence="as stated by the source; check before use",
+            license="as stated by the source; check before use",
         ),
     ]
 

@@ -113,8 +113,8 @@ def _sequence(random: Random) -> str:
     low, high = _LENGTHS
     length = low + int(random.random() * (high - low + 1))
     weights = [0.3 + random.random() for _ in _RESIDUES]
-    favoured = _pick(random, (_AROMATIC, _BASIC, _ACIDIC))
-    for residue in favoured:
+    favored = _pick(random, (_AROMATIC, _BASIC, _ACIDIC))
+    for residue in favored:
         weights[_RESIDUES.index(residue)] *= 1 + 3 * random.random()
     return "".join(random.choices(_RESIDUES, weights, k=length))
 

@@ -35,6 +35,6 @@ def register_backbones() -> "list[Backbone]":
                 "Llama, 5.4 million parameters, read SMILES, proteins and eight languages; "
                 "runs on any CPU"
             ),
-            licence="Apache-2.0",
+            license="Apache-2.0",
         )
     ]

@@ -147,7 +147,7 @@ def test_a_molecule_is_respelt(arrays, training_module):
     """Molecules without stereo marks come in orders that no array holds."""
     mix = training_module("documents").Documents(arrays, 5)
     mix.spelling = random.Random(1)
-    spelt = {tuple(mix._spelt(4, canonical=False)) for _ in range(30)}
-    assert tuple(map(ord, "N#CC")) in spelt
-    assert {tuple(map(ord, "CC#N"))} == {tuple(mix._spelt(4, canonical=True)) for _ in range(5)}
-    assert {tuple(map(ord, "OCC"))} == {tuple(mix._spelt(0, canonical=False)) for _ in range(5)}
+    spelled = {tuple(mix._spelled(4, canonical=False)) for _ in range(30)}
+    assert tuple(map(ord, "N#CC")) in spelled
+    assert {tuple(map(ord, "CC#N"))} == {tuple(mix._spelled(4, canonical=True)) for _ in range(5)}
+    assert {tuple(map(ord, "OCC"))} == {tuple(mix._spelled(0, canonical=False)) for _ in range(5)}

@@ -86,7 +86,7 @@ def test_english_is_likely(lm, tokenizer):
 
 
 def test_smiles_are_likely(lm, tokenizer):
-    """Aspirin spelt symbol by symbol costs less than 0.9 nats a symbol."""
+    """Aspirin spelled symbol by symbol costs less than 0.9 nats a symbol."""
     assert loss(lm, tokenizer.convert_tokens_to_ids(list(ASPIRIN))) < 0.9
 
 
@@ -105,14 +105,14 @@ def test_greedy_continuation_is_a_valid_number(lm, tokenizer):
     assert tokenizer.decode(answer).strip(" .").isdigit()
 
 
-def test_spellings_of_one_molecule_are_neighbours(lm, tokenizer, training_module):
+def test_spellings_of_one_molecule_are_neighbors(lm, tokenizer, training_module):
     """The states behind two spellings are closer than those behind other molecules."""
     torch = pytest.importorskip("torch")
     respell = training_module("respell").respell
     rng = random.Random(3)
     states = []
-    for spelt in (SMILES, [respell(smiles, rng) for smiles in SMILES]):
-        rows = [tokenizer.convert_tokens_to_ids(list(smiles)) for smiles in spelt]
+    for spelled in (SMILES, [respell(smiles, rng) for smiles in SMILES]):
+        rows = [tokenizer.convert_tokens_to_ids(list(smiles)) for smiles in spelled]
         with torch.no_grad():
             found = [lm.model(torch.tensor([ids])).last_hidden_state[0, -1] for ids in rows]
         states.append(torch.stack(found) - torch.stack(found).mean(0))

@@ -41,7 +41,7 @@ def test_backbone_is_registered():
     pytest.importorskip("taglm_core")
     (backbone,) = taglm_nano.register_backbones()
     assert ("nano", "taglm_nano:folder") == (backbone.name, backbone.path)
-    assert "Apache-2.0" == backbone.licence
+    assert "Apache-2.0" == backbone.license
 
 
 def test_folder_holds_a_model():

@@ -43,8 +43,8 @@ def test_ring_numbers_of_two_digits(training_module):
     assert module.parse(star) == module.parse("C1CCCCC1")
     cage = "C12C3C4C1C5C2C3C45"
     for seed in range(20):
-        spelt = module.respell(cage, random.Random(seed))
-        assert chem.CanonSmiles(cage) == chem.CanonSmiles(spelt)
+        spelled = module.respell(cage, random.Random(seed))
+        assert chem.CanonSmiles(cage) == chem.CanonSmiles(spelled)
 
 
 @pytest.mark.parametrize("smiles", ["C1CC", "C(C", "C?C"])

@@ -23,7 +23,7 @@ SMILES_SYMBOLS = (
 
 
 @pytest.mark.parametrize("symbol", [*SMILES_SYMBOLS.split(), *string.ascii_uppercase, "Na", "Se"])
-def test_symbol_spelt_alone_is_one_token(tokenizer, symbol):
+def test_symbol_spelled_alone_is_one_token(tokenizer, symbol):
     """Encoders spell symbols by these tokens, so each must be one, and the plain text of it."""
     ids = tokenizer(symbol, add_special_tokens=False).input_ids
     assert [symbol] == tokenizer.convert_ids_to_tokens(ids)
@@ -38,7 +38,7 @@ def test_every_printable_ascii_character_alone_is_one_token(tokenizer):
 
 
 def test_digits_stay_apart(tokenizer):
-    """A number is read digit by digit, so its value is spelt and not memorised."""
+    """A number is read digit by digit, so its value is spelled and not memorized."""
     assert list("1859") == tokenizer.tokenize("1859")
     assert list("314") == tokenizer.tokenize("weight 314")[-3:]
 

@@ -4,7 +4,7 @@ A document is one of
 
 * a pair: `en:<sentence>`, a new line, `fr:<sentence>`, English with one of five languages in either
   direction; three in ten begin without the first label. Only the second sentence is predicted.
-* a repair: the same language on both lines, the first with words left out and neighbours swapped.
+* a repair: the same language on both lines, the first with words left out and neighbors swapped.
 * a sentence of one language, with its label or bare.
 
 Spanish and Portuguese occur in repairs and sentences only, and no document holds two languages

@@ -1,6 +1,6 @@
 """The test bucket: a fixed hash rule that keeps about a tenth of all data out of training.
 
-Every part of taglm that trains on unlabelled data uses this rule, so that data in bucket 0 is
+Every part of taglm that trains on unlabeled data uses this rule, so that data in bucket 0 is
 unseen by the embedded backbone. The rule is frozen with it: another rule makes a new backbone.
 """
 

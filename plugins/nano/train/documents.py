@@ -169,7 +169,7 @@ class Documents(Store):
             return self.num_varied + self.next_index("moses", moses)
         return self.next_index("varied", self.num_varied)
 
-    def _spelt(self, number: int, canonical: bool) -> np.ndarray:
+    def _spelled(self, number: int, canonical: bool) -> np.ndarray:
         smiles, *others = self.smiles[number].split("\t")
         if not canonical:
             if others:
@@ -179,7 +179,7 @@ class Documents(Store):
         return np.array([self.symbols[s] for s in smiles_symbols(smiles)], np.uint16)
 
     def _add_molecule(self, out: Writer, number: int, canonical: bool) -> None:
-        out.add(self._spelt(number, canonical))
+        out.add(self._spelled(number, canonical))
         if number < self.num_described:
             out.read(MOLECULE, number)
 

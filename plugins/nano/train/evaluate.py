@@ -12,7 +12,7 @@ text, at most `--train-chars` characters of each kind.
   text given the sample.
 * n-gram: characters, Witten-Bell interpolation down to a uniform distribution over the characters
   seen and one unknown, counts from the sample, frozen while it reads the held-out text; the best
-  order from 2 to 6, chosen on the held-out text itself, so in the n-gram's favour.
+  order from 2 to 6, chosen on the held-out text itself, so in the n-gram's favor.
 """
 
 import argparse

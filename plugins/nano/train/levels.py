@@ -31,7 +31,7 @@ def to_levels(values: np.ndarray) -> np.ndarray:
 
 
 def to_targets(levels: np.ndarray) -> np.ndarray:
-    """Return standard scores of levels: their normal quantile, standardised by column and clipped.
+    """Return standard scores of levels: their normal quantile, standardized by column and clipped.
 
     Args:
         levels: uint8 (rows, columns).

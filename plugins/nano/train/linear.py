@@ -107,9 +107,9 @@ def molecule_parts(
         for column, count in m["counts"]:
             counts[i, column] = np.log1p(count)
     targets = np.concatenate([described.astype(float), counts], axis=1)
-    spelt = [spell(smiles_symbols(m["smiles"])) for m in chosen]
+    spelled = [spell(smiles_symbols(m["smiles"])) for m in chosen]
     cut, width = sizes[0], described.shape[1]
-    parts = [(spelt[:cut], targets[:cut]), (spelt[cut:], targets[cut:])]
+    parts = [(spelled[:cut], targets[:cut]), (spelled[cut:], targets[cut:])]
     return parts, {"descriptors": slice(width), "Morgan counts": slice(width, None)}
 
 
@@ -124,12 +124,12 @@ def protein_parts(
         for s in rng.sample(items, size)
     ]
     targets = proteins.target_table(chosen).astype(float)
-    spelt = [spell(list(s)) for s in chosen]
+    spelled = [spell(list(s)) for s in chosen]
     cut, kinds = sizes[0], len(proteins.RESIDUES)
     stretches = kinds * (1 + proteins.WINDOWS)
     groups = {"composition": slice(kinds), "composition of stretches": slice(kinds, stretches)}
     groups["residue pairs"] = slice(stretches + 1, stretches + 1 + kinds * kinds)
-    parts = [(spelt[:cut], targets[:cut]), (spelt[cut:], targets[cut:])]
+    parts = [(spelled[:cut], targets[:cut]), (spelled[cut:], targets[cut:])]
     return parts, groups
 
 

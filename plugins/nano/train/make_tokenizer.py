@@ -48,9 +48,9 @@ def _learn_merges(texts: Iterable[str], num_merges: int) -> list[tuple[str, str]
         vocab_size=len(alphabet) + num_merges, initial_alphabet=alphabet, show_progress=False
     )
     learner.train_from_iterator(words(), trainer)
-    spelt = {letter: pair for pair, letter in stand_ins.items()}
+    spelled = {letter: pair for pair, letter in stand_ins.items()}
     merges = json.loads(learner.to_str())["model"]["merges"]
-    return [tuple("".join(spelt.get(c, c) for c in side) for side in merge) for merge in merges]
+    return [tuple("".join(spelled.get(c, c) for c in side) for side in merge) for merge in merges]
 
 
 def build_tokenizer(texts: Iterable[str], folder: Path, vocab_size: int = VOCAB_SIZE) -> Tokenizer:

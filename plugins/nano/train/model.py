@@ -91,7 +91,7 @@ def fused_views(flat: Tensor, shape: Shape) -> dict[str, Tensor]:
     return result
 
 
-def initialise(flat: Tensor, shape: Shape, seed: int) -> None:
+def initialize(flat: Tensor, shape: Shape, seed: int) -> None:
     """Fill the flat tensor: normal with deviation 0.02, output projections smaller, norms one."""
     generator = torch.Generator().manual_seed(seed)
     for name, view in views(flat, shape).items():

@@ -85,10 +85,10 @@ def add_molecules(arrays: Arrays, described: list[dict[str, Any]], more: list[st
     """
     saved = arrays.saved
     varied = [m for m in described if m["source"] != MOSES]
-    spelt = ["\t".join([m["smiles"], *m["variants"]]) for m in described]
-    saved["smiles"] = as_bytes(spelt + more)
+    spelled = ["\t".join([m["smiles"], *m["variants"]]) for m in described]
+    saved["smiles"] = as_bytes(spelled + more)
     saved["molecule_counts"] = np.array([len(described), len(varied)])
-    symbols = sorted({s for line in spelt + more for s in smiles_symbols(line)} - {"\t"})
+    symbols = sorted({s for line in spelled + more for s in smiles_symbols(line)} - {"\t"})
     symbols += [r for r in RESIDUES if r not in symbols]
     ids = [arrays.tokenizer.token_to_id(s) for s in symbols]
     missing = [s for s, i in zip(symbols, ids, strict=True) if i is None]
@@ -97,7 +97,7 @@ def add_molecules(arrays: Arrays, described: list[dict[str, Any]], more: list[st
     saved["symbols"], saved["symbol_ids"] = as_bytes(symbols), np.array(ids, np.uint16)
     arrays.add_texts("facts", [f for m in varied for f in m["facts"]])
     saved["facts.first"] = np.cumsum([0, *(len(m["facts"]) for m in varied)])
-    # Columns first: neighbours are alike then, and compress better.
+    # Columns first: neighbors are alike then, and compress better.
     values = np.array([m["descriptors"] for m in described], np.float64)
     saved["levels"] = np.ascontiguousarray(to_levels(values).T)
     counts = np.zeros((NUM_COUNTS, len(described)), np.uint8)

@@ -69,14 +69,14 @@ def describe(sequence: str) -> np.ndarray:
     pairs = np.bincount(codes[:-1] * kinds + codes[1:], minlength=kinds * kinds) / (size - 1)
     values = SCALES[codes]  # (size, scales)
     ends = [values[:ENDS].mean(0), values[-ENDS:].mean(0)]
-    centred = values - values.mean(0)
-    covariances = [(centred[lag:] * centred[:-lag]).mean(0) for lag in LAGS]
+    centered = values - values.mean(0)
+    covariances = [(centered[lag:] * centered[:-lag]).mean(0) for lag in LAGS]
     parts = [composition, windows.ravel(), [np.log(size)], np.sqrt(pairs), *ends, *covariances]
     return np.concatenate(parts).astype(np.float32)
 
 
 def target_table(sequences: list[str]) -> np.ndarray:
-    """Return the standardised, clipped numbers of many proteins, float16 (proteins, numbers)."""
+    """Return the standardized, clipped numbers of many proteins, float16 (proteins, numbers)."""
     if len(sequences) < _STATISTICS_OF:
         found = np.stack([describe(sequence) for sequence in sequences])
     else:

@@ -21,7 +21,7 @@ def can_respell(smiles: str) -> bool:
 
 
 def parse(smiles: str) -> tuple[list[str], Edges]:
-    """Read a SMILES into atoms and, for each atom, its neighbours with their bond signs.
+    """Read a SMILES into atoms and, for each atom, its neighbors with their bond signs.
 
     Raises:
         ValueError: If a character is none that this module knows.

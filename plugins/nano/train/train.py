@@ -22,7 +22,7 @@ from typing import Any
 import batches
 import model
 import numpy as np
-import optimise
+import optimize
 import readout
 import torch
 from feed import Feed, OnDevice, mixture
@@ -59,7 +59,7 @@ class Trainer:
         self.shape = model.Shape(vocab, args.hidden)
         flat = torch.zeros(model.num_parameters(self.shape))
         if args.init is None:
-            model.initialise(flat, self.shape, args.seed)
+            model.initialize(flat, self.shape, args.seed)
         else:
             model.load(flat, self.shape, args.init)
         self.flat = flat.to(self.device)
@@ -74,7 +74,7 @@ class Trainer:
         self.ranks = [
             Rank(args, self.shape, self.low, self.maps, read_out) for _ in range(args.ranks)
         ]
-        self.optimizer = optimise.Optimizer(
+        self.optimizer = optimize.Optimizer(
             self.shape, self.flat, self.grads, self.maps, self.map_grads, dtype, args.compile
         )
         self.kinds = kinds
@@ -172,12 +172,12 @@ def warm_up(trainer: Trainer, batch: OnDevice) -> None:
     try:
         rank.micro(batch, 1.0)
         for group in trainer.optimizer.groups:
-            trainer.optimizer.orthogonalise(torch.stack(group.grads).to(trainer.low.dtype))
+            trainer.optimizer.orthogonalize(torch.stack(group.grads).to(trainer.low.dtype))
         print(f"compiled in {time.time() - start:.1f} s", flush=True)
     except Exception as error:  # a compiler can fail in any way
         print(f"not compiled: {error!r}", file=sys.stderr, flush=True)
         rank.parts = model.EAGER
-        trainer.optimizer.orthogonalise = optimise.orthogonalise
+        trainer.optimizer.orthogonalize = optimize.orthogonalize
     rank.low_grads.zero_()
     rank.map_grads.zero_()
     trainer.take_losses()

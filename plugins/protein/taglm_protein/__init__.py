@@ -120,7 +120,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_protein.generated:task_sequences",
             columns=("sequence", "source"),
             description=f"{generated} BLOSUM1 is computed.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -128,7 +128,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_protein.generated:task_sequences",
             columns=("sequence", "source"),
             description=f"{generated} The five quantities are computed by Biopython.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -136,7 +136,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_protein.generated:corpus_sequences",
             columns=("sequence", "source"),
             description=f"{generated} The corpus of stage 1.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         ),
         taglm.Dataset(
@@ -144,7 +144,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_protein.generated:known_proteins",
             columns=("name", "mass", "sequence"),
             description="21 known proteins with their average mass in Da, to try predictions on.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
     ]
 

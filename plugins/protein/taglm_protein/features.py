@@ -33,8 +33,8 @@ def composition_and_kmers(rows: Sequence[str]) -> np.ndarray:
     """Describe each sequence by composition, pairs, triples and residues at positions.
 
     The columns, none of them negative: length and its logarithm; counts of the 26 symbols; shares
-    of the 26 symbols; shares of the classes in `CLASSES`; shares of the 400 pairs of neighbours;
-    counts of triples of neighbours, hashed; residues at their positions counted from the start,
+    of the 26 symbols; shares of the classes in `CLASSES`; shares of the 400 pairs of neighbors;
+    counts of triples of neighbors, hashed; residues at their positions counted from the start,
     hashed (which tell the variants of one protein apart).
 
     Args:
@@ -52,7 +52,7 @@ def composition_and_kmers(rows: Sequence[str]) -> np.ndarray:
 
 
 def fingerprint(rows: Sequence[str]) -> np.ndarray:
-    """Return which triples of neighbouring residues each sequence has, hashed.
+    """Return which triples of neighboring residues each sequence has, hashed.
 
     The similarity of two sequences is then about the share of triples that they have in common,
     which follows their identity: 0.98 for one residue of 300 replaced, 0.1 for unrelated ones.
@@ -138,7 +138,7 @@ def _block(rows: Sequence[str]) -> np.ndarray:
 
 
 def _pairs(row: np.ndarray, ids: np.ndarray, num_rows: int) -> np.ndarray:
-    """Count neighbouring pairs of standard residues: `(rows, 400)`."""
+    """Count neighboring pairs of standard residues: `(rows, 400)`."""
     first, second = ids[:-1], ids[1:]
     is_pair = (row[:-1] == row[1:]) & (first < _NUM_STANDARD) & (second < _NUM_STANDARD)
     code = first * _NUM_STANDARD + second
@@ -146,7 +146,7 @@ def _pairs(row: np.ndarray, ids: np.ndarray, num_rows: int) -> np.ndarray:
 
 
 def _triples(row: np.ndarray, ids: np.ndarray, num_rows: int, num_places: int) -> np.ndarray:
-    """Count neighbouring triples, hashed: `(rows, num_places)`."""
+    """Count neighboring triples, hashed: `(rows, num_places)`."""
     is_triple = row[:-2] == row[2:]
     code = (ids[:-2] * _NUM_SYMBOLS + ids[1:-1]) * _NUM_SYMBOLS + ids[2:]
     places = _hashed(code[is_triple], num_places)

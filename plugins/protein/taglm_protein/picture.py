@@ -1,11 +1,11 @@
-"""A sequence as a picture: numbered lines in blocks of ten, residues coloured by their class."""
+"""A sequence as a picture: numbered lines in blocks of ten, residues colored by their class."""
 
 from collections.abc import Sequence
 from html import escape
 
 from taglm_protein.residues import read
 
-COLOURS = {
+COLORS = {
     "AVLIMC": "#8a6d00",
     "FWY": "#8e44ad",
     "KRH": "#1f5fbf",
@@ -13,7 +13,7 @@ COLOURS = {
     "STNQ": "#1e8449",
     "GP": "#a04000",
 }
-"""Residues -> colour: aliphatic and sulfur, aromatic, positive, negative, polar, bending."""
+"""Residues -> color: aliphatic and sulfur, aromatic, positive, negative, polar, bending."""
 
 _OTHER = "#555555"
 _SHADE = "#ffe0a8"
@@ -21,7 +21,7 @@ _SHADE = "#ffe0a8"
 _FAINTEST = 0.02
 _LINE, _BLOCK = 60, 10
 _WIDTH, _HEIGHT, _LEFT = 9, 18, 50  # of a residue, of a line, and the room for numbers: pixels
-_COLOUR_OF = {letter: colour for letters, colour in COLOURS.items() for letter in letters}
+_COLOR_OF = {letter: color for letters, color in COLORS.items() for letter in letters}
 
 
 def draw(row: str, weights: Sequence[float] | None = None) -> str:
@@ -67,7 +67,7 @@ def _x(place: int) -> int:
 
 
 def _line(number: int, line: str) -> str:
-    """Return one line: its first position, then runs of residues of one colour."""
+    """Return one line: its first position, then runs of residues of one color."""
     y = _HEIGHT * (number + 1)
     parts = [
         f'<text x="{_LEFT - 10}" y="{y}" text-anchor="end" fill="#888">{number * _LINE + 1}</text>'
@@ -75,19 +75,17 @@ def _line(number: int, line: str) -> str:
     start = 0
     for place in range(1, len(line) + 1):
         is_end = (
-            place == len(line)
-            or place % _BLOCK == 0
-            or _colour(line, place) != _colour(line, start)
+            place == len(line) or place % _BLOCK == 0 or _color(line, place) != _color(line, start)
         )
         if is_end:
             run = line[start:place]
             parts.append(
-                f'<text x="{_LEFT + _x(start)}" y="{y}" fill="{_colour(line, start)}" '
+                f'<text x="{_LEFT + _x(start)}" y="{y}" fill="{_color(line, start)}" '
                 f'textLength="{len(run) * _WIDTH}">{escape(run)}</text>'
             )
             start = place
     return "".join(parts)
 
 
-def _colour(line: str, place: int) -> str:
-    return _COLOUR_OF.get(line[place], _OTHER)
+def _color(line: str, place: int) -> str:
+    return _COLOR_OF.get(line[place], _OTHER)

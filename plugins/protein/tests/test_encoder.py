@@ -57,7 +57,7 @@ def test_every_letter_round_trips():
     ],
 )
 def test_errors_name_the_residue_and_its_position(row, message):
-    """A user must find the place in a long sequence; the neighbours are not touched."""
+    """A user must find the place in a long sequence; the neighbors are not touched."""
     encoder = ProteinEncoder()
     encoded = encoder.encode_batch(["MK", row, "TW"])
     assert encoded.errors[0] is encoded.errors[2] is None

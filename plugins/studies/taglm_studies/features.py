@@ -125,14 +125,14 @@ def without_the_answer(features: Features, targets: np.ndarray) -> tuple[Feature
         The other features, and how many were left out.
     """
     index = features.index["train"]
-    centred = targets - targets.mean(axis=0)
-    lengths = np.sqrt(np.square(centred).sum(axis=0))
+    centered = targets - targets.mean(axis=0)
+    lengths = np.sqrt(np.square(centered).sum(axis=0))
     matrices, num_left_out = [], 0
     for field, matrix in enumerate(features.matrices):
         rows = matrix[index[:, field]].astype(np.float64)
         rows -= rows.mean(axis=0)
         length = np.sqrt(np.square(rows).sum(axis=0))
-        correlations = np.abs(rows.T @ centred) / np.maximum(length[:, None] * lengths, 1e-30)
+        correlations = np.abs(rows.T @ centered) / np.maximum(length[:, None] * lengths, 1e-30)
         is_other = correlations.max(axis=1) < _THE_SAME
         num_left_out += int((~is_other).sum())
         matrices.append(matrix if is_other.all() else np.ascontiguousarray(matrix[:, is_other]))

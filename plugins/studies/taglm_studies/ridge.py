@@ -40,8 +40,8 @@ def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Basel
     errors = np.zeros(len(weights))
     for start in range(0, len(fold.rows), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        centred = features.of(fold.split, fold.rows[rows]) - mean
-        candidates_preds = centred @ weights  # (candidates, block, targets)
+        centered = features.of(fold.split, fold.rows[rows]) - mean
+        candidates_preds = centered @ weights  # (candidates, block, targets)
         errors += np.square(candidates_preds - wanted[rows]).sum(axis=(1, 2))
     best = weights[int(errors.argmin())] * spread.astype(np.float32)  # (features, targets)
     predictions = {}
@@ -56,7 +56,7 @@ def ridge(features: Features, truth: dict[str, np.ndarray], fold: Fold) -> Basel
 def _sums(
     features: Features, rows: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean float32 `(features,)`, products of centred features, and with the targets."""
+    """Return mean float32 `(features,)`, products of centered features, and with the targets."""
     width = features.num_columns
     mean = np.zeros(width)
     for start in range(0, len(rows), BLOCK_ROWS):
@@ -80,19 +80,19 @@ def _sums_of_distinct(
     """Return what `_sums` returns, from how often the distinct rows of the fields meet."""
     index = features.index["train"][rows]
     every = np.arange(len(rows))
-    meets, means, centred = [], [], []
+    meets, means, centered = [], [], []
     for field, matrix in enumerate(features.matrices):
         shape = (len(matrix), len(rows))
         where = (index[:, field], every)
         meets.append(scipy.sparse.csr_array((np.ones(len(rows)), where), shape=shape))
         exact = matrix.astype(np.float64)
         means.append(np.bincount(index[:, field], minlength=len(matrix)) @ exact / len(rows))
-        centred.append(exact - means[-1])
+        centered.append(exact - means[-1])
     blocks = [
-        [one.T @ ((meet @ other.T) @ last) for other, last in zip(meets, centred, strict=True)]
-        for meet, one in zip(meets, centred, strict=True)
+        [one.T @ ((meet @ other.T) @ last) for other, last in zip(meets, centered, strict=True)]
+        for meet, one in zip(meets, centered, strict=True)
     ]
-    crossed = [one.T @ (meet @ targets) for meet, one in zip(meets, centred, strict=True)]
+    crossed = [one.T @ (meet @ targets) for meet, one in zip(meets, centered, strict=True)]
     mean = np.concatenate(means).astype(np.float32)
     return mean, np.block(blocks), np.concatenate(crossed)
 
@@ -105,9 +105,9 @@ def _solutions(products: np.ndarray, crossed: np.ndarray) -> Iterator[np.ndarray
         matrix = products / divisor[:, None] / divisor
         size = max(float(np.diag(matrix).mean()), 1e-30)
         for alpha in ALPHAS:
-            penalised = matrix + np.diag(np.full(len(matrix), alpha * size))
+            penalized = matrix + np.diag(np.full(len(matrix), alpha * size))
             try:
-                factor = scipy.linalg.cho_factor(penalised, overwrite_a=True)
+                factor = scipy.linalg.cho_factor(penalized, overwrite_a=True)
             except np.linalg.LinAlgError:  # rounding outweighs so weak a penalty
                 continue
             solved = scipy.linalg.cho_solve(factor, crossed / divisor[:, None])

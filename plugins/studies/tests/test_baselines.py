@@ -379,10 +379,10 @@ def test_ridge_agrees_with_scikit_learn():
     truth = {split: held.truth for split, held in data.splits.items()}
     made = ridge(features, truth, make_fold(300, 60, 0)).predictions["test"]
     x = features.of("train", slice(0, 300)).astype(float)
-    centred = x - x.mean(axis=0)
+    centered = x - x.mean(axis=0)
     costs = []
     for alpha in (1e-4, 1e-3, 1e-2):
-        alpha = alpha * np.square(centred).sum() / 6
+        alpha = alpha * np.square(centered).sum() / 6
         model = Ridge(alpha=alpha).fit(x, truth["train"])
         costs.append(np.abs(model.predict(features.of("test", slice(0, 60))) - made[:, 0]).max())
     assert min(costs) < 1e-2

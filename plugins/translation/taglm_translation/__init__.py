@@ -76,14 +76,14 @@ def register_datasets() -> list[taglm.Dataset]:
     """Return the generated phrases, the readers of translation data, the corpora of stage 1."""
     generated = (
         "Simple sentences of eight languages composed from a small typed grammar (numbers, days, "
-        "colours, things); generated, not natural text."
+        "colors, things); generated, not natural text."
     )
     phrases = taglm.Dataset(
         name="phrases",
         load="taglm_translation.phrases:parallel",
         columns=_COLUMNS,
         description=f"{generated} English with five languages for training, all pairs for tests.",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         generated=True,
         split_column="split",
     )
@@ -104,10 +104,10 @@ def register_datasets() -> list[taglm.Dataset]:
                 load=f"taglm_translation.hub:{name}",
                 columns=_COLUMNS,
                 description=text,
-                licence=licence,
+                license=license,
                 split_column="split",
             )
-            for name, text, licence in readers
+            for name, text, license in readers
         ),
         *(
             taglm.Dataset(
@@ -115,7 +115,7 @@ def register_datasets() -> list[taglm.Dataset]:
                 load=f"taglm_translation.corpora:{language.column}",
                 columns=tuple(dict.fromkeys((language.column, "en"))),
                 description=f"{generated} The corpus of stage 1 of <{language.tag}>.",
-                licence="Apache-2.0",
+                license="Apache-2.0",
                 generated=True,
             )
             for language in BUILT_IN

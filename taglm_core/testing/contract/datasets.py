@@ -72,10 +72,10 @@ def other_seed(subject: Subject) -> None:
 
 
 def described(subject: Subject) -> None:
-    """The dataset says what its rows are and under which licence they stand."""
+    """The dataset says what its rows are and under which license they stand."""
     for field, what in (
         ("description", "say what the rows are, and whether they were measured or generated"),
-        ("licence", "name the licence of the rows, such as 'CC-BY-4.0'"),
+        ("license", "name the license of the rows, such as 'CC-BY-4.0'"),
     ):
         demand(bool(getattr(subject.spec, field).strip()), f"`{field}` is empty; {what}.")
 

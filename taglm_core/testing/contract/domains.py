@@ -135,18 +135,18 @@ def augment_keeps(subject: Subject) -> None:
     """`augment` gives another spelling of the same thing for each row, decided by the generator."""
     rows = subject.context.rows(subject.item)[:20]
     augment = _call(subject, "augment")
-    spelt, again = (augment(rows, np.random.default_rng(7)) for _ in range(2))
+    spelled, again = (augment(rows, np.random.default_rng(7)) for _ in range(2))
     demand(
-        len(spelt) == len(rows),
-        f"`augment` gives {len(spelt)} rows for {len(rows)}; give one for each.",
+        len(spelled) == len(rows),
+        f"`augment` gives {len(spelled)} rows for {len(rows)}; give one for each.",
     )
     demand(
-        list(spelt) == list(again),
+        list(spelled) == list(again),
         "`augment` gives other rows for the same generator. Take every random number from `rng`, "
         "so that a resumed run sees the same rows.",
     )
     for row, other, value in zip(
-        rows, spelt, subject.context.canonical(subject.item, spelt), strict=True
+        rows, spelled, subject.context.canonical(subject.item, spelled), strict=True
     ):
         demand(
             subject.spec.canonical is None or value == row,
@@ -154,8 +154,8 @@ def augment_keeps(subject: Subject) -> None:
             f"{_short(value)}: another thing, which would carry a wrong label.",
         )
     if subject.spec.encoder != "text":
-        errors = subject.context.encoder(subject.item).encode_batch(spelt).errors
-        bad = [(row, error) for row, error in zip(spelt, errors, strict=True) if error]
+        errors = subject.context.encoder(subject.item).encode_batch(spelled).errors
+        bad = [(row, error) for row, error in zip(spelled, errors, strict=True) if error]
         demand(
             not bad,
             f"`augment` gives {_short(bad[0][0]) if bad else ''}, which the encoder rejects: "

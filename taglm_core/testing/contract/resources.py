@@ -33,8 +33,8 @@ def source(subject: Subject) -> None:
 
 
 def described(subject: Subject) -> None:
-    """The backbone says what it is and under which licence its weights stand."""
-    for field in ("description", "licence"):
+    """The backbone says what it is and under which license its weights stand."""
+    for field in ("description", "license"):
         demand(
             bool(getattr(subject.spec, field).strip()),
             f"`{field}` is empty; users choose a backbone by it.",

@@ -1,4 +1,4 @@
-"""Scoring a labelled table: each row is read once, and every error of it is told."""
+"""Scoring a labeled table: each row is read once, and every error of it is told."""
 
 from pathlib import Path
 
@@ -78,8 +78,8 @@ def test_an_artifact_runs_no_code_that_no_plugin_registers(
         evaluate_table(predictor, table, {}, "raise")
     assert not asked
     assert predictor.predict_table(table).errors == [None, None]
-    labelled = table.columns | {"first": ["a", "b"]}
-    table = Table(columns=labelled, rows=[1, 2], source="rows")
+    labeled = table.columns | {"first": ["a", "b"]}
+    table = Table(columns=labeled, rows=[1, 2], source="rows")
     assert evaluate_table(predictor, table, {}, "raise", labels="measured").skipped == []
 
 

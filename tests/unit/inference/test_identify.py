@@ -86,7 +86,7 @@ def test_a_row_that_a_domain_cannot_encode_is_not_of_it(domains):
 
 
 def test_a_row_costs_the_same_in_any_batch(domains):
-    """Longer neighbours change nothing."""
+    """Longer neighbors change nothing."""
     alone = bits_per_byte(domains, ["abc"])
     beside = bits_per_byte(domains, ["a" * 40, "abc", "01" * 30])
     assert alone[0] == pytest.approx(beside[1], rel=1e-5)

@@ -107,7 +107,7 @@ def test_greedy_equals_a_loop_without_cache(architecture, form, toy_registry):
 
 @pytest.mark.parametrize(("how", "form"), [*((how, "input") for how in HOW), ("beam", "adapter")])
 def test_a_row_is_written_alike_alone_and_in_any_batch(how, form, toy_registry):
-    """Padding, neighbours, their order and the kept prefix change nothing."""
+    """Padding, neighbors, their order and the kept prefix change nothing."""
     task_model = text_task(toy_registry, form=form)
     task_model.decoding = HOW[how]
     rows = task_model.assemble({"letters": WORDS})

@@ -70,10 +70,10 @@ def test_every_place_is_filled_and_the_package_is_complete():
     assert "taglm>=0.1,<0.2" in project["dependencies"]
 
 
-def test_the_licence_is_the_projects_own(pytestconfig):
+def test_the_license_is_the_projects_own(pytestconfig):
     """The copy beside the templates may not fall behind."""
-    licence = (pytestconfig.rootpath / "LICENSE").read_text()
-    assert plugin_files(plugin_names("demo"))["LICENSE"] == licence
+    license = (pytestconfig.rootpath / "LICENSE").read_text()
+    assert plugin_files(plugin_names("demo"))["LICENSE"] == license
 
 
 @pytest.mark.parametrize("tag", [None, "DNA", "a"])

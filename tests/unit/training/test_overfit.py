@@ -1,4 +1,4 @@
-"""Each kind of head must be able to memorise a handful of rows, and bad starts must be seen."""
+"""Each kind of head must be able to memorize a handful of rows, and bad starts must be seen."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def fit_settings(steps, **more):
     )
 
 
-def memorise(task_model, targets, folder, steps, extra=None):
+def memorize(task_model, targets, folder, steps, extra=None):
     """Train on all rows and return the objective."""
     fields = {"letters": WORDS} | (extra or {})
     rows = task_model.assembler.assemble(fields, with_output=extra is not None)
@@ -98,7 +98,7 @@ def memorise(task_model, targets, folder, steps, extra=None):
         groups.append(Group("head", tuple(task_model.head.parameters()), 0.05))
     task_model.model.train_only([p for group in groups for p in group.parameters])
     settings = fit_settings(steps, num_evaluations=10)
-    fit(objective, groups, settings, folder, Silent(), "memorise")
+    fit(objective, groups, settings, folder, Silent(), "memorize")
     return objective
 
 
@@ -106,7 +106,7 @@ def test_regression_memorises(toy_registry, tmp_path):
     """Two random targets of eight rows are fitted to within a tenth of their spread."""
     targets = np.random.default_rng(0).normal(5.0, 3.0, size=(8, 2))
     task_model = build(Regression(names=("u", "v")), toy_registry, 2)
-    objective = memorise(task_model, targets, tmp_path, 900)
+    objective = memorize(task_model, targets, tmp_path, 900)
     error = np.abs(objective.predict(objective.train) - targets).mean(axis=0)
     assert (error < 0.1 * targets.std(axis=0)).all()
 
@@ -115,7 +115,7 @@ def test_classes_memorise(toy_registry, tmp_path):
     """Three classes at random are told apart, every row with probability above 0.9."""
     targets = np.array([0, 1, 2, 0, 1, 2, 0, 1])
     task_model = build(Classification(names=("k",)), toy_registry, 3)
-    objective = memorise(task_model, targets, tmp_path, 300)
+    objective = memorize(task_model, targets, tmp_path, 300)
     assert (objective.predict(objective.train)[np.arange(8), targets] > 0.9).all()
 
 
@@ -123,7 +123,7 @@ def test_labels_memorise(toy_registry, tmp_path):
     """Two yes-or-no labels at random, every one with probability above 0.9."""
     targets = np.random.default_rng(1).integers(0, 2, size=(8, 2))
     target = Classification(names=("p", "q"), multi_label=True)
-    objective = memorise(build(target, toy_registry, 2), targets, tmp_path, 300)
+    objective = memorize(build(target, toy_registry, 2), targets, tmp_path, 300)
     found = objective.predict(objective.train)
     assert (np.where(targets == 1, found, 1 - found) > 0.9).all()
 
@@ -134,7 +134,7 @@ def test_text_memorises_and_is_written_alike_alone_and_in_a_batch(toy_registry, 
     # a random LM cannot be made to write by its input alone: it must know the words
     teach(task_model.model.backbone, ["abc: ok", "cab: ok", "bbb: no", "cca: no"], 150)
     answers = ["ok", "ok", "no", "no", "ok", "no", "ok", "no"]
-    memorise(task_model, answers, tmp_path, 400, {"answer": answers})
+    memorize(task_model, answers, tmp_path, 400, {"answer": answers})
     rows = task_model.assembler.assemble({"letters": WORDS})
     together = task_model.write(rows, 12)
     assert together == answers
@@ -142,7 +142,7 @@ def test_text_memorises_and_is_written_alike_alone_and_in_a_batch(toy_registry, 
 
 
 def test_the_closed_form_is_the_least_squares_optimum():
-    """At a vanishing penalty ridge agrees with torch's least squares on centred data."""
+    """At a vanishing penalty ridge agrees with torch's least squares on centered data."""
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(200, 10, generator=generator)
     targets = torch.randn(200, 2, generator=generator) + 3

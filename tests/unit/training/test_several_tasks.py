@@ -35,7 +35,7 @@ FAST = {
 }
 
 
-def labelled(name, column, kind, **target):
+def labeled(name, column, kind, **target):
     """Declare a task of the letters that uses the function tag CLS."""
     return {
         "name": name,
@@ -46,8 +46,8 @@ def labelled(name, column, kind, **target):
 
 
 TOGETHER = [
-    {"task": labelled("Start", "first", "classification")},
-    {"task": labelled("Share", "share_a", "regression"), "data": {"size": 80}},
+    {"task": labeled("Start", "first", "classification")},
+    {"task": labeled("Share", "share_a", "regression"), "data": {"size": 80}},
 ]
 
 
@@ -116,7 +116,7 @@ def test_a_frozen_function_tag_takes_a_new_head(toy_registry, toy_backbone, tmp_
     go(config_of(toy_backbone, tasks=TOGETHER), toy_registry, tmp_path / "one", store)
     source = tmp_path / "one" / "tasks" / "Start"
     frozen = {"task": {"function_tag_from": str(source), "head_init": "mean_embedding"}}
-    config = config_of(toy_backbone, task=labelled("Len", "length", "regression"), stages=frozen)
+    config = config_of(toy_backbone, task=labeled("Len", "length", "regression"), stages=frozen)
     plans, metrics = go(config, toy_registry, tmp_path / "new", store)
     assert set(metrics["tasks"]["Len"]["stages"][-1]["trained"]) == {"head Len"}
     used = load_artifact(tmp_path / "new" / "predictor").tags["local/CLS"]

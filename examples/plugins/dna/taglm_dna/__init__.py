@@ -65,7 +65,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_dna.generated:sequences",
             columns=("dna",),
             description="Random sequences of 8 to 60 bases with varying GC content; not measured.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         )
     ]

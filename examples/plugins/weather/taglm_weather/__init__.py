@@ -65,7 +65,7 @@ def register_datasets() -> list[taglm.Dataset]:
             load="taglm_weather.generated:stations",
             columns=("temperature", "humidity", "pressure"),
             description="Random states of the air on the scales of the domain; not measured.",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             generated=True,
         )
     ]

@@ -231,13 +231,13 @@ def _error(truth: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _moments(truth: np.ndarray, values: np.ndarray) -> np.ndarray:
     own = values[:, 0] - values[:, 0].mean()
-    centred = truth - truth.mean()
-    return np.stack([centred, own, centred * own, centred**2, own**2], axis=1)
+    centered = truth - truth.mean()
+    return np.stack([centered, own, centered * own, centered**2, own**2], axis=1)
 
 
 def _r2_rows(truth: np.ndarray, values: np.ndarray) -> np.ndarray:
-    centred = truth - truth.mean()
-    return np.stack([_error(truth, values) ** 2, centred, centred**2], axis=1)
+    centered = truth - truth.mean()
+    return np.stack([_error(truth, values) ** 2, centered, centered**2], axis=1)
 
 
 def _correlation(m: np.ndarray) -> np.ndarray:

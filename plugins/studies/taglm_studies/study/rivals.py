@@ -195,10 +195,10 @@ class _Trainer:
             wanted = nn.functional.one_hot(wanted.long(), self.rival.rows.num_outputs).double()
         wanted = torch.nan_to_num(wanted)
         mean, center = states.mean(dim=0), wanted.mean(dim=0)
-        centred = states - mean
-        products = centred.T @ centred
+        centered = states - mean
+        products = centered.T @ centered
         penalty = 0.1 * products.diagonal().mean() * torch.eye(len(products), dtype=torch.float64)
-        weights = torch.linalg.solve(products + penalty, centred.T @ (wanted - center))
+        weights = torch.linalg.solve(products + penalty, centered.T @ (wanted - center))
         with torch.no_grad():
             self.head.weight.copy_(weights.T)
             self.head.bias.copy_(center - mean @ weights)

@@ -15,7 +15,7 @@ MUON_DECAY = 0.1
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalise(m: Tensor) -> Tensor:
+def orthogonalize(m: Tensor) -> Tensor:
     """Return matrices of the same singular vectors with singular values near one.
 
     Args:
@@ -79,9 +79,9 @@ class Optimizer:
                 rest.append(parameter)
         self.groups = [Group(*pair) for pair in shapes.values()]
         self.dtype = dtype
-        self.orthogonalise: Callable[[Tensor], Tensor] = orthogonalise
+        self.orthogonalize: Callable[[Tensor], Tensor] = orthogonalize
         if compiled:
-            self.orthogonalise = torch.compile(orthogonalise, dynamic=False)
+            self.orthogonalize = torch.compile(orthogonalize, dynamic=False)
         if len(read_out):
             parameter = torch.nn.Parameter(read_out)
             parameter.grad = read_out_grads
@@ -118,7 +118,7 @@ class Optimizer:
             gradient = torch.stack(group.grads)
             group.momentum.lerp_(gradient, 1 - momentum)
             wanted = gradient.lerp(group.momentum, momentum).to(self.dtype)
-            update = self.orthogonalise(wanted).float()
+            update = self.orthogonalize(wanted).float()
             torch._foreach_mul_(group.params, 1 - muon_lr * MUON_DECAY)
             torch._foreach_add_(group.params, list(update), alpha=-muon_lr * group.scale)
         for settings in self.adam.param_groups:
