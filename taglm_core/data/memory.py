@@ -155,7 +155,9 @@ def as_output(columns: Mapping[str, Sequence[Any]], output: str, index: Any = No
     if output == "arrow":
         import pyarrow
 
-        return pyarrow.table({name: list(values) for name, values in columns.items()})
+        kinds = {"error": pyarrow.string()}  # the type of this column, whether there are any or not
+        arrays = {n: pyarrow.array(list(v), kinds.get(n)) for n, v in columns.items()}
+        return pyarrow.table(arrays)
     return as_frame(columns, index)
 
 

@@ -4,6 +4,7 @@ import datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 from taglm_core.data.memory import as_output, as_table, check_output
@@ -15,7 +16,6 @@ ROWS = ["CCO", None, "c1ccccc1"]
 def forms(tmp_path):
     """Return the same three rows in every accepted form."""
     import datasets
-    import pyarrow
 
     file = tmp_path / "rows.csv"
     file.write_text('smiles\nCCO\n""\nc1ccccc1\n')
@@ -117,3 +117,11 @@ def test_outputs():
     assert as_output(columns, "arrow").to_pydict() == columns
     with pytest.raises(ConfigError, match="Did you mean 'pandas'"):
         check_output("panda")
+
+
+def test_an_arrow_table_has_the_same_types_with_and_without_errors():
+    """Tables of several predictions can be put together; empty ones too."""
+    good = as_output({"y": [1.0], "error": [None]}, "arrow")
+    bad = as_output({"y": [2.0], "error": ["empty"]}, "arrow")
+    assert good.schema == bad.schema
+    assert pyarrow.concat_tables([good, bad])["error"].to_pylist() == [None, "empty"]
