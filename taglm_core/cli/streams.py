@@ -1,5 +1,6 @@
 """Where `taglm predict` reads from and writes to: words, a file, standard input and output."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -34,7 +35,7 @@ def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
         A path, "-" for standard input, or a list of values.
 
     Raises:
-        ConfigError: when there is nothing, or a file beside other words.
+        ConfigError: when there is nothing, a file beside other words, or a value that is no text.
     """
     if given is not None and words:
         raise ConfigError(f"give either --input {given} or {words[0]!r}, not both.")
@@ -52,7 +53,21 @@ def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
         raise ConfigError(
             f"{files[0]!r} is a file, but {other!r} was given too. Give one file, or values only."
         )
-    return files[0] if files else list(words)
+    return files[0] if files else [_as_text(word) for word in words]
+
+
+def _as_text(word: str) -> str:
+    """Return a word of the command line as text, UTF-8 where the locale knows ASCII alone.
+
+    Raises:
+        ConfigError: when it is no UTF-8.
+    """
+    try:
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError as error:
+        raise ConfigError(
+            f"the value {word!r} is not UTF-8. Write it into a UTF-8 file."
+        ) from error
 
 
 def _is_file(word: str, endings: Collection[str]) -> bool:
@@ -97,6 +112,8 @@ def opened_input(source: Any, format: str) -> Iterator[Any]:
     if source != STANDARD:
         yield source
         return
+    if sys.stdin is None:
+        raise ConfigError("standard input is closed. Give a table, or pipe rows into the command.")
     with tempfile.TemporaryDirectory(prefix="taglm-") as folder:
         file = Path(folder) / f"input.{format}"
         with file.open("wb") as opened:
