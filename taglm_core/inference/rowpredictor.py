@@ -90,13 +90,15 @@ class RowPredictor:
             )
         return self.predicted(values, errors, rows.fixed)
 
-    def write_rows(self, rows: ReadRows, watch: Callable[[int, str], bool]) -> Predicted:
+    def write_rows(
+        self, rows: ReadRows, watch: Callable[[int, Callable[[], str]], bool]
+    ) -> Predicted:
         """Predict rows of a task that writes text, and tell of each text as it grows.
 
         Args:
             rows: As read; those with an error are not run.
-            watch: Called at each token with the index of a row and its text so far; False ends the
-                row there. Beam search does not call it.
+            watch: Called at each token with the index of a row and what gives its text so far;
+                False ends the row there. Beam search does not call it.
         """
         target = self.task_model.task.spec.target
         assert isinstance(target, Text), "the caller asks a text task"

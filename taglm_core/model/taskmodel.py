@@ -312,7 +312,7 @@ class TaskModel:
         max_new_tokens: int,
         max_tokens: int = 8192,
         on_progress: Callable[[int], None] | None = None,
-        watch: Callable[[int, str], bool] | None = None,
+        watch: Callable[[int, Callable[[], str]], bool] | None = None,
     ) -> list[str]:
         """Write the output text of every row, as `decoding` says.
 
@@ -323,8 +323,8 @@ class TaskModel:
             max_new_tokens: Longest output in tokens unless `decoding` has its own.
             max_tokens: Token budget of a batch, outputs included.
             on_progress: Called with the number of rows done.
-            watch: Called at each token with the index of a row and its text so far; False ends the
-                row there. Beam search does not call it.
+            watch: Called at each token with the index of a row and what gives its text so far;
+                False ends the row there. Beam search does not call it.
         """
         decode = self.assembler.text.decode
         limit = self.decoding.max_new_tokens or max_new_tokens
@@ -337,7 +337,7 @@ class TaskModel:
             prefix_length,
             max_tokens,
             on_progress,
-            watch and (lambda row, ids: watch(row, decode(ids))),
+            watch and (lambda row, ids: watch(row, lambda: decode(ids))),
         )
         return [decode(ids) for ids in written]
 

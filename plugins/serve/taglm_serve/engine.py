@@ -107,15 +107,15 @@ class _Job:
     work: Callable[[], Any] | None = None
     """What is called instead of predicting rows."""
 
-    def hear(self, row: int, text: str) -> bool:
+    def hear(self, row: int, text: Callable[[], str]) -> bool:
         """Hear what has been written of a row; False when nobody waits for it.
 
         Args:
             row: Index of the row.
-            text: All of it.
+            text: Gives all of it.
         """
         if self.listener is not None and not self.answer.done():
-            self.listener.on_text(row + 1, text)
+            self.listener.on_text(row + 1, text())
         return not self.answer.done()
 
 
@@ -317,7 +317,7 @@ class Engine:
         """Write the texts of requests for one predictor, all of them in one batch."""
         owners = [(job, job.next + k) for job, count in items for k in range(count)]
 
-        def watch(place: int, text: str) -> bool:
+        def watch(place: int, text: Callable[[], str]) -> bool:
             job, row = owners[place]
             return job.hear(row, text)
 
