@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import psutil
+
 from taglm_core import Call
 from taglm_core.errors import ConfigError, TaglmError
 from taglm_core.plugin import usable_cores
@@ -52,7 +54,7 @@ def _connect(ray: Any, address: str) -> None:
     own: dict[str, Any] = {}
     if address == "local":
         own = {"num_cpus": usable_cores(), "include_dashboard": False}
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        free = int(psutil.virtual_memory().available)
         own["object_store_memory"] = max(100 * 2**20, min(free // 4, _OWN_STORE_BYTES))
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
