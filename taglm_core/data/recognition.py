@@ -247,10 +247,13 @@ def _nothing(table: Table, registry: Registry, skipped: Sequence[str]) -> str:
             f"{table.source}: no installed plugin recognizes data in a table. Install one; "
             "`taglm plugins` lists those that are installed."
         )
+    named = named or (
+        f"Name the column: --column {fields[0]}=NAME. Texts are read by a run file with a template "
+        "of its own, such as 'Review: {text}. Mood <Mood>'."
+    )
     return (
         f"{table.source}: no column holds {' or '.join(kinds)} in at least half of its values. "
-        f"Columns: {others}. {named or f'Name the column: --column {fields[0]}=NAME.'} Texts are "
-        "read by a run file with a template of its own, such as 'Review: {text}. Mood <Mood>'."
+        f"Columns: {others}. {named}"
     )
 
 

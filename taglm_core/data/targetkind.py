@@ -104,7 +104,7 @@ def _mostly_wrong(cells: Sequence[Any]) -> str:
     """Say what keeps most cells from being numbers, where each of them tells how to write it."""
     reasons = [reason for reason in map(number_or_reason, cells) if isinstance(reason, str)]
     told = [reason for reason in reasons if "; write " in reason]
-    return f" As a number, {told[0]}." if 2 * len(told) > len(cells) else ""
+    return f" Note that {told[0]}." if 2 * len(told) > len(cells) else ""
 
 
 def _numbers(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:

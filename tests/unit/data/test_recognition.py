@@ -127,4 +127,5 @@ def test_why_a_column_named_as_a_field_is_none_is_said(registry):
         caught.value
     )
     assert "Name the column" not in str(caught.value)
-    assert "Texts are read by a run file" in str(caught.value)
+    with pytest.raises(DataError, match="Texts are read by a run file"):
+        choose_inputs(table(review=drugs, y=list("123456")), registry, {}, ["y"])
