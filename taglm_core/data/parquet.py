@@ -113,16 +113,32 @@ def parquet_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]
     """Read a parquet file in batches.
 
     Raises:
-        DataError: when it is damaged or is another format.
+        DataError: when it is damaged or is another format, or a text in bytes is not UTF-8.
     """
     try:
         with pq.ParquetFile(path) as file:
             check_names(path, file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=batch_size):
-                yield batch.to_pydict()
+                columns = batch.to_pydict()
+                yield {name: _texts(path, name, cells) for name, cells in columns.items()}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"{path}: not a readable parquet file ({reason}). Write or copy it again; if it is "
             "another format, rename it to end in .csv or whatever it is."
+        ) from error
+
+
+def _texts(path: Path, name: str, cells: list[Any]) -> list[Any]:
+    """Return cells with bytes as text, as which some programs write it.
+
+    Raises:
+        DataError: naming column and bytes that are not UTF-8.
+    """
+    try:
+        return [cell.decode("utf-8") if isinstance(cell, bytes) else cell for cell in cells]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: the column '{name}' holds bytes that are not UTF-8 text, such as "
+            f"{error.object[:20]!r}. Write it as text."
         ) from error

@@ -266,3 +266,17 @@ def test_rows_know_their_line_in_the_file(tmp_path, name, text, lines):
     chunks = list(iter_tables(path, chunk_rows=1))
     assert [line for chunk in chunks for line in chunk.lines] == lines
     assert read_table(path).select([len(lines) - 1]).lines == lines[-1:]
+
+
+def test_text_that_parquet_holds_as_bytes(tmp_path):
+    """A cell would be read as b'CCO', and written so beside its prediction."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(
+        pa.table({"a": pa.array([b"CCO", None, "\u00e9".encode()])}), tmp_path / "a.parquet"
+    )
+    assert read_table(tmp_path / "a.parquet").columns == {"a": ["CCO", None, "\u00e9"]}
+    pq.write_table(pa.table({"a": pa.array([b"CCO", b"\xff"])}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="column 'a' holds bytes that are not UTF-8 text"):
+        read_table(tmp_path / "a.parquet")
