@@ -389,7 +389,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "data": {"size": 3000},
         "stages": {
             "domain": {"size": 3000, "max_steps": 60, "num_evaluations": 3},
-            "task": {"epochs": 4.0, "num_evaluations": 5},
+            "task": {"epochs": 1.5, "num_evaluations": 2},
         },
     },
 }

@@ -108,13 +108,14 @@ def test_plugin_without_the_fingerprints_of_training_is_an_error(made, toy_regis
         SimilarityReader((other,)).read({"letters": ["abc"]}, [0])
 
 
-def test_names_of_the_columns_are_taken(tmp_path, toy_registry):
+def test_names_of_the_columns_are_taken(tmp_path, toy_registry, toy_backbone):
     """A task of that name would lose its predictions."""
     config = run_config(
         "test",
         {
             "task": {"name": FAR, "template": f"<Letters>{{letters}} <{FAR}>", "target": SHARE},
             "data": {"file": str(write_table(tmp_path))},
+            "backbone": str(toy_backbone),
         },
     )
     with pytest.raises(ConfigError, match=f"the name '{FAR}' is taken"):

@@ -18,8 +18,8 @@ from taglm_core.specs.target import TARGETS
 from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
+from taglm_core.training import domain_stages
 from taglm_core.training import fit as fit_module
-from taglm_core.training import stages as stages_module
 from taglm_core.training.config import TargetConfig, TaskConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.plan import make_plan, make_plans
@@ -441,7 +441,7 @@ def test_a_domain_tag_that_is_worse_than_none_is_said(with_tag, is_said):
     record = {"held_out_nats_per_symbol": nats, "held_out_rows": 60}
     item = SimpleNamespace(tag="toy/Letters", domain=SimpleNamespace(short="Letters"))
     said = []
-    made = stages_module._said(record, item, SimpleNamespace(say=said.append))
+    made = domain_stages._said(record, item, SimpleNamespace(say=said.append))
     assert ("remark" in made) is is_said
     assert len(said) == is_said
     if is_said:
