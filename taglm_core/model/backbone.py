@@ -18,7 +18,7 @@ from torch import Tensor
 from taglm_core.errors import BackboneError
 from taglm_core.model.checkpointing import Checkpoints
 from taglm_core.model.fingerprint import Fingerprint
-from taglm_core.model.layer_hooks import LayerHooks, is_acting
+from taglm_core.model.layer_hooks import LayerHooks, active, is_acting
 from taglm_core.model.precision import BF16, FP32, in_fp32, put_layers, rounded_layers
 from taglm_core.model.quantized import packed_weights, quantized_layers
 
@@ -234,9 +234,10 @@ class Backbone:
         return states.float()
 
     def _run_short(self, embedded: Tensor) -> Tensor:
-        """Run a row without a mask, to see what it keeps."""
+        """Run a row without a mask, to see what it keeps; no tag acts in it."""
         positions = torch.arange(embedded.shape[1], device=embedded.device)
-        return self._run(self.base, embedded, None, positions.expand(embedded.shape[:2]))
+        with active(None):
+            return self._run(self.base, embedded, None, positions.expand(embedded.shape[:2]))
 
     def compile(self) -> None:
         """Let torch compile passes of whole rows.

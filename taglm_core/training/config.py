@@ -180,9 +180,8 @@ class TaskStageConfig:
     tag: str = attrs.field(
         default=AUTO_FORM, validator=one_of(AUTO_FORM, *FORMS), metadata={AS_BEFORE: INPUT}
     )
-    """Where the function tag acts: input (as in the paper), adapter (also low-rank updates of the
-    layers' linear maps, at its own tokens; fits more closely, and the predictor is larger) or auto
-    (adapter for numbers and classes that a linear or kernel head predicts, else input)."""
+    """Where the function tag acts: input (as in the paper), adapter (also low-rank updates in the
+    layers, at its own tokens) or auto (adapter under a linear or kernel head, else input)."""
     adapter_rank: int = attrs.field(default=4, validator=positive)
     """Rank of the low-rank updates of `tag: adapter`."""
     tag_init: str = attrs.field(default="vocabulary", validator=one_of("vocabulary", "mean"))

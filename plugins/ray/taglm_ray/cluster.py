@@ -61,8 +61,8 @@ def _connect(ray: Any, address: str) -> None:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"--address {address}: no Ray cluster answers there: {reason} Start one with `ray "
-            "start --head`, or leave --address out to use this machine."
+            f"--address {address}: no Ray cluster answers there: {reason} Start one as Ray's "
+            "documentation says, or leave --address out to use this machine."
         ) from error
 
 
