@@ -1,13 +1,13 @@
 """Baselines: simple methods that are fitted to the rows of a task and stand beside its result."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from taglm_core.errors import ConfigError
 from taglm_core.specs.fields import as_names, identifier, optional_reference
+from taglm_core.specs.packages import why_missing
 from taglm_core.specs.target import Target
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Baseline:
 
     def why_not(self, data: "TaskData") -> str | None:
         """Return why the method does not apply to a task, None when it does."""
-        if self.needs_package and find_spec(self.needs_package) is None:
-            package = self.install or self.needs_package
-            return f"it needs the package {self.needs_package}: pip install '{package}'"
+        missing = why_missing(self.needs_package, self.install)
+        if missing is not None:
+            return missing
         if data.target.kind not in self.kinds:
             return f"it predicts {' and '.join(self.kinds)}, and the target is {data.target.kind}"
         if self.needs_features and not data.features:

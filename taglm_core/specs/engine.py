@@ -1,12 +1,12 @@
 """An engine: where the parts of a large job run, such as this process or a Ray cluster."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import attrs
 
 from taglm_core.specs.fields import identifier, optional_reference
+from taglm_core.specs.packages import why_missing
 
 
 def _nothing(node: str) -> Sequence[Any]:
@@ -91,7 +91,4 @@ class Engine:
 
     def why_not(self) -> str | None:
         """Return why it cannot be opened here, None when it can."""
-        if self.needs_package and find_spec(self.needs_package) is None:
-            package = self.install or self.needs_package
-            return f"it needs the package {self.needs_package}: pip install '{package}'"
-        return None
+        return why_missing(self.needs_package, self.install)

@@ -1,10 +1,9 @@
 """A logger: where the scores of a run go while it trains, such as TensorBoard."""
 
-from importlib.util import find_spec
-
 import attrs
 
 from taglm_core.specs.fields import identifier, optional_reference
+from taglm_core.specs.packages import why_missing
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +26,4 @@ class Logger:
 
     def why_not(self) -> str | None:
         """Return why it cannot be opened here, None when it can."""
-        if self.needs_package and find_spec(self.needs_package) is None:
-            package = self.install or self.needs_package
-            return f"it needs the package {self.needs_package}: pip install '{package}'"
-        return None
+        return why_missing(self.needs_package, self.install)

@@ -105,6 +105,6 @@ def test_it_is_asked_for_by_name_and_needs_its_package(monkeypatch):
     (baseline,) = taglm_chem.register_baselines()
     assert not baseline.in_default
     truth = {"train": [[1.0]] * 4, "valid": [[0.0]], "test": [[9.0], [9.0]]}
-    monkeypatch.setattr("taglm_core.specs.baselines.find_spec", lambda name: None)
+    monkeypatch.setattr("taglm_core.specs.packages.find_spec", lambda name: None)
     reason = baseline.why_not(data(truth, Regression(names=("y",))))
     assert reason == "it needs the package chemprop: pip install 'taglm-plugin-chem[chemprop]'"

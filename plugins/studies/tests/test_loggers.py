@@ -75,7 +75,7 @@ def test_a_missing_package_is_named_with_its_extra(settings, tmp_path, monkeypat
     """The message says what to install, and nothing is written."""
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "taglm_core.specs.logger.find_spec", lambda n: None if n == name else found(n)
+        "taglm_core.specs.packages.find_spec", lambda n: None if n == name else found(n)
     )
     with pytest.raises(ConfigError, match=rf"pip install 'taglm-plugin-studies\[{name}\]'"):
         taglm.run(settings, out=tmp_path / "run", progress=False, log_to=[name])
