@@ -14,9 +14,8 @@ from taglm_core.data.readers import iter_tables
 from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
-from taglm_core.inference.files import PartOptions, PredictedPart, Written
+from taglm_core.inference.files import PartOptions, PredictedPart, Written, write_parts
 from taglm_core.inference.partfolder import PartFolder
-from taglm_core.inference.predicted import Unlike
 from taglm_core.inference.sharedspans import SpanFacts
 from taglm_core.inference.spanplan import (
     NODE,
@@ -143,7 +142,7 @@ def predict_in_parts(workers: Workers, request: PartsRequest, progress: Progress
         job = _Job(workers, request, folder, seen, part_rows, progress)
         with reporting(progress):
             job.predict(facts, sample)
-            written = job.assemble(writing, Unlike(limits))
+            written = write_parts(writing, job.assembled(), limits)
         is_whole = True
         return written
     finally:
@@ -215,20 +214,10 @@ class _Job:
                 numbers.append(number)
                 yield Call(method="predict", arguments=(table,), shared=spans.of(table))
 
-    def assemble(self, writing: TableWriter, unlike: Unlike) -> Written:
-        """Write the parts beside the rows of the table, in their order."""
-        done = failed = 0
-        first_error = ""
-        with writing as writer:
-            for number, table in enumerate(iter_tables(self.request.source, self.part_rows)):
-                part = self._part(number, table)
-                writer.write(part.beside(table))
-                failed += part.failed
-                first_error = first_error or part.first_error
-                unlike.count(part.unlike, part.compared)
-                done += table.num_rows
-        unlike.warn()
-        return Written(self.request.output, done, failed, first_error)
+    def assembled(self) -> Iterator[tuple[Table, PredictedPart]]:
+        """Yield the parts beside the rows of the table, in their order."""
+        for number, table in enumerate(iter_tables(self.request.source, self.part_rows)):
+            yield table, self._part(number, table)
 
     def _part(self, number: int, table: Table) -> PredictedPart:
         part = self.folder.read(number)

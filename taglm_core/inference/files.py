@@ -1,8 +1,8 @@
 """Predicting into a file, chunk by chunk: every input row kept in order, whole or not at all."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -14,7 +14,8 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.columns import needed_columns
-from taglm_core.inference.predicted import Predicted, Unlike, unlike_rows
+from taglm_core.inference.predicted import Unlike, unlike_rows
+from taglm_core.inference.rowpredictor import RowPredictor
 from taglm_core.inference.truth import (
     beside_truth,
     found_truth,
@@ -22,57 +23,9 @@ from taglm_core.inference.truth import (
     splits_of,
     truth_aside,
 )
-from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, progress_bar, reporting
 
 _SKIP = "write them with an error message: --on-error skip (on_error='skip')"
-
-
-class RowPredictor(Protocol):
-    """What predicting into a file needs of a predictor; see `Predictor`."""
-
-    @property
-    def task_model(self) -> TaskModel:
-        """Task and model."""
-        ...
-
-    @property
-    def names(self) -> list[str]:
-        """The columns that predictions fill."""
-        ...
-
-    @property
-    def splits(self) -> dict[str, str]:
-        """Key of a row of the run -> its split."""
-        ...
-
-    @property
-    def similarity_names(self) -> list[str]:
-        """The columns of the similarity of rows to the training rows."""
-        ...
-
-    @property
-    def similarity_limits(self) -> dict[str, float]:
-        """Column of similarities -> value below which a row is unlike the training rows."""
-        ...
-
-    def similar(self, rows: Any, errors: Sequence[str | None]) -> dict[str, list[Any]]:
-        """Return those columns."""
-        ...
-
-    def mapping(self, table: Table, given: Mapping[str, str]) -> dict[str, str]:
-        """Return the columns of the fields, as far as they are known."""
-        ...
-
-    def read(self, table: Table, mapping: Mapping[str, str], fix: bool = False) -> Any:
-        """Read the fields of a table and make them canonical."""
-        ...
-
-    def predict_rows(
-        self, rows: Any, on_progress: Callable[[int], None] | None = None
-    ) -> Predicted:
-        """Predict rows that have been read."""
-        ...
 
 
 @attrs.frozen
@@ -134,20 +87,42 @@ def predict_file(
     how = PartOptions(
         columns=columns, fix=fix, on_error=on_error, overwrite=overwrite, similarity=similarity
     )
+    writing = TableWriter(path, reads=[data] if is_path(data) else [])
+
+    def parts(advance: Callable[..., None]) -> "Iterator[tuple[Table, PredictedPart]]":
+        done = 0
+        for table in _tables(predictor, data, chunk_rows):
+            yield table, predict_part(predictor, table, how, _advance(advance, done))
+            done += table.num_rows
+
+    with reporting(progress), progress_bar("predicting") as advance:
+        return write_parts(writing, parts(advance), predictor.similarity_limits)
+
+
+def write_parts(
+    writing: TableWriter,
+    parts: "Iterable[tuple[Table, PredictedPart]]",
+    similarity_limits: Mapping[str, float],
+) -> Written:
+    """Write predictions beside the rows of their tables; the file appears with the last part.
+
+    Args:
+        writing: Not yet opened.
+        parts: Tables and what was predicted of them, in the order of the rows.
+        similarity_limits: See `RowPredictor`.
+    """
     done = failed = 0
     first_error = ""
-    unlike = Unlike(predictor.similarity_limits)
-    writing = TableWriter(path, reads=[data] if is_path(data) else [])
-    with writing as writer, reporting(progress), progress_bar("predicting") as advance:
-        for table in _tables(predictor, data, chunk_rows):
-            part = predict_part(predictor, table, how, _advance(advance, done))
+    unlike = Unlike(similarity_limits)
+    with writing as writer:
+        for table, part in parts:
             writer.write(part.beside(table))
             failed += part.failed
             first_error = first_error or part.first_error
             unlike.count(part.unlike, part.compared)
             done += table.num_rows
     unlike.warn()
-    return Written(path, done, failed, first_error)
+    return Written(writing.path, done, failed, first_error)
 
 
 @attrs.frozen(kw_only=True)

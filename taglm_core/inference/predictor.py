@@ -4,7 +4,6 @@ Data and predictions come and go in the forms that people have; `rowpredictor` d
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 
 from taglm_core.data.columns import check_on_error
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
-from taglm_core.data.readers import read_table
 from taglm_core.data.rowerrors import check_errors
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns
@@ -23,7 +21,6 @@ from taglm_core.inference.insight import Insight
 from taglm_core.inference.predicted import Predicted, Unlike, array_of, warn_invalid
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.rowpredictor import RowPredictor
-from taglm_core.inference.truth import read_splits
 from taglm_core.model.tag_forms import INPUT
 from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
 from taglm_core.specs import Classification
@@ -56,20 +53,6 @@ class Predictor(RowPredictor):
     """What it was loaded from."""
     known_code: frozenset[str] = frozenset()
     """References with which installed plugins compute targets; nothing else is imported."""
-    splits_file: Path | None = None
-    """split.csv of the run; None: it was loaded without its run."""
-    metrics: dict[str, Any] | None = None
-    """What metrics.json of the run says of this task; None: it was loaded without its run."""
-
-    @cached_property
-    def splits(self) -> dict[str, str]:
-        """Key of a row of the run (`data.rowkeys`) -> its split; empty without the run."""
-        if self.splits_file is None:
-            return {}
-        splits = read_splits(read_table(self.splits_file).columns)
-        if self.metrics is not None and "refit" in self.metrics:  # it has seen every row
-            return dict.fromkeys(splits, "train")
-        return splits
 
     @property
     def tags(self) -> dict[str, dict[str, Any]]:

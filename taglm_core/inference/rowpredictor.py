@@ -1,6 +1,8 @@
 """The rows of tables on their way through a trained task: read, predicted, compared."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -9,9 +11,11 @@ from taglm_core.data.doubt import check_fields
 from taglm_core.data.fields import canonical_fields, read_fields
 from taglm_core.data.fixing import fix_fields
 from taglm_core.data.mapping import check_mapping
+from taglm_core.data.readers import read_table
 from taglm_core.data.table import Table
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
 from taglm_core.inference.predicted import Predicted, ReadRows
+from taglm_core.inference.truth import read_splits
 from taglm_core.model.similarity import UNLIKE
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registered
@@ -30,6 +34,20 @@ class RowPredictor:
     """Tag as a column may name it -> domain."""
     on_doubt: str = "raise"
     """How to handle data most of whose rows look like another kind of data: raise or warn."""
+    splits_file: Path | None = None
+    """split.csv of the run; None: it was loaded without its run."""
+    metrics: dict[str, Any] | None = None
+    """What metrics.json of the run says of this task; None: it was loaded without its run."""
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """Key of a row of the run (`data.rowkeys`) -> its split; empty without the run."""
+        if self.splits_file is None:
+            return {}
+        splits = read_splits(read_table(self.splits_file).columns)
+        if self.metrics is not None and "refit" in self.metrics:  # it has seen every row
+            return dict.fromkeys(splits, "train")
+        return splits
 
     @property
     def names(self) -> list[str]:
