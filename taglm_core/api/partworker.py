@@ -59,8 +59,8 @@ class PartWorker:
         except TaglmError as error:
             raise self._as_named(error) from error
         cache = self._predictor.task_model.prefix_cache
-        for storage in cache.store.storages if cache is not None else ():
-            storage.limit_bytes //= sharing
+        if cache is not None:
+            cache.share(sharing)
 
     def _as_named(self, error: TaglmError) -> TaglmError:
         """Return an error that names the folder as the user did."""

@@ -81,11 +81,10 @@ class PrefixCache:
             num_sharing: How many caches share what the setting allows, each an equal part.
         """
         storages, remarks = cache_storages(setting, model.backbone.device, folder)
-        for storage in storages:
-            storage.limit_bytes //= num_sharing
         if not storages:
             return None, remarks
         cache = cls.on(model, storages=storages)
+        cache.share(num_sharing)
         return (cache if cache.store.limit_bytes else None), remarks + cache.remarks
 
     @classmethod
@@ -200,6 +199,11 @@ class PrefixCache:
             return cached, set()
         keys = ways[best].segments.keys
         return ways[best], {key for key, is_held in zip(keys, held[best], strict=True) if is_held}
+
+    def share(self, count: int) -> None:
+        """Leave others as much as this cache keeps: it is one of so many on a machine."""
+        for storage in self.store.storages:
+            storage.limit_bytes //= count
 
     def keep_between_calls(self) -> None:
         """Keep segments that recur from one call of `screen` to the next, the latest used."""
