@@ -81,3 +81,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
         plural: The noun for several; "": `noun` with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def told_apart(one: float, other: float, digits: int) -> tuple[str, str]:
+    """Return two numbers with so many significant digits, or with as many as tell them apart."""
+    shown = [(f"{one:.{n}g}", f"{other:.{n}g}") for n in range(digits, 18)]
+    return next((pair for pair in shown if pair[0] != pair[1]), shown[0])

@@ -14,7 +14,7 @@ from taglm_core.data.columns import number_or_reason
 from taglm_core.data.labels import LABEL_WORDS
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
-from taglm_core.errors import DataError, counted
+from taglm_core.errors import DataError, counted, told_apart
 
 _LEAST_NUMBERS = 0.8
 """Share of the filled cells that must be numbers for the column to hold numbers."""
@@ -141,6 +141,5 @@ def _range(different: np.ndarray) -> str:
     low, high = different[0], different[-1]
     if low == high:
         return f"one number only, {low:.6g}"
-    shown = ((f"{low:.{n}g}", f"{high:.{n}g}") for n in range(6, 18))
-    start, end = next(pair for pair in shown if pair[0] != pair[1])
+    start, end = told_apart(low, high, 6)
     return f"numbers from {start} to {end}"

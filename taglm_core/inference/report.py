@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from taglm_core.errors import counted
+from taglm_core.errors import counted, told_apart
 
 
 def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
@@ -123,7 +123,7 @@ def verdict(name: str, task: Mapping[str, Any]) -> str | None:
     spread = f" ± {deviation:.2g}" if deviation is not None else ""
     best = best_baseline(task, "test")
     other = test["baselines"][best][metric["name"]] if best is not None else value
-    ours, theirs = _told_apart(value, other)
+    ours, theirs = told_apart(value, other, 3)
     said = f"{name}: taglm {metric['name']} {ours}{spread}"
     if best is not None:
         gain = value - other if metric["greater_is_better"] else other - value
@@ -133,12 +133,6 @@ def verdict(name: str, task: Mapping[str, Any]) -> str | None:
     count = counted(scored_rows(test), "test row")
     count += f" in each of {members} runs" if members else ""
     return f"{said}, on {count} (split: {task['split']})"
-
-
-def _told_apart(one: float, other: float) -> tuple[str, str]:
-    """Return two numbers with three digits, or with as many as tell them apart."""
-    shown = ((f"{one:.{n}g}", f"{other:.{n}g}") for n in range(3, 18))
-    return next((pair for pair in shown if pair[0] != pair[1]), (f"{one:.3g}", f"{other:.3g}"))
 
 
 def _seconds(task: Mapping[str, Any]) -> dict[str, float]:
