@@ -25,7 +25,7 @@ from measure import CLOCKS
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from taglm_core.model.backbone import Backbone
-from taglm_core.model.backbone_facts import speed_of
+from taglm_core.model.backbone_facts import rate_of, speed_of
 from taglm_core.model.backbone_loading import pick_device
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.prefix_cache import bytes_per_token
@@ -105,15 +105,7 @@ def matrix_peak(
     kind = torch.bfloat16 if precision == BF16 else torch.float32
     size = _SQUARE.get(device.type, 2048)
     left, right = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
-    best, spent = float("inf"), 0.0
-    while spent < seconds or best == float("inf"):
-        began = clock()
-        torch.mm(left, right)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        taken = max(clock() - began, 1e-9)
-        best, spent = min(best, taken), spent + taken
-    return float(size) ** 3 / best
+    return rate_of(lambda: torch.mm(left, right), float(size) ** 3, seconds, clock)
 
 
 def measured(

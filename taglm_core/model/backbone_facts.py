@@ -164,15 +164,22 @@ def speed_of(
     tokens = min(tokens, backbone.max_positions)
     rows = max(1, min(32, int(work / backbone.num_matrix_weights / tokens)))
     return Speed(
-        forward=_rate(lambda: _forward(backbone, rows, tokens), rows * tokens, seconds, clock),
-        backward=_rate(lambda: _backward(backbone, rows, tokens), rows * tokens, seconds, clock),
+        forward=rate_of(lambda: _forward(backbone, rows, tokens), rows * tokens, seconds, clock),
+        backward=rate_of(lambda: _backward(backbone, rows, tokens), rows * tokens, seconds, clock),
     )
 
 
-def _rate(
-    run: Callable[[], object], tokens: int, seconds: float, clock: Callable[[], float]
+def rate_of(
+    run: Callable[[], object], amount: float, seconds: float, clock: Callable[[], float]
 ) -> float:
-    """Return the tokens a second of the quickest of some passes."""
+    """Return how much a second the quickest of some passes does.
+
+    Args:
+        run: A pass.
+        amount: What it does, such as tokens.
+        seconds: It is repeated until the passes have taken as long.
+        clock: What is read, in seconds.
+    """
     best, spent = float("inf"), 0.0
     while best == float("inf") or spent < seconds:
         began = clock()
@@ -181,7 +188,7 @@ def _rate(
             torch.cuda.synchronize()
         taken = clock() - began
         best, spent = min(best, taken), spent + taken
-    return round(tokens / best, 1)
+    return round(amount / best, 1)
 
 
 def _embedded(backbone: Backbone, rows: int, tokens: int) -> tuple[Any, Any]:

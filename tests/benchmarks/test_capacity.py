@@ -1,13 +1,11 @@
 """The capacity table follows its formulas, and predicts small jobs."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+SCRIPT = "capacity"
 
 LLAMA = {
     "model_type": "llama",
@@ -21,15 +19,9 @@ LLAMA = {
 
 
 @pytest.fixture(scope="module")
-def capacity():
-    """Import the script, which finds its neighbors as it does when it is run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        import capacity
-
-        yield capacity
-    for name in ("capacity", "measure", "setting", "small_jobs", "work"):
-        sys.modules.pop(name, None)
+def capacity(script):
+    """Return the script."""
+    return script
 
 
 @pytest.fixture(scope="module")

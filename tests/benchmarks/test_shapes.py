@@ -1,25 +1,17 @@
 """The script that measures backbones of known shapes."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+SCRIPT = "shapes"
 
 
 @pytest.fixture(scope="module")
-def shapes():
-    """Import the script, which finds its neighbors as it does when it is run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        import shapes
-
-        yield shapes
-    for name in ("shapes", "setting", "measure"):
-        sys.modules.pop(name, None)
+def shapes(script):
+    """Return the script."""
+    return script
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -48,6 +48,21 @@ def predictors(tmp_path_factory):
 
 
 @pytest.fixture
+def slow(predictors, monkeypatch):
+    """Hold every batch until an event is set; yields the event."""
+    may_go = threading.Event()
+    predict = type(predictors).predict_rows
+
+    def wait(self, parts):
+        assert may_go.wait(10)
+        return predict(self, parts)
+
+    monkeypatch.setattr(type(predictors), "predict_rows", wait)
+    yield may_go
+    may_go.set()
+
+
+@pytest.fixture
 def serve(predictors):
     """Return a function that starts a service with some limits; all are stopped at the end."""
     from taglm_serve.app import Service

@@ -10,21 +10,6 @@ TOKEN = "a-token-of-at-least-16"
 LETTERS = ["abca", "bbbb", "zz", "cacac"]
 
 
-@pytest.fixture
-def slow(predictors, monkeypatch):
-    """Hold every batch until an event is set; yields the event."""
-    may_go = threading.Event()
-    predict = type(predictors).predict_rows
-
-    def wait(self, parts):
-        assert may_go.wait(10)
-        return predict(self, parts)
-
-    monkeypatch.setattr(type(predictors), "predict_rows", wait)
-    yield may_go
-    may_go.set()
-
-
 def test_predictions_are_those_of_the_predictor(serve, call, ask, predictors):
     """Each kind of task, with an invalid row in between, to the digits of prediction files."""
     rows = [{"letters": each} for each in LETTERS]

@@ -173,19 +173,11 @@ def test_a_fault_midway_is_an_event(run, predictors, monkeypatch):
     assert "taglm_waiting_rows 0.0" in counts
 
 
-def test_a_stream_that_stands_still_ends(run, predictors, monkeypatch):
+def test_a_stream_that_stands_still_ends(run, slow):
     """No event for the time limit is a `timeout`, and its rows leave the queue."""
-    may_go = threading.Event()
-    predict = type(predictors).predict_rows
-
-    def wait(self, parts):
-        assert may_go.wait(10)
-        return predict(self, parts)
-
-    monkeypatch.setattr(type(predictors), "predict_rows", wait)
     address, _, _ = run(timeout=0.2, max_wait_ms=0)
     found = streamed(address, "Share", [{"letters": "ab"}] * 40)
-    may_go.set()
+    slow.set()
     assert [(kind, data["error"]["code"]) for kind, data in found] == [("error", "timeout")]
 
 
@@ -208,22 +200,14 @@ def test_limits_and_token_hold_before_the_first_event(serve, call):
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stopping")
 
 
-def test_a_full_queue_refuses_a_stream(serve, call, predictors, monkeypatch):
+def test_a_full_queue_refuses_a_stream(serve, call, slow):
     """429 with Retry-After, before any event."""
-    may_go = threading.Event()
-    predict = type(predictors).predict_rows
-
-    def wait(self, parts):
-        assert may_go.wait(10)
-        return predict(self, parts)
-
-    monkeypatch.setattr(type(predictors), "predict_rows", wait)
     service = serve(max_queue=3, max_wait_ms=0)
     waiting = service.engine.submit("Share", {"letters": ["ab"] * 3}, 3)
     (answer,) = call(
         service, ("POST", "/v1/predictors/Share/stream", {"rows": [{"letters": "ab"}]})
     )
-    may_go.set()
+    slow.set()
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) >= 1
     assert waiting.result(10).errors == [None] * 3
