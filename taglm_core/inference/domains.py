@@ -16,7 +16,7 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain, Encoded, Encoder
 from taglm_core.specs.reference import resolve
-from taglm_core.store.artifact import Artifact, check_backbone, find_artifact, load_artifact
+from taglm_core.store.artifact import Artifact, check_backbone, load_artifact, read_artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.store.tagstore import TagStore
 
@@ -127,7 +127,7 @@ def _tag_of(
 ) -> Artifact:
     fingerprint = backbone.fingerprint()
     if folder is not None:
-        artifact = load_artifact(find_artifact(folder))
+        artifact = read_artifact(folder)
         check_backbone(artifact, fingerprint, backbone.name)
         artifact.tag(domain.name)  # says so where it is not held
         return artifact

@@ -1,7 +1,6 @@
 """The function tag of a run: untrained in the form that the settings ask for, or a given one."""
 
 import contextlib
-from pathlib import Path
 
 import attrs
 from torch import Tensor
@@ -11,7 +10,7 @@ from taglm_core.model.backbone import Backbone
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.tag_forms import ADAPTER, AUTO, INPUT, adapted_maps, inner_tensors
 from taglm_core.model.tags import initial_tag
-from taglm_core.store.artifact import check_backbone, find_artifact, load_artifact
+from taglm_core.store.artifact import check_backbone, read_artifact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.training.config import TaskStageConfig
 
@@ -47,7 +46,7 @@ def given_tag(settings: TaskStageConfig, backbone: Fingerprint) -> FunctionTag |
     path = settings.function_tag_from
     if path is None:
         return None
-    artifact = load_artifact(find_artifact(Path(path)))
+    artifact = read_artifact(path)
     check_backbone(artifact, backbone, "the backbone of this run")
     for name, record in artifact.config.tags.items():
         if record.kind == "function":
@@ -99,7 +98,8 @@ def with_form(settings: TaskStageConfig, is_numeric: bool, backbone: Backbone) -
     form = INPUT
     if can_act and has_own and not settings.enrich:
         with contextlib.suppress(BackboneError):
-            form = ADAPTER if adapted_maps(backbone) else INPUT
+            adapted_maps(backbone)
+            form = ADAPTER
     return attrs.evolve(settings, tag=form)
 
 

@@ -118,7 +118,7 @@ def scored_tokens(member: Member, is_cached: bool) -> float:
     is_held = is_cached and member.plan.precision != BF16
     is_held = is_held and is_worth_holding(scored * whole, member.plan.backbone)
     if is_held:
-        own = scored * float(run_tokens(train, is_held).mean())
+        own = scored * float(run_tokens(train, is_cached).mean())
     else:
         own = _predicted_tokens(member, train.rows.select(np.arange(scored)))
     return own + sum(_predicted_tokens(member, split.rows) for split in others)
