@@ -71,8 +71,13 @@ class PreparedRun:
         """
         write_run_file(path, self.given, self.remarks)
 
-    def plans(self, progress: Progress) -> list[Plan]:
-        """Read data and backbone, check them, and say how many rows there are."""
+    def plans(self, progress: Progress, is_sketch: bool = False) -> list[Plan]:
+        """Read data and backbone, check them, and say how many rows there are.
+
+        Args:
+            progress: Receives progress.
+            is_sketch: Whether the plans are only looked at, as in a dry run.
+        """
         began = time.monotonic()
         for remark in self.remarks:
             progress.say(remark)
@@ -82,7 +87,9 @@ class PreparedRun:
         with recorded() as read, self._named(), reporting(progress), bar:
             beside = self.shared.plan if self.shared is not None else None
             plans = self._in_turn(
-                lambda config: make_plans(config, self.registry, self.store, beside)
+                lambda config: make_plans(
+                    config, self.registry, self.store, beside, is_sketch=is_sketch
+                )
             )
         if self.shared is not None:
             self.shared.plan = self.shared.plan or plans[0]

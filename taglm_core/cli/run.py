@@ -131,7 +131,7 @@ def _run(
         prepared.save_config(save_config)
         print_note(f"wrote {save_config}; `taglm run {save_config}` repeats this run")
     if planned:
-        _show_stages(prepared.plans(progress), progress, planned)
+        _show_stages(prepared.plans(progress, is_sketch=True), progress, planned)
         return None, prepared.folder.path
     on_plans = (
         (lambda plans: _show_stages(plans, progress, launched_processes())) if verbose else None
@@ -184,7 +184,7 @@ def _show_stages(plans: Any, progress: Any, count: int) -> None:
     lora = plans[0].lora_parameters()
     beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
     progress.detail(f"{trained:,} parameters are trained{beside}")
-    progress.detail(f"precision {plans[0].measured.line()}")
+    progress.detail(f"precision {plans[0].planned.measured.line()}")
 
 
 def _print(metrics: Any, folder: Path, as_json: bool) -> None:

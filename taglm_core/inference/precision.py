@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import platform
+from typing import Any
 
 import attrs
 import torch
@@ -41,11 +42,7 @@ def open_backbone(
         ConfigError: when the variable is none of them.
         BackboneError: when the backbone cannot be loaded, or not in bf16.
     """
-    wanted, reason = precision, "as set"
-    if precision == AUTO:
-        wanted, reason = os.environ.get(VARIABLE) or AUTO, f"by {VARIABLE}"
-        if wanted not in (AUTO, *PRECISIONS):
-            raise ConfigError(f"{VARIABLE}={wanted}: write auto, fp32, bf16, int8 or nf4.")
+    wanted, reason = wanted_precision(precision)
     if wanted != AUTO:
         backbone = load_backbone(name, registry, device, wanted)
         return backbone, Measured(precision=wanted, reason=reason, seconds={})
@@ -63,6 +60,20 @@ def open_backbone(
     return backbone, measured
 
 
+def wanted_precision(precision: str) -> tuple[str, str]:
+    """Return the precision that is asked for, by `TAGLM_PRECISION` where it is auto, and why.
+
+    Raises:
+        ConfigError: when the variable is wrong.
+    """
+    if precision != AUTO:
+        return precision, "as set"
+    wanted = os.environ.get(VARIABLE) or AUTO
+    if wanted not in (AUTO, *PRECISIONS):
+        raise ConfigError(f"{VARIABLE}={wanted}: write auto, fp32, bf16, int8 or nf4.")
+    return wanted, f"by {VARIABLE}"
+
+
 def _fits(backbone: Backbone, device: torch.device) -> bool:
     """Whether the weights in fp32, and their rounded copies beside them, leave half of a GPU."""
     size = sum(p.numel() for p in backbone.model.parameters())
@@ -76,27 +87,41 @@ def kept_or_measured(backbone: Backbone, afresh: bool = False) -> Measured:
         backbone: In fp32.
         afresh: Whether to measure again, its error too.
     """
-    path = home() / _FILE
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        stored = {}
-    if not isinstance(stored, dict):
-        stored = {}
-    key = f"{backbone.fingerprint().key} {_machine(backbone.device)}"
-    if not afresh and key in stored:
-        try:
-            return Measured(**stored[key])
-        except TypeError:  # written by another version
-            logger.debug("%s: cannot be read; measuring again", path)
+    key = backbone.fingerprint().key
+    kept = None if afresh else kept_measure(key, backbone.device)
+    if kept is not None:
+        return kept
     measured = measure_precision(backbone, looks_always=afresh)
     logger.debug("precision of %s: %s", backbone.name, measured.line())
+    path = home() / _FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {**stored, key: attrs.asdict(measured)})
+        own = {f"{key} {_machine(backbone.device)}": attrs.asdict(measured)}
+        write_json(path, {**_stored(), **own})
     except OSError as error:
         logger.debug("%s: not written (%s)", path, error)
     return measured
+
+
+def kept_measure(key: str, device: torch.device) -> Measured | None:
+    """Return what was measured of a backbone on this machine at an earlier time, if it was.
+
+    Args:
+        key: Of the backbone's fingerprint.
+        device: Where it runs.
+    """
+    try:
+        return Measured(**_stored()[f"{key} {_machine(device)}"])
+    except (KeyError, TypeError):  # not measured, or written by another version
+        return None
+
+
+def _stored() -> dict[str, Any]:
+    try:
+        stored = json.loads((home() / _FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def _machine(device: torch.device) -> str:

@@ -47,6 +47,7 @@ def plan_domain(
     backbone: Fingerprint,
     precision: str,
     store: TagStore,
+    is_sketch: bool = False,
 ) -> DomainPlan:
     """Plan one domain tag: its corpus, its fingerprint, and what the store holds of it.
 
@@ -58,6 +59,8 @@ def plan_domain(
         backbone: Fingerprint of the backbone.
         precision: Arithmetic of the backbone.
         store: Where trained tags are.
+        is_sketch: Whether nothing will be trained by the plan: then rows of the domain's own
+            corpus, which are valid, are not made where no stored tag could be of them.
 
     Raises:
         UnknownNameError: when the store lacks an enriched tag that the template names.
@@ -79,6 +82,9 @@ def plan_domain(
     if not config.stages.task.domain_tags:
         start = {"length": settings.tag_length, "init": settings.tag_init}
         plan.fingerprint = fingerprint_of({"untrained": start, "alphabet": alphabet})
+        return plan
+    if is_sketch and _is_new(plan, task, config, backbone, store):
+        plan.is_trained = True
         return plan
     plan.corpus = _corpus_of(domain, config, registry)
     plan.fingerprint = fingerprint_of(
@@ -121,6 +127,17 @@ def check_domain_files(config: RunConfig, tags: Collection[str]) -> None:
                     f"--domain-data {name}=FILE (data.domain): the run has no domain tag '{name}'."
                     f"{nearest(name, known)} Its domain tags: {', '.join(known)}."
                 )
+
+
+def _is_new(
+    plan: DomainPlan, task: ResolvedTask, config: RunConfig, backbone: Fingerprint, store: TagStore
+) -> bool:
+    """Whether a tag will be trained whatever the rows of its corpus are, which nobody gives."""
+    spec = plan.domain.spec
+    names = (plan.tag, task.function_tag)
+    is_given = any(name.rpartition("/")[2] == spec.tag for name in config.data.domain)
+    is_stored = any(store.newest(backbone.key, name) is not None for name in names)
+    return spec.corpus is not None and not is_given and not is_stored
 
 
 def _corpus_of(domain: Registered[Domain], config: RunConfig, registry: Registry) -> Corpus:

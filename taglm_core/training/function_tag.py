@@ -1,14 +1,13 @@
 """The function tag of a run: untrained in the form that the settings ask for, or a given one."""
 
-import contextlib
-
 import attrs
 from torch import Tensor
 
-from taglm_core.errors import BackboneError, CheckpointError, ConfigError
+from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.inference.outline import Outline
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.fingerprint import Fingerprint
-from taglm_core.model.tag_forms import ADAPTER, AUTO, INPUT, adapted_maps, inner_tensors
+from taglm_core.model.tag_forms import ADAPTER, AUTO, INPUT, inner_tensors
 from taglm_core.model.tags import initial_tag
 from taglm_core.store.artifact import check_backbone, read_artifact
 from taglm_core.store.fingerprint import fingerprint_of
@@ -66,21 +65,23 @@ def untrained_tag(
 
 
 def tag_counts(
-    backbone: Backbone, name: str, settings: TaskStageConfig, given: FunctionTag | None
+    outline: Outline, name: str, settings: TaskStageConfig, given: FunctionTag | None
 ) -> dict[str, int]:
     """Return how many numbers a function tag has at the input and in the layers, by their names."""
     if given is not None:
-        form, length, inner = given.form, given.rows.numel(), given.inner
+        form, length = given.form, given.rows.numel()
+        count = sum(value.numel() for value in given.inner.values())
     else:
-        form, length = settings.tag, settings.tag_length * backbone.hidden_size
-        inner = inner_tensors(backbone, form, name, settings.adapter_rank, 0)
+        form, length = settings.tag, settings.tag_length * outline.hidden_size
+        sizes = outline.maps.values() if form == ADAPTER else ()
+        count = sum(settings.adapter_rank * (width + height) for width, height in sizes)
     found = {f"<{name}>": length}
-    if inner:
-        found[inner_name(form, name)] = sum(value.numel() for value in inner.values())
+    if count:
+        found[inner_name(form, name)] = count
     return found
 
 
-def with_form(settings: TaskStageConfig, is_numeric: bool, backbone: Backbone) -> TaskStageConfig:
+def with_form(settings: TaskStageConfig, is_numeric: bool, outline: Outline) -> TaskStageConfig:
     """Return settings that say where the function tag acts, where they leave it open.
 
     An adapter pays where a linear or kernel head is fitted to its states in closed form. Under a
@@ -89,17 +90,15 @@ def with_form(settings: TaskStageConfig, is_numeric: bool, backbone: Backbone) -
     Args:
         settings: Of the stage.
         is_numeric: Whether the task predicts numbers or classes.
-        backbone: Whose layers an adapter would act in.
+        outline: Of the backbone in whose layers an adapter would act.
     """
     if settings.tag != AUTO:
         return settings
     can_act = is_numeric and settings.head in _CLOSED_FORM and settings.head_init == "fit"
     has_own = settings.function_tag_from is None and settings.tag_length > 0
     form = INPUT
-    if can_act and has_own and not settings.enrich:
-        with contextlib.suppress(BackboneError):
-            adapted_maps(backbone)
-            form = ADAPTER
+    if can_act and has_own and not settings.enrich and not outline.refusal:
+        form = ADAPTER
     return attrs.evolve(settings, tag=form)
 
 
@@ -118,16 +117,6 @@ def check_form(settings: TaskStageConfig) -> None:
         reason = "stages.task.tag_length=0 leaves the function tag out"
     if reason is not None:
         raise ConfigError(f"stages.task.tag={settings.tag} is not possible: {reason}.")
-
-
-def check_layers(settings: TaskStageConfig, backbone: Backbone) -> None:
-    """Demand layers in which the function tag can act.
-
-    Raises:
-        BackboneError: naming what is in the way.
-    """
-    if settings.tag == ADAPTER:
-        adapted_maps(backbone)
 
 
 def inner_name(form: str, tag: str) -> str:

@@ -13,14 +13,13 @@ from taglm_core.data.rows import TaskRows, load_task_rows
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import check_names
 from taglm_core.inference.groups import signatures
-from taglm_core.inference.precision import open_backbone
+from taglm_core.inference.outline import PlannedBackbone, plan_backbone
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_loading import locate
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.heads import make_head
-from taglm_core.model.precisionprobe import Measured
 from taglm_core.model.prefix_cache import PrefixCache
-from taglm_core.model.quantized import QuantizedLinear
+from taglm_core.model.tag_forms import ADAPTER
 from taglm_core.model.tagged import Pooling
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import written_tags
@@ -36,7 +35,6 @@ from taglm_core.training.declared import configured_task
 from taglm_core.training.domain_plan import DomainPlan, check_domain_files, plan_domain
 from taglm_core.training.function_tag import (
     FunctionTag,
-    check_layers,
     given_tag,
     tag_counts,
     with_form,
@@ -54,10 +52,7 @@ class Plan:
     config: RunConfig
     registry: Registry
     task: ResolvedTask
-    backbone: Backbone
-    fingerprint: Fingerprint
-    measured: Measured
-    """Why the backbone has the precision that it has."""
+    planned: PlannedBackbone
     rows: TaskRows
     labels: LabelCheck
     """What was found in the targets of the splits."""
@@ -95,9 +90,19 @@ class Plan:
         return self.labels.selects_by_loss
 
     @property
+    def backbone(self) -> Backbone:
+        """The backbone, which is opened when it is first asked for."""
+        return self.planned.open()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the backbone."""
+        return self.planned.outline.fingerprint
+
+    @property
     def precision(self) -> str:
         """What the linear layers of the backbone are computed or kept in, such as fp32."""
-        return self.backbone.precision
+        return self.planned.precision
 
     @property
     def num_outputs(self) -> int:
@@ -122,7 +127,7 @@ class Plan:
         task, settings = self.task, self.config.stages.task
         name = "linear" if settings.head in CHOSEN_LATER else settings.head
         registered = self.registry.heads.get(name, task.plugin, f"task {task.name}")
-        width = self.pooling.num_states * self.backbone.hidden_size
+        width = self.pooling.num_states * self.planned.outline.hidden_size
         return make_head(registered, width, self.num_outputs, settings.head_options)
 
     def head_parameters(self) -> int:
@@ -153,8 +158,8 @@ class Plan:
 
     def table(self) -> list[dict[str, Any]]:
         """Return one record for each tag and head of each stage: trained or frozen, parameters."""
-        hidden = self.backbone.hidden_size
-        settings = self.config.stages
+        outline, settings = self.planned.outline, self.config.stages
+        hidden = outline.hidden_size
         records: list[dict[str, Any]] = []
         for item in self.domains.values():
             if item.is_trained:
@@ -175,13 +180,13 @@ class Plan:
             records.append(_record(stage, f"<{name}>", state, settings.domain.tag_length * hidden))
         given = self.given_function_tag
         state = trained if given is None else "frozen"
-        counts = tag_counts(self.backbone, self.task.function_tag, settings.task, given)
+        counts = tag_counts(outline, self.task.function_tag, settings.task, given)
         records += [_record(stage, name, state, count) for name, count in counts.items()]
         if self.num_outputs:
             name = f"head {self.task.name}"
             records.append(_record(stage, name, trained, self.head_parameters()))
-        total = self.backbone.num_parameters
-        records.append(_record("all", f"backbone {self.backbone.name}", "frozen", total))
+        name = f"backbone {self.planned.name}"
+        records.append(_record("all", name, "frozen", outline.num_parameters))
         return records
 
     def lora_parameters(self, rank: int = 8) -> int | None:
@@ -189,12 +194,7 @@ class Plan:
 
         None when the backbone has no separate projections of these names.
         """
-        shapes = [
-            (module.out_features, module.in_features)
-            for name, module in self.backbone.model.named_modules()
-            if name.endswith(("q_proj", "v_proj"))
-            and isinstance(module, torch.nn.Linear | QuantizedLinear)
-        ]
+        shapes = self.planned.outline.projections
         return sum(rank * (rows + columns) for rows, columns in shapes) or None
 
 
@@ -208,6 +208,7 @@ def make_plans(
     store: TagStore,
     beside: Plan | None = None,
     recipes: Mapping[str, Recipe] | None = None,
+    is_sketch: bool = False,
 ) -> list[Plan]:
     """Load and check everything that a run needs, a plan for each of its tasks.
 
@@ -220,6 +221,7 @@ def make_plans(
         store: Where trained tags are.
         beside: A plan of another run on the same backbone, which is not opened again.
         recipes: Task -> how it is trained on all rows, see `Plan.recipe`; None: on the train split.
+        is_sketch: Whether the plans are only looked at; see `plan_domain`.
 
     Raises:
         TaglmError: naming what is wrong and how to fix it.
@@ -230,7 +232,7 @@ def make_plans(
         locate(config.backbone, registry)
     plans: list[Plan] = []
     for job in config.jobs():
-        made = make_plan(job, registry, store, plans[0] if plans else beside, recipes)
+        made = make_plan(job, registry, store, plans[0] if plans else beside, recipes, is_sketch)
         for plan in plans:
             made.share_tags_of(plan)
         plans.append(made)
@@ -283,6 +285,7 @@ def make_plan(
     store: TagStore,
     beside: Plan | None = None,
     recipes: Mapping[str, Recipe] | None = None,
+    is_sketch: bool = False,
 ) -> Plan:
     """Load and check everything that one task needs.
 
@@ -292,6 +295,7 @@ def make_plan(
         store: Where trained tags are.
         beside: Another plan of the run, whose backbone and domain tags are shared.
         recipes: See `make_plans`.
+        is_sketch: See `plan_domain`.
 
     Raises:
         TaglmError: naming what is wrong and how to fix it.
@@ -307,21 +311,22 @@ def make_plan(
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
     labels = attrs.evolve(labels, remarks=(*labels.remarks, *small_splits(rows)))
-    backbone, fingerprint, measured = _opened(config, registry, beside)
-    settings = with_form(settings, task.is_numeric, backbone)
+    planned = _planned(config, registry, beside)
+    fingerprint = planned.outline.fingerprint
+    settings = with_form(settings, task.is_numeric, planned.outline)
     config = attrs.evolve(config, stages=attrs.evolve(config.stages, task=settings))
     is_isolated = config.attention == "isolated" or (config.attention == "auto" and task.is_numeric)
     domains = {
-        tag: plan_domain(tag, task, config, registry, fingerprint, backbone.precision, store)
+        tag: plan_domain(
+            tag, task, config, registry, fingerprint, planned.precision, store, is_sketch
+        )
         for tag in dict.fromkeys([*written_tags(task, rows.fields), *_further_tags(config, task)])
     }
     plan = Plan(
         config=config,
         registry=registry,
         task=task,
-        backbone=backbone,
-        fingerprint=fingerprint,
-        measured=measured,
+        planned=planned,
         rows=rows,
         labels=labels,
         domains=domains,
@@ -333,7 +338,8 @@ def make_plan(
     plan.stored_task = store.find(fingerprint.key, task.function_tag, plan.task_fingerprint)
     check_head(task.name, settings, task.spec.target)
     check_ensemble(task.name, settings, task.spec.target)
-    check_layers(settings, backbone)
+    if settings.tag == ADAPTER:
+        planned.outline.check_layers()
     if plan.num_outputs:
         plan.head_parameters()  # options that the head refuses come out before anything is trained
     return plan
@@ -349,7 +355,7 @@ def _task_fingerprint(plan: Plan) -> str:
         "tags": {tag: item.fingerprint for tag, item in plan.domains.items()},
         "metric": task.metrics[0].name,
         "backbone": plan.fingerprint.key,
-        "precision": plan.backbone.precision,
+        "precision": plan.precision,
         "isolated": plan.is_isolated,
         "seed": config.seed,
     }
@@ -364,17 +370,23 @@ def _task_fingerprint(plan: Plan) -> str:
     return fingerprint_of(content)
 
 
-def _opened(
-    config: RunConfig, registry: Registry, beside: Plan | None
-) -> tuple[Backbone, Fingerprint, Measured]:
-    """Open the backbone, or take that of another plan."""
+def _planned(config: RunConfig, registry: Registry, beside: Plan | None) -> PlannedBackbone:
+    """Look up the backbone, or take that of another plan.
+
+    It is opened now only where its outline is not known, or where a setting may not work on it.
+    """
     if beside is not None:
-        return beside.backbone, beside.fingerprint, beside.measured
-    backbone, measured = open_backbone(config.backbone, registry, config.device, config.precision)
-    backbone.checkpoints.set(config.checkpointing)
-    if config.compile == "on":
-        backbone.compile()
-    return backbone, backbone.fingerprint(), measured
+        return beside.planned
+
+    def prepare(backbone: Backbone) -> None:
+        backbone.checkpoints.set(config.checkpointing)
+        if config.compile == "on":
+            backbone.compile()
+
+    planned = plan_backbone(config.backbone, registry, config.device, config.precision, prepare)
+    if "on" in (config.checkpointing, config.compile):
+        planned.open()
+    return planned
 
 
 def _further_tags(config: RunConfig, task: ResolvedTask) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def execute(
     for each in plans:
         if each.task.is_numeric and each.config.baselines != ("none",):
             each.baseline_note = early_baselines(each)
-    torch.manual_seed(plan.config.seed)
+    _begin(plan)
     with progress_bar("encoding the rows"):
         members = _members(plans)
     stages, lineages = _run_stages(plans, members, folder, store, progress)
@@ -97,7 +97,7 @@ def refit(
     Returns:
         Task -> `rows` it was trained on.
     """
-    torch.manual_seed(plans[0].config.seed)
+    _begin(plans[0])
     work = RunFolder(folder.path / REFIT)
     work.path.mkdir(exist_ok=True)
     members = _members(plans)
@@ -119,13 +119,21 @@ def train_only(
         The artifact of each task.
     """
     plan = plans[0]
-    torch.manual_seed(plan.config.seed)
+    _begin(plan)
     members = _members(plans)
     _, lineages = _run_stages(plans, members, folder, store, progress)
     return [
         task_artifact(member.plan, member.task_model, {}, lineages[name])[0]
         for name, member in members.items()
     ]
+
+
+def _begin(plan: Plan) -> None:
+    """Open the backbone, which may draw random numbers, and only then set the seed."""
+    if not plan.planned.is_open:
+        with progress_bar("reading the backbone"):
+            plan.planned.open()
+    torch.manual_seed(plan.config.seed)
 
 
 def _members(plans: Sequence[Plan]) -> dict[str, Member]:

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from taglm_core.cli.main import core_app
 from taglm_core.data.readers import read_table
 from taglm_core.errors import BackboneError, ConfigError
+from taglm_core.inference.outline import outline_of
 from taglm_core.inference.together import agreeing
 from taglm_core.store.artifact import load_artifact
 from taglm_core.store.fingerprint import lean
 from taglm_core.testing import tiny_backbone
-from taglm_core.training import function_tag
 from taglm_core.training.config import TaskStageConfig
 from taglm_core.training.function_tag import with_form
 
@@ -31,8 +31,8 @@ def table(tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny():
-    """Return a backbone whose layers have linear maps."""
-    return tiny_backbone()
+    """Return the outline of a backbone whose layers have linear maps."""
+    return outline_of(tiny_backbone())
 
 
 def test_a_predictor_keeps_what_acts_in_the_layers(tmp_path, toy_registry, toy_backbone, table):
@@ -131,14 +131,10 @@ def test_auto_adapts_where_a_head_is_fitted_in_closed_form(settings, is_numeric,
     assert with_form(TaskStageConfig(**settings), is_numeric, tiny).tag == form
 
 
-def test_auto_is_the_input_tag_where_the_layers_have_no_linear_maps(tiny, monkeypatch):
+def test_auto_is_the_input_tag_where_the_layers_have_no_linear_maps(tiny):
     """What was not asked for by name does not fail."""
-
-    def refuse(backbone):
-        raise BackboneError("no linear maps")
-
-    monkeypatch.setattr(function_tag, "adapted_maps", refuse)
-    assert with_form(TaskStageConfig(), True, tiny).tag == "input"
+    without = attrs.evolve(tiny, maps={}, refusal="no linear maps")
+    assert with_form(TaskStageConfig(), True, without).tag == "input"
 
 
 def test_a_run_by_default_adapts_and_finds_its_tag_again(
