@@ -49,14 +49,24 @@ def _own_store(tmp_path_factory, monkeypatch):
     monkeypatch.delenv("TAGLM_STRICT", raising=False)
 
 
-@pytest.fixture
-def toy_registry():
-    """Return a registry with the core's own registrations and the toy plugin only."""
+@pytest.fixture(scope="session")
+def session_registry():
+    """Return the same registry for runs that several tests share."""
+    return _toy_registry()
+
+
+def _toy_registry():
     import toy_plugin
 
     from taglm_core.plugins import load_registry
 
     return load_registry(only=(), extra=[("toy", toy_plugin)])
+
+
+@pytest.fixture
+def toy_registry():
+    """Return a registry with the core's own registrations and the toy plugin only."""
+    return _toy_registry()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ SHORTER = {
     "several-tasks": "data.size=100 stages.domain.size=300 baselines=[mean]",
     "stage-one-data": "baselines=[mean]",
     "translation": "stages.domain.size=100 stages.domain.max_steps=2 stages.task.epochs=1",
+    "intervals": f"{FEW} baselines=[mean]",
     "own-head": f"{FEW} baselines=[mean]",
     "own-backbone": f"{FEW} baselines=[mean]",
     "add-a-task": f"{FEW} baselines=[mean]",

@@ -11,6 +11,7 @@ from taglm_core.data.config import SplitConfig
 from taglm_core.data.readers import read_table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import ConfigError
+from taglm_core.inference.intervals import pooled_coverage
 from taglm_core.model.prefix_cache import PrefixCache
 from taglm_core.progress import Progress, outer_bar, shown_seconds
 from taglm_core.specs.fields import seconds_of
@@ -206,6 +207,8 @@ def _task(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             made["target_rows"] = {
                 n: round(statistics.fmean(c[n] for c in counted)) for n in counted[0]
             }
+        if all("intervals" in each for each in held):
+            made["intervals"] = pooled_coverage([each["intervals"] for each in held])
         names = [n for n in held[0].get("baselines", {}) if all(n in h["baselines"] for h in held)]
         if names:
             both = {n: _statistics([each["baselines"][n] for each in held]) for n in names}

@@ -15,6 +15,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.files import PartOptions, PredictedPart, Written, write_parts
+from taglm_core.inference.intervals import usable_intervals, warn_lacking
 from taglm_core.inference.partfolder import PartFolder
 from taglm_core.inference.sharedspans import SpanFacts
 from taglm_core.inference.spanplan import (
@@ -30,7 +31,7 @@ from taglm_core.inference.spanrates import measured_rates
 from taglm_core.plugins.compatibility import core_version
 from taglm_core.progress import Progress, progress_bar, reporting
 from taglm_core.specs import Call, Workers
-from taglm_core.store.artifact import find_artifact
+from taglm_core.store.artifact import find_artifact, read_artifact
 from taglm_core.store.fingerprint import fingerprint_of
 from taglm_core.store.runfolder import PREDICTOR
 from taglm_core.store.tagstore import TagStore
@@ -117,6 +118,8 @@ def predict_in_parts(workers: Workers, request: PartsRequest, progress: Progress
         CheckpointError: when there is no predictor, or the parts are in use.
     """
     writing = TableWriter(request.output, reads=[request.source])
+    if request.how.interval is not None:
+        _check_interval(request, request.how.interval)
     packed = packed_run(request.run, request.task)
     folder = PartFolder(request.output)
     sharing = math.ceil(workers.count / len(workers.nodes))
@@ -153,6 +156,12 @@ def predict_in_parts(workers: Workers, request: PartsRequest, progress: Progress
                 f"{counted(len(done), 'part')} of {job.num_parts} kept in {folder.path}; the same "
                 "command goes on from there"
             )
+
+
+def _check_interval(request: PartsRequest, level: float) -> None:
+    artifact = read_artifact(request.run, request.task)
+    spec = artifact.task.spec
+    warn_lacking(usable_intervals(artifact.intervals, spec.target, spec.name, level), level)
 
 
 def _answer(workers: Workers, call: Call) -> Any:

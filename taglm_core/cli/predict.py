@@ -94,6 +94,15 @@ Similarity = Annotated[
         "training_similarity and unlike_training), where its domain has one.",
     ),
 ]
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="Add a prediction interval of numbers (columns NAME_low and NAME_high): the share of "
+        "new values that it is to contain, such as 0.9.",
+        show_default="no interval",
+    ),
+]
 
 
 def predict(
@@ -116,6 +125,7 @@ def predict(
     address: Address = None,
     workers: NumWorkers = None,
     similarity: Similarity = True,
+    interval: Interval = None,
     on_doubt: OnDoubt = "raise",
     tag: Tags = None,
     decode: How = None,
@@ -161,6 +171,7 @@ def predict(
         "on_error": on_error,
         "overwrite": overwrite_column,
         "similarity": similarity,
+        "interval": interval,
     }
     if engine is not None:
         place = (engine, address, workers)

@@ -154,7 +154,7 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
             if "target_rows" in facts:
                 counts = ", ".join(f"{n} {count:,}" for n, count in facts["target_rows"].items())
                 results.print(f"{split}, rows with a value: {counts}", markup=False)
-        for line in _censored_lines(task):
+        for line in [*_censored_lines(task), *_interval_lines(task)]:
             results.print(line, markup=False)
 
 
@@ -169,6 +169,18 @@ def _censored_lines(task: Mapping[str, Any]) -> list[str]:
                 f"{counts['predicted_beyond']:,} of them predicted beyond it"
             )
     return lines
+
+
+def _interval_lines(task: Mapping[str, Any]) -> list[str]:
+    """Say how many rows of each split lie in their prediction intervals."""
+    from taglm_core.inference.intervals import coverage_sentences
+
+    unit = task.get("target", {}).get("unit", "")
+    return [
+        line
+        for split, facts in task["splits"].items()
+        for line in coverage_sentences(facts, "row" if split == "input" else f"{split} row", unit)
+    ]
 
 
 def print_members(metrics: Mapping[str, Any]) -> None:

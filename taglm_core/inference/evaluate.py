@@ -16,6 +16,7 @@ from taglm_core.data.targets import encode_classes, read_targets
 from taglm_core.data.wide import is_wide, spread
 from taglm_core.errors import CheckpointError, ConfigError, DataError, counted
 from taglm_core.inference.groups import grouped, signatures
+from taglm_core.inference.intervals import coverage_facts
 from taglm_core.inference.predicted import ReadRows
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
@@ -151,6 +152,7 @@ def _results(
         "metrics": plain(score(task, exact, prediction)),
         **known_rows(task, exact),
         **censored_facts(getattr(task.spec.target, "names", ()), truth, prediction),
+        **coverage_facts(predictor.task_model.intervals, task.spec.target, truth, prediction),
         **grouped(task, picked, exact, prediction, predictor.combinations),
     }
 

@@ -14,6 +14,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.columns import needed_columns
+from taglm_core.inference.intervals import interval_names
 from taglm_core.inference.predicted import Unlike, unlike_rows
 from taglm_core.inference.rowpredictor import RowPredictor
 from taglm_core.inference.truth import (
@@ -70,6 +71,7 @@ def predict_file(
     overwrite: bool,
     chunk_rows: int,
     similarity: bool,
+    interval: float | None,
     progress: Progress,
 ) -> Written:
     """Predict rows and write them: all input columns, predictions, similarities and `error`.
@@ -85,7 +87,12 @@ def predict_file(
     """
     check_target_format(path)
     how = PartOptions(
-        columns=columns, fix=fix, on_error=on_error, overwrite=overwrite, similarity=similarity
+        columns=columns,
+        fix=fix,
+        on_error=on_error,
+        overwrite=overwrite,
+        similarity=similarity,
+        interval=interval,
     )
     writing = TableWriter(path, reads=[data] if is_path(data) else [])
 
@@ -134,6 +141,7 @@ class PartOptions:
     on_error: str
     overwrite: bool
     similarity: bool
+    interval: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -183,11 +191,13 @@ def predict_part(
     table = attrs.evolve(table, columns=shown)
     truth = {target: renamed.get(column, column) for target, column in truth.items()}
     own = [*predictor.names, *(predictor.similarity_names if how.similarity else ())]
+    own += interval_names(predictor.names) if how.interval is not None else []
     _check_clash(table, own, how.overwrite)
     rows = predictor.read(table, how.columns, how.fix)
     predicted = predictor.predict_rows(rows, on_progress)
     bad = check_errors(table, predicted.errors, how.on_error, _SKIP, needs_rows=False)
-    columns = {**predicted.columns, **beside_truth(table, task, truth, predicted.columns)}
+    columns = {**predicted.columns, **predictor.interval(predicted, how.interval)}
+    columns |= beside_truth(table, task, truth, predicted.columns)
     if truth and "split" not in {*table.columns, *predictor.names} and predictor.splits:
         columns["split"] = splits_of(task, rows.fields, predictor.splits)
     similar = predictor.similar(rows, predicted.errors) if how.similarity else {}

@@ -99,6 +99,7 @@ class Predictor(RowPredictor):
         overwrite: bool = False,
         chunk_rows: int = 20_000,
         similarity: bool = True,
+        interval: float | None = None,
         progress: Progress | bool | None = None,
     ) -> Any:
         """Predict rows.
@@ -118,6 +119,8 @@ class Predictor(RowPredictor):
             overwrite: True: a table that is written may replace columns of `data`.
             chunk_rows: Rows in memory at a time, from path to path.
             similarity: False: rows are not compared with the training rows, which saves time.
+            interval: Share of new values that a prediction interval is to contain, such as 0.9: of
+                numbers, the columns `NAME_low` and `NAME_high` are added; None: they are not.
             progress: True or False: with or without a bar; None: a bar in notebooks and terminals;
                 or an object that receives progress.
 
@@ -129,11 +132,14 @@ class Predictor(RowPredictor):
 
         Raises:
             DataError: when a column is missing, or a row is invalid and `on_error` is "raise".
+            ConfigError: when the predictor has no interval at that level, or the output is "numpy".
 
         Example:
             frame.join(predictor.predict(frame))
         """
         check_on_error(on_error)
+        if interval is not None:
+            self.check_interval(interval)
         bar = chosen_progress(progress)
         if output not in OUTPUTS and (is_path(output) and Path(output).suffix):
             return predict_file(
@@ -146,9 +152,12 @@ class Predictor(RowPredictor):
                 overwrite=overwrite,
                 chunk_rows=chunk_rows,
                 similarity=similarity,
+                interval=interval,
                 progress=bar,
             )
         check_output(output)
+        if interval is not None and output == "numpy":
+            raise ConfigError("output='numpy' has no place for an interval: take dict or pandas.")
         compares = similarity and output != "numpy"  # an array has no place for it
         made, index = self._predict_memory(data, columns, fix, on_error, bar, compares)
         predicted, similar = made.predicted, made.similar
@@ -156,7 +165,8 @@ class Predictor(RowPredictor):
         if output == "numpy":
             warn_invalid(predicted.errors)
             return array_of(predicted, self.task.target)
-        columns_out = {**predicted.columns, **similar, "error": predicted.errors}
+        own = {**predicted.columns, **self.interval(predicted, interval)}
+        columns_out = {**own, **similar, "error": predicted.errors}
         return as_output(columns_out, str(output), index)
 
     def predict_proba(

@@ -14,6 +14,7 @@ from taglm_core.data.mapping import check_mapping
 from taglm_core.data.readers import read_table
 from taglm_core.data.table import Table
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
+from taglm_core.inference.intervals import interval_columns, usable_intervals, warn_lacking
 from taglm_core.inference.predicted import Predicted, ReadRows
 from taglm_core.inference.truth import read_splits
 from taglm_core.model.similarity import UNLIKE
@@ -186,6 +187,33 @@ class RowPredictor:
         if reader is None or not errors:
             return {name: [] for name in self.similarity_names}
         return reader.read(rows.fields, [i for i, error in enumerate(errors) if error is None])
+
+    def check_interval(self, level: float) -> None:
+        """Demand intervals at a level, and warn of targets that have none there.
+
+        Args:
+            level: Share of new values that an interval is to contain.
+
+        Raises:
+            ConfigError: when the level is not between 0 and 1, or no target has an interval there.
+        """
+        intervals, spec = self.task_model.intervals, self.task_model.task.spec
+        warn_lacking(usable_intervals(intervals, spec.target, spec.name, level), level)
+
+    def interval(self, predicted: Predicted, level: float | None) -> dict[str, list[Any]]:
+        """Return the columns of prediction intervals, `_low` and `_high` of each prediction.
+
+        Args:
+            predicted: Predictions of this predictor.
+            level: As for `check_interval`, which has been called; None: no columns.
+        """
+        intervals = self.task_model.intervals
+        if level is None or intervals is None:
+            return {}
+        count = len(predicted.errors)
+        return interval_columns(
+            intervals, self.names, predicted.values, predicted.good, count, level
+        )
 
     @property
     def similarity_names(self) -> list[str]:

@@ -73,6 +73,7 @@ class Predictors(Mapping[str, Predictor]):
         *,
         fix: bool = False,
         similarity: bool = True,
+        interval: float | None = None,
     ) -> dict[str, Any]:
         """Predict rows of several tasks, in one batch where their prompts allow it.
 
@@ -81,13 +82,14 @@ class Predictors(Mapping[str, Predictor]):
             output: "pandas", "dict" or "arrow", as for `Predictor.predict`.
             fix: True: rows are first standardized by the rules of their domains.
             similarity: False: rows are not compared with the training rows, which saves time.
+            interval: As for `Predictor.predict`.
 
         Returns:
             Name -> predictions with their similarity to the training rows and a column `error`, in
             the order of the rows.
 
         Raises:
-            ConfigError: for another form of output.
+            ConfigError: for another form of output, or when a predictor has no such interval.
             DataError: when a column is missing.
 
         Example:
@@ -97,6 +99,9 @@ class Predictors(Mapping[str, Predictor]):
             raise ConfigError("output='numpy': predictions of several tasks are tables.")
         check_output(output)
         indices, parts = [], []
+        if interval is not None:
+            for name in data:
+                self[name].check_interval(interval)
         for name, rows in data.items():
             read, index = self.read(name, rows, fix)
             indices.append(index)
@@ -107,7 +112,8 @@ class Predictors(Mapping[str, Predictor]):
             similar = self[name].similar(rows, predicted.errors) if similarity else {}
             unlike = Unlike(self[name].similarity_limits)
             unlike.add(similar, range(1, len(predicted.errors) + 1)).warn()
-            columns = {**predicted.columns, **similar, "error": predicted.errors}
+            own = {**predicted.columns, **self[name].interval(predicted, interval)}
+            columns = {**own, **similar, "error": predicted.errors}
             made[name] = as_output(columns, output, index)
         return made
 

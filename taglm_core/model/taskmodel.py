@@ -16,6 +16,7 @@ from taglm_core.model.demonstrations import Demonstrations, with_demonstrations
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import FeatureReader
 from taglm_core.model.generation import write
+from taglm_core.model.intervals import Intervals
 from taglm_core.model.lengths import check_lengths
 from taglm_core.model.prefix_cache import PrefixCache, screening_batches
 from taglm_core.model.prepared import PreparedRows
@@ -47,6 +48,8 @@ class TaskModel:
     """Further members of an ensemble, whose predictions are averaged with those of this one."""
     similarity: SimilarityReader | None = None
     """What compares rows with the training rows; None: nothing."""
+    intervals: Intervals | None = None
+    """Prediction intervals of numbers; None: it has none."""
     pooling: Pooling = LAST
     """States of the function tag that the head reads."""
     prefix_cache: PrefixCache | None = None

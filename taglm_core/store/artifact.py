@@ -17,6 +17,7 @@ from torch import Tensor
 from taglm_core.data.atomic import replace_folder
 from taglm_core.errors import CheckpointError, UnknownNameError, counted, listed, nearest
 from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.model.intervals import Intervals
 from taglm_core.store.migrations import FORMAT_VERSION
 from taglm_core.store.runfolder import MEMBERS, PREDICTOR, RUNS
 from taglm_core.store.schema import ArtifactRecord, TaskRecord, from_plain, to_plain
@@ -31,6 +32,7 @@ _GROUPS = {
     "head": "head",
     "member": "members",
     "similarity": "similarity",
+    "residuals": "residuals",
 }
 """What stands before the colon of a name in tags.safetensors -> where it belongs."""
 
@@ -55,6 +57,8 @@ class Artifact:
     """Of each further member of an ensemble: `N.tag`, `N.inner.PLACE` and `N.head.PARAMETER`."""
     similarity: dict[str, Tensor] = attrs.field(factory=dict)
     """Fingerprints of training values: `FIELD.positions` and `FIELD.sizes`."""
+    residuals: dict[str, Tensor] = attrs.field(factory=dict)
+    """Target -> absolute residuals of validation rows, see `Intervals`."""
     folder: Path | None = None
 
     @property
@@ -98,6 +102,12 @@ class Artifact:
     def inner_of(self, name: str) -> dict[str, Tensor]:
         """Return what a tag has in the layers, by place; {} of one at the input alone."""
         return _below(self.inner, f"{name}:")
+
+    @property
+    def intervals(self) -> Intervals | None:
+        """Prediction intervals of the task; None: it has none."""
+        records = self.task.intervals
+        return Intervals(records, self.residuals) if records else None
 
     def of_member(self, number: int, what: str) -> dict[str, Tensor]:
         """Return the `head` or `inner` tensors of a further member of an ensemble, by name."""

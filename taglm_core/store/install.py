@@ -60,6 +60,7 @@ def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) 
         task_model.similarity = SimilarityReader.of_records(
             artifact.task.similarity, artifact.similarity, registry
         )
+    task_model.intervals = artifact.intervals
     record = artifact.task.head
     if record is None:
         return

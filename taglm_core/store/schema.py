@@ -20,6 +20,7 @@ from taglm_core.errors import CheckpointError, ConfigError, nearest
 from taglm_core.model.demonstrations import DemonstrationRecord
 from taglm_core.model.features import FeatureRecord
 from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.model.intervals import IntervalRecord
 from taglm_core.model.similarity import SimilarityRecord
 from taglm_core.model.targets import Scaling
 from taglm_core.specs import Decoding, Target, Task
@@ -193,6 +194,8 @@ class TaskRecord:
     """Members beside the first, whose function tag and head stand in their own places."""
     similarity: tuple[SimilarityRecord, ...] = ()
     """How rows are compared with training rows; empty: they are not."""
+    intervals: tuple[IntervalRecord, ...] = ()
+    """What the prediction intervals of each target rest on; empty: there are none."""
 
 
 @attrs.frozen(kw_only=True)

@@ -19,6 +19,7 @@ from taglm_core.data.weights import weight_facts
 from taglm_core.data.writers import TableWriter
 from taglm_core.inference.columns import field_columns, prediction_columns
 from taglm_core.inference.groups import grouped, signatures
+from taglm_core.inference.intervals import coverage_facts, fitted_intervals, undercovered
 from taglm_core.inference.scores import known_rows, plain, score, scorer
 from taglm_core.inference.truth import joined, residual_columns, significant, truth_columns
 from taglm_core.model.precision import BF16
@@ -58,6 +59,7 @@ def evaluate_task(plan: Plan, task_model: TaskModel, folder: RunFolder) -> dict[
         for split in ("valid", "test")
         if (said := _worse_than_constant(plan, split, data[split])) is not None
     ]
+    warnings += _add_intervals(task_model, splits, data)
     baselines: dict[str, Any] = {}
     if task.is_numeric:
         numbers["train"] = [rows.numbers[i] for i in rows.of_split("train")]
@@ -81,6 +83,21 @@ def evaluate_task(plan: Plan, task_model: TaskModel, folder: RunFolder) -> dict[
         **({"signatures": signed} if signed else {}),
         **({"warnings": warnings} if warnings else {}),
     }
+
+
+def _add_intervals(
+    task_model: TaskModel, splits: dict[str, Any], data: Mapping[str, SplitData]
+) -> list[str]:
+    """Give a task model the intervals of the validation rows, and `splits` their coverage.
+
+    Returns:
+        A warning where test rows are covered less often than they should be.
+    """
+    target, valid, test = task_model.task.spec.target, data["valid"], data["test"]
+    task_model.intervals = fitted_intervals(target, valid.truth, valid.prediction)
+    splits["test"] |= coverage_facts(task_model.intervals, target, test.truth, test.prediction)
+    said = undercovered(task_model.task.name, splits["test"])
+    return [] if said is None else [said]
 
 
 def _score_split(

@@ -7,6 +7,7 @@ import attrs
 from torch import Tensor
 
 from taglm_core.encoders import alphabet_of
+from taglm_core.inference.intervals import coverage_sentences
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.similarity import SimilarityRecord
@@ -185,6 +186,7 @@ def task_artifact(
         head={name: _copied(value) for name, value in head.items()},
         members=_members(task_model),
         similarity=task_model.similarity.tensors if task_model.similarity is not None else {},
+        residuals=dict(task_model.intervals.residuals) if task_model.intervals is not None else {},
     )
     return artifact, _readme(plan, config, metrics)
 
@@ -196,17 +198,21 @@ def refit_card(task: Mapping[str, Any], counts: Mapping[str, int]) -> str:
         task: What metrics.json says of the task.
         counts: `rows` it was trained on.
     """
-    test = task["splits"]["test"]["rows"]
+    test = task["splits"]["test"]
     members = task.get("num_members")
     whose = f"{members} predictors, each scored" if members else "a predictor that was scored"
+    scored = "the first of them" if members else "the predictor that was scored"
+    intervals = ""
+    if test.get("intervals"):
+        intervals = f" Its prediction intervals are those of {scored}."
     return f"""
 ## Which rows each number is from
 
-The metrics above are those of {whose} on {test:,} test rows that it had not seen (split:
+The metrics above are those of {whose} on {test["rows"]:,} test rows that it had not seen (split:
 {task["split"]}). The predictor in this folder was trained afterwards on {counts["rows"]:,} rows,
 those of the train, valid and test splits together, for as many steps and with the head that the
 valid split had chosen before. It has seen every row, so its errors on them say nothing about new
-data.
+data.{intervals}
 """
 
 
@@ -231,6 +237,7 @@ def _task(plan: Plan, task_model: TaskModel) -> TaskRecord:
             for other in task_model.others
         ),
         similarity=task_model.similarity.records if task_model.similarity is not None else (),
+        intervals=task_model.intervals.records if task_model.intervals is not None else (),
     )
 
 
@@ -289,6 +296,22 @@ def _similar(record: SimilarityRecord) -> str:
     )
 
 
+def _intervals(results: Mapping[str, Any]) -> list[str]:
+    """Return what the card says of prediction intervals; [] where the task has none."""
+    test = results.get("splits", {}).get("test", {})
+    said = coverage_sentences(test, unit=results.get("target", {}).get("unit", ""))
+    if not said:
+        return []
+    return [
+        "Prediction intervals (`--interval 0.9`) are split-conformal: the absolute residuals of "
+        "the validation rows give their width, the same for every row. Rows whose value is "
+        "missing or censored are left out.",
+        "",
+        *(f"- {line}" for line in said),
+        "",
+    ]
+
+
 def _readme(plan: Plan, config: ArtifactRecord, metrics: Mapping[str, Any]) -> str:
     task = plan.task
     lines = [
@@ -312,6 +335,7 @@ def _readme(plan: Plan, config: ArtifactRecord, metrics: Mapping[str, Any]) -> s
             lines.append(f"- {split} ({held.get('rows')} rows): {shown}")
         lines += [f"- note: {remark}" for remark in results.get("remarks", ())]
         lines.append("")
+    lines += _intervals(results)
     task_record = config.task
     lines += [_similar(each) for each in (task_record.similarity if task_record else ())]
     lines += ["Use it: `taglm predict FOLDER --input FILE --output FILE`", ""]

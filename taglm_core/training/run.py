@@ -14,7 +14,7 @@ from taglm_core.data.atomic import jsonable
 from taglm_core.inference.loading import predictor_of
 from taglm_core.progress import Progress, progress_bar
 from taglm_core.specs import RunFinished
-from taglm_core.store.artifact import Artifact, save_artifact
+from taglm_core.store.artifact import Artifact, load_artifact, save_artifact
 from taglm_core.store.runfolder import PREDICTOR, REFIT, RunFolder
 from taglm_core.store.schema import TaskLineage, to_plain
 from taglm_core.store.tagstore import TagStore
@@ -87,6 +87,9 @@ def refit(
 ) -> dict[str, Any]:
     """Train the predictor that a run keeps on all rows, and write it with its card.
 
+    Its prediction intervals are those of the predictor that was scored: rows that are trained on
+    have no residuals of new rows.
+
     Args:
         plans: Made with recipes.
         folder: Of the run, which has been evaluated.
@@ -98,12 +101,16 @@ def refit(
         Task -> `rows` it was trained on.
     """
     _begin(plans[0])
+    runs = metrics.get("members")
+    scored = RunFolder(folder.path / runs[0]["folder"]) if runs else folder
     work = RunFolder(folder.path / REFIT)
     work.path.mkdir(exist_ok=True)
     members = _members(plans)
     counts = {name: {"rows": member.splits["train"].num_rows} for name, member in members.items()}
     _, lineages = _run_stages(plans, members, work, store, progress)
     for name, member in members.items():
+        own = _folder(plans, member.plan, scored).path / PREDICTOR
+        member.task_model.intervals = load_artifact(own).intervals
         artifact, card = task_artifact(member.plan, member.task_model, metrics, lineages[name])
         card += refit_card(metrics["tasks"][name], counts[name])
         save_artifact(_folder(plans, member.plan, folder).path / PREDICTOR, artifact, card)

@@ -43,6 +43,15 @@ def test_values_on_the_command_line(finished, taglm, monkeypatch):
     assert [row["smiles"] for row in rows] == ["CCO", "c1ccccc1O", "bad_one"]
     assert [bool(row["Sol"]) for row in rows] == [True, True, False]
     assert rows[2]["error"]
+    wide = taglm("predict", finished, "CCO", "bad_one", "--interval", 0.5)
+    assert wide.code == 0, wide.err
+    first, second = rows_of(wide.out)
+    assert float(first["Sol_low"]) < float(first["Sol"]) < float(first["Sol_high"])
+    assert (second["Sol_low"], second["Sol_high"]) == ("", "")
+    for level, said in ((0.99, "no 99 % interval: it needs 99 validation"), (90, "such as 0.9")):
+        refused = taglm("predict", finished, "CCO", "--interval", level)
+        assert (refused.code, refused.out) == (1, "")
+        assert said in refused.err
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     named = taglm("predict", finished, "smiles=CCO")
     assert named.code == 0, named.err

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from taglm_core.api import preparation
+from taglm_core.api.loading import load
 from taglm_core.training.recipe import recipe_of
 
 
@@ -30,6 +31,15 @@ def test_the_kept_predictor_is_trained_on_all_rows(taglm, run_file, tmp_path):
     assert f"{counts['test']} test rows that it had not seen" in " ".join(card.split())
     config = json.loads((out / "predictor" / "config.json").read_text())
     assert config["tags"]["local/Sol"]["lineage"]["rows"] == wanted["rows"]
+    whose = "Its prediction intervals are those of the predictor that was scored."
+    assert whose in " ".join(card.split())
+    own = json.loads((plain / "predictor" / "config.json").read_text())
+    assert config["task"]["intervals"] == own["task"]["intervals"]
+    widths = []
+    for folder in (plain, out):
+        held = load(folder).predict(["CCO"], "dict", interval=0.5)
+        widths.append(held["Sol_high"][0] - held["Sol_low"][0])
+    assert widths[0] == pytest.approx(widths[1])
     scored, kept = before["stages"][-1], config["tags"]["local/Sol"]["lineage"]
     assert kept["steps"] == kept["best_step"] == recipe_of(scored).steps(kept["planned_steps"])
     assert kept["head_choice"] == scored["head_choice"]
@@ -63,8 +73,12 @@ def test_cross_validation_with_refit_has_a_predictor(taglm, run_file, tmp_path, 
     done = taglm(*words)
     assert done.code == 0, done.err
     assert f"predictor: {out}" in done.out
-    predicted = taglm("predict", out, "CCO")
+    predicted = taglm("predict", out, "CCO", "--interval", 0.5)
     assert predicted.code == 0, predicted.err
+    assert predicted.out.startswith("smiles,Sol,Sol_low,Sol_high,")
+    first = json.loads((out / "members/fold-1/predictor/config.json").read_text())
+    kept = json.loads((out / "predictor" / "config.json").read_text())
+    assert kept["task"]["intervals"] == first["task"]["intervals"]
     card = " ".join((out / "predictor" / "README.md").read_text().split())
     assert "are those of 2 predictors, each scored on 20 test rows" in card
     counts = read(out)["tasks"]["Sol"]["refit"]
