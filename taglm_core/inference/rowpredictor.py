@@ -216,6 +216,12 @@ class RowPredictor:
         )
 
     @property
+    def max_interval(self) -> float | None:
+        """Highest level that `interval` may have; None: the predictor has no intervals."""
+        intervals = self.task_model.intervals
+        return (intervals.max_level or None) if intervals is not None else None
+
+    @property
     def similarity_names(self) -> list[str]:
         """The columns of the similarity of rows to the training rows, in order."""
         reader = self.task_model.similarity

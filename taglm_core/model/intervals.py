@@ -56,6 +56,12 @@ class Intervals:
             residuals[name] = torch.from_numpy(ordered[kept].astype(np.float64))
         return Intervals(tuple(records), residuals)
 
+    @property
+    def max_level(self) -> float:
+        """Highest level at which a target has an interval; 0.0: none has one."""
+        rows = max(record.rows for record in self.records)
+        return rows / (rows + 1)
+
     def half_widths(self, level: float) -> np.ndarray:
         """Return half the width of each target's interval, `(targets,)`; NaN: too few rows."""
         return np.array([self._half_width(record, level) for record in self.records])

@@ -165,7 +165,7 @@ class Service:
     ) -> None:
         predictor = self.predictors[name]
         row = row_model(name, predictor)
-        model = request_model(name, row, self.limits)
+        model = request_model(name, predictor, row, self.limits)
 
         async def predict(request: Any) -> JSONResponse:
             with self._counted(name) as outcome:
@@ -289,7 +289,8 @@ class Service:
         columns = {
             field: [getattr(row, f"field_{k}") for row in rows] for k, field in enumerate(fields)
         }
-        return self.engine.submit(name, columns, len(rows), request.fix, listener)
+        level = getattr(request, "interval", None)  # only of predictors that have intervals
+        return self.engine.submit(name, columns, len(rows), request.fix, listener, level)
 
     def _count_rows(self, name: str, answer: Answer) -> None:
         self.metrics.rows.labels(name).inc(len(answer.errors))
@@ -308,18 +309,39 @@ def _rows(answer: Answer, first: int = 1) -> list[dict[str, Any]]:
     """Return the answer as JSON has it, one entry a row, numbered from the first."""
     columns = {name: [_cell(value) for value in v] for name, v in answer.columns.items()}
     similar = answer.similar or {UNLIKE: [None] * len(answer.errors)}
-    both = zip(_records(columns), _records(similar), answer.errors, strict=True)
+    ends = _ends(answer)
+    both = zip(_records(columns), ends, _records(similar), answer.errors, strict=True)
     return [
         {
             "row": number,
             "values": values if error is None else None,
+            "interval": interval if error is None else None,
             "unlike_training": told.pop(UNLIKE),
             "similarity": told if error is None and told else None,
             "error": error,
             "fixed": answer.fixed.get(number),
         }
-        for number, (values, told, error) in enumerate(both, start=first)
+        for number, (values, interval, told, error) in enumerate(both, start=first)
     ]
+
+
+def _ends(answer: Answer) -> list[dict[str, Any] | None]:
+    """Return the intervals of each row, by prediction column; None where none were asked for."""
+    if not answer.interval:
+        return [None] * len(answer.errors)
+    made: list[dict[str, Any] | None] = []
+    for row in range(len(answer.errors)):
+        ends = {
+            name: [_cell(answer.interval[f"{name}{end}"][row]) for end in ("_low", "_high")]
+            for name in answer.columns
+        }
+        made.append(
+            {
+                n: None if low is None else {"low": low, "high": high}
+                for n, (low, high) in ends.items()
+            }
+        )
+    return made
 
 
 def _records(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

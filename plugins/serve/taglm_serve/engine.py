@@ -54,6 +54,8 @@ class Answer:
     """Row number -> what was changed in it."""
     similar: dict[str, list[Any]]
     """Columns of the similarity of rows to the training rows; {}: the predictor cannot tell."""
+    interval: dict[str, list[Any]]
+    """Columns of prediction intervals; {}: none were asked for."""
 
 
 class Listener(Protocol):
@@ -104,6 +106,8 @@ class _Job:
     """The first row that has not been predicted."""
     done: list[Any] = attrs.field(factory=list)
     """Predictions of the pieces so far; of a stream, none."""
+    interval: float | None = None
+    """Level of the prediction intervals; None: without."""
     work: Callable[[], Any] | None = None
     """What is called instead of predicting rows."""
 
@@ -160,6 +164,7 @@ class Engine:
         count: int,
         fix: bool = False,
         listener: Listener | None = None,
+        interval: float | None = None,
     ) -> "Future[Answer]":
         """Queue the rows of a request; canceling the answer takes them out again.
 
@@ -171,12 +176,15 @@ class Engine:
             count: Number of rows.
             fix: True: rows are first standardized by the rules of their domains.
             listener: Hears of the rows as they come; the answer then has none.
+            interval: Level of prediction intervals, at most the predictor's `max_interval`.
 
         Raises:
             QueueFullError: when as many rows wait as may.
             StoppingError: when the service is being stopped.
         """
-        job = _Job(name, columns, fix, count, time.monotonic(), listener)
+        job = _Job(
+            name, columns, fix, count, time.monotonic(), listener=listener, interval=interval
+        )
         self._queue(job)
         return job.answer
 
@@ -344,14 +352,17 @@ class Engine:
     def _answer(self, job: _Job, rows: Any, pieces: Sequence[Any]) -> Answer:
         """Return the predictions of rows of a request, which were made in pieces."""
         if not pieces:
-            return Answer({}, [], {}, {})
+            return Answer({}, [], {}, {}, {})
         columns = {
             name: [value for piece in pieces for value in piece.columns[name]]
             for name in pieces[0].columns
         }
         errors = [error for piece in pieces for error in piece.errors]
-        similar = self.predictors[job.name].similar(rows, errors)
-        return Answer(columns, errors, dict(job.read.fixed), similar)
+        predictor = self.predictors[job.name]
+        similar = predictor.similar(rows, errors)
+        ends = [predictor.interval(piece, job.interval) for piece in pieces]
+        interval = {name: [value for each in ends for value in each[name]] for name in ends[0]}
+        return Answer(columns, errors, dict(job.read.fixed), similar, interval)
 
     def _end(self, job: _Job, outcome: Any) -> None:
         """Answer a request, unless it was answered or canceled before."""

@@ -1,6 +1,6 @@
 """What requests and answers look like: a model for each predictor, from its fields and columns."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -62,6 +62,10 @@ class PredictorFacts(BaseModel):
     unit: str = Field(description="Unit of its values; empty: none is known.")
     fields: list[str] = Field(description="What a row must hold.", examples=[["smiles"]])
     columns: list[str] = Field(description="What it predicts.", examples=[["QED"]])
+    max_interval: float | None = Field(
+        description="Highest level of its prediction intervals; null: it has none.",
+        examples=[0.99],
+    )
     similarity: dict[str, float] = Field(
         description="Columns of the similarity of a row to the most similar training row -> "
         "similarity below which it is unlike the training rows.",
@@ -76,6 +80,13 @@ class ServiceFacts(BaseModel):
     max_rows: int = Field(description="Most rows of a request.")
     max_bytes: int = Field(description="Most bytes of a request.")
     predictors: list[PredictorFacts]
+
+
+class Interval(BaseModel):
+    """A prediction interval."""
+
+    low: float = Field(examples=[0.28])
+    high: float = Field(examples=[0.54])
 
 
 class FieldAttention(BaseModel):
@@ -116,6 +127,7 @@ def facts_of(name: str, predictor: "taglm.Predictor") -> PredictorFacts:
         unit=getattr(target, "unit", ""),
         fields=predictor.fields,
         columns=predictor.names,
+        max_interval=predictor.max_interval,
         similarity=predictor.similarity_limits,
     )
 
@@ -132,8 +144,13 @@ def row_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
     return create_model(f"{name}Row", __config__=_STRICT, **cells)
 
 
-def request_model(name: str, row: type[BaseModel], limits: Limits) -> type[BaseModel]:
-    """Return the model of a request to a predictor for predictions of rows."""
+def request_model(
+    name: str, predictor: "taglm.Predictor", row: type[BaseModel], limits: Limits
+) -> type[BaseModel]:
+    """Return the model of a request to a predictor for predictions of rows.
+
+    It has a level of intervals only where the predictor has intervals.
+    """
     rows: Any = (
         list[row],  # type: ignore[valid-type]
         Field(
@@ -142,7 +159,18 @@ def request_model(name: str, row: type[BaseModel], limits: Limits) -> type[BaseM
             json_schema_extra={"maxItems": limits.max_rows},
         ),
     )
-    return create_model(f"{name}Request", __config__=_STRICT, rows=rows, fix=_FIX)
+    more: dict[str, Any] = {}
+    if predictor.max_interval is not None:
+        level = Annotated[float, Field(gt=0, le=predictor.max_interval, strict=True)]
+        more["interval"] = (
+            level | None,
+            Field(
+                default=None,
+                description="Share of new values that a prediction interval is to contain, such "
+                "as 0.9; null: answers have no interval.",
+            ),
+        )
+    return create_model(f"{name}Request", __config__=_STRICT, rows=rows, fix=_FIX, **more)
 
 
 def row_request_model(name: str, row: type[BaseModel]) -> type[BaseModel]:
@@ -166,6 +194,11 @@ def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
             is_word = False
         columns[f"column_{k}"] = (str if is_word else float | None, Field(alias=column))
     values = create_model(f"{name}Values", __config__=_STRICT, **columns)
+    ends: dict[str, Any] = {
+        f"column_{k}": (Interval | None, Field(alias=column))
+        for k, column in enumerate(predictor.names if predictor.max_interval is not None else ())
+    }
+    interval = create_model(f"{name}Intervals", __config__=_STRICT, **ends)
     similarities: dict[str, Any] = {
         f"column_{k}": (float, Field(alias=column, description="From 0 to 1."))
         for k, column in enumerate(predictor.similarity_limits)
@@ -176,6 +209,13 @@ def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
         __config__=_STRICT,
         row=(int, Field(description="Number of the row, from 1.")),
         values=(values | None, Field(description="Predictions; null in an invalid row.")),
+        interval=(
+            interval | None,
+            Field(
+                description="Prediction interval of each value, null where its target has too few "
+                "validation rows; null in an invalid row, or if no level was asked for."
+            ),
+        ),
         unlike_training=(
             bool | None,
             Field(

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[3]
@@ -15,11 +16,15 @@ sys.path.insert(0, str(ROOT / "tests"))  # the predictors kept there, and the to
 
 @pytest.fixture(scope="session")
 def predictors(tmp_path_factory):
-    """Load predictors of letters and of pairs, twice each, and one that writes text."""
+    """Load predictors of letters and of pairs, twice each, and one that writes text.
+
+    `Sum` has prediction intervals.
+    """
     import toy_plugin
     from artifacts import KEPT, kept_predictor
 
     from taglm_core.inference.together import load_predictors
+    from taglm_core.model.intervals import Intervals
     from taglm_core.plugins import load_registry
     from taglm_core.store.artifact import load_artifact
     from taglm_core.testing import tiny_backbone
@@ -38,13 +43,17 @@ def predictors(tmp_path_factory):
             "First": KEPT / "classes",
             "Say": KEPT / "text",
         }
-        return load_predictors(
+        loaded = load_predictors(
             {name: load_artifact(path) for name, path in folders.items()},
             load_registry(only=(), extra=[("toy", toy_plugin)]),
             str(folder / "tiny"),
             "cpu",
             "100MB",
         )
+    names = loaded["Sum"].task.target.names
+    residuals = np.arange(1, 16)[:, None] / 10  # 15 validation rows
+    loaded["Sum"].task_model.intervals = Intervals.of_rows(names, residuals, 0 * residuals)
+    return loaded
 
 
 @pytest.fixture

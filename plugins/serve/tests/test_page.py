@@ -74,6 +74,40 @@ def test_rows_are_predicted_and_drawn(browser, run, width, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_interval_stands_beside_the_value(browser, run, width, tmp_path):
+    """At 90 % unless another level or none is chosen; the file holds it too."""
+    address, _, _ = run()
+    browser.open(address, width)
+    predict(browser, "Sum", "abca,101\nzz,1")
+    shown = browser.run("[...document.querySelectorAll('#table th')].map((c) => c.textContent)")
+    assert shown[:6] == ["row", "letters", "digits", "Sum", "Sum_low", "Sum_high"]
+    first, second = table(browser)
+    low, high = float(first[4]), float(first[5])
+    assert low < float(first[3]) < high
+    assert second[4:6] == ["", ""]
+    assert fits(browser)
+    pictures = Path(os.environ.get("PAGE_PICTURES", tmp_path))
+    browser.picture(pictures / f"interval-{width}.png")
+    saved = browser.run(
+        "new Promise((done) => { URL.createObjectURL = (blob) => { blob.text().then(done); "
+        "return 'data:,'; }; save(); })"
+    )
+    assert saved.splitlines()[0] == "letters,digits,Sum,Sum_low,Sum_high,error"
+    assert saved.splitlines()[1].endswith(f",{first[4]},{first[5]},")
+    choices = "[...document.getElementById('interval').options].map((o) => o.text)"
+    assert browser.run(choices) == ["none", "50 % of values", "80 % of values", "90 % of values"]
+    browser.run("document.getElementById('interval').value = ''")
+    browser.run("document.getElementById('result').hidden = true")
+    browser.run("document.getElementById('go').click()")
+    browser.wait("!document.getElementById('go').disabled")
+    browser.wait("!document.getElementById('result').hidden")
+    assert "Sum_low" not in browser.run("document.getElementById('table').textContent")
+    predict(browser, "Share", "abca")
+    assert browser.run("document.getElementById('levels').hidden")
+
+
+@pytest.mark.slow
 def test_a_text_is_seen_while_it_is_written_and_stopped(browser, run, predictors, monkeypatch):
     """Pieces appear below the button; Stop ends the work."""
     import time

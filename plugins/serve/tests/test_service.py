@@ -265,8 +265,43 @@ def test_the_predictors_are_listed(serve, call):
         "unit": "1",
         "fields": ["letters"],
         "columns": ["Third"],
+        "max_interval": None,
         "similarity": {},
     }
+    assert {n: e["max_interval"] for n, e in listed.items() if e["max_interval"]} == {"Sum": 0.9375}
+
+
+def test_intervals_are_those_of_predict(serve, call, predictors):
+    """Asked for by a level that the predictor has; else no row has one, and a fault says why."""
+    rows = [{"letters": "abca", "digits": "101"}, {"letters": "zz", "digits": "1"}]
+    path = "/v1/predictors/{}/predict"
+
+    def body(level, rows=rows):
+        return {"rows": rows, "interval": level}
+
+    asked, plain, high, other, stream = call(
+        serve(),
+        ("POST", path.format("Sum"), body(0.9)),
+        ("POST", path.format("Sum"), {"rows": rows}),
+        ("POST", path.format("Sum"), body(0.95)),
+        ("POST", path.format("Share"), body(0.9, [{"letters": "ab"}])),
+        ("POST", "/v1/predictors/Sum/stream", body(0.9)),
+    )
+    first, second = asked.json()["rows"]
+    columns = {name: [row[name] for row in rows] for name in ("letters", "digits")}
+    held = predictors["Sum"].predict(columns, "dict", interval=0.9)
+    (value,) = first["values"].values()
+    (ends,) = first["interval"].values()
+    assert ends["low"] == pytest.approx(held["Sum_low"][0], rel=1e-5)
+    assert ends["high"] == pytest.approx(held["Sum_high"][0], rel=1e-5)
+    assert ends["low"] < value < ends["high"]
+    assert second["interval"] is None
+    assert [row["interval"] for row in plain.json()["rows"]] == [None, None]
+    assert json.dumps(first["interval"]) in stream.text
+    assert (high.status_code, other.status_code) == (422, 422)
+    assert "interval" in high.json()["error"]["message"]
+    assert "0.9375" in high.json()["error"]["message"]
+    assert other.json()["error"]["message"].startswith("interval: ")
 
 
 def test_rows_unlike_training_rows_are_told(serve, call, ask, predictors, monkeypatch):
