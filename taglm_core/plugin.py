@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.hub import hub_access
     from taglm_core.inference.engines import opened_engine
+    from taglm_core.inference.intervals import coverage_sentences
     from taglm_core.inference.pictures import draw_row
     from taglm_core.inference.report import metric_rows, verdict
     from taglm_core.model.similarity import Nearest
@@ -93,6 +94,7 @@ __all__ = [
     "cell_content",
     "check_writable",
     "clean_cell",
+    "coverage_sentences",
     "draw_row",
     "find_column",
     "find_split_column",
@@ -170,6 +172,7 @@ _PLACES = {
     "cell_content": "data.missing:content",
     "check_writable": "data.atomic:check_writable",
     "clean_cell": "data.columns:as_value",
+    "coverage_sentences": "inference.intervals:coverage_sentences",
     "draw_row": "inference.pictures:draw_row",
     "find_column": "data.columns:find_column",
     "find_split_column": "data.splitfile:find_split_column",

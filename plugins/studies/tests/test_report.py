@@ -99,6 +99,29 @@ def test_intervals_hold_the_value_and_differences_are_paired(tmp_path, registry)
     assert found.differences["ridge"].excludes_zero
 
 
+def test_the_coverage_of_prediction_intervals_is_said_and_drawn(tmp_path, registry):
+    """A sentence in the results, and a figure whose alternative text holds the figures."""
+    folder = make_run(tmp_path / "run", "regression")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    levels = [
+        {"level": level, "covered": covered, "coverage": covered / 40, "width": 2 * level}
+        for level, covered in ((0.5, 18), (0.7, 26), (0.9, 35))
+    ]
+    test = metrics["tasks"]["T"]["splits"]["test"]
+    test["intervals"] = {"y": {"valid_rows": 30, "rows": 40, "levels": levels}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    page = write_report([folder], folder / "report.html", registry).read_text()
+    assert "90 % intervals contain 87.5 % of 40 test rows; width 1.8 mol" in page
+    said = "Test rows inside their prediction intervals; y: 45% at 50%, 88% at 90% of 40 test rows."
+    assert page.count(said) == 2  # below the figure, and for those who do not see it
+    few = {"y": {"valid_rows": 5, "rows": 40, "levels": []}}
+    test["intervals"] = few
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    page = write_report([folder], folder / "report.html", registry).read_text()
+    assert "no 90 % interval: it needs 9 validation rows with an exact value, the run has 5" in page
+    assert "inside their prediction intervals" not in page
+
+
 def test_a_constant_has_no_correlation(tmp_path, registry):
     """A baseline that predicts the mean has none in any draw, and no warning is printed."""
     task = facts(make_run(tmp_path / "run", "regression"))

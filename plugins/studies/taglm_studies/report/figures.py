@@ -34,6 +34,28 @@ def of_regression(task: TaskFacts) -> Iterator[Figure]:
         if len(own):
             yield _parity(name, task.unit, own, made)
             yield _residuals(name, task.unit, own, made)
+    yield from _coverage(task)
+
+
+def _coverage(task: TaskFacts) -> Iterator[Figure]:
+    """Draw the share of test rows in their prediction intervals against the level."""
+    facts = task.record["splits"].get("test", {}).get("intervals", {})
+    known = [(name, facts[name]) for name in task.targets if facts.get(name, {}).get("levels")]
+    if not known:
+        return
+    chart = Chart("level of the interval", "share of test rows inside", (0.4, 1), (0, 1))
+    chart.line([0.4, 1], [0.4, 1], GREY, "as promised", dashed=True)
+    said = []
+    for color, (name, own) in zip(COLORS, known[:MOST_TARGETS], strict=False):
+        levels = [float(entry["level"]) for entry in own["levels"]]
+        shares = [float(entry["coverage"]) for entry in own["levels"]]
+        chart.line(levels, shares, color, name if len(known) > 1 else "")
+        chart.points(levels, shares, color)
+        pairs = {level: share for level, share in zip(levels, shares, strict=True)}
+        shown = [f"{pairs[level]:.0%} at {level:.0%}" for level in (0.5, 0.9) if level in pairs]
+        said.append(f"{name}: {', '.join(shown)} of {own['rows']:,} test rows")
+    caption = f"Test rows inside their prediction intervals; {'; '.join(said)}."
+    yield Figure(chart.svg(caption, key_on_left=True), caption)
 
 
 def _parity(name: str, unit: str, truth: np.ndarray, predicted: np.ndarray) -> Figure:

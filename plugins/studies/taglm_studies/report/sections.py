@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from taglm_core.errors import counted
-from taglm_core.plugin import Registry, metric_rows, verdict
+from taglm_core.plugin import Registry, coverage_sentences, metric_rows, verdict
 from taglm_studies.report import figures
 from taglm_studies.report.bootstrap import OWN, Interval, Intervals, intervals
 from taglm_studies.report.drawn import Drawn, drawn_rows
@@ -126,9 +126,18 @@ def results(task: TaskFacts, found: Intervals | None) -> Section:
             "differences are taken on the same resamples. They show what the choice of test rows "
             "can change, not what another training would: run several seeds for that."
         )
+    section.notes += _coverage(task)
     columns, rows = metric_rows(task.record)
     section.tables.append(Table("All metrics", columns, rows))
     return section
+
+
+def _coverage(task: TaskFacts) -> list[str]:
+    """Return how many test rows lie in their prediction intervals, in a sentence each target."""
+    said = coverage_sentences(task.record["splits"].get("test", {}), unit=task.unit)
+    if not said:
+        return []
+    return [f"Prediction intervals (taglm predict --interval 0.9): {'. '.join(said)}."]
 
 
 def _interval_table(task: TaskFacts, found: Intervals) -> Table:
