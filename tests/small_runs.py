@@ -38,7 +38,16 @@ def write_table(tmp_path):
 
 
 def run(
-    tmp_path, registry, backbone, table, target, template, say=None, precision="auto", **settings
+    tmp_path,
+    registry,
+    backbone,
+    table,
+    target,
+    template,
+    say=None,
+    precision="auto",
+    device="auto",
+    **settings,
 ):
     """Run a task and return its metrics, the predictor and the plan."""
     config = run_config(
@@ -48,6 +57,7 @@ def run(
             "data": {"file": str(table), "split": {"method": "random"}},
             "backbone": str(backbone),
             "precision": precision,
+            "device": device,
             "stages": {"domain": {**SMALL, "size": 30}, "task": {**SMALL, **settings}},
         },
     )

@@ -38,7 +38,10 @@ _CACHE = (
     "Memory limit for cached prompt segments: auto, off or a size such as 2GB. Append +disk to "
     "spill to disk."
 )
-_DEVICE = "Device: cpu, cuda, cuda:1 or auto."
+_DEVICE = (
+    "Device: cpu, cuda, cuda:1 or auto. cuda=20GB+cpu, cuda+disk and the like leave layers of a "
+    "backbone beyond the limit in host memory or on disk."
+)
 
 Backbone = Annotated[str, typer.Option(help=_BACKBONE)]
 RunBackbone = Annotated[str | None, typer.Option(help=_BACKBONE, show_default="nano")]

@@ -13,7 +13,8 @@ from taglm_core.data.atomic import write_json
 from taglm_core.data.home import home
 from taglm_core.errors import ConfigError
 from taglm_core.model.backbone import Backbone
-from taglm_core.model.backbone_loading import load_backbone, pick_device
+from taglm_core.model.backbone_loading import load_backbone, pick_device, put_on
+from taglm_core.model.divided import parse_division
 from taglm_core.model.precision import BF16, FP32, PRECISIONS
 from taglm_core.model.precisionprobe import Measured, measure_precision
 from taglm_core.plugins import Registry
@@ -48,15 +49,20 @@ def open_backbone(
         return backbone, Measured(precision=wanted, reason=reason, seconds={})
     where = pick_device(device)
     backbone = load_backbone(name, registry, "cpu", FP32)
-    if where.type == "cuda" and not _fits(backbone, where):
+    is_divided = parse_division(device) is not None
+    if where.type == "cuda" and (is_divided or not _fits(backbone, where)):
         backbone.use_bf16()
-        backbone.move_to(where)
+        put_on(backbone, device)
         reason = f"in fp32 its weights would fill more than half of the memory of {where}"
+        if is_divided:
+            reason = "half as much has to come for each pass"
         return backbone, Measured(precision=BF16, reason=reason, seconds={})
     backbone.move_to(where)
     measured = kept_or_measured(backbone)
     if measured.precision == BF16:
         backbone.use_bf16()
+    if is_divided:  # measured while all of it was in memory
+        put_on(backbone, device)
     return backbone, measured
 
 

@@ -50,6 +50,10 @@ class Backbone:
         self.checkpoints = Checkpoints(self.model, name)
         self.content: str | None = None
         """Hash of what is stored of it; None: made in memory, its tensors are hashed if asked."""
+        self.is_divided = False
+        """Whether layers lie elsewhere than on `device`, see `divided`."""
+        self.files: Any = None
+        """Temporary folder of the layers that lie on disk."""
         self._compiled: Any = None
         self._scale_of_table: tuple[float, float] | None = None
 
@@ -245,8 +249,14 @@ class Backbone:
         Those on cached segments, and those in which tags act in the layers, run as they are.
 
         Raises:
-            BackboneError: when the machine has no C++ compiler, which this needs on a CPU.
+            BackboneError: when the machine has no C++ compiler, which this needs on a CPU, or the
+                backbone is divided.
         """
+        if self.is_divided:
+            raise BackboneError(
+                f"backbone '{self.name}': layers that lie elsewhere cannot be compiled. Set "
+                "compile=off, or a device that holds all of it."
+            )
         names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
         if self.device.type == "cpu" and not any(shutil.which(name) for name in names if name):
             raise BackboneError("compile=on needs a C++ compiler (g++ or clang++); none is found.")

@@ -16,6 +16,7 @@ from taglm_core.model import gguf_file
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_checks import check_backbone_model
 from taglm_core.model.backbone_folder import check_folder, content_of, explain_failure
+from taglm_core.model.divided import divide, parse_division
 from taglm_core.model.precision import BF16, FP32, in_fp32
 from taglm_core.model.quantized import INT8, NF4
 from taglm_core.plugins import Registry
@@ -80,7 +81,8 @@ def load_backbone(
     Args:
         name: Registered name, folder, GGUF file or Hub id.
         registry: Where registered names are looked up.
-        device: "cpu", "cuda", "cuda:1"; "auto": a GPU when there is one.
+        device: "cpu", "cuda", "cuda:1"; "auto": a GPU when there is one; "cuda=20GB+cpu" and the
+            like: layers beyond the limit lie elsewhere (`divided`).
         precision: "fp32"; "bf16" for the products of the linear layers; "int8" or "nf4" for their
             weights, which are packed after loading.
 
@@ -91,7 +93,7 @@ def load_backbone(
         import transformers
 
     place = locate(name, registry)
-    where = pick_device(device)
+    pick_device(device)  # one that is not there is told before anything is read
     transformers.utils.logging.disable_progress_bar()
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()  # its report of keys comes as our own message
@@ -116,7 +118,7 @@ def load_backbone(
         check_backbone_model(backbone, info)  # names weights, which packing takes away
         info = None
     backbone.use_precision(precision)  # before the move: a device never has to hold them in fp32
-    backbone.move_to(where)
+    put_on(backbone, device)
     with in_fp32(backbone.base):
         check_backbone_model(backbone, info)
     return backbone
@@ -156,12 +158,27 @@ def _read(place: Location, precision: str) -> tuple[Any, Any, Any]:
     return model, tokenizer, info
 
 
+def put_on(backbone: Backbone, device: str) -> None:
+    """Move a backbone in host memory to a device, or divide it.
+
+    Raises:
+        BackboneError: when the device is not there, or the backbone cannot be divided so.
+    """
+    division, where = parse_division(device), pick_device(device)
+    if division is None:
+        backbone.move_to(where)
+    else:
+        divide(backbone, division, where)
+
+
 def pick_device(device: str) -> torch.device:
-    """Turn "auto" into a device.
+    """Turn "auto" into a device; of a division, return that on which everything is computed.
 
     Raises:
         BackboneError: when the device is not there.
     """
+    division = parse_division(device)
+    device = device if division is None else division.device
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from taglm_core.errors import BackboneError
 from taglm_core.model.free_memory import free_bytes
@@ -43,6 +43,8 @@ class Checkpoints:
         """
         self.setting = AUTO
         """`auto`: where a batch would keep more than half of the free memory; `on`; `off`."""
+        self.is_divided = False
+        """Whether weights come for each pass: all of them would be kept for the backward pass."""
         self._model = model
         self._name = name
         self._layers: list[Any] | None = None
@@ -72,6 +74,8 @@ class Checkpoints:
             return False
         if self.setting == ON:
             return True
+        if self.is_divided:
+            return bool(self._enable())
         if self._per_token is None:
             row = embedded.detach()[:1, :_TRIED].clone().requires_grad_(True)
             self._per_token = saved_bytes(self._model, partial(run, row)) / row.shape[1]
@@ -91,8 +95,11 @@ class Checkpoints:
         layers = self._enable()
         for layer in layers:
             layer.training = True
+        # a layer that stops early when it is run again would keep the weights that came for it
+        ends = set_checkpoint_early_stop(False) if self.is_divided else contextlib.nullcontext()
         try:
-            yield
+            with ends:
+                yield
         finally:
             for layer in layers:
                 layer.training = False

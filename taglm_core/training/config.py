@@ -305,7 +305,8 @@ class RunConfig:
     """on: use torch.compile for steps on whole rows, such as stage 1; needs a C++ compiler and
     about a minute, so it pays in long runs only."""
     device: str = "auto"
-    """Device: cpu, cuda or cuda:1; auto: a GPU if there is one."""
+    """Device: cpu, cuda or cuda:1; auto: a GPU if there is one; cuda=20GB+cpu, cpu=8GB+disk and
+    the like: layers beyond the limit lie elsewhere."""
     preset: str = attrs.field(
         default="default", validator=one_of("default", "paper", "accurate", "quick")
     )

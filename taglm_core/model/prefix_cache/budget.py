@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.free_memory import free_bytes
+from taglm_core.model.free_memory import free_bytes, parse_size
 from taglm_core.model.prefix_cache.storage import (
     RESERVE,
     DeviceMemory,
@@ -16,7 +16,6 @@ from taglm_core.model.prefix_cache.storage import (
 )
 
 AUTO, OFF, DISK = "auto", "off", "disk"
-_UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _MOST_OF_FREE = 0.9
 
 
@@ -43,20 +42,13 @@ def cache_setting(value: object) -> str:
 
 
 def _size(text: str, given: object) -> int:
-    number, factor = text, 1e9
-    for unit, bytes_of_unit in _UNITS.items():
-        if text.endswith(unit):
-            number, factor = text.removesuffix(unit), bytes_of_unit
-    try:
-        size = float(number)
-    except ValueError:
-        size = -1.0
-    if not 0 <= size * factor < 1e18:
+    size = parse_size(text)
+    if size is None:
         raise ConfigError(
             f"the cache is {given!r}: write auto, off, or a size such as 500MB or 2GB (a bare "
             "number is GB); +disk or +disk:20GB behind it adds a file."
         )
-    return int(size * factor)
+    return size
 
 
 def cache_budget(setting: str, device: torch.device) -> tuple[int, str]:
