@@ -2,10 +2,15 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class TaglmError(Exception):
     """Base of every error that a user can fix; the CLI prints it as one message."""
+
+    def renamed(self, old: str, new: str) -> Self:
+        """Return the error with another name for a file."""
+        return type(self)(str(self).replace(old, new))
 
 
 class ConfigError(TaglmError, ValueError):
@@ -26,6 +31,20 @@ class UnavailableError(DataError):
 
 class RowError(DataError):
     """One or more rows are wrong; the message names file, row and reason of each."""
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        """Join what is wrong with what to do, which differs by who calls.
+
+        Args:
+            what: What is wrong.
+            advice: What to do; "": it is said already.
+        """
+        super().__init__(f"{what}\n{advice}" if advice else what)
+        self.what, self.advice = what, advice
+
+    def renamed(self, old: str, new: str) -> Self:
+        """Return the error with another name for a file."""
+        return type(self)(self.what.replace(old, new), self.advice.replace(old, new))
 
 
 class ShapeError(TaglmError, ValueError):

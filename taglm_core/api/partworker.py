@@ -64,7 +64,7 @@ class PartWorker:
 
     def _as_named(self, error: TaglmError) -> TaglmError:
         """Return an error that names the folder as the user did."""
-        return type(error)(str(error).replace(self._folder.name, self._named))
+        return error.renamed(self._folder.name, self._named)
 
     def limits(self) -> dict[str, float]:
         """Return column of similarities -> value below which a row is unlike training rows."""

@@ -79,6 +79,8 @@ class PreparedRun:
             is_sketch: Whether the plans are only looked at, as in a dry run.
         """
         began = time.monotonic()
+        if is_sketch:
+            self.folder.check_place()
         for remark in self.remarks:
             progress.say(remark)
         if self.table is not None:
@@ -311,7 +313,7 @@ class PreparedRun:
             if self.table is None:
                 raise
             file = data_file(self.folder, self.table)
-            raise type(error)(str(error).replace(file, self.table.source)) from error
+            raise error.renamed(file, self.table.source) from error
 
     def _drop_table(self) -> None:
         """Remove rows that were given in memory when nothing else has been written."""

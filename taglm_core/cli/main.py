@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taglm_core import __version__
+from taglm_core.caller import at_command_line
 from taglm_core.cli.faults import message_of
 from taglm_core.cli.fieldoptions import with_field_options
 
@@ -23,6 +24,7 @@ def _version(wanted: bool) -> None:
 
 
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
         bool,
@@ -30,6 +32,7 @@ def _options(
     ] = False,
 ) -> None:
     _state["debug"] = debug
+    context.with_resource(at_command_line())
 
 
 def build_app() -> typer.Typer:

@@ -32,6 +32,7 @@ from taglm_core.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from taglm_core.inference.files import Written
     from taglm_core.inference.predictor import Predictor
 
 
@@ -69,7 +70,11 @@ OnError = Annotated[
 ]
 Fix = Annotated[
     bool,
-    typer.Option("--fix", help="Fix invalid rows by the rules of their domains before predicting."),
+    typer.Option(
+        "--fix",
+        help="Fix invalid rows by the rules of their domains before predicting; a column fixed "
+        "says what was changed.",
+    ),
 ]
 OverwriteColumn = Annotated[
     bool,
@@ -224,6 +229,7 @@ def _write_on(
         request = PartsRequest(**asked, source=Path(data), output=out.path, how=PartOptions(**how))
         written = predict_in_parts(opened, request, BarProgress(verbose))
     errors.print(str(out.named(written)), markup=False)
+    _check_useful(written)
 
 
 def _write(
@@ -258,3 +264,16 @@ def _write(
         written = predictor.predict(rows, out.path, progress=progress, **how)
     if not is_list or output_file:
         errors.print(str(out.named(written)), markup=False)
+    _check_useful(written)
+
+
+def _check_useful(written: "Written") -> None:
+    """End with an error where no row could be predicted.
+
+    Raises:
+        DataError: naming the first row; what was written says so of each.
+    """
+    from taglm_core.errors import DataError
+
+    if written.is_useless:
+        raise DataError(f"no row could be predicted; the first is {written.first_error}")

@@ -150,12 +150,23 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
 
     for name, task in metrics["tasks"].items():
         print_table(*metric_rows(task), task_title(name, task), blank="")
+        for line in _scored_lines(task):
+            results.print(line, markup=False)
         for split, facts in task["splits"].items():
             if "target_rows" in facts:
                 counts = ", ".join(f"{n} {count:,}" for n, count in facts["target_rows"].items())
                 results.print(f"{split}, rows with a value: {counts}", markup=False)
         for line in [*_censored_lines(task), *_interval_lines(task)]:
             results.print(line, markup=False)
+
+
+def _scored_lines(task: Mapping[str, Any]) -> list[str]:
+    """Say of which splits only some rows are scored."""
+    return [
+        f"{split}: taglm is scored on {facts['rows_scored']:,} of {facts['rows']:,} rows"
+        for split, facts in task["splits"].items()
+        if facts.get("rows_scored", facts["rows"]) != facts["rows"]
+    ]
 
 
 def _censored_lines(task: Mapping[str, Any]) -> list[str]:

@@ -121,7 +121,7 @@ def opened_input(source: Any, format: str) -> Iterator[Any]:
         try:
             yield file
         except TaglmError as error:
-            raise type(error)(str(error).replace(str(file), "standard input")) from error
+            raise error.renamed(str(file), "standard input") from error
 
 
 @attrs.frozen

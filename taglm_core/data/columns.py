@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from taglm_core.caller import is_command
 from taglm_core.data.characters import as_latin, clean, odd_characters, visible, with_minus
 from taglm_core.data.classnames import one_spelling
 from taglm_core.data.layout import SEPARATORS
@@ -22,7 +23,9 @@ SIMILARITY = "training_similarity"
 """Column: how like a row is to the most similar training row, from 0 to 1."""
 UNLIKE = "unlike_training"
 """Column: whether that is less than the threshold of any field."""
-OWN_COLUMNS = ("row", "line", "split", "error", "measured", "computed", SIMILARITY, UNLIKE)
+FIXED = "fixed"
+"""Column: what was changed in a row by the rules of its domains."""
+OWN_COLUMNS = ("row", "line", "split", "error", "measured", "computed", SIMILARITY, UNLIKE, FIXED)
 """Columns that taglm adds to predictions."""
 
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
@@ -83,7 +86,7 @@ def find_column(
         if wanted in columns:
             return wanted
         raise DataError(
-            f"{source}: --column {field}={wanted}, but there is no column '{wanted}'."
+            f"{source}: {column_option(field, wanted)}, but there is no column '{wanted}'."
             f"{nearest(wanted, columns)} {there}"
         )
     for name in (field, *aliases):
@@ -108,9 +111,25 @@ def find_column(
 
 
 def column_option(field: str, column: str) -> str:
-    """Return the option that names the column of a field, in quotes where a shell needs them."""
-    pair = f"{field}={column}"
-    return f"--column {pair}" if _PLAIN_WORD.fullmatch(pair) else f'--column "{pair}"'
+    """Return what names the column of a field, see `column_options`."""
+    return column_options({field: column})
+
+
+def column_options(columns: Mapping[str, str]) -> str:
+    """Return what names the columns of fields: options, in quotes where a shell needs them.
+
+    In Python it is an argument.
+
+    Args:
+        columns: Field -> column.
+    """
+    if not is_command():
+        return f"columns={dict(columns)}"
+    pairs = [f"{field}={column}" for field, column in columns.items()]
+    return " ".join(
+        f"--column {pair}" if _PLAIN_WORD.fullmatch(pair) else f'--column "{pair}"'
+        for pair in pairs
+    )
 
 
 def folded(column: str) -> str:

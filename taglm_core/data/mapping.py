@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from taglm_core.data.columns import column_option
 from taglm_core.data.targets import target_columns
 from taglm_core.errors import ConfigError, nearest
 from taglm_core.plugins import Registry
@@ -51,6 +52,6 @@ def check_mapping(
     for name, column in mapping.items():
         if name not in known and name not in others:
             raise ConfigError(
-                f"--column {name}={column}: there is no field or target '{name}'."
+                f"{column_option(name, column)}: there is no field or target '{name}'."
                 f"{nearest(name, known)} A column can be given to: {', '.join(known)}."
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from taglm_core.data.columns import folded, target_name
+from taglm_core.data.columns import column_option, folded, target_name
 from taglm_core.data.table import Table
 from taglm_core.errors import ConfigError, DataError
 from taglm_core.plugins import Registry
@@ -88,7 +88,7 @@ def _mapped(column: str, names: set[str], target: Regression | Classification) -
     """Return the option that names the column, where it is not found by its name alone."""
     if folded(column) in {name.lower() for name in names} or len(target.names) > 1:
         return ""
-    return f' --column {target.names[0]}="{column}"'
+    return f" {column_option(target.names[0], column)}"
 
 
 def _bare(column: str) -> str:

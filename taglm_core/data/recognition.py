@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.columns import as_value, column_option, folded
+from taglm_core.data.columns import as_value, column_option, column_options, folded
 from taglm_core.data.doubt import answers_of, doubts_of
 from taglm_core.data.missing import is_missing
 from taglm_core.data.table import Table
@@ -201,9 +201,8 @@ def _of_domain(columns: Sequence[Match], table: Table, ask: Ask) -> list[Input]:
         columns = sorted(columns, key=lambda match: order.index(match.column))
         names = [match.column for match in columns]
         alone = column_option(field, names[0])
-        advice = f"Say which: {alone} takes that column alone, " + " ".join(
-            column_option(f"{field}{i + 1}", column) for i, column in enumerate(names)
-        )
+        every = {f"{field}{i}": column for i, column in enumerate(names, 1)}
+        advice = f"Say which: {alone} takes that column alone, {column_options(every)}"
         question = f"{table.source}: {len(names)} columns hold <{domain.spec.tag}>: "
         question += f"{', '.join(names)}."
         answers = [f"{column} alone" for column in names] + ["all of them, as one input"]
@@ -248,8 +247,8 @@ def _nothing(table: Table, registry: Registry, skipped: Sequence[str]) -> str:
             "`taglm plugins` lists those that are installed."
         )
     named = named or (
-        f"Name the column: --column {fields[0]}=NAME. Texts are read by a run file with a template "
-        "of its own, such as 'Review: {text}. Mood <Mood>'."
+        f"Name the column: {column_option(fields[0], 'NAME')}. Texts are read by a run file with a "
+        "template of its own, such as 'Review: {text}. Mood <Mood>'."
     )
     return (
         f"{table.source}: no column holds {' or '.join(kinds)} in at least half of its values. "

@@ -28,7 +28,7 @@ def raise_rows(source: str, bad: Sequence[tuple[int, str]], total: int, fix: str
     shown = "\n".join(f"  row {row}: {reason}" for row, reason in bad[:_SHOWN])
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     rows = counted(total, "row")
-    raise RowError(f"{source}: {len(bad)} of {rows} cannot be used:\n{shown}{more}\n{fix}")
+    raise RowError(f"{source}: {len(bad)} of {rows} cannot be used:\n{shown}{more}", fix)
 
 
 def check_errors(

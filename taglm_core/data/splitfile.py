@@ -30,7 +30,7 @@ def find_split_column(
     table_columns: Iterable[str],
     mapping: Mapping[str, str],
     source: str,
-    advice: str = "Name the column: --column split=NAME.",
+    advice: str = "Name the column: {option}.",
 ) -> str:
     """Find the column that holds the split of each row: `split`, or another usual name of it.
 

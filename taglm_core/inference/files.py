@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from taglm_core.data.columns import FIXED
 from taglm_core.data.formats import writable_format
 from taglm_core.data.memory import as_table, is_path
 from taglm_core.data.readers import iter_tables
@@ -15,7 +16,7 @@ from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.intervals import interval_names
-from taglm_core.inference.predicted import Unlike, unlike_rows
+from taglm_core.inference.predicted import Unlike, fixed_cells, unlike_rows
 from taglm_core.inference.rowpredictor import RowPredictor
 from taglm_core.inference.truth import (
     beside_truth,
@@ -40,6 +41,11 @@ class Written:
     """Rows that could not be predicted; column `error` says why."""
     first_error: str = ""
     """Row number and reason of the first of them."""
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether no row could be predicted."""
+        return 0 < self.rows == self.failed
 
     def __str__(self) -> str:
         text = f"{counted(self.rows, 'row')} written to {self.path}"
@@ -192,6 +198,7 @@ def predict_part(
     truth = {target: renamed.get(column, column) for target, column in truth.items()}
     own = [*predictor.names, *(predictor.similarity_names if how.similarity else ())]
     own += interval_names(predictor.names) if how.interval is not None else []
+    own += [FIXED] if how.fix else []
     _check_clash(table, own, how.overwrite)
     rows = predictor.read(table, how.columns, how.fix)
     predicted = predictor.predict_rows(rows, on_progress)
@@ -202,6 +209,8 @@ def predict_part(
         columns["split"] = splits_of(task, rows.fields, predictor.splits)
     similar = predictor.similar(rows, predicted.errors) if how.similarity else {}
     columns = {name: significant(values) for name, values in {**columns, **similar}.items()}
+    if how.fix:
+        columns[FIXED] = fixed_cells(table.rows, predicted.fixed)
     columns["error"] = [e or "" for e in predicted.errors]
     return PredictedPart(
         columns=columns,

@@ -58,6 +58,17 @@ def array_of(predicted: Predicted, target: Target) -> np.ndarray:
     return values[:, 0] if len(names) == 1 and isinstance(target, Regression) else values
 
 
+def fixed_cells(numbers: Sequence[int], fixed: Sequence[tuple[int, str]]) -> list[str]:
+    """Return what was changed in each row, "" where nothing was.
+
+    Args:
+        numbers: Number of each row.
+        fixed: Row number and change of the rows that were fixed.
+    """
+    changes = dict(fixed)
+    return [changes.get(number, "") for number in numbers]
+
+
 def warn_invalid(errors: Sequence[str | None]) -> None:
     """Log how many rows are invalid, where the result itself cannot say so."""
     bad = [(i, error) for i, error in enumerate(errors, start=1) if error]

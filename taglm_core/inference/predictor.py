@@ -11,14 +11,20 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.data.columns import check_on_error
+from taglm_core.data.columns import FIXED, check_on_error
 from taglm_core.data.memory import OUTPUTS, as_output, as_table, check_output, is_path
 from taglm_core.data.rowerrors import check_errors
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.files import predict_file
 from taglm_core.inference.insight import Insight
-from taglm_core.inference.predicted import Predicted, Unlike, array_of, warn_invalid
+from taglm_core.inference.predicted import (
+    Predicted,
+    Unlike,
+    array_of,
+    fixed_cells,
+    warn_invalid,
+)
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.rowpredictor import RowPredictor
 from taglm_core.model.tag_forms import INPUT
@@ -113,7 +119,8 @@ class Predictor(RowPredictor):
                 columns; "numpy": an array, see Returns; or the path of a table to write, which
                 holds the columns of `data` too.
             columns: Field -> column that holds it; None: by name and by what the run read.
-            fix: True: rows are first standardized by the rules of their domains.
+            fix: True: rows are first standardized by the rules of their domains; a column `fixed`
+                says what was changed in a row.
             on_error: How to handle invalid rows: "skip" keeps them with an error message, "raise"
                 stops at the first.
             overwrite: True: a table that is written may replace columns of `data`.
@@ -165,8 +172,11 @@ class Predictor(RowPredictor):
         if output == "numpy":
             warn_invalid(predicted.errors)
             return array_of(predicted, self.task.target)
-        own = {**predicted.columns, **self.interval(predicted, interval)}
-        columns_out = {**own, **similar, "error": predicted.errors}
+        own = {**predicted.columns, **self.interval(predicted, interval), **similar}
+        if fix:
+            changes = fixed_cells(made.numbers, predicted.fixed)
+            own[FIXED] = [change or None for change in changes]
+        columns_out = {**own, "error": predicted.errors}
         return as_output(columns_out, str(output), index)
 
     def predict_proba(

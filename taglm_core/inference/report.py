@@ -54,10 +54,12 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
 def scored_rows(facts: Mapping[str, Any]) -> int:
     """Return how many rows of a split its metrics count; censored ones of a target do not.
 
+    Of many training rows some are scored, and a row that cannot be predicted is not.
+
     Args:
         facts: What metrics.json says of a split.
     """
-    rows = int(facts["rows"])
+    rows = int(facts.get("rows_scored", facts["rows"]))
     if "target_rows" in facts:  # each of several targets has rows of its own
         return rows
     censored = facts.get("censored", {}).values()

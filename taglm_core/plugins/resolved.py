@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import attrs
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, UnknownNameError, listed, nearest
 from taglm_core.plugins.registry import Registered, Registry
 from taglm_core.specs import Domain, Metric, Splitter, Task, Text
 from taglm_core.specs.prompt import Prompt, parse_template
@@ -89,6 +89,24 @@ def domain_name(tag: str) -> str:
     return tag.partition("@")[0]
 
 
+def _variant(task: str, prompt: str, plugin: str, registry: Registry) -> str:
+    """Return the text of a prompt variant, which is registered as `TASK.PROMPT`.
+
+    Raises:
+        UnknownNameError: listing the variants of the task.
+    """
+    prefix = f"{task}."
+    try:
+        return registry.templates.get(f"{prefix}{prompt}", plugin, f"task {task}").spec.text
+    except UnknownNameError:
+        shorts = [item.short for item in registry.templates]
+        known = [short.removeprefix(prefix) for short in shorts if short.startswith(prefix)]
+        raise UnknownNameError(
+            f"task {task}: unknown prompt variant '{prompt}'.{nearest(prompt, known)} Available: "
+            f"{listed(known) or 'none'}. Leave task.prompt out to use the task's own prompt."
+        ) from None
+
+
 def resolve_task(
     task: Task, plugin: str, registry: Registry, prompt: str | None = None
 ) -> ResolvedTask:
@@ -106,8 +124,7 @@ def resolve_task(
     text = task.template
     where = f"task {task.name}"
     if prompt is not None:
-        variant = registry.templates.get(f"{task.name}.{prompt}", plugin, where)
-        text = variant.spec.text
+        text = _variant(task.name, prompt, plugin, registry)
     read = parse_template(text, task.function_tag, isinstance(task.target, Text))
     domains = {
         tag.name: registry.domains.get(domain_name(tag.name), plugin, f"template of {where}")

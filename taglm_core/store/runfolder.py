@@ -71,20 +71,31 @@ class RunFolder:
                     "Give another folder with --out, or the settings of that run to go on."
                 )
             self._check_inputs(inputs or {})
-        elif self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
-            raise CheckpointError(
-                f"{self.path} is not empty and holds no run. Give another folder with --out."
-            )
-        elif self.path.exists() and not self.path.is_dir():
-            raise CheckpointError(
-                f"{self.path} is a file; a run needs a folder. Give another path with --out."
-            )
+        else:
+            self.check_place()
         self._made = _missing(self.path)
         self._lock.acquire()
         if not file.is_file():
             text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False)
             write_text(file, text)
         self.add_inputs(inputs or {})
+
+    def check_place(self) -> None:
+        """Demand that the path is free, an empty folder, or one that holds a run.
+
+        Raises:
+            CheckpointError: when something else is there.
+        """
+        if (self.path / "run.yaml").is_file():
+            return
+        if self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
+            raise CheckpointError(
+                f"{self.path} is not empty and holds no run. Give another folder with --out."
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise CheckpointError(
+                f"{self.path} is a file; a run needs a folder. Give another path with --out."
+            )
 
     @property
     def inputs(self) -> dict[str, str]:

@@ -76,7 +76,7 @@ def test_a_measured_column_of_another_spelling_stops_too(column, taglm, fast, mo
     done = taglm(*words)
     assert done.code == 1
     assert f"has the column '{column}'" in done.err
-    option = f'--column logp="{column}"'
+    option = f'--column "logp={column}"'
     assert option in done.err
     again = taglm(*words, "--set", "data.labels=measured", "--column", f"logp={column}")
     assert again.code == 0, again.err

@@ -194,6 +194,33 @@ def test_words_that_say_too_little_or_too_much(words, message, finished, taglm, 
     assert done.out == ""
 
 
+def test_a_file_without_a_good_row_is_an_error(finished, taglm, tmp_path):
+    """A program that calls taglm learns of it; what is wrong stands in the file."""
+    source, out = tmp_path / "bad.csv", tmp_path / "out.csv"
+    source.write_text("Drug\nbad_one\nbad_two\n")
+    for words in ((source, "-o", out), ("bad_one",), (source, "-o", out, "--engine", "local")):
+        done = taglm("predict", finished, *words)
+        assert done.code == 1
+        assert "error: no row could be predicted; the first is row 1: smiles: " in done.err
+    assert all(row["error"] for row in csv.DictReader(out.open()))
+
+
+def test_fixing_says_what_it_changed(finished, taglm):
+    """A column tells of each row; this domain has nothing to fix."""
+    rows = rows_of(taglm("predict", finished, "CCO", "bad_one", "--fix").out)
+    assert [row["fixed"] for row in rows] == ["", ""]
+
+
+def test_a_dry_run_refuses_a_place_that_cannot_be_taken(taglm, run_file, tmp_path):
+    """As the run would."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "note.txt").write_text("mine")
+    for out, said in ((run_file, "is a file"), (tmp_path / "full", "is not empty")):
+        done = taglm("run", run_file, "--dry-run", "--out", out)
+        assert done.code == 1
+        assert f"{out} {said}" in done.err
+
+
 def test_the_files_of_a_run_keep_what_came_in(taglm, run_file, tmp_path):
     """All input columns, the line that an editor shows, truth, prediction, residual, split."""
     molecules = tmp_path / "molecules.csv"

@@ -91,6 +91,8 @@ def test_predictions_for_fasta_are_a_table(finished, taglm, tmp_path):
     assert rows[3]["error"] == "sequence: empty"
     again = taglm("predict", finished, "-i", source, "-o", out, "--fix")
     assert "1 of 4 rows fixed, the first is row 2" in again.err
+    changes = [row["fixed"] for row in csv.DictReader(out.open())]
+    assert [bool(change) for change in changes] == [False, True, False, False]
     rows = list(csv.DictReader(out.open()))
     assert [bool(row["Descriptor"]) for row in rows] == [True, True, False, False]
     assert rows[1]["sequence"] == "MKTAYIAKQR*"

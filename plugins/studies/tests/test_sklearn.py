@@ -177,9 +177,10 @@ def test_nothing_is_left_behind(regressor, tmp_path, monkeypatch):
     ],
 )
 def test_bad_rows_are_value_errors(regressor, rows, targets, message):
-    """scikit-learn's callers catch ValueError."""
-    with pytest.raises(ValueError, match=message):
+    """scikit-learn's callers catch ValueError; no advice is of what an estimator has not."""
+    with pytest.raises(ValueError, match=message) as caught:
         regressor.fit(rows, targets)
+    assert "on_error" not in str(caught.value)
 
 
 def test_one_class_is_refused(classifier):

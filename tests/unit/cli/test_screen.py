@@ -134,6 +134,21 @@ def test_censored_rows_are_counted_below_the_table(narrow, capsys):
     assert said in capsys.readouterr().out
 
 
+def test_rows_that_are_scored_are_counted(narrow, capsys):
+    """Of many training rows some are scored: the table counts these and the line below says so."""
+    found = metrics([], ("mae",))
+    found["tasks"]["Many"]["splits"]["train"] = {
+        "rows": 2448,
+        "rows_scored": 1000,
+        "metrics": {"mae": 0.25},
+    }
+    screen.print_metrics(found)
+    out = capsys.readouterr().out
+    assert ["train", "taglm", "1,000", "0.25"] in [line.split()[:4] for line in out.splitlines()]
+    assert "train: taglm is scored on 1,000 of 2,448 rows" in out
+    assert "test: taglm is scored" not in out
+
+
 def test_truth_values_are_words(capsys):
     """A person does not read True as the number 1."""
     screen.print_table(["row", "unlike_training"], [["CCO", False], ["CCN", True]])

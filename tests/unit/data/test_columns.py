@@ -7,10 +7,17 @@ import typing
 import numpy as np
 import pytest
 
+from taglm_core.caller import at_command_line
 from taglm_core.cli.evaluate import evaluate
 from taglm_core.cli.predict import predict
 from taglm_core.cli.run import run
-from taglm_core.data.columns import ON_ERROR, find_column, parse_classes, parse_numbers
+from taglm_core.data.columns import (
+    ON_ERROR,
+    column_options,
+    find_column,
+    parse_classes,
+    parse_numbers,
+)
 from taglm_core.data.config import DataConfig
 from taglm_core.errors import ConfigError, DataError, RowError
 
@@ -57,7 +64,7 @@ def test_find_column(columns, mapping, found):
 )
 def test_find_column_explains(columns, mapping, message):
     """Without a column, or with two, the message shows what to write."""
-    with pytest.raises(DataError, match=message):
+    with at_command_line(), pytest.raises(DataError, match=message):
         find_column(columns, "smiles", ALIASES, mapping, "a.csv")
 
 
@@ -168,11 +175,20 @@ def test_api_command_and_settings_name_the_same_ways():
 
 def test_options_can_be_pasted_into_a_shell():
     """A lab's names of columns hold blanks and brackets; another unit is never taken for it."""
-    with pytest.raises(DataError) as caught:
+    with at_command_line(), pytest.raises(DataError) as caught:
         find_column(["smiles", "LogD"], "LogS (mol/L)", (), {}, "new.csv")
     assert 'Name the column: --column "LogS (mol/L)=NAME".' in str(caught.value)
-    with pytest.raises(DataError) as caught:
+    with at_command_line(), pytest.raises(DataError) as caught:
         find_column(["smiles", "logs"], "LogS (mol/L)", (), {}, "new.csv")
     assert "If 'logs' is in mol/L, write --column \"LogS (mol/L)=logs\"." in str(caught.value)
-    with pytest.raises(DataError, match="Name the column: --column smiles=NAME"):
+    with at_command_line(), pytest.raises(DataError, match="column: --column smiles=NAME"):
+        find_column(["x"], "smiles", (), {}, "new.csv")
+
+
+def test_python_is_told_of_arguments():
+    """A notebook has no options; after a command it is spoken to in Python again."""
+    with at_command_line():
+        assert column_options({"a": "x y", "b": "z"}) == '--column "a=x y" --column b=z'
+    assert column_options({"a": "x y", "b": "z"}) == "columns={'a': 'x y', 'b': 'z'}"
+    with pytest.raises(DataError, match="Name the column: columns={'smiles': 'NAME'}"):
         find_column(["x"], "smiles", (), {}, "new.csv")

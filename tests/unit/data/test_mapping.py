@@ -27,5 +27,6 @@ def test_fields_and_targets_can_be_given_columns():
 def test_a_name_that_nothing_reads_is_refused():
     """It was meant for another file, or is a typing error."""
     task = task_of(taglm.Regression(names="Y"))
-    with pytest.raises(ConfigError, match=r"--column cel=a: there is no .* Did you mean 'cell'\?"):
+    said = r"columns={'cel': 'a'}: there is no .* Did you mean 'cell'\?"
+    with pytest.raises(ConfigError, match=said):
         check_mapping({"cel": "a"}, [task])

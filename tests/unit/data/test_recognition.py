@@ -2,6 +2,7 @@
 
 import pytest
 
+from taglm_core.caller import at_command_line
 from taglm_core.data.recognition import choose_inputs, matches
 from taglm_core.data.table import Table
 from taglm_core.errors import DataError
@@ -78,7 +79,7 @@ def test_two_domains_are_two_inputs(registry):
 def test_two_columns_of_one_domain_are_a_question(registry):
     """Without a person it is an error that says what to write; a person chooses."""
     pair = table(drugA=MOLECULES, drugB=MOLECULES[::-1])
-    with pytest.raises(DataError, match="2 columns hold <SMILES>") as caught:
+    with at_command_line(), pytest.raises(DataError, match="2 columns hold <SMILES>") as caught:
         choose_inputs(pair, registry, {}, [])
     assert "--column smiles=drugA" in str(caught.value)
     assert "--column smiles1=drugA --column smiles2=drugB" in str(caught.value)

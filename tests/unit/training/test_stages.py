@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from taglm_core.data.table import Table
-from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.inference.scores import score
 from taglm_core.model.tagged import Pooling
@@ -349,6 +349,17 @@ def test_enrichment_across_domains_is_refused(toy_registry, toy_backbone):
         },
     )
     with pytest.raises(ConfigError, match="stage 3"):
+        make_plan(config, toy_registry, TagStore())
+
+
+def test_an_unknown_prompt_is_a_prompt_variant(toy_registry, toy_backbone):
+    """In the words of the setting, with those that the task has."""
+    config = run_config("test", {"task": {"name": "ShareA", "prompt": "shrt"}})
+    said = (
+        "task ShareA: unknown prompt variant 'shrt'. Did you mean 'short'\\? Available: short. "
+        "Leave task.prompt out"
+    )
+    with pytest.raises(UnknownNameError, match=said):
         make_plan(config, toy_registry, TagStore())
 
 
