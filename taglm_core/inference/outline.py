@@ -22,6 +22,7 @@ from taglm_core.inference.precision import AUTO, kept_measure, open_backbone, wa
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_folder import content_of
 from taglm_core.model.backbone_loading import locate, pick_device
+from taglm_core.model.divided import parse_division
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.precision import BF16, FP32
 from taglm_core.model.precisionprobe import Measured
@@ -102,7 +103,8 @@ def plan_backbone(
     """
     place = locate(name, registry)
     content = content_of(place.path, place.revision)
-    kept = _kept(content)
+    is_divided = parse_division(device) is not None
+    kept = None if is_divided else _kept(content)
     measured = _known_precision(kept, pick_device(device), precision) if kept is not None else None
     if kept is not None and measured is not None:
         opening = functools.partial(_prepared, name, registry, device, precision, prepare)
@@ -110,7 +112,7 @@ def plan_backbone(
     backbone, measured = open_backbone(name, registry, device, precision)
     outline = outline_of(backbone)
     is_plain = measured.precision in (FP32, BF16) and backbone.device.type == "cpu"
-    if content and is_plain and not outline.refusal:  # which names the backbone
+    if content and is_plain and not is_divided and not outline.refusal:  # which names the backbone
         _keep(content, outline)
     prepare(backbone)
     return PlannedBackbone(name, outline, measured, lambda: backbone, backbone)

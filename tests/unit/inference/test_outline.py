@@ -159,3 +159,9 @@ def test_opening_gives_what_the_plan_says(toy_registry, toy_backbone):
     backbone, measured = open_backbone(str(toy_backbone), toy_registry, "cpu")
     assert (kept.precision, kept.measured) == (backbone.precision, measured)
     assert kept.outline == outline_of(backbone)
+
+
+def test_a_divided_backbone_is_opened(toy_registry, toy_backbone):
+    """Whether its layers can lie elsewhere is known only then."""
+    planned(toy_backbone, toy_registry)
+    assert planned(toy_backbone, toy_registry, device="cpu=1GB+disk").is_open
