@@ -130,11 +130,11 @@ def predict_in_parts(workers: Workers, request: PartsRequest, progress: Progress
         "sharing": sharing,
     }
     workers.start(_WORKER, arguments)
-    sample = next(iter_tables(request.source, _SAMPLE))
+    sample = next(iter_tables(request.source, _SAMPLE, sheet=request.how.sheet))
     facts: SpanFacts = _answer(workers, Call(method="facts", arguments=(sample,)))
     limits: dict[str, float] = _answer(workers, Call(method="limits"))
     seen = Recurring(facts.columns)
-    for table in iter_tables(request.source, _MOST_ROWS):
+    for table in iter_tables(request.source, _MOST_ROWS, sheet=request.how.sheet):
         seen.add(table)
     part_rows = request.part_rows or _part_rows(seen.num_rows, workers.count)
     part_rows, dropped = folder.open(request.identity(packed), part_rows)
@@ -218,14 +218,18 @@ class _Job:
         self, finished: set[int], numbers: list[int], spans: "_SharedSpans"
     ) -> Iterator[Call]:
         """Yield the calls of the parts that have not finished; `numbers` takes those of parts."""
-        for number, table in enumerate(iter_tables(self.request.source, self.part_rows)):
+        for number, table in enumerate(self._tables()):
             if number not in finished:
                 numbers.append(number)
                 yield Call(method="predict", arguments=(table,), shared=spans.of(table))
 
+    def _tables(self) -> Iterator[Table]:
+        request = self.request
+        return iter_tables(request.source, self.part_rows, sheet=request.how.sheet)
+
     def assembled(self) -> Iterator[tuple[Table, PredictedPart]]:
         """Yield the parts beside the rows of the table, in their order."""
-        for number, table in enumerate(iter_tables(self.request.source, self.part_rows)):
+        for number, table in enumerate(self._tables()):
             yield table, self._part(number, table)
 
     def _part(self, number: int, table: Table) -> PredictedPart:

@@ -72,15 +72,18 @@ def settings_of_table(
     Raises:
         DataError: when the table cannot be read, or nobody can be asked.
     """
-    table = _read(data, registry)
+    section = given.get("data")
+    sheet = section.get("sheet") if isinstance(section, Mapping) else None
+    table = _read(data, registry, sheet)
     targets = [target] if isinstance(target, str) else list(target or ())
     made = table_task(table, registry, targets, given, ask)
     return made.settings, made.remarks
 
 
-def _read(data: Any, registry: Registry) -> Table:
+def _read(data: Any, registry: Registry, sheet: str | int | None = None) -> Table:
     if is_path(data):
-        return read_table(Path(data), registry=registry)
+        chosen = None if sheet is None else str(sheet)
+        return read_table(Path(data), registry=registry, sheet=chosen)
     return as_table(data, (), "taglm.run").table
 
 

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from taglm_core.cli.options import Columns, Targets
+from taglm_core.cli.options import Columns, Sheet, Targets
 
 
 def init(
     table: Annotated[str, typer.Argument(help="Table of rows, such as lab.csv.")],
     target: Targets = None,
     column: Columns = None,
+    sheet: Sheet = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -32,11 +33,12 @@ def init(
 
     if not is_table(table, load_registry()):
         raise ConfigError(f"{table}: give a table, such as lab.csv.")
-    columns = parse_pairs(column or [], "--column")
+    given = {"columns": parse_pairs(column or [], "--column"), "sheet": sheet}
+    data = {key: value for key, value in given.items() if value}
     prepared = prepare_run(
         table,
         target=target,
-        settings=[{"data": {"columns": columns}}] if columns else [],
+        settings=[{"data": data}] if data else [],
         source="taglm init",
         ask=person_at_terminal(),
     )

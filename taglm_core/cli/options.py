@@ -19,6 +19,15 @@ Columns = Annotated[
         help="Column that holds a field, such as smiles=Structure.",
     ),
 ]
+Sheet = Annotated[
+    str | None,
+    typer.Option(
+        "--sheet",
+        metavar="NAME|NUMBER",
+        help="Sheet of an Excel workbook, such as Assay or 2.",
+        show_default="the first",
+    ),
+]
 Targets = Annotated[
     list[str] | None,
     typer.Option(

@@ -27,6 +27,7 @@ from taglm_core.cli.options import (
     OtherBackbone,
     Precision,
     RunOrPredictor,
+    Sheet,
     TaskOfRun,
     Verbose,
 )
@@ -114,6 +115,7 @@ def predict(
     run: RunOrPredictor,
     values: Values = None,
     input_file: Input = None,
+    sheet: Sheet = None,
     output_file: Output = None,
     format: Format = "csv",
     task: TaskOfRun = None,
@@ -176,6 +178,7 @@ def predict(
         "on_error": on_error,
         "overwrite": overwrite_column,
         "similarity": similarity,
+        "sheet": sheet,
         "interval": interval,
     }
     if engine is not None:

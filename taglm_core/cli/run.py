@@ -13,6 +13,7 @@ from taglm_core.cli.options import (
     RunCache,
     RunDevice,
     Setting,
+    Sheet,
     Targets,
     Verbose,
 )
@@ -23,6 +24,7 @@ def run(
     target: Targets = None,
     backbone: RunBackbone = None,
     data: options.Data = None,
+    sheet: Sheet = None,
     dataset: options.Dataset = None,
     domain_data: options.DomainData = None,
     column: Columns = None,
@@ -80,6 +82,7 @@ def run(
         "baselines": baselines,
         "data": _given(
             dataset=dataset,
+            sheet=sheet,
             domain=parse_pairs(domain_data or [], "--domain-data") or None,
             columns=parse_pairs(column or [], "--column") or None,
             weights=weights,

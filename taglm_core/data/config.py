@@ -85,6 +85,8 @@ class DataConfig:
 
     file: str | None = None
     """Table of rows, such as molecules.csv; None: the task's dataset."""
+    sheet: str | None = attrs.field(default=None, converter=attrs.converters.optional(str))
+    """Sheet of `file` if that is a workbook: its name, or its number from 1; None: the first."""
     test_file: str | None = None
     """Table of test rows, such as test.csv; the splitter then divides the other rows into train
     and valid. None: the splitter makes all three splits."""

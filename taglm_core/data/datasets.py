@@ -84,7 +84,12 @@ def load_table(
                 f"data.options.{next(iter(arguments))} belongs to a dataset, but data.dataset is "
                 "not given. Name the dataset that is to read the file."
             )
-        return read_table(Path(file), registry=registry), None
+        return read_table(Path(file), registry=registry, sheet=options.get("sheet")), None
+    if options.get("sheet") is not None:
+        raise ConfigError(
+            "data.sheet chooses a sheet of the table that data.file names; a dataset has none. "
+            "Leave it out."
+        )
     name = dataset or task.spec.dataset
     if name is None:
         raise DataError(f"task {task.name} has no dataset of its own: give one with --data FILE.")

@@ -1,4 +1,4 @@
-"""Excel workbooks: the first sheet as a table, and tables written as a sheet (extra `excel`)."""
+"""Excel workbooks: a sheet as a table, and tables written as a sheet (extra `excel`)."""
 
 import datetime
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from taglm_core.data.atomic import jsonable
 from taglm_core.data.layout import title_advice
 from taglm_core.data.records import Numbered, numbered_batches
-from taglm_core.errors import DataError, counted
+from taglm_core.errors import DataError, counted, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +21,19 @@ _LARGEST_WHOLE = 2**53
 """Whole numbers from which a sheet, which holds doubles, would change digits."""
 
 
-def xlsx_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
-    """Read the first sheet of a workbook in batches; numbers stay numbers, dates become text.
+def xlsx_batches(
+    path: Path, batch_size: int, sheet: str | None = None
+) -> Iterator[dict[str, list[Any]]]:
+    """Read a sheet of a workbook in batches; numbers stay numbers, dates become text.
+
+    Args:
+        path: The workbook.
+        batch_size: Most rows of a batch.
+        sheet: Its name, or its number from 1; None: the first one.
 
     Raises:
-        DataError: when openpyxl is missing, the file is no workbook, or the table has no header.
+        DataError: when openpyxl is missing, the file is no workbook, there is no such sheet, or
+            the table has no header.
     """
     openpyxl = library(path)
     try:
@@ -36,13 +44,37 @@ def xlsx_batches(path: Path, batch_size: int) -> Iterator[dict[str, list[Any]]]:
             "or save the sheet as csv."
         ) from error
     try:
-        sheet = book.worksheets[0]
-        if len(book.worksheets) > 1:
-            others = ", ".join(repr(other.title) for other in book.worksheets[1:])
-            logger.warning("%s: the first sheet, %r, is read, not %s", path, sheet.title, others)
-        yield from numbered_batches(path, _records(sheet, str(path)), batch_size)
+        chosen = _chosen(book.worksheets, sheet, path)
+        yield from numbered_batches(path, _records(chosen, str(path)), batch_size)
     finally:
         book.close()
+
+
+def _chosen(sheets: Sequence[Any], wanted: str | None, path: Path) -> Any:
+    """Return the sheet that is asked for by name or number; of several the first is said.
+
+    Raises:
+        DataError: listing the sheets when there is no such one.
+    """
+    titles = [sheet.title for sheet in sheets]
+    if wanted is None:
+        if len(sheets) > 1:
+            others = ", ".join(map(repr, titles[1:]))
+            said = "%s: the first sheet, %r, is read, not %s; --sheet NAME (sheet) reads another"
+            logger.warning(said, path, titles[0], others)
+        return sheets[0]
+    word = str(wanted).strip()
+    alike = [i for i, title in enumerate(titles) if title.strip().lower() == word.lower()]
+    exact = [i for i, title in enumerate(titles) if title == wanted]
+    found = exact or alike
+    if not found and word.isdecimal() and 1 <= int(word) <= len(sheets):
+        found = [int(word) - 1]
+    if not found:
+        listed = ", ".join(f"{number} {title!r}" for number, title in enumerate(titles, 1))
+        raise DataError(
+            f"{path}: there is no sheet {wanted!r}.{nearest(word, titles)} Sheets: {listed}."
+        )
+    return sheets[found[0]]
 
 
 def _records(sheet: Any, source: str) -> Iterator[Numbered]:

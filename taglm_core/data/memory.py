@@ -35,7 +35,9 @@ def is_path(data: Any) -> bool:
     return isinstance(data, str | os.PathLike)
 
 
-def as_table(data: Any, fields: Sequence[str] = (), purpose: str = "this") -> Given:
+def as_table(
+    data: Any, fields: Sequence[str] = (), purpose: str = "this", sheet: str | None = None
+) -> Given:
     """Return rows in any accepted form as a table.
 
     Args:
@@ -43,6 +45,7 @@ def as_table(data: Any, fields: Sequence[str] = (), purpose: str = "this") -> Gi
             path of a table, or, where one column is needed, a list of its values.
         fields: Columns that are needed; a list fills the only one.
         purpose: What needs the columns, for messages, such as "task QED".
+        sheet: Name or number of a sheet of a workbook; None: its first sheet.
 
     Raises:
         DataError: for another kind of data, columns of different lengths, a list where several
@@ -52,7 +55,9 @@ def as_table(data: Any, fields: Sequence[str] = (), purpose: str = "this") -> Gi
         path = Path(data)
         if not path.exists() and not path.is_symlink() and not path.suffix:
             raise DataError(f"{data}: no such file. Give a single row as a list: [{str(data)!r}].")
-        return Given(read_table(path))
+        return Given(read_table(path, sheet=sheet))
+    if sheet is not None:
+        raise DataError(f"sheet {sheet!r} was asked for, but rows were given. Name a workbook.")
     if _is_a(data, "pandas", "DataFrame"):
         return _of_frame(data)
     if _is_a(data, "datasets", "DatasetDict"):

@@ -1,5 +1,7 @@
 """Reading tables from files, whole or in chunks; writing is in `writers.py`."""
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,10 @@ Batch = dict[str, list[Any]]
 
 
 def read_table(
-    path: str | Path, format: str | None = None, registry: Registry | None = None
+    path: str | Path,
+    format: str | None = None,
+    registry: Registry | None = None,
+    sheet: str | None = None,
 ) -> Table:
     """Read a whole file.
 
@@ -27,11 +32,12 @@ def read_table(
         path: A csv, tsv, jsonl (each also .gz) or parquet file, or of a format that a plugin reads.
         format: Name of a reader, such as "csv"; None: the extension decides.
         registry: Where readers of plugins are looked up; None: all installed plugins.
+        sheet: Name or number of a sheet of a workbook; None: its first sheet.
 
     Raises:
         DataError: naming file and row when it cannot be read, or has no rows.
     """
-    chunks = iter_tables(path, format=format, registry=registry)
+    chunks = iter_tables(path, format=format, registry=registry, sheet=sheet)
     table = next(chunks)
     for chunk in chunks:
         table.rows.extend(chunk.rows)
@@ -47,6 +53,7 @@ def iter_tables(
     chunk_rows: int = 50_000,
     format: str | None = None,
     registry: Registry | None = None,
+    sheet: str | None = None,
 ) -> Iterator[Table]:
     """Read a file in chunks, so that memory stays flat.
 
@@ -58,6 +65,7 @@ def iter_tables(
         chunk_rows: Rows of each chunk but the last.
         format: Name of a reader, such as "csv"; None: the extension decides.
         registry: Where readers of plugins are looked up; None: all installed plugins.
+        sheet: Name or number of a sheet of a workbook; None: its first sheet.
 
     Raises:
         DataError: naming file and row when it cannot be read, or has no rows.
@@ -66,12 +74,21 @@ def iter_tables(
     check_exists(path)
     reader = find_reader(path, format, registry)
     note_read(path)
-    return _numbered(path, _batches(path, reader, chunk_rows))
+    return _numbered(path, _batches(path, reader, chunk_rows, sheet))
 
 
-def _batches(path: Path, reader: Registered[Reader], batch_size: int) -> Iterator[Batch]:
+def _batches(
+    path: Path, reader: Registered[Reader], batch_size: int, sheet: str | None
+) -> Iterator[Batch]:
     """Read batches by a plugin's reader; whatever it raises is charged to the plugin."""
     read = resolve(reader.spec.read_batches, f"reader {reader.name}")
+    if sheet is not None:
+        if "sheet" not in inspect.signature(read).parameters:
+            raise DataError(
+                f"{path}: sheet {sheet!r} was asked for, but this is no workbook. Leave --sheet "
+                "(sheet) out."
+            )
+        read = functools.partial(read, sheet=sheet)
     batches = iter(_charged(reader, path, lambda: iter(read(path, batch_size))))
     first: list[str] | None = None
     while True:

@@ -236,7 +236,14 @@ def load_task_rows(
     """
     check_seed(seed)
     table, dataset = load_table(
-        data.file, data.dataset, task, registry, seed=seed, size=data.size, options=data.options
+        data.file,
+        data.dataset,
+        task,
+        registry,
+        seed=seed,
+        size=data.size,
+        options=data.options,
+        sheet=data.sheet,
     )
     if dataset is None and need_targets:
         ways = [f"--set data.labels={way}" for way in ("measured", "computed")]

@@ -78,6 +78,7 @@ def predict_file(
     chunk_rows: int,
     similarity: bool,
     interval: float | None,
+    sheet: str | None,
     progress: Progress,
 ) -> Written:
     """Predict rows and write them: all input columns, predictions, similarities and `error`.
@@ -99,12 +100,13 @@ def predict_file(
         overwrite=overwrite,
         similarity=similarity,
         interval=interval,
+        sheet=sheet,
     )
     writing = TableWriter(path, reads=[data] if is_path(data) else [])
 
     def parts(advance: Callable[..., None]) -> "Iterator[tuple[Table, PredictedPart]]":
         done = 0
-        for table in _tables(predictor, data, chunk_rows):
+        for table in _tables(predictor, data, chunk_rows, sheet):
             yield table, predict_part(predictor, table, how, _advance(advance, done))
             done += table.num_rows
 
@@ -148,6 +150,8 @@ class PartOptions:
     overwrite: bool
     similarity: bool
     interval: float | None = None
+    sheet: str | None = None
+    """Of a workbook that is read."""
 
 
 @attrs.frozen(kw_only=True)
@@ -222,11 +226,13 @@ def predict_part(
     )
 
 
-def _tables(predictor: RowPredictor, data: Any, chunk_rows: int) -> Iterator[Table]:
+def _tables(
+    predictor: RowPredictor, data: Any, chunk_rows: int, sheet: str | None
+) -> Iterator[Table]:
     if is_path(data):
-        return iter_tables(data, chunk_rows)
+        return iter_tables(data, chunk_rows, sheet=sheet)
     task = predictor.task_model.task
-    return iter([as_table(data, needed_columns(task), f"task {task.name}").table])
+    return iter([as_table(data, needed_columns(task), f"task {task.name}", sheet).table])
 
 
 def _advance(advance: Callable[..., None], base: int) -> Callable[[int], None]:

@@ -106,6 +106,7 @@ class Predictor(RowPredictor):
         chunk_rows: int = 20_000,
         similarity: bool = True,
         interval: float | None = None,
+        sheet: str | None = None,
         progress: Progress | bool | None = None,
     ) -> Any:
         """Predict rows.
@@ -125,6 +126,7 @@ class Predictor(RowPredictor):
                 stops at the first.
             overwrite: True: a table that is written may replace columns of `data`.
             chunk_rows: Rows in memory at a time, from path to path.
+            sheet: Name or number of a sheet, where `data` is an Excel workbook; None: the first.
             similarity: False: rows are not compared with the training rows, which saves time.
             interval: Share of new values that a prediction interval is to contain, such as 0.9: of
                 numbers, the columns `NAME_low` and `NAME_high` are added; None: they are not.
@@ -160,13 +162,14 @@ class Predictor(RowPredictor):
                 chunk_rows=chunk_rows,
                 similarity=similarity,
                 interval=interval,
+                sheet=sheet,
                 progress=bar,
             )
         check_output(output)
         if interval is not None and output == "numpy":
             raise ConfigError("output='numpy' has no place for an interval: take dict or pandas.")
         compares = similarity and output != "numpy"  # an array has no place for it
-        made, index = self._predict_memory(data, columns, fix, on_error, bar, compares)
+        made, index = self._predict_memory(data, columns, fix, on_error, bar, compares, sheet)
         predicted, similar = made.predicted, made.similar
         Unlike(self.similarity_limits).add(similar, made.numbers).warn()
         if output == "numpy":
@@ -299,9 +302,11 @@ class Predictor(RowPredictor):
         on_error: str,
         progress: Progress,
         similarity: bool = False,
+        sheet: str | None = None,
     ) -> tuple["_Made", Any]:
         """Predict data in any form; also return the index of a pandas object."""
-        read = as_table(data, needed_columns(self.task_model.task), f"task {self.task.name}")
+        needed = needed_columns(self.task_model.task)
+        read = as_table(data, needed, f"task {self.task.name}", sheet)
         with reporting(progress), progress_bar("predicting", read.table.num_rows) as advance:
             rows = self.read(read.table, columns or {}, fix)
             predicted = self.predict_rows(rows, advance)

@@ -39,7 +39,7 @@ TABLE_READERS = (
         read_batches="taglm_core.data.excel:xlsx_batches",
         extensions="xlsm",
         compressible=False,
-        description="first sheet of an Excel workbook; numbers stay numbers (extra `excel`)",
+        description="a sheet of an Excel workbook; numbers stay numbers (extra `excel`)",
     ),
 )
 """General table formats, which are read without a look at plugins."""

@@ -35,7 +35,8 @@ class Reader:
     read_batches: str = attrs.field(validator=optional_reference)
     """`(path: Path, batch_size: int) -> Iterator[dict[column, list]]`: batches of at most
     `batch_size` rows, each with the same columns in the same order. A text format opens its file by
-    `taglm_core.plugin.open_text`; `taglm_core.plugin.record_batches` makes batches of records."""
+    `taglm_core.plugin.open_text`; `taglm_core.plugin.record_batches` makes batches of records. A
+    reader of files that hold several tables also takes `sheet`, the name or number of one."""
     extensions: tuple[str, ...] = attrs.field(default=(), converter=_as_words, validator=_word)
     """Further extensions of such files, without the dot."""
     compressible: bool = True

@@ -20,7 +20,7 @@ from taglm_core.training.member import Member
 from taglm_core.training.objectives import Objective
 from taglm_core.training.splits import SplitData
 
-MOST_TRAIN_SCORED = 1000
+MOST_TRAIN_SCORED = 500
 """Training rows that are scored in the end."""
 
 

@@ -175,6 +175,35 @@ def test_excel_in_and_out(finished, taglm, tmp_path):
     assert all(isinstance(value, float) for value in table.columns["Sol"])
 
 
+def test_a_sheet_of_a_workbook(finished, taglm, tmp_path, run_file):
+    """The same option trains on it and predicts it; without it the first is read, which is said."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["Notes"])
+    book.active.append(["see the next sheet"])
+    assay = book.create_sheet("Assay")
+    for line in (tmp_path / "molecules.csv").read_text().split():
+        assay.append(line.split(","))
+    source = tmp_path / "lab.xlsx"
+    book.save(source)
+    for sheet in ("assay", "2"):
+        done = taglm("predict", finished, source, "--sheet", sheet)
+        assert done.code == 0, done.err
+        assert len(rows_of(done.out)) == 40
+    part = ("--engine", "local", "-o", tmp_path / "out.csv")
+    assert taglm("predict", finished, source, "--sheet", "2", *part).code == 0
+    wrong = taglm("predict", finished, source)
+    assert wrong.code == 1
+    assert "the first sheet, 'Sheet', is read, not 'Assay'; --sheet NAME" in wrong.err
+    fast = ["--backbone", tmp_path / "tiny", "--dry-run", "--split", "random"]
+    for words in (["--sheet", "Assay"], ["--set", "data.sheet=2"]):
+        done = taglm("run", source, "--target", "Y", *words, *fast)
+        assert done.code == 0, done.err
+    done = taglm("run", run_file, "--data", source, "--sheet", "2", "--dry-run")
+    assert done.code == 0, done.err
+    assert "data.sheet chooses a sheet" in taglm("run", "QED", "--sheet", "2", *fast).err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from taglm_core.data.memory import as_table
 from taglm_core.data.readers import iter_tables, read_table
 from taglm_core.data.writers import TableWriter, write_table
 from taglm_core.errors import DataError
@@ -56,6 +57,34 @@ def test_faults_of_a_sheet_are_named(tmp_path, rows, message):
     """Nothing beside the table is dropped in silence."""
     with pytest.raises(DataError, match=message):
         read_table(workbook(tmp_path / "a.xlsx", rows))
+
+
+@pytest.mark.parametrize(
+    ("sheet", "value"),
+    [("sheet 1", 1), ("SHEET 1 ", 1), ("2", 1), ("1", 0), ("sheet 0", 0), ("3", 2)],
+)
+def test_a_sheet_is_chosen_by_name_or_number(tmp_path, caplog, sheet, value):
+    """A name wins over a number, and nothing is said of the others."""
+    path = workbook(tmp_path / "a.xlsx", *([["a"], [i]] for i in range(3)))
+    assert read_table(path, sheet=sheet).columns == {"a": [value]}
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("sheet", ["Sheet", "4", "0", ""])
+def test_an_unknown_sheet_lists_those_there_are(tmp_path, sheet):
+    """With the numbers by which they can be asked for."""
+    path = workbook(tmp_path / "a.xlsx", [["a"], [1]], [["a"], [2]])
+    with pytest.raises(DataError, match=r"no sheet '.*'\..* Sheets: 1 'sheet 0', 2 'sheet 1'\."):
+        read_table(path, sheet=sheet)
+
+
+def test_only_workbooks_have_sheets(tmp_path):
+    """An option without an effect would hide a mistake."""
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    with pytest.raises(DataError, match="a.csv: sheet '2' was asked for, but this is no workbook"):
+        read_table(tmp_path / "a.csv", sheet="2")
+    with pytest.raises(DataError, match="but rows were given. Name a workbook"):
+        as_table({"a": [1]}, sheet="2")
 
 
 def test_no_workbook(tmp_path):
