@@ -42,6 +42,8 @@ def is_table(task: Any, registry: Registry, has_target: bool = False) -> bool:
         return has_target or not isinstance(task, Mapping)
     path = Path(task)
     is_named = any(str(task) in (known.name, known.short) for known in registry.tasks)
+    if has_target and path.is_dir():
+        raise DataError(f"{path} is a folder. Name the table in it, such as {path / 'lab.csv'}.")
     if path.suffix in (".yaml", ".yml") or is_named or (not path.suffix and not path.is_file()):
         return False
     try:

@@ -81,6 +81,8 @@ def writable_format(path: Path, format: str | None = None) -> FileFormat:
     Raises:
         DataError: listing the formats that can be written.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. Name a file in it, such as {path / 'predicted.csv'}.")
     word, is_gzip = _word(path, format)
     reader = next((reader for reader in TABLE_READERS if word in reader.words), None)
     if reader is None:

@@ -246,6 +246,12 @@ def _nothing(table: Table, registry: Registry, skipped: Sequence[str]) -> str:
             f"{table.source}: no installed plugin recognizes data in a table. Install one; "
             "`taglm plugins` lists those that are installed."
         )
+    taken = _taken(table, registry, skipped)
+    if taken is not None:
+        named = (
+            f"The column '{taken}' may hold them, but it is a target, a weight or the split. Name "
+            "another target."
+        )
     named = named or (
         f"Name the column: {column_option(fields[0], 'NAME')}. Texts are read by a run file with a "
         "template of its own, such as 'Review: {text}. Mood <Mood>'."
@@ -254,6 +260,17 @@ def _nothing(table: Table, registry: Registry, skipped: Sequence[str]) -> str:
         f"{table.source}: no column holds {' or '.join(kinds)} in at least half of its values. "
         f"Columns: {others}. {named}"
     )
+
+
+def _taken(table: Table, registry: Registry, skipped: Sequence[str]) -> str | None:
+    """Return a column named after a domain that is used for something else, None without one."""
+    names = {
+        name.lower()
+        for domain in registry.domains
+        if domain.spec.encoder != "text"
+        for name in (domain.spec.field, *domain.spec.aliases)
+    }
+    return next((c for c in table.columns if c in skipped and folded(c) in names), None)
 
 
 def _unread(table: Table, domain: Registered[Domain], skipped: Sequence[str]) -> str:

@@ -386,9 +386,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "stages": {"task": {"tag": "adapter", "ensemble": 3, "rows": None, "valid_rows": None}}
     },
     "quick": {
-        "data": {"size": 3000},
+        "data": {"size": 2500},
         "stages": {
-            "domain": {"size": 3000, "max_steps": 60, "num_evaluations": 3},
+            "domain": {"size": 3000, "max_steps": 30, "num_evaluations": 3},
             "task": {"epochs": 1.5, "num_evaluations": 2},
         },
     },

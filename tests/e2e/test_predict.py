@@ -213,6 +213,7 @@ def test_a_sheet_of_a_workbook(finished, taglm, tmp_path, run_file):
         (("CCO", "-i", "x.csv"), "or 'CCO', not both"),
         (("smiles=CCO", "CCO"), "takes the fields smiles: write one row as smiles=VALUE"),
         (("CCO", "-o", "out.smi"), "cannot be written"),
+        (("CCO", "-o", "."), ". is a folder. Name a file in it, such as predicted.csv"),
     ],
 )
 def test_words_that_say_too_little_or_too_much(words, message, finished, taglm, tmp_path):
@@ -244,6 +245,8 @@ def test_a_dry_run_refuses_a_place_that_cannot_be_taken(taglm, run_file, tmp_pat
     """As the run would."""
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note.txt").write_text("mine")
+    folder = taglm("run", tmp_path, "--target", "Y")
+    assert f"{tmp_path} is a folder. Name the table in it" in folder.err
     for out, said in ((run_file, "is a file"), (tmp_path / "full", "is not empty")):
         done = taglm("run", run_file, "--dry-run", "--out", out)
         assert done.code == 1

@@ -76,6 +76,12 @@ def test_two_domains_are_two_inputs(registry):
     assert sorted(names(found)) == [("sequence", "Protein", "Seq"), ("smiles", "SMILES", "Lig")]
 
 
+def test_an_input_that_was_named_as_the_target_is_said(registry):
+    """Rather than that no column holds what stands in it."""
+    with pytest.raises(DataError, match="The column 'SMILES' may hold them, but it is a target"):
+        choose_inputs(table(SMILES=MOLECULES, Y=list("123456")), registry, {}, ["SMILES"])
+
+
 def test_two_columns_of_one_domain_are_a_question(registry):
     """Without a person it is an error that says what to write; a person chooses."""
     pair = table(drugA=MOLECULES, drugB=MOLECULES[::-1])
