@@ -104,7 +104,7 @@ def task_model_on(
             classes = getattr(record.spec.target, "classes", None) or ()
             outputs = num_outputs(task.spec.target, classes)
             width = pooling.num_states * model.backbone.hidden_size
-            head = make_head(spec, width, outputs, record.head.options)
+            head = make_head(spec, width, outputs, record.head.options, record.head.num_features)
             head.to(model.backbone.device)
     task_model = TaskModel(
         task=task,

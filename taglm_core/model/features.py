@@ -1,4 +1,4 @@
-"""Features beside the states: what domains compute of a row, and numbers in its text fields."""
+"""Features beside the states: what domains compute of a row, numbers and categories of text."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +19,13 @@ from taglm_core.specs.reference import resolve
 
 NUMBER = "number"
 """Kind of a text field that is read as a number, such as a temperature."""
+CATEGORY = "category"
+"""Kind of a text field whose few values are told apart, such as a cell line."""
 KINDS = ("descriptors", "features")
 """Functions of a domain that a head may read."""
+
+_MOST_CATEGORIES = 256
+_FEWEST_ROWS_A_CATEGORY = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -30,11 +35,13 @@ class FeatureRecord:
     field: str
     """Field of the task."""
     kind: str
-    """descriptors or features: that function of the domain; number: the field itself."""
+    """descriptors or features: that function of the domain; number or category: the field."""
     domain: str = ""
-    """Full name of the domain; "" for a number."""
+    """Full name of the domain; "" for a text field."""
     width: int = 1
     """Columns that it gave in training."""
+    values: tuple[str, ...] = ()
+    """Of a category: those of training, a column each; a row with another has zeros."""
 
 
 @attrs.frozen
@@ -53,7 +60,7 @@ class FeatureReader:
         """
         functions: list[Callable[[Sequence[Any]], np.ndarray] | None] = []
         for record in records:
-            if record.kind == NUMBER:
+            if record.kind in (NUMBER, CATEGORY):
                 functions.append(None)
                 continue
             spec = registry.domains.get(record.domain, where="features of the head").spec
@@ -96,6 +103,8 @@ def _columns(
     function: Callable[[Sequence[Any]], np.ndarray] | None,
     rows: Sequence[Any],
 ) -> np.ndarray:
+    if record.kind == CATEGORY:
+        return _one_hot(record.values, rows)
     if function is None:
         return np.array([[as_number(value)] for value in rows], np.float32).reshape(len(rows), 1)
     distinct = list(dict.fromkeys(rows))
@@ -109,6 +118,16 @@ def _columns(
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     place = {row: number for number, row in enumerate(distinct)}
     found: np.ndarray = values[[place[row] for row in rows]]
+    return found
+
+
+def _one_hot(values: Sequence[str], rows: Sequence[Any]) -> np.ndarray:
+    """Return float32 `(rows, values)`: 1 where a row has a value."""
+    place = {value: number for number, value in enumerate(values)}
+    found = np.zeros((len(rows), len(values)), np.float32)
+    for number, value in enumerate(rows):
+        if (column := place.get(str(value))) is not None:
+            found[number, column] = 1.0
     return found
 
 
@@ -132,7 +151,8 @@ def feature_reader(
         task: Whose fields.
         registry: Where domains are looked up.
         kinds: Which functions of the domains.
-        train: Fields of the training rows: a text field that holds numbers alone is one feature.
+        train: Fields of the training rows: a text field that holds numbers alone is one feature,
+            one of few values that recur is a feature for each value.
     """
     records = []
     for field in task.span_fields:
@@ -148,6 +168,18 @@ def feature_reader(
             records.append(record)
     for field in task.prompt.text_fields:
         numbers = [as_number(value) for value in train[field]]
-        if all(map(math.isfinite, numbers)) and len(set(numbers)) > 1:
-            records.append(FeatureRecord(field=field, kind=NUMBER))
+        if all(map(math.isfinite, numbers)):
+            if len(set(numbers)) > 1:
+                records.append(FeatureRecord(field=field, kind=NUMBER))
+        elif values := _categories(train[field]):
+            records.append(
+                FeatureRecord(field=field, kind=CATEGORY, width=len(values), values=values)
+            )
     return FeatureReader.of_records(records, registry) if records else None
+
+
+def _categories(rows: Sequence[Any]) -> tuple[str, ...]:
+    """Return the values of a text field if they are few and recur, else ()."""
+    values = sorted({str(value) for value in rows})
+    is_few = 1 < len(values) <= min(_MOST_CATEGORIES, len(rows) // _FEWEST_ROWS_A_CATEGORY)
+    return tuple(values) if is_few else ()

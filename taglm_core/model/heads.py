@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import ConfigError
+from taglm_core.model.feature_head import FeatureHead
 from taglm_core.plugins.registry import Registered
 from taglm_core.specs import Head
 from taglm_core.specs.options import check_options
@@ -14,15 +15,20 @@ from taglm_core.specs.reference import resolve
 
 
 def make_head(
-    registered: Registered[Head], width: int, num_outputs: int, options: Mapping[str, Any]
+    registered: Registered[Head],
+    width: int,
+    num_outputs: int,
+    options: Mapping[str, Any],
+    num_features: int = 0,
 ) -> nn.Module:
     """Return a head in evaluation mode, on torch's default device.
 
     Args:
         registered: Which.
-        width: Numbers that it reads for a row.
+        width: Numbers that it reads of a row's states.
         num_outputs: Numbers that it gives.
         options: Further arguments of its module, `stages.task.head_options`.
+        num_features: Numbers that it reads beside the states.
 
     Raises:
         ConfigError: when it does not take an option, or not this value.
@@ -30,7 +36,7 @@ def make_head(
     build = resolve(registered.spec.module, f"head {registered.name}")
     check_options(f"head {registered.name}", build, options, ("hidden_size", "num_outputs"))
     try:
-        head: nn.Module = build(width, num_outputs, **options)
+        head: nn.Module = build(width + num_features, num_outputs, **options)
     except (TypeError, ValueError) as error:
         if not options:
             raise
@@ -38,7 +44,7 @@ def make_head(
         raise ConfigError(
             f"head {registered.name} with stages.task.head_options {shown}: {error}."
         ) from error
-    return head.eval()
+    return (FeatureHead(head, num_features) if num_features else head).eval()
 
 
 class LinearHead(nn.Module):

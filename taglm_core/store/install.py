@@ -67,11 +67,11 @@ def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) 
     if record.name == KERNEL:
         task_model.head = KernelHead.of_state(artifact.head).to(task_model.model.backbone.device)
         task_model.model.heads[task_model.task.name] = task_model.head
-        if record.features:
-            task_model.features = FeatureReader.of_records(record.features, registry)
     else:
         assert task_model.head is not None, "made from the record"
         task_model.head.load_state_dict(artifact.head)
+    if record.features:
+        task_model.features = FeatureReader.of_records(record.features, registry)
     scaling = artifact.task.scaling
     assert scaling is not None, "a head has a scaling"
     task_model.scaling = scaling.copy()
@@ -91,7 +91,9 @@ def _member(
     else:
         spec = registry.heads.get(record.head.name, task_model.task.plugin)
         outputs = len(record.scaling.mean)
-        head = make_head(spec, task_model.width, outputs, record.head.options)
+        head = make_head(
+            spec, task_model.width, outputs, record.head.options, record.head.num_features
+        )
         head.load_state_dict(state)
     features = record.head.features
     return EnsembleMember(

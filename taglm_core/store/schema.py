@@ -156,6 +156,11 @@ class HeadRecord:
     features: tuple[FeatureRecord, ...] = ()
     """What it reads beside the states."""
 
+    @property
+    def num_features(self) -> int:
+        """Return how many columns it reads beside the states."""
+        return sum(record.width for record in self.features)
+
 
 @attrs.frozen(kw_only=True)
 class MemberRecord:

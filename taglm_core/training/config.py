@@ -196,8 +196,9 @@ class TaskStageConfig:
     """Registered head: linear (as in the paper), mlp (hidden layers) or kernel (compares a row
     with training rows); auto: trains with linear, keeps linear or kernel by validation."""
     features: str = attrs.field(default="auto", validator=one_of("auto", "on", "off"))
-    """Descriptors of the domains and numbers in text fields beside the states, for a kernel head:
-    on, off, or auto (if that validates at least 2 % better and the target is not computed)."""
+    """Descriptors of the domains, numbers and categories in text fields beside the states, for a
+    kernel or mlp head: on, off, or auto (if that validates at least 2 % better and the target is
+    not computed)."""
     head_options: dict[str, Any] = attrs.field(factory=dict)
     """Additional arguments of the head; mlp takes {units: 64, layers: 2, dropout: 0.1}."""
     ensemble: int = attrs.field(default=1, validator=positive)

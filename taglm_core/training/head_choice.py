@@ -10,7 +10,6 @@ from torch import Tensor
 
 from taglm_core.data.censoring import has_sides
 from taglm_core.data.masks import same_rows
-from taglm_core.errors import ConfigError
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import KINDS, FeatureReader, feature_reader
 from taglm_core.model.kernel_head import KERNEL, KernelHead
@@ -18,8 +17,16 @@ from taglm_core.model.targets import ridge_targets
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, progress_bar, say_detail
 from taglm_core.specs import Classification
+from taglm_core.training.feature_choice import (
+    GAIN_OF_FEATURES,
+    choose_features,
+    may_read_features,
+    no_features,
+    some_of,
+    words,
+)
 from taglm_core.training.head_loss import ReadRows
-from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, why_not
+from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, LINEAR, why_not
 from taglm_core.training.kernel_fit import (
     NUM_FOLDS,
     Errors,
@@ -37,12 +44,9 @@ MOST_ROWS = 20_000
 """Training rows to which heads are fitted here; each takes 8 bytes a point, several times."""
 MOST_CROSS_VALIDATED = 3000
 """Training rows up to which heads are compared by cross-validation too."""
-LINEAR = "linear"
 _LOGIT_SCALES = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
 _GAIN = 0.99
 """A kernel head is taken if its cost is below this share of the linear head's,"""
-_GAIN_OF_FEATURES = 0.98
-"""and one with features below this share of the other's, since features take time to compute."""
 _GAIN_OF_TRAINING = 0.02
 """A trained tag is kept if its error on valid is lower by this share of the untrained tag's,"""
 _SURE = 2.0
@@ -151,7 +155,9 @@ def choose_head(
         What was compared.
     """
     settings = plan.config.stages.task
-    if settings.head not in CHOSEN_LATER or why_not(settings, plan.task.spec.target) is not None:
+    if settings.head not in CHOSEN_LATER:
+        return Choice(choose_features(plan, objective, splits, progress))
+    if why_not(settings, plan.task.spec.target) is not None:
         return Choice({})
     assert isinstance(objective, HeadObjective), "the task does not write text"
     task_model = objective.task_model
@@ -172,7 +178,7 @@ def choose_head(
         if recipe is not None and name != recipe["chosen"]:
             continue
         with progress_bar(f"fitting a {name} head"):
-            fields = (_of(splits["train"].fields, sample), splits["valid"].fields)
+            fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
             seed = plan.config.seed
             heads[name] = _fitted(reader, (states, valid_states), fields, rows, seed, recipe)
             found[name] = Errors.mean_of([each.errors for each in heads[name].solutions])
@@ -253,25 +259,13 @@ def _candidates(
     settings = plan.config.stages.task
     if settings.features != "on":
         yield KERNEL, None
-    is_computed = getattr(plan.task.spec.target, "compute", None) is not None
-    if settings.features == "off" or (settings.features == "auto" and is_computed):
+    if not may_read_features(plan):
         return
-    reader = feature_reader(plan.task, plan.registry, KINDS[:1], _of(train.fields, sample))
+    reader = feature_reader(plan.task, plan.registry, KINDS[:1], some_of(train.fields, sample))
     if reader is not None:
-        yield f"{KERNEL} with {_words(reader)}", reader
+        yield f"{KERNEL} with {words(reader)}", reader
     elif settings.features == "on":
-        raise ConfigError(
-            f"task {plan.task.name}: stages.task.features=on, but no domain of its fields computes "
-            "descriptors and no text field holds numbers. Leave features=auto."
-        )
-
-
-def _words(reader: FeatureReader) -> str:
-    return ", ".join(f"{record.kind} of {record.field}" for record in reader.records)
-
-
-def _of(fields: Mapping[str, Any], sample: np.ndarray) -> dict[str, list[Any]]:
-    return {name: [values[i] for i in sample] for name, values in fields.items()}
+        raise no_features(plan)
 
 
 def _rows(
@@ -312,7 +306,7 @@ def _choice(found: Mapping[str, Errors]) -> str:
     names = list(found)
     chosen = names[0]
     for name in names[1:]:
-        gain = _GAIN_OF_FEATURES if " with " in name else _GAIN
+        gain = GAIN_OF_FEATURES if " with " in name else _GAIN
         if found[name].cost < gain * found[chosen].cost:
             chosen = name
     return chosen

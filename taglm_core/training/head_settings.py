@@ -6,6 +6,7 @@ from taglm_core.specs import Target
 from taglm_core.training.config import TaskStageConfig
 
 AUTO = "auto"
+LINEAR = "linear"
 CHOSEN_LATER = (AUTO, KERNEL)
 """Values of `stages.task.head` that train the tag with the linear head and choose afterwards."""
 
@@ -19,12 +20,12 @@ def check_head(task: str, settings: TaskStageConfig, target: Target) -> None:
     asked = "head=kernel" if settings.head == KERNEL else "features=on"
     if settings.head != KERNEL and settings.features != "on":
         return
-    if settings.head not in CHOSEN_LATER:
+    if settings.head == LINEAR:
         raise ConfigError(
-            f"task {task}: stages.task.features=on needs stages.task.head=kernel or auto; "
-            f"{settings.head} reads states alone."
+            f"task {task}: stages.task.features=on needs stages.task.head=auto, kernel or mlp; "
+            "linear reads states alone."
         )
-    reason = why_not(settings, target)
+    reason = (why_not if settings.head in CHOSEN_LATER else why_no_features)(settings, target)
     if reason is not None:
         raise ConfigError(f"task {task}: stages.task.{asked} is not possible: {reason}.")
 
@@ -51,12 +52,19 @@ def check_ensemble(task: str, settings: TaskStageConfig, target: Target) -> None
         )
 
 
-def why_not(settings: TaskStageConfig, target: Target) -> str | None:
-    """Return why no kernel head can be fitted, None when it can."""
+def why_no_features(settings: TaskStageConfig, target: Target) -> str | None:
+    """Return why a head that is fitted in passes can read no features, None when it can."""
     if target.kind == "text":
         return "the task writes text"
     if settings.head_init != "fit":
         return "it needs stages.task.head_init=fit"
+    return None
+
+
+def why_not(settings: TaskStageConfig, target: Target) -> str | None:
+    """Return why no kernel head can be fitted, None when it can."""
+    if (reason := why_no_features(settings, target)) is not None:
+        return reason
     if settings.huber is not None:
         return "it minimizes squares, and stages.task.huber is set"
     if getattr(target, "censored_below", None) is not None:

@@ -255,11 +255,14 @@ def _members(task_model: TaskModel) -> dict[str, Tensor]:
 
 def _head(plan: Plan, member: EnsembleMember) -> HeadRecord:
     settings = plan.config.stages.task
+    features = member.features.records if member.features is not None else ()
     if isinstance(member.head, KernelHead):
-        features = member.features.records if member.features is not None else ()
         return HeadRecord(name=KERNEL, pooling=settings.pooling, features=features)
-    name = "linear" if settings.head in CHOSEN_LATER else settings.head
-    return HeadRecord(name=name, options=dict(settings.head_options), pooling=settings.pooling)
+    name, options = (
+        "linear" if settings.head in CHOSEN_LATER else settings.head,
+        settings.head_options,
+    )
+    return HeadRecord(name=name, options=dict(options), pooling=settings.pooling, features=features)
 
 
 def _spec(task_model: TaskModel) -> Task:

@@ -86,6 +86,7 @@ def _train_others(
         config = attrs.evolve(plan.config, seed=plan.config.seed + number * _SEEDS_APART)
         own = attrs.evolve(plan, config=config)
         start_again(own, task_model)
+        task_model.others = (trained[0],)  # all members read the same features
         again = Member(own, task_model, member.splits)
         made = train_task([again], {plan.task.name: ()}, folder, progress, number)
         seconds += made.seconds

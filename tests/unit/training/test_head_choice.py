@@ -119,7 +119,7 @@ def test_another_number_of_columns_is_an_error(
 @pytest.mark.parametrize(
     ("settings", "target", "message"),
     [
-        ({"head": "linear", "features": "on"}, SHARE, "needs stages.task.head=kernel or auto"),
+        ({"head": "linear", "features": "on"}, SHARE, "needs stages.task.head=auto, kernel or mlp"),
         ({"head": KERNEL, "huber": 0.3}, SHARE, "stages.task.huber is set"),
         ({"head": KERNEL}, {**SHARE, "censored_below": 0.1}, "the target is left-censored"),
         ({"head": KERNEL, "head_init": "mean_embedding"}, SHARE, "needs stages.task.head_init=fit"),

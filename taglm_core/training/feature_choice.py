@@ -1,0 +1,170 @@
+"""Whether a head that is fitted in passes reads features beside the states: validation decides."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taglm_core.errors import ConfigError
+from taglm_core.model.features import KINDS, FeatureReader, feature_reader
+from taglm_core.model.heads import make_head
+from taglm_core.model.targets import Scaling, num_outputs
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.progress import Progress, progress_bar, say_detail
+from taglm_core.training.head_fitter import HeadFitter
+from taglm_core.training.head_loss import ReadRows
+from taglm_core.training.head_settings import LINEAR, why_no_features
+from taglm_core.training.objectives import HeadObjective, TaskObjective
+from taglm_core.training.plan import Plan
+from taglm_core.training.splits import SplitData
+
+GAIN_OF_FEATURES = 0.98
+"""A head with features is taken if its cost is below this share of the other's, since features
+take time to compute."""
+STATES = "states"
+"""Name of the choice without features."""
+_MOST_NUMBERS = 3 * 10**8
+"""Rows times columns of the features that are held in memory while a head is fitted."""
+
+
+def choose_features(
+    plan: Plan, objective: TaskObjective, splits: Mapping[str, SplitData], progress: Progress
+) -> dict[str, Any]:
+    """Give a task model the head with features that validates best, if that gains enough.
+
+    Tried are the descriptors of the domains, and then their features too, each with the numbers
+    and categories of text fields. Later members of an ensemble read what the first one reads.
+
+    Returns:
+        What was compared, for the lineage; {} where there was no choice.
+    """
+    settings = plan.config.stages.task
+    if settings.head == LINEAR or not isinstance(objective, HeadObjective):
+        return {}
+    if not may_read_features(plan) or why_no_features(settings, plan.task.spec.target) is not None:
+        return {}
+    task_model, loss = objective.task_model, objective.head_loss
+    recipe = plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
+    if recipe is not None and recipe.get("chosen", STATES) == STATES:
+        return dict(recipe)
+    sample, states, targets = objective.fitted_rows()
+    fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
+    valid = ReadRows(objective.valid_states(), objective.valid.targets)
+    costs, best = {STATES: loss.of(valid)}, _Kept.of(task_model)
+    fits: dict[str, dict[str, float]] = {STATES: {}}
+    chosen = STATES
+    for name, reader in _candidates(plan, task_model, fields[0], recipe):
+        _install(task_model, plan, reader)
+        with progress_bar(f"fitting a head with {name}"):
+            read = [
+                torch.cat([own, reader.read(values)], dim=1)
+                for own, values in zip((states, valid.states), fields, strict=True)
+            ]
+            fixed = {"fit_pass": recipe["fit_pass"]} if recipe is not None else None
+            fitter = HeadFitter(loss, plan.config.seed, settings.fit_epochs, fixed)
+            rows = ReadRows(read[1], valid.targets)
+            fits[name] = fitter.fit(read[0], targets, rows, objective.weights_of(sample))
+            costs[name] = loss.of(rows)
+        is_first = chosen == STATES and (settings.features == "on" or recipe is not None)
+        if is_first or costs[name] < GAIN_OF_FEATURES * costs[chosen]:
+            chosen, best = name, _Kept.of(task_model)
+    best.restore(task_model)
+    if len(costs) == 1:
+        return {}
+    progress.say(f"head: {settings.head} on {chosen}")
+    shown = "; ".join(f"{name} {cost:.4f}" for name, cost in costs.items())
+    say_detail(progress, f"loss on the valid split: {shown}")
+    if recipe is not None:
+        return dict(recipe)
+    made = {"fit_pass": fits[chosen]["fit_pass"]} if "fit_pass" in fits[chosen] else {}
+    return {"chosen": chosen, "valid_losses": costs, **made}
+
+
+@attrs.frozen(eq=False)
+class _Kept:
+    """A head of the choice, with what belongs to it."""
+
+    head: nn.Module | None
+    features: FeatureReader | None
+    sigma: Tensor | None
+
+    @staticmethod
+    def of(task_model: TaskModel) -> "_Kept":
+        sigma = task_model.scaling.sigma
+        return _Kept(task_model.head, task_model.features, None if sigma is None else sigma.clone())
+
+    def restore(self, task_model: TaskModel) -> None:
+        task_model.head, task_model.features = self.head, self.features
+        assert self.head is not None, "no text"
+        task_model.model.heads[task_model.task.name] = self.head
+        scaling: Scaling = task_model.scaling
+        if scaling.sigma is not None and self.sigma is not None:
+            scaling.sigma.copy_(self.sigma)
+
+
+def _install(task_model: TaskModel, plan: Plan, reader: FeatureReader) -> None:
+    """Give a task model a new head, not fitted, that reads features."""
+    settings = plan.config.stages.task
+    spec = plan.registry.heads.get(settings.head, plan.task.plugin)
+    outputs = num_outputs(plan.task.spec.target, task_model.classes)
+    with torch.random.fork_rng():
+        torch.manual_seed(plan.config.seed)
+        head = make_head(spec, task_model.width, outputs, settings.head_options, sum(reader.blocks))
+    task_model.head = head.to(task_model.model.backbone.device)
+    task_model.features = reader
+    task_model.model.heads[plan.task.name] = task_model.head
+
+
+def _candidates(
+    plan: Plan,
+    task_model: TaskModel,
+    train: Mapping[str, Sequence[Any]],
+    recipe: Mapping[str, Any] | None,
+) -> Iterator[tuple[str, FeatureReader]]:
+    """Yield what a head may read beside the states, by name."""
+    num_rows = len(next(iter(train.values()), ()))
+    given = task_model.others[0].features if task_model.others else None
+    if task_model.others:
+        if given is not None:
+            yield f"{STATES}, {words(given)}", given
+        return
+    held: set[tuple[Any, ...]] = set()
+    for kinds in (KINDS[:1], KINDS):
+        reader = feature_reader(plan.task, plan.registry, kinds, train)
+        if reader is None or reader.records in held:
+            continue
+        held.add(reader.records)
+        name = f"{STATES}, {words(reader)}"
+        is_fitting = num_rows * sum(reader.blocks) <= _MOST_NUMBERS
+        if is_fitting and (recipe is None or name == recipe["chosen"]):
+            yield name, reader
+    if not held and plan.config.stages.task.features == "on":
+        raise no_features(plan)
+
+
+def may_read_features(plan: Plan) -> bool:
+    """Whether the settings and the target allow features beside the states."""
+    features = plan.config.stages.task.features
+    is_computed = getattr(plan.task.spec.target, "compute", None) is not None
+    return not (features == "off" or (features == "auto" and is_computed))
+
+
+def no_features(plan: Plan) -> ConfigError:
+    """Return the error of a task that asks for features and has none."""
+    return ConfigError(
+        f"task {plan.task.name}: stages.task.features=on, but no domain of its fields computes "
+        "descriptors and no text field holds numbers or categories. Leave features=auto."
+    )
+
+
+def words(reader: FeatureReader) -> str:
+    """Return features in words, such as "descriptors of smiles, number of dose"."""
+    return ", ".join(f"{record.kind} of {record.field}" for record in reader.records)
+
+
+def some_of(fields: Mapping[str, Any], sample: np.ndarray) -> dict[str, list[Any]]:
+    """Return the fields of some rows."""
+    return {name: [values[i] for i in sample] for name, values in fields.items()}

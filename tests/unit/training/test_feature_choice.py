@@ -1,0 +1,83 @@
+"""A head with hidden layers reads features where that validates better; predictions agree."""
+
+import numpy as np
+import pytest
+import torch
+from small_runs import DOSED, PLAIN, SHARE, SMALL, run, write_table
+from torch import nn
+
+from taglm_core.data.readers import read_table
+from taglm_core.model.feature_head import FeatureHead
+from taglm_core.model.features import CATEGORY, FeatureReader, FeatureRecord, feature_reader
+from taglm_core.training.plan import make_plans
+from taglm_core.training.settings import run_config
+
+PASSES = {"head": "mlp", "head_options": {"units": 16}, "fit_epochs": 30}
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write a table of strings, doses and targets."""
+    return write_table(tmp_path)
+
+
+def test_features_that_decide_are_chosen(tmp_path, toy_registry, toy_backbone, table):
+    """The predictor reads them again: its numbers are those of the run, also from the store."""
+    first, second = (
+        run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, **PASSES) for _ in range(2)
+    )
+    task_model = first.predictor.task_model
+    assert isinstance(task_model.head, FeatureHead)
+    choice = first.metrics["tasks"]["T"]["stages"][-1]["head_choice"]["T"]
+    losses = choice["valid_losses"]
+    assert choice["chosen"].startswith("states, descriptors of letters")
+    assert losses[choice["chosen"]] < 0.98 * losses["states"]
+    assert second.metrics["tasks"]["T"]["stages"][-1]["from_store"] is True
+    then = read_table(first.folder / "predictions" / "test.csv").columns
+    for made in (first, second):
+        (name,) = made.predictor.names
+        now = made.predictor.predict({"letters": then["letters"]}, "numpy")
+        np.testing.assert_allclose(now, np.array(then[name], float), atol=2e-5)
+
+
+def test_features_off_leaves_the_states(tmp_path, toy_registry, toy_backbone, table):
+    """Nothing is compared then."""
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="off", **PASSES)
+    assert made.predictor.task_model.features is None
+    assert made.metrics["tasks"]["T"]["stages"][-1]["head_choice"] == {}
+
+
+def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbone, table):
+    """The first one chooses."""
+    settings = {"ensemble": 2, "features": "on", **PASSES}
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, DOSED, **settings)
+    task_model = made.predictor.task_model
+    (other,) = task_model.others
+    assert other.features.records == task_model.features.records
+
+
+def test_refit_takes_the_choice(tmp_path, toy_registry, toy_backbone, table):
+    """A predictor of all rows reads what the one that was scored reads."""
+    made = run(
+        tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, refit=True, **PASSES
+    )
+    assert isinstance(made.predictor.task_model.head, FeatureHead)
+
+
+def test_columns_that_do_not_vary_are_not_read():
+    """Outside the training rows such a column may be anything; others are cut off."""
+    inner = nn.Linear(3, 1)
+    head = FeatureHead(inner, 2)
+    rows = torch.tensor([[1.0, 5.0, -1.0], [2.0, 5.0, 1.0]])
+    head.adapt_to(rows)
+    scaled = head.scaled(torch.tensor([[3.0, 900.0, 100.0]]))
+    torch.testing.assert_close(scaled, torch.tensor([[3.0, 0.0, 5.0]]))
+
+
+def test_categories_are_columns_and_an_unknown_one_is_none(toy_registry):
+    """Each value of training has a column; another value has zeros and is no error."""
+    record = FeatureRecord(field="cell", kind=CATEGORY, width=2, values=("A549", "T47D"))
+    reader = FeatureReader.of_records([record], toy_registry)
+    fields = {"cell": ["T47D", "new", "A549"]}
+    assert reader.errors(fields) == [None, None, None]
+    assert reader.read(fields).tolist() == [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
