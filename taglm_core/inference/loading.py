@@ -10,13 +10,11 @@ from taglm_core.inference.predictor import Predictor
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.model.demonstrations import Demonstrations
-from taglm_core.model.heads import make_head
-from taglm_core.model.kernel_head import KERNEL
 from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.precisionprobe import slowdown
 from taglm_core.model.prefix_cache import PrefixCache, cache_setting
 from taglm_core.model.tagged import LAST, Pooling, TaggedModel
-from taglm_core.model.targets import Scaling, num_outputs
+from taglm_core.model.targets import Scaling
 from taglm_core.model.taskmodel import TaskModel, build_assembler
 from taglm_core.plugins import Registry
 from taglm_core.plugins.resolved import resolve_task
@@ -96,16 +94,9 @@ def task_model_on(
     task = resolve_task(record.spec, record.plugin, registry)
     is_isolated = record.attention == "isolated"
     shown = record.demonstrations
-    pooling, head = LAST, None
+    pooling = LAST
     if record.head is not None:
         pooling = Pooling.of(record.head.pooling, len(artifact.tag(task.function_tag)))
-        if record.head.name != KERNEL:  # that one is made from its numbers
-            spec = registry.heads.get(record.head.name, task.plugin)
-            classes = getattr(record.spec.target, "classes", None) or ()
-            outputs = num_outputs(task.spec.target, classes)
-            width = pooling.num_states * model.backbone.hidden_size
-            head = make_head(spec, width, outputs, record.head.options, record.head.num_features)
-            head.to(model.backbone.device)
     task_model = TaskModel(
         task=task,
         model=model,
@@ -119,7 +110,7 @@ def task_model_on(
             0 if shown is None else shown.count,
         ),
         is_isolated=is_isolated,
-        head=head,
+        head=None,  # installed below, as are tags and scaling
         scaling=Scaling.plain(0),
         classes=getattr(record.spec.target, "classes", None) or (),
         decoding=record.decoding,

@@ -1,6 +1,8 @@
 """Putting what an artifact holds into a model: the only place that does."""
 
-from torch import nn
+from collections.abc import Mapping
+
+from torch import Tensor, nn
 
 from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import FeatureReader
@@ -9,11 +11,12 @@ from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.similarity import SimilarityReader
 from taglm_core.model.symbols import symbol_rows
 from taglm_core.model.tagged import TaggedModel
+from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.plugins import Registry
 from taglm_core.specs import Encoder
 from taglm_core.store.artifact import Artifact
-from taglm_core.store.schema import MemberRecord
+from taglm_core.store.schema import HeadRecord, MemberRecord
 
 
 def install_tag(model: TaggedModel, artifact: Artifact, name: str) -> None:
@@ -64,17 +67,13 @@ def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) 
     record = artifact.task.head
     if record is None:
         return
-    if record.name == KERNEL:
-        task_model.head = KernelHead.of_state(artifact.head).to(task_model.model.backbone.device)
-        task_model.model.heads[task_model.task.name] = task_model.head
-    else:
-        assert task_model.head is not None, "made from the record"
-        task_model.head.load_state_dict(artifact.head)
-    if record.features:
-        task_model.features = FeatureReader.of_records(record.features, registry)
     scaling = artifact.task.scaling
     assert scaling is not None, "a head has a scaling"
     task_model.scaling = scaling.copy()
+    task_model.head = _head(record, artifact.head, task_model, registry)
+    task_model.model.heads[task_model.task.name] = task_model.head
+    if record.features:
+        task_model.features = FeatureReader.of_records(record.features, registry)
     task_model.others = tuple(
         _member(number, record, task_model, artifact, registry)
         for number, record in enumerate(artifact.task.ensemble)
@@ -85,21 +84,29 @@ def _member(
     number: int, record: MemberRecord, task_model: TaskModel, artifact: Artifact, registry: Registry
 ) -> EnsembleMember:
     state = artifact.of_member(number, "head")
-    head: nn.Module
-    if record.head.name == KERNEL:
-        head = KernelHead.of_state(state)
-    else:
-        spec = registry.heads.get(record.head.name, task_model.task.plugin)
-        outputs = len(record.scaling.mean)
-        head = make_head(
-            spec, task_model.width, outputs, record.head.options, record.head.num_features
-        )
-        head.load_state_dict(state)
+    head = _head(record.head, state, task_model, registry)
     features = record.head.features
     return EnsembleMember(
         tag=artifact.members[f"{number}.tag"],
         inner=artifact.of_member(number, "inner"),
-        head=head.to(task_model.model.backbone.device),
+        head=head,
         scaling=record.scaling.copy(),
         features=FeatureReader.of_records(features, registry) if features else None,
     )
+
+
+def _head(
+    record: HeadRecord,
+    state: Mapping[str, Tensor],
+    task_model: TaskModel,
+    registry: Registry,
+) -> nn.Module:
+    """Return the head of a record, with these numbers."""
+    if record.name == KERNEL:  # made from its numbers
+        head: nn.Module = KernelHead.of_state(state)
+    else:
+        spec = registry.heads.get(record.name, task_model.task.plugin)
+        outputs = num_outputs(task_model.task.spec.target, task_model.classes)
+        head = make_head(spec, task_model.width, outputs, record.options, record.num_features)
+        head.load_state_dict(state)
+    return head.to(task_model.model.backbone.device)

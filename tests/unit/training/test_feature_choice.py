@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from small_runs import DOSED, PLAIN, SHARE, SMALL, run, write_table
+from small_runs import DOSED, PLAIN, SHARE, run, write_table
 from torch import nn
 
 from taglm_core.data.readers import read_table
 from taglm_core.model.feature_head import FeatureHead
-from taglm_core.model.features import CATEGORY, FeatureReader, FeatureRecord, feature_reader
-from taglm_core.training.plan import make_plans
-from taglm_core.training.settings import run_config
+from taglm_core.model.features import CATEGORY, FeatureReader, FeatureRecord
 
 PASSES = {"head": "mlp", "head_options": {"units": 16}, "fit_epochs": 30}
 
@@ -58,9 +56,7 @@ def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbo
 
 def test_refit_takes_the_choice(tmp_path, toy_registry, toy_backbone, table):
     """A predictor of all rows reads what the one that was scored reads."""
-    made = run(
-        tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, refit=True, **PASSES
-    )
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, refit=True, **PASSES)
     assert isinstance(made.predictor.task_model.head, FeatureHead)
 
 
