@@ -21,7 +21,7 @@ NUMBER = "number"
 """Kind of a text field that is read as a number, such as a temperature."""
 CATEGORY = "category"
 """Kind of a text field whose few values are told apart, such as a cell line."""
-KINDS = ("descriptors", "features")
+DESCRIPTORS, FEATURES = KINDS = ("descriptors", "features")
 """Functions of a domain that a head may read."""
 
 _MOST_CATEGORIES = 256

@@ -195,7 +195,9 @@ class TaskStageConfig:
     head: str = attrs.field(default="auto", metadata={AS_BEFORE: "linear"})
     """Registered head: linear (as in the paper), mlp (hidden layers) or kernel (compares a row
     with training rows); auto: trains with linear, keeps linear or kernel by validation."""
-    features: str = attrs.field(default="auto", validator=one_of("auto", "on", "off"))
+    features: str = attrs.field(
+        default="auto", converter=switch, validator=one_of("auto", "on", "off")
+    )
     """Descriptors of the domains, numbers and categories in text fields beside the states, for a
     kernel or mlp head: on, off, or auto (if that validates at least 2 % better and the target is
     not computed)."""

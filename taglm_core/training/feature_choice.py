@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.features import KINDS, FeatureReader, feature_reader
+from taglm_core.model.features import DESCRIPTORS, FEATURES, KINDS, FeatureReader, feature_reader
 from taglm_core.model.heads import make_head
 from taglm_core.model.targets import Scaling, num_outputs
 from taglm_core.model.taskmodel import TaskModel
@@ -134,6 +134,8 @@ def _candidates(
     held: set[tuple[Any, ...]] = set()
     for kinds in (KINDS[:1], KINDS):
         reader = feature_reader(plan.task, plan.registry, kinds, train)
+        if reader is not None:
+            reader = _without_needless(reader, plan, train)
         if reader is None or reader.records in held:
             continue
         held.add(reader.records)
@@ -143,6 +145,19 @@ def _candidates(
             yield name, reader
     if not held and plan.config.stages.task.features == "on":
         raise no_features(plan)
+
+
+def _without_needless(
+    reader: FeatureReader, plan: Plan, train: Mapping[str, Sequence[Any]]
+) -> FeatureReader:
+    """Leave out features of a field whose few values its descriptors tell apart already."""
+    widths = {r.field: r.width for r in reader.records if r.kind == DESCRIPTORS}
+    kept = [
+        record
+        for record in reader.records
+        if record.kind != FEATURES or len(set(train[record.field])) > widths.get(record.field, 0)
+    ]
+    return FeatureReader.of_records(kept, plan.registry)
 
 
 def may_read_features(plan: Plan) -> bool:

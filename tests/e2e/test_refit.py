@@ -84,3 +84,18 @@ def test_cross_validation_with_refit_has_a_predictor(taglm, run_file, tmp_path, 
     counts = read(out)["tasks"]["Sol"]["refit"]
     assert counts == {"rows": 40}
     assert read(out)["tasks"]["Sol"]["splits"]["test"]["rows"] == pytest.approx(20)
+
+
+def test_a_head_that_reads_features_is_fitted_again_as_it_was(taglm, run_file, tmp_path):
+    """With the features and the number of passes that the validation split chose."""
+    out = tmp_path / "refit"
+    sets = ("head=mlp", "head_options={units: 4}", "fit_epochs=3", "features=on")
+    words = [word for each in sets for word in ("--set", f"stages.task.{each}")]
+    done = taglm("run", run_file, "--refit", "--out", out, *words)
+    assert done.code == 0, done.err
+    scored = read(out)["tasks"]["Sol"]["stages"][-1]["head_choice"]
+    config = json.loads((out / "predictor" / "config.json").read_text())
+    assert config["tags"]["local/Sol"]["lineage"]["head_choice"] == scored
+    assert scored["Sol"]["chosen"].startswith("states, descriptors of")
+    assert 1 <= scored["Sol"]["fit_pass"] <= 3
+    assert taglm("predict", out, "CCO").code == 0

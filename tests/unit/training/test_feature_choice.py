@@ -54,12 +54,6 @@ def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbo
     assert other.features.records == task_model.features.records
 
 
-def test_refit_takes_the_choice(tmp_path, toy_registry, toy_backbone, table):
-    """A predictor of all rows reads what the one that was scored reads."""
-    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, refit=True, **PASSES)
-    assert isinstance(made.predictor.task_model.head, FeatureHead)
-
-
 def test_columns_that_do_not_vary_are_not_read():
     """Outside the training rows such a column may be anything; others are cut off."""
     inner = nn.Linear(3, 1)
