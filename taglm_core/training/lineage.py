@@ -306,9 +306,9 @@ def _intervals(results: Mapping[str, Any]) -> list[str]:
     if not said:
         return []
     return [
-        "Prediction intervals (`--interval 0.9`) are split-conformal: the absolute residuals of "
-        "the validation rows give their width, the same for every row. Rows whose value is "
-        "missing or censored are left out.",
+        "Prediction intervals (`taglm predict FOLDER --input FILE --interval 0.9`) are "
+        "split-conformal: the absolute residuals of the validation rows give their width, the same "
+        "for every row. Rows whose value is missing or censored are left out.",
         "",
         *(f"- {line}" for line in said),
         "",
