@@ -186,11 +186,10 @@ def _interval_lines(task: Mapping[str, Any]) -> list[str]:
     """Say how many rows of each split lie in their prediction intervals."""
     from taglm_core.inference.intervals import coverage_sentences
 
-    unit = task.get("target", {}).get("unit", "")
-    return [
+    return [  # the unit stands in the title
         line
         for split, facts in task["splits"].items()
-        for line in coverage_sentences(facts, "row" if split == "input" else f"{split} row", unit)
+        for line in coverage_sentences(facts, "row" if split == "input" else f"{split} row")
     ]
 
 

@@ -79,8 +79,8 @@ def usable_intervals(
 
 def too_few(level: float, rows: int) -> str:
     """Return why there is no interval at a level."""
-    need = counted(least_rows(level), "validation row")
-    return f"no {percent(level)} interval: it needs {need} with an exact value, the run has {rows}"
+    need = counted(least_rows(level), "exact validation row")
+    return f"no {percent(level)} interval: it needs {need} and has {rows}"
 
 
 def warn_lacking(intervals: Intervals, level: float) -> None:

@@ -48,7 +48,10 @@ def test_values_on_the_command_line(finished, taglm, monkeypatch):
     first, second = rows_of(wide.out)
     assert float(first["Sol_low"]) < float(first["Sol"]) < float(first["Sol_high"])
     assert (second["Sol_low"], second["Sol_high"]) == ("", "")
-    for level, said in ((0.99, "no 99 % interval: it needs 99 validation"), (90, "such as 0.9")):
+    for level, said in (
+        (0.99, "no 99 % interval: it needs 99 exact validation"),
+        (90, "such as 0.9"),
+    ):
         refused = taglm("predict", finished, "CCO", "--interval", level)
         assert (refused.code, refused.out) == (1, "")
         assert said in refused.err

@@ -118,7 +118,7 @@ def test_the_coverage_of_prediction_intervals_is_said_and_drawn(tmp_path, regist
     test["intervals"] = few
     (folder / "metrics.json").write_text(json.dumps(metrics))
     page = write_report([folder], folder / "report.html", registry).read_text()
-    assert "no 90 % interval: it needs 9 validation rows with an exact value, the run has 5" in page
+    assert "no 90 % interval: it needs 9 exact validation rows and has 5" in page
     assert "inside their prediction intervals" not in page
 
 

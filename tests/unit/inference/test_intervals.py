@@ -190,10 +190,12 @@ def test_too_few_rows_for_a_level_are_told(made, caplog):
     assert (held["T.reply_low"], held["T.reply_high"]) == ([None], [None])
     (told,) = [r.message for r in caplog.records if "interval" in r.message]
     assert told == (
-        f"reply: no {100 * level:.1f} % interval: it needs {counts['share']} validation rows with "
-        f"an exact value, the run has {counts['reply']}"
+        f"reply: no {100 * level:.1f} % interval: it needs {counts['share']} exact validation "
+        f"rows and has {counts['reply']}"
     )
-    with pytest.raises(ConfigError, match=r"task T: no 99\.9 % interval: it needs 999 validation"):
+    with pytest.raises(
+        ConfigError, match=r"task T: no 99\.9 % interval: it needs 999 exact validation"
+    ):
         made.predictor.predict(["abca"], interval=0.999)
 
 
@@ -283,5 +285,5 @@ def test_runs_of_several_are_pooled():
     ]
     few = {"y": {"valid_rows": 5, "rows": 20, "levels": []}}
     assert coverage_sentences({"intervals": few}) == [
-        "no 90 % interval: it needs 9 validation rows with an exact value, the run has 5"
+        "no 90 % interval: it needs 9 exact validation rows and has 5"
     ]
