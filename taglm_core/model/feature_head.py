@@ -4,36 +4,43 @@ import torch
 from torch import Tensor, nn
 
 _MOST_DEVIATIONS = 5.0
+_WEIGHT_OF_STATES = 0.1
+"""Of a standard deviation of a state's column. Many columns of states, equal to those of the
+features, drown these in training: with them the validation error on drug pairs (O'Neil) was 11.7
+instead of 10.4, while variants of a protein (GB1) gave the same for 0.1, 0.3 and 1."""
 
 
 class FeatureHead(nn.Module):
-    """A head that reads states and features: these are standardized and cut off, then put behind.
+    """A head that reads states, then features: standardized, cut off and weighted.
 
     Columns that do not vary in the training rows are left out, whatever they are in other rows.
     """
 
     mean: Tensor
     factor: Tensor
+    weight: Tensor
 
-    def __init__(self, inner: nn.Module, num_features: int) -> None:
-        """Put a head behind.
+    def __init__(self, inner: nn.Module, num_states: int, num_features: int) -> None:
+        """Put a head behind, whose own standardization is not used.
 
         Args:
-            inner: Reads `(batch, states + num_features)`.
-            num_features: The last columns of what is read.
+            inner: Reads `(batch, num_states + num_features)`.
+            num_states: The first columns of what is read.
+            num_features: The others.
         """
         super().__init__()
         self.inner = inner
-        self.num_features = num_features
-        self.register_buffer("mean", torch.zeros(num_features))
-        self.register_buffer("factor", torch.zeros(num_features))
+        width = num_states + num_features
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("factor", torch.zeros(width))
+        weight = torch.ones(width)
+        weight[:num_states] = _WEIGHT_OF_STATES
+        self.register_buffer("weight", weight)
 
     def scaled(self, rows: Tensor) -> Tensor:
-        """Return `(batch, width)` with the features in units of their spread."""
-        states, features = rows[:, : -self.num_features], rows[:, -self.num_features :]
-        deviations = (features.float() - self.mean) * self.factor
-        limited = deviations.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-        return torch.cat([states.float(), limited], dim=1)
+        """Return rows `(batch, width)` as the inner head reads them."""
+        deviations = (rows.float() - self.mean) * self.factor
+        return deviations.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS) * self.weight
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map `(batch, width)` to `(batch, num_outputs)`."""
@@ -42,11 +49,8 @@ class FeatureHead(nn.Module):
 
     @torch.no_grad()
     def adapt_to(self, rows: Tensor) -> None:
-        """Take the mean and spread of each feature of training rows `(rows, width)`."""
-        features = rows[:, -self.num_features :].float()
-        self.mean.copy_(features.mean(dim=0))
-        std = features.std(dim=0, correction=0)
+        """Take the mean and spread of each column of training rows `(rows, width)`."""
+        self.mean.copy_(rows.mean(dim=0))
+        std = rows.std(dim=0, correction=0)
         is_varied = std > 1e-6 * (self.mean.abs() + 1e-6)
         self.factor.copy_(torch.where(is_varied, 1 / std, torch.zeros_like(std)))
-        if (adapt := getattr(self.inner, "adapt_to", None)) is not None:
-            adapt(self.scaled(rows))

@@ -1,7 +1,7 @@
 """Features beside the states: what domains compute of a row, numbers and categories of text."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,11 @@ class FeatureReader:
             title = f"{record.kind} of {record.field}"
             functions.append(partial(kept_rows, reference, resolve(reference, where), title))
         return FeatureReader(tuple(records), tuple(functions))
+
+    @property
+    def sources(self) -> list[list[str]]:
+        """Return field and kind of each source."""
+        return [[record.field, record.kind] for record in self.records]
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -144,6 +149,7 @@ def feature_reader(
     registry: Registry,
     kinds: Sequence[str],
     train: Mapping[str, Sequence[Any]],
+    only: Collection[Sequence[str]] | None = None,
 ) -> FeatureReader | None:
     """Return a reader of everything that a task's fields offer; None if that is nothing.
 
@@ -153,13 +159,19 @@ def feature_reader(
         kinds: Which functions of the domains.
         train: Fields of the training rows: a text field that holds numbers alone is one feature,
             one of few values that recur is a feature for each value.
+        only: Field and kind of each source to read, as `FeatureReader.sources` gives them; None:
+            all that there are.
     """
+
+    def is_asked(field: str, kind: str) -> bool:
+        return only is None or [field, kind] in map(list, only)
+
     records = []
     for field in task.span_fields:
         domain = task.domain_of_field(field)
         for kind in kinds:
             reference = None if domain is None else getattr(domain.spec, kind)
-            if domain is None or reference is None:
+            if domain is None or reference is None or not is_asked(field, kind):
                 continue
             function = resolve(reference, f"domain {domain.name}, {kind}")
             first = list(train[field][:1])
@@ -167,19 +179,23 @@ def feature_reader(
             record = FeatureRecord(field=field, kind=kind, domain=domain.name, width=int(width))
             records.append(record)
     for field in task.prompt.text_fields:
-        numbers = [as_number(value) for value in train[field]]
-        if all(map(math.isfinite, numbers)):
-            if len(set(numbers)) > 1:
-                records.append(FeatureRecord(field=field, kind=NUMBER))
-        elif values := _categories(train[field]):
-            records.append(
-                FeatureRecord(field=field, kind=CATEGORY, width=len(values), values=values)
-            )
+        kind, values = _text_kind(train[field], is_known=only is not None)
+        if kind and is_asked(field, kind):
+            width = max(1, len(values))
+            records.append(FeatureRecord(field=field, kind=kind, width=width, values=values))
     return FeatureReader.of_records(records, registry) if records else None
 
 
-def _categories(rows: Sequence[Any]) -> tuple[str, ...]:
-    """Return the values of a text field if they are few and recur, else ()."""
-    values = sorted({str(value) for value in rows})
-    is_few = 1 < len(values) <= min(_MOST_CATEGORIES, len(rows) // _FEWEST_ROWS_A_CATEGORY)
-    return tuple(values) if is_few else ()
+def _text_kind(rows: Sequence[Any], is_known: bool) -> tuple[str, tuple[str, ...]]:
+    """Return how a text field is read, "" if it is not, and the values of a category.
+
+    Args:
+        rows: Its values in the training rows.
+        is_known: Whether it is known that the field is read: many categories are no reason then.
+    """
+    numbers = [as_number(value) for value in rows]
+    if all(map(math.isfinite, numbers)):
+        return (NUMBER if len(set(numbers)) > 1 else ""), ()
+    values = tuple(sorted({str(value) for value in rows}))
+    most = min(_MOST_CATEGORIES, len(rows) // _FEWEST_ROWS_A_CATEGORY)
+    return (CATEGORY, values) if is_known or 1 < len(values) <= most else ("", ())

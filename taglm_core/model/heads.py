@@ -44,7 +44,7 @@ def make_head(
         raise ConfigError(
             f"head {registered.name} with stages.task.head_options {shown}: {error}."
         ) from error
-    return (FeatureHead(head, num_features) if num_features else head).eval()
+    return (FeatureHead(head, width, num_features) if num_features else head).eval()
 
 
 class LinearHead(nn.Module):

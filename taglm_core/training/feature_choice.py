@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.features import DESCRIPTORS, FEATURES, KINDS, FeatureReader, feature_reader
+from taglm_core.model.features import (
+    DESCRIPTORS,
+    FEATURES,
+    KINDS,
+    FeatureReader,
+    FeatureRecord,
+    feature_reader,
+)
 from taglm_core.model.heads import make_head
 from taglm_core.model.targets import Scaling, num_outputs
 from taglm_core.model.taskmodel import TaskModel
@@ -19,6 +26,7 @@ from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import LINEAR, why_no_features
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
+from taglm_core.training.recipe import FIT_KEYS
 from taglm_core.training.splits import SplitData
 
 GAIN_OF_FEATURES = 0.98
@@ -35,8 +43,8 @@ def choose_features(
 ) -> dict[str, Any]:
     """Give a task model the head with features that validates best, if that gains enough.
 
-    Tried are the descriptors of the domains, and then their features too, each with the numbers
-    and categories of text fields. Later members of an ensemble read what the first one reads.
+    Tried are the descriptors of the domains, and their features in place of these, each with the
+    numbers and categories of text fields. Later members of an ensemble read what the first reads.
 
     Returns:
         What was compared, for the lineage; {} where there was no choice.
@@ -66,7 +74,8 @@ def choose_features(
             fixed = {"fit_pass": recipe["fit_pass"]} if recipe is not None else None
             fitter = HeadFitter(loss, plan.config.seed, settings.fit_epochs, fixed)
             rows = ReadRows(read[1], valid.targets)
-            fits[name] = fitter.fit(read[0], targets, rows, objective.weights_of(sample))
+            found = fitter.fit(read[0], targets, rows, objective.weights_of(sample))
+            fits[name] = {key: value for key, value in found.items() if key in FIT_KEYS}
             costs[name] = loss.of(rows)
         is_first = chosen == STATES and (settings.features == "on" or recipe is not None)
         if is_first or costs[name] < GAIN_OF_FEATURES * costs[chosen]:
@@ -79,8 +88,8 @@ def choose_features(
     say_detail(progress, f"loss on the valid split: {shown}")
     if recipe is not None:
         return dict(recipe)
-    made = {"fit_pass": fits[chosen]["fit_pass"]} if "fit_pass" in fits[chosen] else {}
-    return {"chosen": chosen, "valid_losses": costs, **made}
+    reads = best.features.sources if best.features is not None else []
+    return {"chosen": chosen, "valid_losses": costs, "reads": reads, **fits[chosen]}
 
 
 @attrs.frozen(eq=False)
@@ -125,37 +134,45 @@ def _candidates(
     recipe: Mapping[str, Any] | None,
 ) -> Iterator[tuple[str, FeatureReader]]:
     """Yield what a head may read beside the states, by name."""
-    num_rows = len(next(iter(train.values()), ()))
     given = task_model.others[0].features if task_model.others else None
     if task_model.others:
         if given is not None:
             yield f"{STATES}, {words(given)}", given
         return
-    held: set[tuple[Any, ...]] = set()
+    if recipe is not None:
+        reader = feature_reader(plan.task, plan.registry, KINDS, train, recipe["reads"])
+        assert reader is not None, "the fields of the task are those of the run that was scored"
+        yield recipe["chosen"], reader
+        return
+    num_rows, held = len(next(iter(train.values()), ())), set[tuple[FeatureRecord, ...]]()
     for kinds in (KINDS[:1], KINDS):
         reader = feature_reader(plan.task, plan.registry, kinds, train)
-        if reader is not None:
-            reader = _without_needless(reader, plan, train)
+        reader = reader and _finer(reader, plan, train)
         if reader is None or reader.records in held:
             continue
         held.add(reader.records)
-        name = f"{STATES}, {words(reader)}"
-        is_fitting = num_rows * sum(reader.blocks) <= _MOST_NUMBERS
-        if is_fitting and (recipe is None or name == recipe["chosen"]):
-            yield name, reader
+        if num_rows * sum(reader.blocks) <= _MOST_NUMBERS:
+            yield f"{STATES}, {words(reader)}", reader
     if not held and plan.config.stages.task.features == "on":
         raise no_features(plan)
 
 
-def _without_needless(
-    reader: FeatureReader, plan: Plan, train: Mapping[str, Sequence[Any]]
-) -> FeatureReader:
-    """Leave out features of a field whose few values its descriptors tell apart already."""
+def _finer(reader: FeatureReader, plan: Plan, train: Mapping[str, Sequence[Any]]) -> FeatureReader:
+    """Read the features of a field, where it has any, in place of its descriptors.
+
+    Not where its values are so few that the descriptors tell them apart already.
+    """
     widths = {r.field: r.width for r in reader.records if r.kind == DESCRIPTORS}
+    finer = {
+        r.field
+        for r in reader.records
+        if r.kind == FEATURES and len(set(train[r.field])) > widths.get(r.field, 0)
+    }
     kept = [
         record
         for record in reader.records
-        if record.kind != FEATURES or len(set(train[record.field])) > widths.get(record.field, 0)
+        if record.kind not in KINDS
+        or record.kind == (FEATURES if record.field in finer else DESCRIPTORS)
     ]
     return FeatureReader.of_records(kept, plan.registry)
 

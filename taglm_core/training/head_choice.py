@@ -1,6 +1,6 @@
 """Choosing the head after the function tag is trained: linear, or a kernel head with features."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -174,9 +174,7 @@ def choose_head(
     heads: dict[str, _Fitted] = {}
     if recipe is None and settings.head == AUTO and settings.features != "on":
         found[LINEAR] = linear_solution(states, valid_states, rows).errors
-    for name, reader in _candidates(plan, splits["train"], sample):
-        if recipe is not None and name != recipe["chosen"]:
-            continue
+    for name, reader in _candidates(plan, splits["train"], sample, recipe):
         with progress_bar(f"fitting a {name} head"):
             fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
             seed = plan.config.seed
@@ -186,7 +184,7 @@ def choose_head(
     if chosen in heads:
         _install(task_model, plan.task.name, heads[chosen])
         scale = _set_offset(objective, rows, heads[chosen].valid_inputs, recipe)
-        made = _made(heads[chosen].solutions, scale)
+        made = _made(heads[chosen], scale)
     if recipe is not None:
         progress.say(f"{title}: {chosen}, as in the predictor that was scored")
         return Choice(dict(recipe))
@@ -246,17 +244,24 @@ def _drawn(rows: tuple[np.ndarray, Tensor, Tensor], seed: int) -> tuple[np.ndarr
     return sample[kept], states[kept], targets[kept]
 
 
-def _made(solutions: Sequence[Solution], scale: float | None) -> dict[str, Any]:
+def _made(fitted: _Fitted, scale: float | None) -> dict[str, Any]:
     """Return how a kernel head was fitted, for a head on other rows."""
-    kernels = [{"width": each.width, "alphas": list(each.alphas)} for each in solutions]
-    return {"kernels": kernels, **({} if scale is None else {"scale": scale})}
+    kernels = [{"width": each.width, "alphas": list(each.alphas)} for each in fitted.solutions]
+    reads = fitted.reader.sources if fitted.reader is not None else []
+    return {"kernels": kernels, "reads": reads, **({} if scale is None else {"scale": scale})}
 
 
 def _candidates(
-    plan: Plan, train: SplitData, sample: np.ndarray
+    plan: Plan, train: SplitData, sample: np.ndarray, recipe: Mapping[str, Any] | None
 ) -> Iterator[tuple[str, FeatureReader | None]]:
-    """Yield the kernel heads to try: by name, what they read beside the states."""
+    """Yield the kernel heads to try, or that of a recipe: by name, what they read beside states."""
     settings = plan.config.stages.task
+    if recipe is not None:
+        fields, reads = some_of(train.fields, sample), recipe["reads"]
+        kinds = KINDS[:1]
+        found = feature_reader(plan.task, plan.registry, kinds, fields, reads) if reads else None
+        yield recipe["chosen"], found
+        return
     if settings.features != "on":
         yield KERNEL, None
     if not may_read_features(plan):

@@ -56,12 +56,11 @@ def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbo
 
 def test_columns_that_do_not_vary_are_not_read():
     """Outside the training rows such a column may be anything; others are cut off."""
-    inner = nn.Linear(3, 1)
-    head = FeatureHead(inner, 2)
-    rows = torch.tensor([[1.0, 5.0, -1.0], [2.0, 5.0, 1.0]])
+    head = FeatureHead(nn.Linear(3, 1), 1, 2)
+    rows = torch.tensor([[1.0, 5.0, -1.0], [3.0, 5.0, 1.0]])
     head.adapt_to(rows)
     scaled = head.scaled(torch.tensor([[3.0, 900.0, 100.0]]))
-    torch.testing.assert_close(scaled, torch.tensor([[3.0, 0.0, 5.0]]))
+    torch.testing.assert_close(scaled, torch.tensor([[0.1, 0.0, 5.0]]))
 
 
 def test_categories_are_columns_and_an_unknown_one_is_none(toy_registry):

@@ -146,7 +146,7 @@ def test_a_computed_label_is_not_read_off_descriptors(tmp_path, toy_registry, to
 
     is_computed = plan.task.spec.target.compute is not None
     train = SplitData(None, None, {"letters": ["abc", "cab"]})
-    names = [name for name, _ in _candidates(plan, train, np.arange(2))]
+    names = [name for name, _ in _candidates(plan, train, np.arange(2), None)]
     assert names == ([KERNEL] if is_computed else [KERNEL, f"{KERNEL} with descriptors of letters"])
     assert is_computed
 
