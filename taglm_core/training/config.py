@@ -198,9 +198,8 @@ class TaskStageConfig:
     features: str = attrs.field(
         default="auto", converter=switch, validator=one_of("auto", "on", "off")
     )
-    """Descriptors of the domains, numbers and categories in text fields beside the states, for a
-    kernel or mlp head: on, off, or auto (if that validates at least 2 % better and the target is
-    not computed)."""
+    """Descriptors of the domains, numbers and categories in text fields beside the states: on, off,
+    or auto (if a kernel or mlp head validates 2 % better with them; not for a computed target)."""
     head_options: dict[str, Any] = attrs.field(factory=dict)
     """Additional arguments of the head; mlp takes {units: 64, layers: 2, dropout: 0.1}."""
     ensemble: int = attrs.field(default=1, validator=positive)
