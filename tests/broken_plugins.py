@@ -159,7 +159,7 @@ KINDS = (
             "            taglm.Command(name='explode', help='x', app='broken_explosive:app')]",
         ),
         modules=(("broken_explosive", "raise SystemExit('boom')\n"),),
-        reports=(("register_commands", "the command 'run' belongs to taglm itself"),),
+        reports=(("register_commands", "the command 'run' is one of taglm itself"),),
     ),
     Package(
         kind="bad-events",

@@ -103,7 +103,7 @@ def _own_metrics(run: Any) -> dict[str, Any]:
         metrics = RunFolder(folder).metrics
     if not metrics:
         raise CheckpointError(
-            f"{folder}: holds no results (metrics.json is missing). Finish the run, or score its "
+            f"{folder} holds no results (metrics.json is missing). Finish the run, or score its "
             "predictor on a labeled file with --input FILE (data=...)."
         )
     return metrics

@@ -156,7 +156,7 @@ def _chosen(
         progress.say(f"skipped domains, whose rows have several columns: {listed(records)}")
     if not names:
         raise UnknownNameError(
-            f"the store {store.folder} holds no domain tag of texts for the backbone "
+            f"the tag store {store.folder} holds no domain tag of texts for the backbone "
             f"{backbone.name}. `taglm run` trains them."
         )
     return names

@@ -181,7 +181,9 @@ def _set_decoding(predictor: Predictor, options: Mapping[str, Any]) -> None:
     """Lay settings over what the run remembers."""
     task_model = predictor.task_model
     if options and task_model.task.is_numeric:
-        raise ConfigError(f"task {task_model.task.name} writes no text, so nothing is decoded.")
+        raise ConfigError(
+            f"task {task_model.task.name} writes no text. Leave the decoding options out."
+        )
     known = attrs.fields_dict(Decoding)
     for key in options:
         if key not in known:

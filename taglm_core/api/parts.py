@@ -153,8 +153,8 @@ def predict_in_parts(workers: Workers, request: PartsRequest, progress: Progress
         folder.close(is_whole or not done)
         if done and not is_whole:
             progress.say(
-                f"{counted(len(done), 'part')} of {job.num_parts} kept in {folder.path}; the same "
-                "command goes on from there"
+                f"{len(done)} of {job.num_parts} parts are stored in {folder.path}; the same "
+                "command continues from there"
             )
 
 
@@ -236,7 +236,7 @@ class _Job:
         part = self.folder.read(number)
         if len(part.columns["error"]) != table.num_rows:
             raise DataError(
-                f"{self.request.source}: has changed while it was predicted. Run the command again."
+                f"{self.request.source} has changed while it was predicted. Run the command again."
             )
         return part
 

@@ -236,7 +236,7 @@ class PreparedRun:
 
         It is trained as the one that was scored, or as that of the first of several runs.
         """
-        progress.say("training the predictor that is kept, on all rows")
+        progress.say("training the final predictor on all rows")
         plans = self._refit_plans(metrics)
         counts = refit(plans, self.folder, self.store, metrics, progress)
         tasks = {name: {**task, "refit": counts[name]} for name, task in metrics["tasks"].items()}
@@ -355,6 +355,6 @@ def _say_rows(plan: Plan, progress: Progress) -> None:
     most = plan.config.stages.task.rows
     if most is not None and most < counts["train"]:
         progress.say(
-            f"{most:,} of the {counts['train']:,} training rows will be used; "
-            "--set stages.task.rows=null takes all"
+            f"{most:,} of the {counts['train']:,} training rows will be used; --set "
+            "stages.task.rows=null uses all"
         )

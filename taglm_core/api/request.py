@@ -46,7 +46,7 @@ def prepare_run(
     remarks: list[str] = []
     if is_table(task, registry, target is not None):
         if data is not None:
-            raise ConfigError(f"{source}: give the rows once, not as the task and as data too.")
+            raise ConfigError(f"{source}: give the rows once, not both as the task and as data.")
         data = only_one(task)
         base, remarks = settings_of_table(data, registry, target, merge(*settings), ask)
     else:

@@ -48,8 +48,8 @@ class Run:
         metrics = RunFolder(self.folder).metrics
         if metrics is None:
             raise ConfigError(
-                f"{self.folder}: holds no results (metrics.json is missing). Run it again to "
-                "finish it."
+                f"{self.folder} holds no results (metrics.json is missing). Run it again to finish "
+                "it."
             )
         if self.task is not None:
             metrics["tasks"] = {self.task: metrics["tasks"][self.task]}

@@ -90,7 +90,7 @@ def sample(
         run: Folder of a run or predictor that holds the tag; None: the newest one of the tag store.
         with_tag: False: without the tag, to see what it changes.
         corpus: Table of rows that count as known; None: the corpus of the tag.
-        metrics: Names of further scores that the domain offers, such as "moses" of SMILES.
+        metrics: Names of additional metrics that the domain offers, such as "moses" of SMILES.
         reference: Table of rows that these scores compare the drawn ones with.
         conditions: Ranges of properties that are asked for by a value in them, such as
             ["QED=0.9"]; their tags are trained by `taglm.condition`.

@@ -115,7 +115,7 @@ def _only(name: str) -> StoredTag:
     if len(entries) > 1:
         shown = ", ".join(f"{entry.name}@{entry.fingerprint[:8]}" for entry in entries)
         raise DuplicateNameError(
-            f"the store holds {len(entries)} tags '{name}'. Name one of them: {shown}."
+            f"the tag store holds {len(entries)} tags '{name}'. Name one of them: {shown}."
         )
     return entries[0]
 

@@ -118,7 +118,10 @@ def _threads(looked: Looked) -> Lines:
     text = f"{threads} for {usable} processors"
     if threads > usable:
         yield Line(
-            "warn", "threads", text, f"Set OMP_NUM_THREADS={usable}: more threads only wait."
+            "warn",
+            "threads",
+            text,
+            f"Set OMP_NUM_THREADS={usable}: more threads than cores are no faster.",
         )
     elif threads < usable:
         advice = "OMP_NUM_THREADS keeps processors idle; unset it unless others need them."
@@ -226,7 +229,7 @@ def _store(looked: Looked) -> Lines:
         yield Line("fail", "tag store", f"{folder}: {wrong}", advice)
         return
     if not folder.is_dir():
-        yield Line("ok", "tag store", f"{folder}: does not exist yet; the first run creates it")
+        yield Line("ok", "tag store", f"{folder} does not exist yet; the first run creates it")
         return
     entries = [path for path in folder.glob("*/*/*/*") if path.is_dir() and path.suffix != ".tmp"]
     broken = 0

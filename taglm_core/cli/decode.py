@@ -9,7 +9,12 @@ How = Annotated[
     typer.Option("--decode", metavar="greedy|beam|sample", help="Decoding method of a text task."),
 ]
 Beams = Annotated[int | None, typer.Option(help="Number of hypotheses of beam search.")]
-Temperature = Annotated[float | None, typer.Option(help="Sampling temperature; below 1 sharpens.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help="Sampling temperature; below 1 sharpens the distribution, above 1 flattens it."
+    ),
+]
 TopP = Annotated[
     float | None,
     typer.Option("--top-p", help="Sampling: probability mass to draw from, such as 0.9."),

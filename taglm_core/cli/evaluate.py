@@ -102,7 +102,9 @@ def evaluate(
 
     check_on_error(on_error, "--on-error")
     if output_file is not None and input_file is None:
-        raise ConfigError("--output holds the scored rows of a table: name it with --input.")
+        raise ConfigError(
+            "--output writes the scored rows of a table. Name the table with --input."
+        )
     writer = TableWriter(output_file, reads=[input_file]) if output_file is not None else None
     evaluation = score(
         run,

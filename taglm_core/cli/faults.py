@@ -5,9 +5,9 @@ import errno
 from taglm_core.errors import TaglmError
 
 _HINTS = {
-    errno.ENOSPC: "The disk is full. Make room, or write to another disk; nothing half-written "
-    "was left.",
-    errno.EDQUOT: "The disk quota is used up. Make room, or write to another disk.",
+    errno.ENOSPC: "The disk is full. Free disk space, or write to another disk; no partial "
+    "file was left.",
+    errno.EDQUOT: "The disk quota is used up. Free disk space, or write to another disk.",
     errno.EACCES: "Change its permissions, or name a place that you may use.",
     errno.EPERM: "Change its permissions, or name a place that you may use.",
     errno.EROFS: "The file system is read-only. Name another place.",

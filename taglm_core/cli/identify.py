@@ -58,7 +58,7 @@ def identify(
     if bool(texts) == (input_file is not None):
         raise ConfigError("give texts on the command line, or a table with --input FILE.")
     if texts and label is not None:
-        raise ConfigError("--label needs --input FILE, a column of which it names.")
+        raise ConfigError("--label names a column of a table. Give the table with --input.")
     writer = TableWriter(output_file, reads=[input_file]) if output_file is not None else None
     identification = rank(
         texts or input_file,

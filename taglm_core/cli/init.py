@@ -20,7 +20,7 @@ def init(
         ),
     ] = None,
 ) -> None:
-    """Write a commented run file for a table, to be changed and run.
+    """Write a commented run file for a table, to edit and run.
 
     Example: `taglm init lab.csv --target "LogS (mol/L)"`, then `taglm run lab.yaml`.
     """

@@ -102,7 +102,7 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="Work in parts on an engine: local (this process; what has finished is kept) or ray "
+        help="Work in parts on an engine: local (this process; finished parts are stored) or ray "
         "(a cluster).",
         autocompletion=complete_engine,
     ),
@@ -117,6 +117,8 @@ Address = Annotated[
 ]
 NumWorkers = Annotated[
     int | None,
-    typer.Option("--workers", help="Workers of the engine.", show_default="as many as fit", min=1),
+    typer.Option(
+        "--workers", help="Number of workers of the engine.", show_default="as many as fit", min=1
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

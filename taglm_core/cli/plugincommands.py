@@ -41,8 +41,8 @@ def shadowing(registry: Registry, core: Collection[str]) -> list[PluginFailure]:
         PluginFailure(
             source=item.source,
             hook="register_commands",
-            reason=f"the command '{item.short}' belongs to taglm itself, which keeps it; "
-            f"`taglm {item.name}` calls the plugin's",
+            reason=f"the command '{item.short}' is one of taglm itself; "
+            f"`taglm {item.name}` runs the plugin's",
         )
         for item in registry.commands
         if _is_taken(item, core)

@@ -51,7 +51,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Table to write: all input columns, predictions, and a column error.",
+        help="Table to write: all input columns, predictions, and a column `error`.",
         show_default="standard output",
     ),
 ]
@@ -73,7 +73,7 @@ Fix = Annotated[
     bool,
     typer.Option(
         "--fix",
-        help="Fix invalid rows by the rules of their domains before predicting; a column fixed "
+        help="Fix invalid rows by the rules of their domains before predicting; a column `fixed` "
         "says what was changed.",
     ),
 ]
@@ -104,8 +104,8 @@ Interval = Annotated[
     float | None,
     typer.Option(
         metavar="LEVEL",
-        help="Add a prediction interval of numbers (columns NAME_low and NAME_high): the share of "
-        "new values that it is to contain, such as 0.9.",
+        help="Add prediction intervals of numbers (columns NAME_low and NAME_high) that contain "
+        "this share of new values, such as 0.9.",
         show_default="no interval",
     ),
 ]
@@ -221,7 +221,9 @@ def _write_on(
     from taglm_core.plugins import load_registry
 
     if isinstance(source, list):
-        raise ConfigError(f"--engine {place[0]} predicts a table: name a file, or leave it out.")
+        raise ConfigError(
+            f"--engine {place[0]} predicts a table. Name a file, or leave --engine out."
+        )
     name, address, workers = place
     with (
         opened_input(source, format) as data,

@@ -182,7 +182,7 @@ def _show_stages(plans: Any, progress: Any, count: int) -> None:
     tags = [item.tag for item in domain_plans(plans) if item.is_trained]
     shares = divided_stages(tags, count, plans[0].budget is not None)
     if shares:
-        print_note(f"stage 1 side by side: {shown_shares(shares)}")
+        print_note(f"stage 1 in parallel:  {shown_shares(shares)}")
     trained = sum(row[-1] for row in distinct if row[2] == "trained")
     lora = plans[0].lora_parameters()
     beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
@@ -210,4 +210,4 @@ def _print(metrics: Any, folder: Path, as_json: bool) -> None:
         for line in closing_lines(metrics, folder):
             results.print(line, markup=False)
     for warning in metrics.get("warnings", []):  # last, so that nobody overlooks them
-        errors.print(f"WARNING: {warning}", markup=False, style="bold red")
+        errors.print(f"warning: {warning}", markup=False, style="bold red")

@@ -38,15 +38,15 @@ Weights = Annotated[
     str | None,
     typer.Option(
         metavar="COLUMN",
-        help="Column of sample weights: what each training row counts, 0 or above.",
+        help="Column of sample weights of the training rows, 0 or above.",
         show_default="all count the same",
     ),
 ]
 Split = Annotated[
     str | None,
     typer.Option(
-        help="Registered splitter, such as scaffold or random, or cv: a cross-validation whose "
-        "folds are made by the task's own.",
+        help="Registered splitter, such as scaffold or random, or cv: cross-validation by the "
+        "task's own splitter.",
         show_default="the task's own",
     ),
 ]
@@ -59,7 +59,7 @@ Folds = Annotated[
 ]
 Repeats = Annotated[
     int | None,
-    typer.Option(help="Number of cross-validations, each with other folds.", show_default="1"),
+    typer.Option(help="Number of cross-validations, each with different folds.", show_default="1"),
 ]
 Fractions = Annotated[
     str | None,
@@ -116,19 +116,19 @@ Seeds = Annotated[
     str | None,
     typer.Option(
         metavar="N,N,...",
-        help="Random seeds of several runs, such as 0,1,2, with mean and deviation.",
+        help="Random seeds of several runs, such as 0,1,2, with mean and standard deviation.",
     ),
 ]
 Refit = Annotated[
     bool | None,
-    typer.Option("--refit", help="After the evaluation, train the kept predictor on all rows."),
+    typer.Option("--refit", help="After the evaluation, train the final predictor on all rows."),
 ]
 Time = Annotated[
     str | None,
     typer.Option(
         metavar="DURATION",
-        help="Time that the run plans its steps by, such as 10m or 1.5h; the evaluation "
-        "always happens.",
+        help="Time limit by which the run plans its steps, such as 10m or 1.5h; the evaluation "
+        "always runs.",
         show_default="as many steps as set",
     ),
 ]
@@ -144,8 +144,8 @@ NumProcesses = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Processes that train together, each with its own rows of every batch; one for "
-        "each GPU.",
+        help="Number of processes that train together, such as one for each GPU; each takes a "
+        "share of every batch.",
         show_default="1",
     ),
 ]
@@ -153,7 +153,7 @@ SaveConfig = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write the run file that the command amounts to, such as task.yaml.",
+        help="Run file to write with the settings of this command, such as task.yaml.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print metrics.json.")]

@@ -13,13 +13,16 @@ Count = Annotated[int, typer.Option("-n", "--count", help="Number of rows to dra
 Out = Annotated[Path | None, typer.Option(help="Table to write, such as drawn.csv.")]
 NoTag = Annotated[bool, typer.Option("--no-tag", help="Draw without the tag, for comparison.")]
 Corpus = Annotated[
-    Path | None, typer.Option(help="Known rows for novelty.", show_default="the tag's corpus")
+    Path | None,
+    typer.Option(
+        help="Table of known rows for novelty, such as train.csv.", show_default="the tag's corpus"
+    ),
 ]
 Metrics = Annotated[
     str,
     typer.Option(
         metavar="NAMES",
-        help="Further scores of the domain, such as moses.",
+        help="Additional metrics of the domain, such as moses.",
         show_default="none",
     ),
 ]
@@ -38,7 +41,12 @@ Condition = Annotated[
 Guidance = Annotated[
     float, typer.Option(help="Weight of a condition, such as 3; above 1 takes twice as long.")
 ]
-Temperature = Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")]
+Temperature = Annotated[
+    float,
+    typer.Option(
+        help="Sampling temperature; below 1 sharpens the distribution, above 1 flattens it."
+    ),
+]
 TopP = Annotated[float, typer.Option("--top-p", help="Probability mass to draw from, such as 0.9.")]
 MaxLength = Annotated[int, typer.Option(help="Maximum number of symbols in a row.", min=1)]
 Seed = Annotated[int, typer.Option(help="Random seed of the draws.")]

@@ -24,7 +24,7 @@ def list_tags(
         print_json(records)
     elif not records:
         folder = TagStore().folder
-        results.print(f"the store {folder} holds no tags yet; `taglm run` trains them")
+        results.print(f"the tag store {folder} holds no tags yet; `taglm run` trains them")
     else:
         print_table(list(records[0]), [list(record.values()) for record in records])
 

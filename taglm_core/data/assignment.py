@@ -143,9 +143,9 @@ def group_keys(
     groups = spec.fold_groups or spec.groups
     if groups is None:
         raise DataError(
-            f"the splitter '{splitter.name}' decides about all rows at once, so it makes neither "
-            "folds nor other shares. Use --split random, or a column of folds "
-            "(--set data.split.column=NAME)."
+            f"the splitter '{splitter.name}' splits all rows at once, so it supports neither folds "
+            "nor fractions. Use --split random, or a column of folds (--set "
+            "data.split.column=NAME)."
         )
     field = _group_field(splitter, fields, task)
     function = resolve(groups, f"split {splitter.name}")

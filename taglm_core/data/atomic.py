@@ -23,7 +23,7 @@ def check_writable(path: Path) -> None:
 
     Raises:
         DataError: when its folder is missing, something else than a file is there, or a symbolic
-            link leads in a circle.
+            link forms a loop.
     """
     check_links(path, may_be_new=True)
     if path.parent.exists() and not path.parent.is_dir():

@@ -103,8 +103,8 @@ class DataConfig:
     """Target of a task that computes it: computed, or measured (read from the column of its
     name); auto computes and reports a column of that name as an error."""
     weights: str | None = None
-    """Column of sample weights, 0 or above, such as weight: what each training row counts; None:
-    all count the same."""
+    """Column of sample weights, 0 or above, such as weight; they act in training only. None:
+    all rows count the same."""
     split: SplitConfig = attrs.field(factory=SplitConfig)
     """How rows are assigned to train, valid and test."""
     domain: dict[str, str] = attrs.field(factory=dict)

@@ -155,7 +155,8 @@ class ExcelSink:
     def _append(self, row: Sequence[Any], names: Sequence[str]) -> None:
         if self._num_rows == _MOST_ROWS:
             raise DataError(
-                f"{self._name}: an Excel sheet holds {_MOST_ROWS:,} rows. Write a .csv file."
+                f"{self._name}: an Excel sheet holds at most {_MOST_ROWS:,} rows. Write a .csv "
+                "file."
             )
         cells = [self._written(value, name) for value, name in zip(row, names, strict=True)]
         self._sheet.append(cells)
@@ -173,8 +174,8 @@ class ExcelSink:
         where = f"{self._name}, row {self._num_rows}, column '{column}'"
         if len(text) > _LONGEST_CELL:
             raise DataError(
-                f"{where}: an Excel cell holds {_LONGEST_CELL:,} characters, not {len(text):,}. "
-                "Write a .csv file."
+                f"{where}: an Excel cell holds at most {_LONGEST_CELL:,} characters, not "
+                f"{len(text):,}. Write a .csv file."
             )
         try:
             cell = self._cell(self._sheet, value=text)

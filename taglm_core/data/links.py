@@ -26,8 +26,8 @@ def check_links(path: Path, may_be_new: bool = False) -> None:
             is_circle = error.errno == errno.ELOOP
             if may_be_new and link == path and not is_circle:
                 continue
-            what = "leads in a circle" if is_circle else "leads to a missing file"
+            what = "forms a loop" if is_circle else "points to a missing file"
             raise DataError(
                 f"{path}: the symbolic link '{link}' -> '{os.readlink(link)}' {what}. Remove the "
-                "link, or let it point to an existing file."
+                "link, or point it to an existing file."
             ) from error

@@ -85,8 +85,8 @@ def _batches(
     if sheet is not None:
         if "sheet" not in inspect.signature(read).parameters:
             raise DataError(
-                f"{path}: sheet {sheet!r} was asked for, but this is no workbook. Leave --sheet "
-                "(sheet) out."
+                f"{path}: sheet {sheet!r} was asked for, but the file is not a workbook. Leave "
+                "--sheet (sheet) out."
             )
         read = functools.partial(read, sheet=sheet)
     batches = iter(_charged(reader, path, lambda: iter(read(path, batch_size))))

@@ -72,8 +72,8 @@ def splits_from_file(
     missing = [n for n in numbers if n not in by_row]
     if missing:
         raise DataError(
-            f"{path}: names no split for row {missing[0]} of the data ("
-            f"{counted(len(missing), 'row')} missing). {_FIX}"
+            f"{path} names no split for row {missing[0]} of the data "
+            f"({counted(len(missing), 'row')} missing). {_FIX}"
         )
     cells = [table.columns[split_column][by_row[n]] for n in numbers]
     places = [i for i, cell in enumerate(cells) if str(cell or "").strip()]
@@ -138,7 +138,7 @@ def _check_known(
         raise DataError(
             f"{table.source}, row {row}: column '{column}' names row {number}, but the data hold "
             f"{len(known)} rows ({len(beyond)} of the {len(first)} named rows are not in the "
-            "data). Is the file of another table?"
+            "data). Give the split file of this table."
         )
 
 

@@ -84,7 +84,7 @@ class TableWriter:
     ) -> None:
         self._sink = None
         if error is None and self._names is None:
-            error = DataError(f"{self.path}: nothing was given to write, so there is no file.")
+            error = DataError(f"{self.path}: no rows were given, so no file was written.")
             self._stack.__exit__(type(error), error, None)
             raise error
         self._stack.__exit__(kind, error, traceback)

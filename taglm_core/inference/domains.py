@@ -134,7 +134,7 @@ def _tag_of(
     entry = store.newest(fingerprint.key, domain.name)
     if entry is None:
         raise UnknownNameError(
-            f"the store {store.folder} holds no trained tag <{domain.name}> for the backbone "
+            f"the tag store {store.folder} holds no trained tag <{domain.name}> for the backbone "
             f"{backbone.name}. `taglm run` of a task that names it trains it; or give a run that "
             "holds it by its folder."
         )
@@ -201,8 +201,8 @@ def corpus_of(
     is_dataset = any(dataset.name == source for dataset in registry.datasets)
     if not is_dataset and not Path(source).is_file():
         raise DataError(
-            f"the corpus of <{trained.name}>, '{source}', is not here. Give rows of this domain in "
-            "a file."
+            f"the corpus of <{trained.name}>, '{source}', is not on this machine. Give rows of "
+            "this domain in a file."
         )
     path = None if is_dataset else source
     rows, _, _ = corpus_rows(trained.domain, registry, path, seed, settings.get("size"), "skip")

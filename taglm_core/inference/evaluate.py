@@ -83,7 +83,7 @@ def evaluate_table(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be 1 or more, not {limit}.")
     if not table.num_rows:
-        raise DataError(f"{table.source}: there is no row to score.")
+        raise DataError(f"{table.source} holds no rows to score. Give a table with rows.")
     task = with_labels(predictor.task_model.task, labels)
     refuse_measured(table, task, labels, ("--labels measured", "--labels computed"))
     _check_code(predictor, task)
@@ -212,9 +212,9 @@ def _check_code(predictor: Predictor, task: ResolvedTask) -> None:
     if reference is not None and reference not in predictor.known_code:
         folder = predictor.artifact and predictor.artifact.folder
         raise CheckpointError(
-            f"{folder}: computes its target with '{reference}', which no installed plugin "
-            "registers for a task, so it is not run. Score measured values (--labels measured), or "
-            "install the plugin of the task."
+            f"{folder} computes its target with '{reference}', which no installed plugin registers "
+            "for a task, so it is not run. Score measured values (--labels measured), or install "
+            "the plugin of the task."
         )
 
 

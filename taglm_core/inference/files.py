@@ -243,6 +243,6 @@ def _check_clash(table: Table, names: Sequence[str], overwrite: bool) -> None:
     clash = [name for name in [*names, "error"] if name in table.columns]
     if clash and not overwrite:
         raise DataError(
-            f"{table.source}: already has the column '{clash[0]}', which the prediction would "
-            "fill. Rename it, or replace it with --overwrite-column (overwrite=True)."
+            f"{table.source} already has the column '{clash[0]}', which the prediction would fill. "
+            "Rename it, or replace it with --overwrite-column (overwrite=True)."
         )

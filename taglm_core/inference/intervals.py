@@ -253,7 +253,7 @@ def undercovered(task: str, split: Mapping[str, Any]) -> str | None:
     return (
         f"the {percent(LEVEL)} intervals of {task} contain only {', '.join(low)} test rows, fewer "
         "than chance explains: the test rows are less like the training rows than the validation "
-        "rows are, or these chose the predictor. Expect the same of new rows that are as unlike"
+        "rows are, or these selected the predictor. Expect the same for new rows that are as unlike"
     )
 
 

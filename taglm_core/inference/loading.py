@@ -172,8 +172,8 @@ def _loaded(
         return load_backbone(artifact.backbone, registry, device, precision)
     except UnknownNameError as error:
         raise UnknownNameError(
-            f"{artifact.folder}: was trained on the backbone '{artifact.backbone}', which is not "
-            f"there. Name its folder or another copy of it: --backbone FOLDER. ({error})"
+            f"{artifact.folder} was trained on the backbone '{artifact.backbone}', which was not "
+            f"found. Name its folder or another copy of it: --backbone FOLDER. ({error})"
         ) from error
     except BackboneError as error:
         if str(error).startswith("device "):
@@ -200,8 +200,8 @@ def check_plugins(artifact: Artifact, registry: Registry) -> None:
         name, distribution = next(iter(missing.items()))
         package = distribution.split(" ")[0]
         raise CheckpointError(
-            f"{artifact.folder}: needs the plugin '{name}' of {distribution}, which is not "
-            f"installed or failed to load (`taglm plugins` shows why). Install it: pip install "
+            f"{artifact.folder} needs the plugin '{name}' of {distribution}, which is not "
+            "installed or failed to load (`taglm plugins` shows why). Install it: pip install "
             f"{package}"
         )
 

@@ -79,7 +79,7 @@ class PartFolder:
             return PredictedPart(**stored)
         except TypeError as error:
             raise CheckpointError(
-                f"{self._file(number)}: is damaged. Remove it and run the same command again."
+                f"{self._file(number)} is damaged. Remove it and run the same command again."
             ) from error
 
     def close(self, is_whole: bool) -> None:

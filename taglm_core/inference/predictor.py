@@ -167,7 +167,9 @@ class Predictor(RowPredictor):
             )
         check_output(output)
         if interval is not None and output == "numpy":
-            raise ConfigError("output='numpy' has no place for an interval: take dict or pandas.")
+            raise ConfigError(
+                "output='numpy' cannot hold intervals. Use output='dict' or output='pandas'."
+            )
         compares = similarity and output != "numpy"  # an array has no place for it
         made, index = self._predict_memory(data, columns, fix, on_error, bar, compares, sheet)
         predicted, similar = made.predicted, made.similar

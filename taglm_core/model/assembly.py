@@ -205,7 +205,10 @@ class Assembler:
             needed.add(output.field)
         missing = sorted(needed - set(fields))
         if missing:
-            raise DataError(f"the template needs the field '{missing[0]}', which was not given.")
+            raise DataError(
+                f"the template needs the field '{missing[0]}', which was not given. Give all "
+                "fields of the template."
+            )
         return len(next(iter(fields.values()))) if fields else 0
 
     def _encode_spans(

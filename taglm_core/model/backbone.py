@@ -254,7 +254,7 @@ class Backbone:
         """
         if self.is_divided:
             raise BackboneError(
-                f"backbone '{self.name}': layers that lie elsewhere cannot be compiled. Set "
+                f"backbone '{self.name}': layers in host memory or on disk cannot be compiled. Set "
                 "compile=off, or a device that holds all of it."
             )
         names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]

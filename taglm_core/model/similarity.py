@@ -253,7 +253,7 @@ def fingerprint_function(
     reference = registry.domains.get(domain, where="training_similarity").spec.fingerprint
     if reference is None:
         raise PluginError(
-            f"domain {domain}: computes no fingerprints any more, by which the predictor compares "
+            f"domain {domain} no longer computes the fingerprints by which the predictor compares "
             "rows with its training rows. Install the version of the plugin that it was trained "
             "with, or predict with --no-similarity (similarity=False)."
         )

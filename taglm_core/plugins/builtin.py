@@ -82,13 +82,13 @@ def register_heads() -> list[Head]:
         Head(
             name="linear",
             module="taglm_core.model.heads:LinearHead",
-            description="a matrix without bias on the last row of the function tag (paper)",
+            description="linear map without bias on the last tag token of the function tag (paper)",
         ),
         Head(
             name="mlp",
             module="taglm_core.model.heads:MLPHead",
-            description="hidden layers (units=64, layers=2, dropout=0.1); says more of pairs and "
-            "weighs more",
+            description="hidden layers (units=64, layers=2, dropout=0.1); often better for pairs "
+            "of inputs, and larger",
         ),
     ]
 
@@ -114,6 +114,6 @@ def register_engines() -> list[Engine]:
         Engine(
             name="local",
             open="taglm_core.inference.engines:open_local",
-            description="this process, one part after the other; what has finished is kept",
+            description="this process, one part after the other; finished parts are stored",
         )
     ]

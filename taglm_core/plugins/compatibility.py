@@ -6,11 +6,11 @@ from taglm_core.plugins.discovery import PluginSource
 
 
 def newer(source: PluginSource) -> str:
-    """Return " It is misspelt, or needs a newer taglm than ...", with what the plugin asks for."""
+    """Return " It is misspelled, or needs a newer taglm ...", with what the plugin asks for."""
     asked = unmet(source.distribution, "taglm")
     if asked:
         return f" {source.distribution} needs a newer taglm: {asked[0]}."
-    return f" It is misspelt, or needs a newer taglm than {core_version()}."
+    return f" It is misspelled, or needs a newer taglm than {core_version()}."
 
 
 def explain(reason: str, source: PluginSource) -> str:

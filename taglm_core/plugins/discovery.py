@@ -104,7 +104,7 @@ def discover(only: Iterable[str] | None = None) -> Discovered:
 
 def _unknown(name: str, names: list[str]) -> str:
     if name in RESERVED:
-        return f"TAGLM_PLUGINS names '{name}', which is no plugin and always there."
+        return f"TAGLM_PLUGINS names '{name}', which is built in and always loaded. Leave it out."
     return (
         f"TAGLM_PLUGINS names '{name}', but no plugin of this name is installed."
         f"{nearest(name, names)} Installed: {', '.join(names) or 'none'}."

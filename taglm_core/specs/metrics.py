@@ -55,5 +55,5 @@ METRICS: tuple[Metric, ...] = (
         "2 TP / (2 TP + FP + FN) of class 1; several classes: mean over the classes that occur",
     ),
     _metric("logloss", "classification", "mean -ln P(true class), in nats", False),
-    _metric("exact_match", "text", "share of outputs equal to the reference, outer spaces apart"),
+    _metric("exact_match", "text", "share of outputs equal to the reference, outer spaces ignored"),
 )

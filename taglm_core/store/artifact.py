@@ -84,7 +84,10 @@ class Artifact:
             CheckpointError: when the artifact holds a tag alone.
         """
         if self.config.task is None:
-            raise CheckpointError(f"{self.folder}: holds a tag, not a task; nothing to predict.")
+            raise CheckpointError(
+                f"{self.folder} holds a tag, not a task, so it predicts nothing. Give the folder "
+                "of a task's run."
+            )
         return self.config.task
 
     def tag(self, name: str) -> Tensor:
@@ -95,7 +98,7 @@ class Artifact:
         """
         if name not in self.tags:
             raise UnknownNameError(
-                f"{self.folder}: holds no tag <{name}>; it holds {listed(self.tags) or 'none'}."
+                f"{self.folder} holds no tag <{name}>; it holds {listed(self.tags) or 'none'}."
             )
         return self.tags[name]
 
@@ -155,9 +158,9 @@ def load_artifact(folder: Path) -> Artifact:
             "folder that has finished, or its folder 'predictor'."
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: is damaged: {error}") from error
+        raise CheckpointError(f"{folder} is damaged: {error}") from error
     if not isinstance(config, dict):
-        raise CheckpointError(f"{folder}: is damaged: config.json holds no mapping.")
+        raise CheckpointError(f"{folder} is damaged: config.json holds no mapping.")
     return Artifact(config=from_plain(config, str(folder)), folder=folder, **_grouped(tensors))
 
 
@@ -190,8 +193,10 @@ def find_artifact(path: Path, task: str | None = None) -> Path:
     """
     tasks = sorted(folder.name for folder in path.glob("tasks/*") if folder.is_dir())
     if tasks and task not in tasks:
-        asked = "" if task is None else f"no task '{task}'.{nearest(task, tasks)} It "
-        raise CheckpointError(f"{path}: {asked}holds the tasks {listed(tasks)}: name one, --task.")
+        asked = "" if task is None else f": no task '{task}'.{nearest(task, tasks)} It"
+        raise CheckpointError(
+            f"{path}{asked} holds the tasks {listed(tasks)}. Name one with --task."
+        )
     if task is not None:
         path = path / "tasks" / task if tasks else path
     for folder in (path / PREDICTOR, path):
@@ -201,20 +206,20 @@ def find_artifact(path: Path, task: str | None = None) -> Path:
         raise CheckpointError(f"{path}: no such run or predictor.{nearest_run(path)}")
     if path.is_file():
         raise CheckpointError(
-            f"{path} is a file and no predictor. Name the folder of a run first, then the table: "
+            f"{path} is a file, not a predictor. Name the folder of a run first, then the table: "
             f"taglm predict runs/QED {path}."
         )
     members = sorted(folder.parent for folder in path.glob(f"{MEMBERS}/*/{PREDICTOR}"))
     if members:
         raise CheckpointError(
-            f"{path}: holds a predictor for each of {len(members)} runs. Name one, such as "
+            f"{path} holds a predictor for each of {len(members)} runs. Name one, such as "
             f"{members[0]}."
         )
     runs = sorted(folder.parent.parent for folder in path.glob(f"*/{PREDICTOR}/tags.safetensors"))
     if runs:
-        raise CheckpointError(f"{path}: holds {counted(len(runs), 'run')}. Name one: {runs[0]}.")
+        raise CheckpointError(f"{path} holds {counted(len(runs), 'run')}. Name one: {runs[0]}.")
     raise CheckpointError(
-        f"{path}: holds no predictor. A run writes it at its end: run the same command again to "
+        f"{path} holds no predictor. A run writes it at its end: run the same command again to "
         "continue."
     )
 
@@ -231,7 +236,7 @@ def check_backbone(artifact: Artifact, fingerprint: Fingerprint, name: str) -> N
         if artifact.backbone == name:  # its weights have changed since
             remedy = "give the original weights with --backbone FOLDER, or train again"
         raise CheckpointError(
-            f"{artifact.folder}: belongs to the backbone '{artifact.backbone}', not to '{name}': "
+            f"{artifact.folder} belongs to the backbone '{artifact.backbone}', not to '{name}': "
             f"{difference}. Tags work with their own backbone only; {remedy}."
         )
     trained, now = artifact.fingerprint.content, fingerprint.content

@@ -33,7 +33,7 @@ def migrate(config: Mapping[str, Any], where: str) -> dict[str, Any]:
             plain = {**MIGRATIONS[version](plain), "format_version": version + 1}
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{where}: is damaged: config.json lacks {error} of format {version}."
+            f"{where} is damaged: config.json lacks {error} of format {version}."
         ) from error
     return plain
 

@@ -68,7 +68,7 @@ class RunFolder:
                 shown = "\n".join(f"  {line}" for line in differences[:8])
                 raise CheckpointError(
                     f"{self.path} holds a run with other settings:\n{shown}\n"
-                    "Give another folder with --out, or the settings of that run to go on."
+                    "Give another folder with --out, or the settings of that run to continue it."
                 )
             self._check_inputs(inputs or {})
         else:
@@ -121,7 +121,7 @@ class RunFolder:
             shown = "\n".join(f"  {line}" for line in changed[:8])
             raise CheckpointError(
                 f"{self.path} holds a run on other data or weights:\n{shown}\n"
-                "Its results are not those of the present ones. Give another folder with --out, or "
+                "Its results do not apply to the present ones. Give another folder with --out, or "
                 f"delete {self.path} to run again; `taglm evaluate {self.path}` shows its results."
             )
 
@@ -151,7 +151,7 @@ class RunFolder:
                 (self.path / "run.yaml").read_text(encoding="utf-8")
             )
         except OSError as error:
-            raise CheckpointError(f"{self.path}: holds no run (run.yaml is missing).") from error
+            raise CheckpointError(f"{self.path} holds no run (run.yaml is missing).") from error
         return loaded
 
     @property

@@ -116,7 +116,7 @@ class TagStore:
         if not tags:
             shorts = {entry.name.partition("/")[2] for entry in entries}
             raise UnknownNameError(
-                f"the store {self.folder} holds no tag '{name}'.{nearest(name, shorts)} It holds: "
-                f"{listed(shorts) or 'nothing yet; `taglm run` trains tags'}."
+                f"the tag store {self.folder} holds no tag '{name}'.{nearest(name, shorts)} It "
+                f"holds: {listed(shorts) or 'nothing yet; `taglm run` trains tags'}."
             )
         return tags

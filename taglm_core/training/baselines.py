@@ -125,8 +125,8 @@ def fit_baselines(
             advance(done, _slowest(found, clocks.seconds) if done == len(chosen) else "")
     if late:
         logger.warning(
-            "%s: the time of the run (--time) leaves out the baselines %s, since reading and the "
-            "baselines before them took its share. --baselines with their names fits them.",
+            "%s: the time limit of the run (--time) skips the baselines %s, since reading and "
+            "other baselines used up their share. Name them with --baselines to fit them.",
             data.task,
             listed(late),
         )

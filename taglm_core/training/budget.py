@@ -116,8 +116,8 @@ class TimeBudget:
         steps = int(record["steps"])
         progress.say(
             f"time {shown_seconds(self.seconds)}: {stage} takes {steps:,} of {wanted:,} steps "
-            f"({record['step']:.3g} s a step, {shown_seconds(record['kept'])} kept for what "
-            "follows)"
+            f"({record['step']:.3g} s a step, {shown_seconds(record['kept'])} reserved for later "
+            "stages)"
         )
         return steps, int(record["evaluations"])
 

@@ -141,8 +141,8 @@ def demonstrations_of(plan: Plan) -> Demonstrations | None:
     known = np.sort(np.array(list(first.values()), dtype=np.int64))
     if len(known) <= settings.few_shot:
         raise ConfigError(
-            f"task {task.name}: stages.task.few_shot={settings.few_shot} needs more than so many "
-            f"training rows with different inputs; there are {len(known)}. Set a smaller number."
+            f"task {task.name}: stages.task.few_shot={settings.few_shot} needs more training rows "
+            f"with different inputs than that; there are {len(known)}. Set a smaller number."
         )
     rng = np.random.default_rng([plan.config.seed, 6])
     chosen = np.sort(rng.permutation(known)[:MOST_ROWS])

@@ -61,7 +61,7 @@ def load_checkpoint(
         held = tensors.get(f"parameter.{i}")
         if held is None or held.shape != parameter.shape:
             raise CheckpointError(
-                f"{folder}: is a checkpoint of other parameters. Delete the folder to train again."
+                f"{folder} is a checkpoint of other parameters. Delete the folder to train again."
             )
         with torch.no_grad():
             parameter.copy_(held)

@@ -320,11 +320,11 @@ class RunConfig:
     """Random seeds of several runs with one summary, such as [0, 1, 2]; they share the domain tags
     of the first. Empty: `seed` alone."""
     refit: bool = False
-    """True: after the evaluation, train the predictor that is kept on all rows; its card
+    """True: after the evaluation, train the final predictor on all rows; its model card
     says which rows each number is from."""
     time: str | None = attrs.field(default=None, validator=duration)
-    """Time that the run plans its steps by, such as 10m, 90s or 1.5h, the evaluation included.
-    Default baselines are begun in its first 30 %. None: as many steps as the stages ask for."""
+    """Time limit by which the run plans its steps, such as 10m, 90s or 1.5h, the evaluation
+    included. Default baselines start in its first 30 %. None: as many steps as the stages set."""
     baselines: tuple[str, ...] = attrs.field(default=("default",), converter=_split_names)
     """Baselines to fit and score beside the run: default, all (also those that take long), none,
     or names such as mean,ridge."""

@@ -172,8 +172,8 @@ def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> Domai
     newest = store.newest(backbone.key, plan.tag)
     if newest is None:
         raise UnknownNameError(
-            f"the store holds no enriched tag <{plan.tag}> for this backbone. Train its task first "
-            "with --set stages.task.enrich=true."
+            f"the tag store holds no enriched tag <{plan.tag}> for this backbone. Train its task "
+            "first with --set stages.task.enrich=true."
         )
     plan.stored = load_artifact(newest.folder)
     plan.fingerprint = newest.fingerprint

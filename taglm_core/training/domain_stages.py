@@ -61,7 +61,7 @@ def run_domain_stages(
     trained = processes.decided(lambda: [item.tag for item in items if item.is_trained])
     shares = divided_stages(trained, processes.size(), plan.budget is not None)
     if shares:
-        progress.say(f"stage 1 side by side: {shown_shares(shares)}")
+        progress.say(f"stage 1 in parallel:  {shown_shares(shares)}")
         made = _side_by_side(shares, plan, items, model, folder, store, progress)
     records = {}
     for item in items:
@@ -246,9 +246,8 @@ def _said(record: dict[str, Any], item: DomainPlan, progress: Progress) -> dict[
     rows = counted(record["held_out_rows"], "held-out row")
     remark = (
         f"the domain tag <{item.tag}> is worse than no tag: {with_tag:.4g} nats per symbol with "
-        f"it, {without:.4g} without, on {rows}. Train it longer "
-        "(--set stages.domain.epochs=3), or on data nearer to yours "
-        f"(--domain-data {item.domain.short}=FILE)"
+        f"it, {without:.4g} without, on {rows}. Train it longer (--set stages.domain.epochs=3), or "
+        f"on data closer to yours (--domain-data {item.domain.short}=FILE)"
     )
     progress.say(f"note: {remark}")
     return {**record, "remark": remark}

@@ -51,7 +51,7 @@ def given_tag(settings: TaskStageConfig, backbone: Fingerprint) -> FunctionTag |
         if record.kind == "function":
             return FunctionTag(artifact.tag(name), artifact.inner_of(name), record.form)
     raise CheckpointError(
-        f"{path}: holds no function tag. Give the folder of a task's run, not of a domain tag."
+        f"{path} holds no function tag. Give the folder of a task's run, not of a domain tag."
     )
 
 

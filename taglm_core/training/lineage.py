@@ -211,7 +211,7 @@ def refit_card(task: Mapping[str, Any], counts: Mapping[str, int]) -> str:
 The metrics above are those of {whose} on {test["rows"]:,} test rows that it had not seen (split:
 {task["split"]}). The predictor in this folder was trained afterwards on {counts["rows"]:,} rows,
 those of the train, valid and test splits together, for as many steps and with the head that the
-valid split had chosen before. It has seen every row, so its errors on them say nothing about new
+valid split had selected before. It has seen every row, so its errors on them say nothing about new
 data.{intervals}
 """
 

@@ -44,7 +44,7 @@ def execute(
     plan = plans[0]
     for each in plans:
         if each.config.data.check:
-            with progress_bar("looking over the data"):
+            with progress_bar("checking the data"):
                 reports = look_over(
                     each.task, each.rows, each.registry, each.config.seed, progress.say
                 )

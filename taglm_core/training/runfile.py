@@ -18,11 +18,12 @@ _COMMENTS = {
     "tag,\nwhich is trained.",
     "task.target": "kind: regression for numbers, classification for classes.",
     "task.censored_below": 'A value of at most this, such as <-5, means "at most this".',
-    "data": "Where the rows come from; files are relative to this file.",
+    "data": "Source of the rows; paths of files are relative to this file.",
     "data.columns": "Field of the template: column of the file.",
-    "data.split": "How rows come into train, valid and test. Without it the splitter of the\n"
-    "domain decides, which keeps similar rows on one side.",
-    "data.on_error": "skip: invalid rows are listed in rejected.csv; raise: the first one stops.",
+    "data.split": "How rows are assigned to train, valid and test. Default: the splitter of\n"
+    "the domain, which keeps similar rows in one split.",
+    "data.on_error": "skip: invalid rows are skipped and listed in rejected.csv; raise: the first\n"
+    "one stops the run.",
 }
 """Dotted setting -> what is written above it."""
 

@@ -257,8 +257,8 @@ def _keep_whole_prefixes(
         limit -= kept.num_bytes
         if kept.num_cached < len(rows):
             progress.say(
-                f"{kept.num_cached} of {len(rows)} prefixes of the {split} split fit the "
-                "memory limit of the cache; the others are run again at each use (--cache)"
+                f"{kept.num_cached} of {len(rows)} prefixes of the {split} split fit the memory "
+                "limit of the cache; the others are computed again at each use (--cache)"
             )
 
 

@@ -51,7 +51,7 @@ def table_task(
     """
     given = given or {}
     if not table.num_rows:
-        raise DataError(f"{table.source}: there is no row to learn from.")
+        raise DataError(f"{table.source} holds no rows to learn from. Give a table with rows.")
     task, data = _section(given, "task"), _section(given, "data")
     mapping = dict(data.get("columns") or {})
     split = _split_column(table, targets) if not _section(data, "split") else None
@@ -105,7 +105,7 @@ def _split_column(table: Table, targets: Sequence[str]) -> str | None:
         if column in targets or len(said) < 2 or sum(map(bool, words)) < 0.8 * len(words):
             continue
         lacking = [split for split in SPLITS if split not in said]
-        wrong = f"no row says {lacking[0]}" if lacking else ""
+        wrong = f"no row holds {lacking[0]}" if lacking else ""
         if None in words:
             at = words.index(None)
             wrong = f"row {table.rows[at]} holds {str(cells[at] or '')[:40]!r}"

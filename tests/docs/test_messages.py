@@ -12,7 +12,7 @@ KNOWN = {
     "errors": "cli/streams.py: nothing to predict. Give values",
     "warnings": "data/fixing.py: {source}: {fixed} of",
     "questions": "cli/asking.py: Number",
-    "progress": "api/preparation.py: training the predictor that is kept, on all rows",
+    "progress": "api/preparation.py: training the final predictor on all rows",
     "output": "cli/main.py: error: {error}",
     "help": "cli/predict.py: Table of rows to predict, or -.",
     "other": "cli/closing.py: predict: taglm predict {run} new.csv",

@@ -77,7 +77,7 @@ def test_the_words_of_the_core_stay_its_own(tmp_path):
     listing = json.loads(call("plugins", "--json", folders=[folder]))
     (failure,) = [f for f in listing["failures"] if f["plugin"] == "bad-commands"]
     assert failure["hook"] == "register_commands"
-    assert "`taglm bad-commands/run` calls the plugin's" in failure["reason"]
+    assert "`taglm bad-commands/run` runs the plugin's" in failure["reason"]
     assert "Train a predictor" in call("run", "--help", folders=[folder])
 
 

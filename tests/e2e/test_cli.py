@@ -64,7 +64,7 @@ def test_the_same_settings_return_the_finished_run(finished, taglm, run_file):
 def test_a_process_killed_at_any_instant_ends_with_the_same_numbers(
     stage, taglm, run_file, tmp_path, monkeypatch
 ):
-    """SIGKILL in either stage leaves nothing half-written; running again gives the same result."""
+    """SIGKILL in either stage leaves no partial file; running again gives the same result."""
     longer = "--set=checkpoint_seconds=0", "--set=stages.domain.max_steps=60"
     words = ["run", str(run_file), *longer, "--set=stages.task.max_steps=60"]
     whole = taglm(*words, "--out", tmp_path / "whole")

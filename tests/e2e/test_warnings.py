@@ -30,10 +30,10 @@ stages: {{task: {{max_steps: 2, tag_length: 3, num_evaluations: 1}}}}
     done = taglm("run", tmp_path / "own.yaml", "--out", tmp_path / "run")
     assert done.code == 0, done.err
     last = done.err.strip().splitlines()[-1]
-    assert last.startswith("WARNING: Own is worse than the mean of the training rows on the test")
+    assert last.startswith("warning: Own is worse than the mean of the training rows on the test")
     warnings = json.loads((tmp_path / "run" / "metrics.json").read_text())["warnings"]
     assert len(warnings) == 2
-    assert f"WARNING: {warnings[-1]}" == last
+    assert f"warning: {warnings[-1]}" == last
     again = taglm("run", tmp_path / "own.yaml", "--out", tmp_path / "run", "--json")
     assert json.loads(again.out)["warnings"] == warnings
     assert again.err.strip().splitlines()[-1] == last

@@ -131,7 +131,7 @@ CASES = {
     "cut artifact": (
         lambda: migrate({"format_version": 1}, "runs/a"),
         CheckpointError,
-        "runs/a: is damaged: config.json lacks 'tags' of format 1",
+        "runs/a is damaged: config.json lacks 'tags' of format 1",
     ),
     "values and a file": (
         lambda: chosen_input(["CCO"], "new.csv"),

@@ -283,7 +283,7 @@ def register_splitters() -> list[taglm.Splitter]:
             name="scaffold",
             field="smiles",
             groups="taglm_chem.splits:scaffold_groups",
-            description="Molecules with the same Murcko scaffold stay on one side.",
+            description="Molecules with the same Murcko scaffold stay in one split.",
         ),
         taglm.Splitter(
             name="pair",

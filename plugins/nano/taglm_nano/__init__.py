@@ -32,7 +32,7 @@ def register_backbones() -> "list[Backbone]":
             name="nano",
             path="taglm_nano:folder",
             description=(
-                "Llama, 5.4 million parameters, read SMILES, proteins and eight languages; "
+                "Llama, 5.4 million parameters, trained on SMILES, proteins and eight languages; "
                 "runs on any CPU"
             ),
             license="Apache-2.0",

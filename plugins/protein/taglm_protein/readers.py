@@ -46,9 +46,9 @@ def fasta_records(file: TextIO, source: str) -> Iterator[list[Any]]:
 
 
 def _fail_fasta(source: str, number: int, text: str) -> NoReturn:
-    kind = "This looks like FASTQ, which is not read. " if text.startswith("@") else ""
+    kind = "This looks like FASTQ, which is not supported. " if text.startswith("@") else ""
     shown = text if len(text) <= 40 else text[:37] + "..."
     raise DataError(
-        f"{source}, line {number}: a FASTA record begins with '>' and a name, but here stands "
-        f"{shown!r}. {kind}Fix the file, or name its format if it is another."
+        f"{source}, line {number}: a FASTA record begins with '>' and a name, not with {shown!r}. "
+        f"{kind}Fix the file, or name its format if it is another."
     )

@@ -16,7 +16,7 @@ def register_commands() -> list[taglm.Command]:
     return [
         taglm.Command(
             name="serve",
-            help="Serve predictors over HTTP, with a page for people.",
+            help="Serve predictors over HTTP, with a web page.",
             app="taglm_serve.command:serve",
         )
     ]

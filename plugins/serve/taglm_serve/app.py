@@ -199,7 +199,10 @@ class Service:
             200: {"description": _STREAM, "content": {EVENTS: EVENT}},
             **{status: fault for status, fault in faults.items() if status not in (500, 504)},
         }
-        one, read = row_request_model(name, row), "Where the predictor reads in a row, drawn"
+        one, read = (
+            row_request_model(name, row),
+            "Attention of the function tag to a row, with a drawing",
+        )
         for function, kind, summary, body, responses in (
             (predict, "predict", f"Predict {words}", model, {**answer, **faults}),
             (stream, "stream", f"Predict {words}, and send each row as it comes", model, told),

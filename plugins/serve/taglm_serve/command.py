@@ -36,11 +36,12 @@ TokenFile = Annotated[
     ),
 ]
 MaxWait = Annotated[
-    float, typer.Option(help="Milliseconds that a request waits for others.", min=0)
+    float,
+    typer.Option(help="Milliseconds that a request waits for others to share its batch.", min=0),
 ]
-MaxBatch = Annotated[int, typer.Option(help="Maximum rows of a batch.", min=1)]
-MaxRows = Annotated[int, typer.Option(help="Maximum rows of a request.", min=1)]
-MaxBody = Annotated[int, typer.Option(help="Maximum bytes of a request.", min=1_000)]
+MaxBatch = Annotated[int, typer.Option(help="Maximum number of rows in a batch.", min=1)]
+MaxRows = Annotated[int, typer.Option(help="Maximum number of rows in a request.", min=1)]
+MaxBody = Annotated[int, typer.Option(help="Maximum size of a request in bytes.", min=1_000)]
 MaxQueue = Annotated[
     int, typer.Option(help="Maximum rows that wait; beyond them the answer is 429.", min=1)
 ]
@@ -73,7 +74,7 @@ def serve(
     timeout: Timeout = 60.0,
     on_doubt: OnDoubt = "raise",
 ) -> None:
-    """Serve predictors over HTTP: JSON for programs, a page for people.
+    """Serve predictors over HTTP: JSON for programs, and a web page.
 
     Requests for different predictors share batches, and what rows share stays cached. SIGTERM or
     Ctrl-C stops accepting, finishes what was accepted, and ends.

@@ -49,7 +49,7 @@ class Metrics:
         _gauge(
             own,
             "taglm_cache_limit_bytes",
-            "Most bytes of cached segments.",
+            "Memory limit of cached segments in bytes.",
             lambda: predictors.cache_limit_bytes,
         )
         engine.observer = self

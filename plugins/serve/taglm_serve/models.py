@@ -42,8 +42,8 @@ class RowFault(BaseModel):
 class Fault(BaseModel):
     """Why a request was not answered."""
 
-    code: str = Field(description="A word for programs.", examples=["queue_full"])
-    message: str = Field(description="A sentence for people.")
+    code: str = Field(description="Error code.", examples=["queue_full"])
+    message: str = Field(description="Error message.")
     rows: list[RowFault] = Field(description="Rows whose form is wrong.")
 
 
@@ -77,8 +77,8 @@ class ServiceFacts(BaseModel):
     """The predictors of this service, and its limits."""
 
     backbone: str
-    max_rows: int = Field(description="Most rows of a request.")
-    max_bytes: int = Field(description="Most bytes of a request.")
+    max_rows: int = Field(description="Maximum number of rows in a request.")
+    max_bytes: int = Field(description="Maximum size of a request in bytes.")
     predictors: list[PredictorFacts]
 
 

@@ -23,7 +23,7 @@ def register_commands() -> list[taglm.Command]:
         ),
         taglm.Command(
             name="report",
-            help="Write the report of a run as one HTML file, or set several runs side by side.",
+            help="Write the report of a run as one HTML file, or compare several runs.",
             app="taglm_studies.report.command:report",
         ),
         taglm.Command(
@@ -33,7 +33,7 @@ def register_commands() -> list[taglm.Command]:
         ),
         taglm.Command(
             name="ablate",
-            help="Take parts of the method away, one at a time, and see what each is worth.",
+            help="Remove or change one part of the method at a time, and measure the effect.",
             app="taglm_studies.study.command:ablate",
         ),
         taglm.Command(

@@ -136,7 +136,7 @@ def read_translations(path: Path, column: str, others: Mapping[str, Path]) -> An
         missing = [i for i, key in enumerate(keys) if key not in by_key]
         if missing:
             raise DataError(
-                f"{file}: lacks {len(missing)} of the {len(keys)} rows of {path}, the first is row "
+                f"{file} lacks {len(missing)} of the {len(keys)} rows of {path}, the first is row "
                 f"{missing[0] + 1}. Give the translations of the same rows."
             )
         systems[name] = [by_key[key] for key in keys]

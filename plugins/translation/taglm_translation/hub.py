@@ -165,9 +165,9 @@ def _hub_table(id: str, config: str, split: str) -> Table:
     except Exception as error:  # the library raises many kinds; each becomes one message
         reason = str(error).strip().split("\n")[0]
         raise DataError(
-            f"data set '{id}' ({config}, {split}) cannot be had: {type(error).__name__}: {reason}. "
-            "It needs the network once (and, for some sets, `hf auth login`); offline give a local "
-            "copy: --data FOLDER."
+            f"dataset '{id}' ({config}, {split}) cannot be loaded: {type(error).__name__}: "
+            f"{reason}. It needs the network once (and, for some sets, `hf auth login`); offline "
+            "give a local copy: --data FOLDER."
         ) from error
     columns = {name: list(dataset[name]) for name in dataset.column_names}
     count = len(next(iter(columns.values()), []))

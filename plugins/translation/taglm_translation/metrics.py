@@ -189,6 +189,6 @@ def _comet_checkpoint(download: Any, model: str) -> str:
     except Exception as error:  # network, missing model, no permission: one message
         reason = str(error).strip().split("\n")[0]
         raise ConfigError(
-            f"COMET model '{model}' cannot be had: {reason}. Download it where there is a network "
-            "and give the path of its checkpoint."
+            f"COMET model '{model}' cannot be loaded: {reason}. Download it where there is a "
+            "network and give the path of its checkpoint."
         ) from error

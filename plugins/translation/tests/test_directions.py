@@ -83,7 +83,7 @@ def test_other_systems_are_matched_row_by_row(tmp_path):
     found = read_translations(own, "Translate", {"upper": other})
     assert found.systems["upper"] == [text.upper() for text in found.source]
     write(tmp_path / "short.csv", rows[1:])
-    with pytest.raises(DataError, match=r"short.csv: lacks 1 of the 8 rows .* row 1"):
+    with pytest.raises(DataError, match=r"short.csv lacks 1 of the 8 rows .* row 1"):
         read_translations(own, "Translate", {"short": tmp_path / "short.csv"})
 
 

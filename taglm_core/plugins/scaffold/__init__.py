@@ -65,7 +65,7 @@ def plugin_names(name: str, tag: str | None = None) -> PluginNames:
     if importlib.util.find_spec(package) is not None:
         raise ConfigError(
             f"the package '{package}' is installed already, so another plugin '{name}' could not "
-            "be imported beside it. Take another name; `taglm plugins` lists what there is."
+            "be imported beside it. Take another name; `taglm plugins` lists the installed ones."
         )
     tag = tag if tag is not None else "".join(part.capitalize() for part in name.split("_"))
     if _TAG.fullmatch(tag) is None:

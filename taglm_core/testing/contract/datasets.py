@@ -67,7 +67,7 @@ def other_seed(subject: Subject) -> None:
     other = load_dataset(subject.item, 1, SAMPLE_ROWS)
     demand(
         first.columns != other.columns,
-        "seeds 0 and 1 give the same rows. Make the random generator from `seed`.",
+        "seeds 0 and 1 give the same rows. Make the random generator of `seed`.",
     )
 
 
@@ -98,8 +98,8 @@ def split_disjoint(subject: Subject) -> None:
         other = seen.setdefault(key, split)
         demand(
             other == split,
-            f"the row with {', '.join(fields)} = {', '.join(map(repr, key))} stands in {other} and "
-            f"in {split}. Put equal rows into one split, or leave the repetition out.",
+            f"the row with {', '.join(fields)} = {', '.join(map(repr, key))} is both in {other} "
+            f"and in {split}. Put equal rows into one split, or leave the repetition out.",
         )
 
 

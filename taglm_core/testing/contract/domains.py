@@ -34,7 +34,7 @@ def canonical_answers(subject: Subject) -> None:
         for row, value, error in zip(batch, checked.values, checked.errors, strict=True):
             demand(
                 (value is None) == (error is not None),
-                f"`canonical` answers {_short(row)} with the value {_short(value)} and the error "
+                f"`canonical` returns for {_short(row)} the value {_short(value)} and the error "
                 f"{error!r}; give either a value and None, or None and an error.",
             )
 
@@ -173,12 +173,12 @@ def doubt_answers(subject: Subject) -> None:
         answers = list(doubt(list(batch)))
         demand(
             len(answers) == len(batch),
-            f"`doubt` gives {len(answers)} answers for {len(batch)} rows; give one for each.",
+            f"`doubt` gives {len(answers)} results for {len(batch)} rows; give one for each.",
         )
     for row, answer in zip(rows, doubt(list(rows)), strict=True):
         demand(
             answer is None or (isinstance(answer, str) and bool(answer.strip())),
-            f"`doubt` answers {_short(row)} with {answer!r}; give None, or what the row looks "
+            f"`doubt` returns {answer!r} for {_short(row)}; give None, or what the row looks "
             'like, such as "a row number".',
         )
         demand(
@@ -208,10 +208,10 @@ def recognize_answers(subject: Subject) -> None:
         answers = list(recognize(list(batch)))
         demand(
             len(answers) == len(batch),
-            f"`recognize` gives {len(answers)} answers for {len(batch)} cells; give one for each.",
+            f"`recognize` gives {len(answers)} results for {len(batch)} cells; give one for each.",
         )
         odd = [answer for answer in answers if not isinstance(answer, bool)]
-        demand(not odd, f"`recognize` answers {odd[0] if odd else ''!r}; give True or False.")
+        demand(not odd, f"`recognize` returns {odd[0] if odd else ''!r}; give True or False.")
 
 
 def recognize_rare(subject: Subject) -> None:

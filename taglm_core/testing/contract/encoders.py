@@ -84,7 +84,7 @@ def round_trip(subject: Subject) -> None:
         demand(
             error is None,
             f"the row {_short(row)} of the domain's own data cannot be encoded: {error}. Extend "
-            "the alphabet, or have `canonical` refuse the row.",
+            "the alphabet, or have `canonical` return an error for the row.",
         )
         back = encoder.decode(_piece(encoded, place).tolist())
         demand(
@@ -204,7 +204,7 @@ def length_bound(subject: Subject) -> None:
         demand(
             count <= bound,
             f"{_short(row)} has {count} symbols, more than the {bound} that its text allows. Every "
-            "symbol costs time and memory: let one symbol stand for at least one character.",
+            "symbol costs time and memory: let one symbol represent at least one character.",
         )
 
 

@@ -76,9 +76,9 @@ def imports_nothing_heavy(subject: Subject) -> None:
     heavy = sorted(name for name, compiled in new.items() if compiled or name in HEAVY)
     demand(
         not heavy,
-        f"registering imports {', '.join(heavy)}, which every `taglm` command would pay for. "
-        "Import them in the modules that hooks name as 'package.module:attribute', not in the "
-        "module of the entry point.",
+        f"registering imports {', '.join(heavy)}, which slows every `taglm` command. Import them "
+        "in the modules that hooks name as 'package.module:attribute', not in the module of the "
+        "entry point.",
     )
 
 

@@ -123,7 +123,7 @@ def doubt_answers(subject: Subject) -> None:
             answer = ask(rows)
             demand(
                 answer is None,
-                f"`doubt` answers {len(rows)} ordinary rows ({case}) with {answer!r}. Give None, "
+                f"`doubt` returns {answer!r} for {len(rows)} ordinary rows ({case}). Give None, "
                 "and a sentence only for rows on which the metric misleads.",
             )
 

@@ -77,5 +77,5 @@ def _raised(error: BaseException) -> str:
     frame = (outside or frames)[-1]
     return (
         f"raised {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno}, in "
-        f"{frame.name}). This input is allowed: answer it instead of raising."
+        f"{frame.name}). This input is allowed: return a result instead of raising."
     )

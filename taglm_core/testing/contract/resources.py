@@ -52,7 +52,7 @@ def word_free(subject: Subject) -> None:
     name = subject.spec.name
     demand(
         subject.item.source == CORE or name not in CORE_WORDS,
-        f"`taglm {name}` is a command of the core, which keeps the word. Choose another one.",
+        f"`taglm {name}` is a command of the core. Choose another word.",
     )
     others = [
         item.source.name

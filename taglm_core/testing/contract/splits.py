@@ -29,7 +29,7 @@ def covers(subject: Subject) -> None:
     splits = _apply(subject, columns, 0)
     demand(
         len(splits) == count,
-        f"the splitter gives {len(splits)} answers for {count} rows; give one each.",
+        f"the splitter gives {len(splits)} splits for {count} rows; give one for each row.",
     )
     wrong = [
         value
@@ -64,8 +64,8 @@ def disjoint(subject: Subject) -> None:
     splits = _splits(subject, twice)
     demand(
         splits[:count] == splits[count:],
-        "a row that stands twice is put into two splits: the test split would hold rows that "
-        "were trained on. Decide by the row's content, not by its place.",
+        "two equal rows are put into two splits: the test split would hold rows that were trained "
+        "on. Decide by the row's content, not by its place.",
     )
 
 

@@ -150,7 +150,7 @@ def test_a_damaged_part_is_named(asked, monkeypatch):
     (folder,) = [path for path in request.output.parent.iterdir() if ".parts" in path.name]
     file = folder / "part-000000.json"
     file.write_text(json.dumps({"failed": 0}))
-    with pytest.raises(CheckpointError, match=r"part-000000\.json: is damaged"):
+    with pytest.raises(CheckpointError, match=r"part-000000\.json is damaged"):
         predict_in_parts(Nodes(), request, Lines())
     assert not request.output.exists()
 

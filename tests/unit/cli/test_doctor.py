@@ -89,7 +89,7 @@ def test_a_torch_build_without_its_device(looked, monkeypatch):
     assert "nvidia-smi" in line.advice
 
 
-@pytest.mark.parametrize(("threads", "advice"), [(512, "only wait"), (0, "idle")])
+@pytest.mark.parametrize(("threads", "advice"), [(512, "are no faster"), (0, "idle")])
 def test_threads_that_do_not_fit(threads, advice, looked, monkeypatch):
     """Too many threads and too few are warnings with the variable to set."""
     import torch

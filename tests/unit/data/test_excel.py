@@ -81,7 +81,9 @@ def test_an_unknown_sheet_lists_those_there_are(tmp_path, sheet):
 def test_only_workbooks_have_sheets(tmp_path):
     """An option without an effect would hide a mistake."""
     (tmp_path / "a.csv").write_text("a\n1\n")
-    with pytest.raises(DataError, match="a.csv: sheet '2' was asked for, but this is no workbook"):
+    with pytest.raises(
+        DataError, match="a.csv: sheet '2' was asked for, but the file is not a workbook"
+    ):
         read_table(tmp_path / "a.csv", sheet="2")
     with pytest.raises(DataError, match="but rows were given. Name a workbook"):
         as_table({"a": [1]}, sheet="2")

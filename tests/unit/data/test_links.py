@@ -28,11 +28,11 @@ WRITES = [opened, lambda path: write_text(path, "")]
 def test_a_link_to_itself_is_no_riddle(tmp_path, use):
     """Not "no such file, did you mean this one"."""
     (tmp_path / "loop.csv").symlink_to("loop.csv")
-    with pytest.raises(DataError, match="symbolic link '.*' -> 'loop.csv' leads in a circle"):
+    with pytest.raises(DataError, match="symbolic link '.*' -> 'loop.csv' forms a loop"):
         use(tmp_path / "loop.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["loop.csv"]
     (tmp_path / "folder").symlink_to("folder")
-    with pytest.raises(DataError, match="symbolic link '.*folder' -> 'folder' leads in a circle"):
+    with pytest.raises(DataError, match="symbolic link '.*folder' -> 'folder' forms a loop"):
         use(tmp_path / "folder" / "a.csv")
 
 
@@ -40,7 +40,7 @@ def test_a_link_to_itself_is_no_riddle(tmp_path, use):
 def test_a_link_to_nothing_names_what_it_points_to(tmp_path, use):
     """The file was moved, the link stayed."""
     (tmp_path / "a.csv").symlink_to("moved.csv")
-    with pytest.raises(DataError, match="'.*a.csv' -> 'moved.csv' leads to a missing file"):
+    with pytest.raises(DataError, match="'.*a.csv' -> 'moved.csv' points to a missing file"):
         use(tmp_path / "a.csv")
 
 

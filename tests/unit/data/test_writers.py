@@ -146,7 +146,7 @@ def test_nothing_is_visible_before_the_end(tmp_path):
 
 def test_writing_nothing_is_an_error(tmp_path):
     """A table without a header is no table."""
-    with pytest.raises(DataError, match="nothing was given"):
+    with pytest.raises(DataError, match="no rows were given"):
         write_chunks(tmp_path / "a.csv")
     assert names_in(tmp_path) == []
 

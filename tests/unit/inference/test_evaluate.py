@@ -103,7 +103,7 @@ def test_the_truth_stands_beside_the_predictions(toy_registry, toy_backbone):
 
 @pytest.mark.parametrize(
     ("rows", "limit", "error", "said"),
-    [(0, None, DataError, "there is no row to score"), (2, 0, ConfigError, "limit must be 1 or")],
+    [(0, None, DataError, "holds no rows to score"), (2, 0, ConfigError, "limit must be 1 or")],
 )
 def test_nothing_to_score_is_an_error(toy_registry, toy_backbone, rows, limit, error, said):
     """An empty DataFrame is no fault of the program."""

@@ -153,7 +153,7 @@ def test_too_few_rows_and_too_many_demonstrations_are_named(
         trained(tmp_path, toy_registry, toy_backbone, table, few_shot=40)
     header, *lines = table.read_text().splitlines()
     table.write_text("\n".join([header, *lines[:12]]) + "\n")
-    with pytest.raises(ConfigError, match="few_shot=16 needs more than so many training rows"):
+    with pytest.raises(ConfigError, match="few_shot=16 needs more training rows"):
         trained(tmp_path, toy_registry, toy_backbone, table, few_shot=16)
 
 

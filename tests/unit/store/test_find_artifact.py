@@ -13,9 +13,9 @@ from taglm_core.store.artifact import find_artifact, read_artifact
     [
         ("LogS", "LogS: no such run or predictor. Did you mean 'runs/LogS'?"),
         ("runs/LogX", "runs/LogX: no such run or predictor. Did you mean 'LogS'?"),
-        ("lab.csv", "is a file and no predictor. Name the folder of a run first, then the table"),
-        ("runs", "runs: holds 1 run. Name one: runs/LogS."),
-        ("empty", "empty: holds no predictor. A run writes it at its end"),
+        ("lab.csv", "is a file, not a predictor. Name the folder of a run first, then the table"),
+        ("runs", "runs holds 1 run. Name one: runs/LogS."),
+        ("empty", "empty holds no predictor. A run writes it at its end"),
     ],
 )
 def test_what_is_no_predictor_is_named(tmp_path, monkeypatch, path, said):

@@ -159,7 +159,7 @@ def test_a_run_of_several_tasks_asks_which(tmp_path):
     for name in ("Start", "Share"):
         (tmp_path / "tasks" / name / "predictor").mkdir(parents=True)
         (tmp_path / "tasks" / name / "predictor" / "tags.safetensors").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="holds the tasks Share, Start: name one, --task"):
+    with pytest.raises(CheckpointError, match="holds the tasks Share, Start. Name one with --task"):
         find_artifact(tmp_path)
     with pytest.raises(CheckpointError, match="no task 'Shar'. Did you mean 'Share'"):
         find_artifact(tmp_path, "Shar")

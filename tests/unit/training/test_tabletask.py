@@ -152,7 +152,7 @@ def test_a_split_column_is_used(registry):
 @pytest.mark.parametrize(
     ("sets", "why"),
     [
-        (["train", "Training", "train", "test", "test", "train"], "no row says valid"),
+        (["train", "Training", "train", "test", "test", "train"], "no row holds valid"),
         (["train", "train", "val", "test", "", "train"], "row 5 holds ''"),
         (["train", "train", "val", "test", "holdout", "train"], "row 5 holds 'holdout'"),
     ],

@@ -79,6 +79,6 @@ def register_splitters() -> list[taglm.Splitter]:
             name="strand",
             field="dna",
             groups="taglm_dna.strands:molecules",
-            description="A sequence and its reverse complement stay on one side.",
+            description="A sequence and its reverse complement stay in one split.",
         )
     ]

@@ -79,6 +79,6 @@ def register_splitters() -> list[taglm.Splitter]:
             name="state",
             field="air",
             groups="taglm_weather.records:states",
-            description="Records of equal temperature and humidity stay on one side.",
+            description="Records of equal temperature and humidity stay in one split.",
         )
     ]

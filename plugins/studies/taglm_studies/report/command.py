@@ -16,7 +16,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write the report of a run as one HTML file, or set several runs side by side.
+    """Write the report of a run as one HTML file, or compare several runs.
 
     Examples: `taglm report runs/QED`; `taglm report runs/QED runs/quick --out both.html`.
     """

@@ -186,7 +186,7 @@ class RunFacts:
         metrics = read_json(folder / "metrics.json")
         if "tasks" not in metrics:
             raise ConfigError(
-                f"{folder}: holds no results (metrics.json is missing). Run it again to finish it."
+                f"{folder} holds no results (metrics.json is missing). Run it again to finish it."
             )
         return cls(
             folder=folder,

@@ -24,7 +24,12 @@ Seeds = Annotated[
     str, typer.Option(metavar="N,N,...", help="Random seeds, such as 0,1,2; means over them.")
 ]
 Jobs = Annotated[
-    int, typer.Option(help="Members that run at a time, each in a process of its own.", min=1)
+    int,
+    typer.Option(
+        help="Number of members (runs or methods) that run at the same time, each in its own "
+        "process.",
+        min=1,
+    ),
 ]
 Place = tuple[int, str | None, str | None, int | None]
 """Where members run: `--jobs`, `--engine`, `--address` and `--workers`."""
@@ -56,19 +61,20 @@ def compare(
     passes: Annotated[
         int | None,
         typer.Option(
-            help="Training rows that each rival passes through the backbone, repeats counted.",
+            help="Training rows that each other method passes through the backbone, repeats "
+            "counted.",
             show_default="as many as the tag",
             min=1,
         ),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Wall clock after which the training of a rival ends.", min=1),
+        typer.Option(help="Time limit for the training of each other method, in seconds.", min=1),
     ] = None,
     rate: Annotated[
         list[str] | None,
         typer.Option(
-            "--lr", metavar="METHOD=RATE", help="Learning rate of a rival, such as lora=3e-4."
+            "--lr", metavar="METHOD=RATE", help="Learning rate of a method, such as lora=3e-4."
         ),
     ] = None,
     out: Out = None,
@@ -120,7 +126,8 @@ def ablate(
         ),
     ] = "no-domain-tag,no-function-tag,as-text,lm-tokenizer,causal,paper-start,adapter,as-shipped",
     lengths: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Tag lengths beside the full method's.")
+        str,
+        typer.Option(metavar="N,N,...", help="Tag lengths to try beside that of the full method."),
     ] = "1,5,20",
     data: Data = None,
     seeds: Seeds = "0",
@@ -135,7 +142,7 @@ def ablate(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change one part of the method at a time, and see what each is worth.
+    """Remove or change one part of the method at a time, and measure the effect.
 
     Example: `taglm ablate QED --seeds 0,1,2 --preset quick`.
     """
@@ -157,18 +164,22 @@ def sweep(
     task: Task,
     choices: Annotated[
         list[str],
-        typer.Argument(metavar="KEY=VALUE,VALUE...", help="Setting and the values to try."),
+        typer.Argument(
+            metavar="KEY=VALUE,VALUE...",
+            help="Setting and the values to try, such as tag_length=1,5,10.",
+        ),
     ],
     sampler: Annotated[
         str,
         typer.Option(
             metavar="grid|random|tpe",
-            help="grid tries all, random draws some, tpe searches by the validation split.",
+            help="grid tries all combinations, random draws some, tpe searches by the validation "
+            "split.",
         ),
     ] = "grid",
     trials: Annotated[
         int | None,
-        typer.Option(help="Trials of random and tpe.", show_default="20", min=1),
+        typer.Option(help="Number of trials of random and tpe.", show_default="20", min=1),
     ] = None,
     data: Data = None,
     seeds: Seeds = "0",
