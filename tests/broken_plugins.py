@@ -134,7 +134,7 @@ KINDS = (
         + hook("register_splitters", "return []", "context"),
         requires=("taglm>=99",),
         reports=(
-            ("register_optimizers", "needs a newer taglm: taglm>=99 is asked for"),
+            ("register_optimizers", "needs a newer taglm: taglm>=99 is required"),
             ("register_splitters", "unknown argument 'context'"),
         ),
     ),

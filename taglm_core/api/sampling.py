@@ -155,8 +155,10 @@ def sample(
 
 
 def _check_guidance(guidance: float, conditions: Sequence[str]) -> None:
-    if not 1 <= guidance < math.inf or (guidance != 1 and not conditions):
-        raise ConfigError(f"guidance must be 1 or more and needs a condition, not {guidance:g}.")
+    if not 1 <= guidance < math.inf:
+        raise ConfigError(f"guidance must be a number of 1 or more, not {guidance:g}.")
+    if guidance != 1 and not conditions:
+        raise ConfigError(f"guidance {guidance:g} needs a condition, such as QED=0.9.")
 
 
 def _reference(

@@ -82,7 +82,7 @@ def run_checks(looked: Looked) -> list[Line]:
 def _versions(looked: Looked) -> Lines:
     """Python and every requirement that taglm and the plugins declare."""
     wanted = importlib.metadata.metadata("taglm")["Requires-Python"]
-    yield Line("ok", "python", f"{platform.python_version()} (taglm asks for {wanted})")
+    yield Line("ok", "python", f"{platform.python_version()} (taglm needs {wanted})")
     sources = {p.source.distribution for p in looked.registry.plugins}
     sources |= {f.source.distribution for f in looked.registry.failures}
     for name in sorted({"taglm", *sources} - {"extra", "unknown"}):

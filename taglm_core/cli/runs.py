@@ -48,7 +48,7 @@ def show(
 
     file = run / "run.yaml"
     if not file.is_file():
-        raise CheckpointError(f"{run}: no run folder (run.yaml is missing).{nearest_run(run)}")
+        raise CheckpointError(f"{run} is not a run folder (run.yaml is missing).{nearest_run(run)}")
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     print_line(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
     print_metrics(Run(run).metrics)

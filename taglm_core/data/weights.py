@@ -66,7 +66,10 @@ def scaled_weights(weights: np.ndarray, source: str) -> np.ndarray:
     """
     mean = float(weights.mean())
     if mean == 0:
-        raise DataError(f"{source}: every training row has the weight 0, so nothing is learned.")
+        raise DataError(
+            f"{source}: every training row has the weight 0, so nothing is learned. Give some rows "
+            "a weight above 0."
+        )
     scaled: np.ndarray = weights / mean
     return scaled
 

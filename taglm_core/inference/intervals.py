@@ -252,8 +252,9 @@ def undercovered(task: str, split: Mapping[str, Any]) -> str | None:
         return None
     return (
         f"the {percent(LEVEL)} intervals of {task} contain only {', '.join(low)} test rows, fewer "
-        "than chance explains: the test rows are less like the training rows than the validation "
-        "rows are, or these selected the predictor. Expect the same for new rows that are as unlike"
+        "than chance explains: the test rows are less similar to the training rows than the "
+        "validation rows are, or the predictor was selected on the validation rows. Expect the "
+        "same for similar new rows"
     )
 
 

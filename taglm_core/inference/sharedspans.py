@@ -105,7 +105,7 @@ def _why_not(predictor: Predictor) -> str:
     if any(isinstance(part, FieldPart) for part in before):
         return "a column of text stands before the first span"
     if len(task_model.task.prompt.spans) > 1 and not task_model.is_isolated:
-        return "a span sees what stands before it (attention causal)"
+        return "a span attends to what is before it (attention causal)"
     return ""
 
 

@@ -65,7 +65,10 @@ def _another_kind(files: dict[str, Path]) -> str | None:
     if "config.json" in files:
         return None
     if "model_index.json" in files:
-        return "the folder holds a diffusion pipeline, not a causal language model."
+        return (
+            "the folder holds a diffusion pipeline. Give the folder of a causal language model, "
+            "such as Llama, Qwen, Mistral, Gemma or GPT-NeoX."
+        )
     if {"config.yaml", "tags.safetensors"} & set(files) or "run.yaml" in files:
         return "the folder holds a run of taglm, not a backbone. Give the folder of the model."
     shown = ", ".join(list(files)[:8]) or "no files"
@@ -263,7 +266,10 @@ def explain_failure(error: Exception, name: str, path: str, revision: str | None
     if config.get("is_encoder_decoder"):
         return f"backbone '{name}': {encoder_decoder(str(config.get('model_type', 'unknown')))}"
     if "auto_map" in config:
-        return f"{said} The model needs code of its own, which taglm does not run."
+        return (
+            f"{said} The model needs code of its own, which taglm does not run. Choose a model "
+            "whose architecture is part of transformers."
+        )
     return (
         f"{said} The folder holds config.json of the type '{config.get('model_type', 'unknown')}' "
         f"({', '.join(config.get('architectures') or ['no architecture named'])}). Check that all "

@@ -55,8 +55,8 @@ def parse_division(device: str) -> Division | None:
     is_wrong = match is None or (match[2] is not None and limit is None)
     if is_wrong or rest not in (CPU, DISK) or first in (DISK, rest):
         raise BackboneError(
-            f"device '{device}': to divide a backbone, write the device, its limit and where the "
-            "other layers lie, such as cuda=20GB+cpu, cuda+disk or cpu=8GB+disk."
+            f"device '{device}': to divide a backbone, write the device, its limit and the place "
+            "of the other layers, such as cuda=20GB+cpu, cuda+disk or cpu=8GB+disk."
         )
     return Division(device=first, limit_bytes=limit, rest=rest)
 
@@ -93,7 +93,7 @@ def divide(backbone: Backbone, division: Division, device: torch.device) -> None
     backbone.is_divided = True
     backbone.checkpoints.is_divided = True
     logger.info(
-        "backbone '%s' is divided: %d of %d layers lie in %s and are brought to %s for each pass",
+        "backbone '%s' is divided: %d of %d layers are in %s and are copied to %s for each pass",
         backbone.name,
         len(outside),
         len(names),

@@ -83,7 +83,7 @@ def measure_precision(backbone: Backbone, looks_always: bool = False) -> Measure
         put_layers(backbone.base, layers[FP32])
     is_close = states <= STATES_TOLERANCE and ridge <= RIDGE_TOLERANCE
     if is_faster and not is_close:
-        reason = "bf16 is faster, but too rough on this backbone"
+        reason = "bf16 is faster, but too inaccurate on this backbone"
     return Measured(
         precision=BF16 if is_faster and is_close else FP32,
         reason=reason,

@@ -45,7 +45,7 @@ def initial_tag(
         ids = backbone.tokenizer(words, add_special_tokens=False).input_ids
         if not ids:
             raise ConfigError(
-                f"tag_init=words: <{name}> has no words to start from. Use vocabulary."
+                f"tag_init=words: <{name}> has no words to start from. Use tag_init=vocabulary."
             )
         chosen = torch.tensor([ids[i % len(ids)] for i in range(length)], dtype=torch.int64)
         return table.index_select(0, chosen.to(table.device)).cpu()  # (tag_length, hidden)

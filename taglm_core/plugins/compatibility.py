@@ -28,7 +28,7 @@ def unmet(distribution: str, only: str | None = None) -> list[str]:
         only: Look at the requirement on this distribution alone.
 
     Returns:
-        Such as "taglm>=0.3 is asked for, 0.1.0 is installed"; extras are left out.
+        Such as "taglm>=0.3 is required, but 0.1.0 is installed"; extras are left out.
     """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
@@ -50,9 +50,9 @@ def unmet(distribution: str, only: str | None = None) -> list[str]:
             continue
         version = _installed(wanted.name)
         if version is None:
-            lines.append(f"{wanted.name}{wanted.specifier} is asked for, none is installed")
+            lines.append(f"{wanted.name}{wanted.specifier} is required, but not installed")
         elif not wanted.specifier.contains(version, prereleases=True):
-            lines.append(f"{wanted.name}{wanted.specifier} is asked for, {version} is installed")
+            lines.append(f"{wanted.name}{wanted.specifier} is required, but {version} is installed")
     return lines
 
 

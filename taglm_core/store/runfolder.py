@@ -151,7 +151,10 @@ class RunFolder:
                 (self.path / "run.yaml").read_text(encoding="utf-8")
             )
         except OSError as error:
-            raise CheckpointError(f"{self.path} holds no run (run.yaml is missing).") from error
+            raise CheckpointError(
+                f"{self.path} holds no run (run.yaml is missing). Give a run folder, such as "
+                "runs/QED."
+            ) from error
         return loaded
 
     @property

@@ -75,7 +75,9 @@ def remove_run(path: Path) -> None:
         CheckpointError: when it is no run folder, a link, or in use.
     """
     if not (path / SETTINGS).is_file():
-        raise CheckpointError(f"{path}: no run folder ({SETTINGS} is missing). Nothing is removed.")
+        raise CheckpointError(
+            f"{path} is not a run folder ({SETTINGS} is missing). Nothing is removed."
+        )
     if path.is_symlink():
         raise CheckpointError(f"{path}: a link to a folder. Name the folder itself.")
     lock = FolderLock(path, "Stop it first.")

@@ -308,7 +308,7 @@ class RunConfig:
     about a minute, so it pays in long runs only."""
     device: str = "auto"
     """Device: cpu, cuda or cuda:1; auto: a GPU if there is one; cuda=20GB+cpu, cpu=8GB+disk and
-    the like: layers beyond the limit lie elsewhere."""
+    the like: layers beyond the limit are in host memory or on disk."""
     preset: str = attrs.field(
         default="default", validator=one_of("default", "paper", "accurate", "quick")
     )

@@ -23,7 +23,7 @@ def check_head(task: str, settings: TaskStageConfig, target: Target) -> None:
     if settings.head == LINEAR:
         raise ConfigError(
             f"task {task}: stages.task.features=on needs stages.task.head=auto, kernel or mlp; "
-            "linear reads states alone."
+            "linear uses the hidden states only."
         )
     reason = (why_not if settings.head in CHOSEN_LATER else why_no_features)(settings, target)
     if reason is not None:

@@ -109,12 +109,12 @@ def small_splits(rows: TaskRows) -> tuple[str, ...]:
     if counts["test"] < LEAST_ROWS:
         said.append(
             f"the test split has {counted(counts['test'], 'row')}, fewer than {LEAST_ROWS}: its "
-            f"metrics are rough guesses{advice}"
+            f"metrics are rough estimates{advice}"
         )
     if counts["valid"] < LEAST_ROWS:
         said.append(
             f"the valid split has {counted(counts['valid'], 'row')}, fewer than {LEAST_ROWS}: the "
-            "choice of the step and the head is partly chance"
+            "choice of the step and the head is partly random"
         )
     return tuple(said)
 

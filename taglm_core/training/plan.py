@@ -262,8 +262,8 @@ def _join(group: Sequence[Plan], store: TagStore) -> None:
         )
     if any(not plan.task.is_numeric for plan in group):
         raise ConfigError(
-            f"the tasks {names} train <{tag}> together, but one of them writes text: a tag that "
-            "feeds a head and one that makes the LM write are not shared. Name two function tags."
+            f"the tasks {names} train <{tag}> together, but one of them writes text: tasks with a "
+            "head and tasks that write text cannot share a function tag. Name two function tags."
         )
     if any(plan.config.stages.task.ensemble > 1 for plan in group):
         raise ConfigError(

@@ -31,7 +31,7 @@ _MORE = """
 # More settings; docs/reference/settings.md lists all of them.
 # preset: quick                   # small and fast, to try things
 # seed: 1
-# baselines: mean,ridge,boosting  # all by default
+# baselines: mean,ridge,boosting  # those to fit
 # stages: {task: {epochs: 10}}    # train longer
 """
 

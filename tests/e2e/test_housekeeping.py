@@ -73,7 +73,7 @@ def test_what_is_no_run_or_in_use_is_kept(taglm, tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     done = taglm("runs", "rm", "photos")
     assert done.code == 1
-    assert "photos: no run folder (run.yaml is missing). Nothing is removed." in done.err
+    assert "photos is not a run folder (run.yaml is missing). Nothing is removed." in done.err
     run = tmp_path / "runs" / "busy"
     run.mkdir(parents=True)
     (run / "run.yaml").write_text("task: {name: Sol}\n")

@@ -153,7 +153,7 @@ CASES = {
     "tag of words without words": (
         lambda: initial_tag(tiny_backbone("llama"), "local/T", 2, "words", 0, words=""),
         ConfigError,
-        "tag_init=words: <local/T> has no words to start from. Use vocabulary",
+        "tag_init=words: <local/T> has no words to start from. Use tag_init=vocabulary",
     ),
     "metrics of samples": (
         metrics_of_a_domain_without_any,

@@ -147,10 +147,10 @@ class RayWorkers:
         self._losses += 1
         if self._losses > _MOST_LOSSES * len(self._places):
             raise TaglmError(
-                f"--engine ray: {self._losses} workers were lost and none has finished anything: "
-                f"{reason[:300]} Use fewer workers (--workers), or machines with more memory."
+                f"--engine ray: {self._losses} workers were lost before any of them finished a "
+                f"part: {reason[:300]} Use fewer workers (--workers), or machines with more memory."
             )
-        logger.warning("a worker of the Ray cluster was lost; what it did is done again")
+        logger.warning("a worker of the Ray cluster was lost; its work is run again")
         logger.debug("%s", reason)
         self._ray.kill(worker.actor)
         other = self._begin(worker.place)

@@ -222,7 +222,7 @@ class Run:
                 return  # loading a large backbone takes its time
             cores = self._cluster.workers[0].place.cores
             logger.warning(
-                "the Ray cluster has not begun a worker of %g cores for %.0f s: it is busy, or "
+                "the Ray cluster has not started a worker of %g cores for %.0f s: it is busy, or "
                 "has fewer. `ray status` shows what runs; --workers takes fewer or smaller ones.",
                 cores,
                 _PATIENCE,

@@ -162,7 +162,7 @@ def test_a_worker_that_is_killed_midway_costs_nothing(
     with caplog.at_level(logging.WARNING, "taglm_ray"):
         written = predict_in_parts(workers, request, Lines(kill))
     assert len(killed) == 1
-    assert "a worker of the Ray cluster was lost; what it did is done again" in caplog.messages
+    assert "a worker of the Ray cluster was lost; its work is run again" in caplog.messages
     assert (written.rows, written.failed) == (65, 5)
     here = predicted_here(request, tmp_path / "here.csv", monkeypatch)
     assert request.output.read_bytes() == here.read_bytes()

@@ -49,7 +49,7 @@ UNLIKE = "unlike_training"
 _DIGITS = 6  # significant digits of predictions, as in the files that `taglm predict` writes
 
 _STREAM = """Server-sent events. `row`: an entry of `rows` of a prediction, in order. `text`, while
-a text is written: `row` and the `text` that was added. At last `end` with `rows` and `num_errors`,
+a text is written: `row` and the `text` that was added. Finally `end` with `rows` and `num_errors`,
 or `error` with the body that such an answer has elsewhere. Close the connection to stop."""
 _LEFT = 499
 """Counted as the status of a stream whose client has left."""

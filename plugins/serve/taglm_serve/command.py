@@ -109,7 +109,7 @@ def serve(
         check_names(loaded)
         if token is None and not _is_loopback(listening):
             print_note(
-                f"warning: everybody who reaches {host} can use this service. Set a token: "
+                f"warning: anyone who can reach {host} can use this service. Set a token: "
                 f"--token-file FILE, or {TOKEN_VARIABLE}."
             )
         print_note(f"serving {', '.join(loaded)} at {_url(listening)}")

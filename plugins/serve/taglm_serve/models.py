@@ -220,7 +220,7 @@ def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
             bool | None,
             Field(
                 description="Whether the row is unlike the training rows, so that its prediction "
-                "is not to be relied on; null in an invalid row, or if the predictor cannot tell."
+                "is not reliable; null in an invalid row, or if the predictor cannot tell."
             ),
         ),
         similarity=(

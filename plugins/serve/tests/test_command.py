@@ -95,7 +95,7 @@ def test_the_command_loads_predictors_and_serves_them(monkeypatch, tmp_path, cap
     assert "warning" not in shown
     monkeypatch.setattr(command, "_is_loopback", lambda listening: False)
     command.serve(["One=a", "Two=b"], port=0)
-    assert "everybody who reaches 127.0.0.1 can use this service" in capsys.readouterr().err
+    assert "anyone who can reach 127.0.0.1 can use this service" in capsys.readouterr().err
     (tmp_path / "token").write_text("a-token-of-some-length")
     command.serve(["One=a", "Two=b"], port=0, token_file=tmp_path / "token")
     assert "warning" not in capsys.readouterr().err

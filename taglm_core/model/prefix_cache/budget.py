@@ -121,7 +121,7 @@ def cache_storages(
         try:
             storages.append(DiskFile(on_disk, folder))
         except OSError as error:
-            remark = f"nothing is kept on disk: {error}"
+            remark = f"nothing is cached on disk: {error}"
     return storages, [line for line in (*remarks, remark) if line]
 
 

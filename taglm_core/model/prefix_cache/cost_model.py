@@ -119,11 +119,11 @@ class CachePlan:
         """Say how much of the cache is kept where."""
         used = [pair for pair in zip(self.shares, self.limits, strict=True) if pair[0]]
         if not used:
-            return "none of it kept"
+            return "none of it cached"
         if len(used) == 1 and self.share > 1 - 1e-9:
             name, limit = used[0][1]
-            return f"all kept on {name} (up to {shown(limit)})"
-        words = [f"{100 * share:.0f} % kept on {n} (up to {shown(r)})" for share, (n, r) in used]
+            return f"all cached on {name} (up to {shown(limit)})"
+        words = [f"{100 * share:.0f} % cached on {n} (up to {shown(r)})" for share, (n, r) in used]
         return ", ".join(words)
 
 

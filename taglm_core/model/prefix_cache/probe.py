@@ -40,8 +40,8 @@ def storages_worth_reading(
             logger.debug("disk reads %.3g bytes a second, computing gives %.3g", reads, computes)
             if reads < _DISK_GAIN * computes:
                 remarks.append(
-                    f"nothing is kept on disk: {storage.folder} reads {shown(reads)} a second, and "
-                    f"computing again gives {shown(computes)}"
+                    f"nothing is cached on disk: {storage.folder} reads {shown(reads)} a second, "
+                    f"and computing again gives {shown(computes)}"
                 )
                 continue
         worth.append(storage)

@@ -213,7 +213,7 @@ class DiskFile(_AppendOnly):
         return torch.frombuffer(mapped, dtype=torch.uint8)
 
     def _stop_growing(self, why: str) -> None:
-        logger.warning("%s: no more segments are kept on disk: %s", self.folder, why)
+        logger.warning("%s: no more segments are cached on disk: %s", self.folder, why)
         self.limit_bytes = sum(len(region) for region in self._regions)
 
     def get(self, key: bytes) -> Tensor | None:

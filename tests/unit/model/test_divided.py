@@ -144,7 +144,7 @@ def test_a_run_gives_the_same_predictor(
                     max_steps=3,
                 )
             )
-    assert "is divided: 2 of 2 layers lie in files of this process" in caplog.text
+    assert "is divided: 2 of 2 layers are in files of this process" in caplog.text
     loaded = load_predictor(load_artifact(made[0].folder / "predictor"), toy_registry, device=parts)
     assert loaded.task_model.model.backbone.is_divided
     rows = ["abca", "bb", "cacac"] * 3

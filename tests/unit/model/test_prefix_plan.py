@@ -70,7 +70,7 @@ def test_the_plan_counts_the_saving_and_the_share_that_fits():
     assert one.share == 1.0
     assert one.token_bytes == 2 * 2 * 2 * 8 * 4
     assert "1 segments" in one.line()
-    assert "all kept on cpu" in one.line()
+    assert "all cached on cpu" in one.line()
     half = plan_cache([segments([90, 90], 50, 10)], backbone, [("cpu", 90 * one.token_bytes)])
     assert half.share == 0.5
     assert half.speedup < one.speedup

@@ -253,7 +253,7 @@ def test_a_disk_slower_than_computing_is_left_out(is_slow, tmp_path, monkeypatch
     disk = DiskFile(10**6, tmp_path)
     cache = PrefixCache.on(TaggedModel(tiny_backbone()), storages=[DeviceMemory(100), disk])
     assert (disk in cache.store.storages) is not is_slow
-    assert [line.partition(":")[0] for line in cache.remarks] == ["nothing is kept on disk"] * (
+    assert [line.partition(":")[0] for line in cache.remarks] == ["nothing is cached on disk"] * (
         is_slow
     )
 

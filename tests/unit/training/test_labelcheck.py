@@ -196,7 +196,7 @@ def test_small_splits_are_said():
     few = ["train"] * 30 + ["valid"] * 20 + ["test"]
     found = small_splits(SimpleNamespace(splits=few, rule="core/random"))
     assert len(found) == 1
-    assert "the test split has 1 row, fewer than 20: its metrics are rough guesses" in found[0]
+    assert "the test split has 1 row, fewer than 20: its metrics are rough estimates" in found[0]
     assert found[0].endswith("--folds 5 scores every row once")
     of_fold = SimpleNamespace(splits=few, rule="chem/scaffold, fold 1 of 5")
     assert small_splits(of_fold)[0].endswith("rough guesses")

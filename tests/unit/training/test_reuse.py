@@ -167,9 +167,9 @@ def test_curves_and_predictions_are_equal_from_every_place(
     assert len({tuple(curve(metrics)) for metrics, _ in found.values()}) == 1
     assert len({tuple(held) for held in values.values()}) == 1
     mixed = next(line for line in found["20kb+disk:1gb"][1] if line.startswith("reuse: "))
-    assert re.search(r"\d+ % kept on cpu \(up to 20 kB\), \d+ % kept on disk", mixed)
+    assert re.search(r"\d+ % cached on cpu \(up to 20 kB\), \d+ % cached on disk", mixed)
     alone = next(line for line in found["off+disk:1gb"][1] if line.startswith("reuse: "))
-    assert "all kept on disk (up to 1 GB)" in alone
+    assert "all cached on disk (up to 1 GB)" in alone
 
 
 def test_rows_beyond_a_sliding_window_use_the_library_s_caches(pairs, toy_registry, tmp_path):

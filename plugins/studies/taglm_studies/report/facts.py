@@ -182,7 +182,7 @@ class RunFacts:
             ConfigError: when it is no run folder, or the run has not finished.
         """
         if not (folder / "run.yaml").is_file():
-            raise ConfigError(f"{folder}: no run folder (run.yaml is missing).")
+            raise ConfigError(f"{folder} is not a run folder (run.yaml is missing).")
         metrics = read_json(folder / "metrics.json")
         if "tasks" not in metrics:
             raise ConfigError(

@@ -52,7 +52,9 @@ VARIANTS: dict[str, Variant] = {
         description="no head: the LM writes the number or class as text; spans are causal, as for "
         "all text",
     ),
-    "causal": Variant(settings={"attention": "causal"}, description="spans see all before them"),
+    "causal": Variant(
+        settings={"attention": "causal"}, description="spans attend to all before them"
+    ),
     "paper-start": Variant(
         settings=_task(head_init="mean_embedding", tag_init="mean", lr=1e-4),
         description="tags and head begin at the mean embedding and take gradient steps",

@@ -63,7 +63,10 @@ def run_as_text(folder: Path, full: str, seed: int) -> dict[str, Any]:
     run = taglm.run(str(run_file), out=folder / "run", progress=False)
     answers = TaskFacts.only(folder / "run").predicted()
     if answers is None or len(answers) != len(written["test"]):
-        raise ConfigError("as-text: a row of the full method is too long with its answer.")
+        raise ConfigError(
+            "as-text: a row of the full method is too long with its answer. Leave as-text out of "
+            "--variants."
+        )
     values, unread = predictions_of(rows, [str(answer) for answer in answers])
     write_results(folder, source, rows, values)
     return {**run_cost(run), "answers_not_read": unread}

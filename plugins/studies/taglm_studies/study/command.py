@@ -212,7 +212,7 @@ def sweep(
     own = request["seeds"]
     notes = [
         "Rows are compared with the combination that validates best. Choose by the validation "
-        "split: the best of many on the test split is too good by chance."
+        "split: the best of many on the test split is optimistic."
     ]
     place = (jobs, engine, address, workers)
     if sampler == "tpe" and not dry_run:

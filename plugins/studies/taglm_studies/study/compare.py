@@ -97,7 +97,7 @@ def run_tag(
     rows = Rows.read(file)
     task_model: Any = taglm.load(folder / "run").task_model
     if task_model.others:
-        raise ConfigError("compare takes a single tag: leave stages.task.ensemble at 1.")
+        raise ConfigError("compare takes a single tag. Set stages.task.ensemble=1.")
     states = {}
     for split in rows.splits:
         most = MOST_FIT if split == "train" else None

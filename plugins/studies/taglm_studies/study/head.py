@@ -75,5 +75,8 @@ def _fit(
     )
     result = ridge_regression(data)
     if result is None:
-        raise DataError(f"{task}: the train split has one class only, so no head can be fitted.")
+        raise DataError(
+            f"{task}: the train split has one class only, so no head can be fitted. Choose another "
+            "split."
+        )
     return {split: v for split, v in result.predictions.items() if split != "train"}

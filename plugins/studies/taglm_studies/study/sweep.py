@@ -47,10 +47,10 @@ def parse_choices(words: Sequence[str]) -> dict[str, list[Any]]:
             raise ConfigError(f"{word}: write KEY=VALUE,VALUE,..., such as tag_length=1,5,10.")
         full = _TASK + key.strip() if key.strip() in _SHORT else key.strip()
         if full in found:
-            raise ConfigError(f"{word}: {full} is given twice.")
+            raise ConfigError(f"{word}: {full} is given twice. Give it once, with all its values.")
         found[full] = [_value(full, value) for value in values.split(",")]
         if len({str(value) for value in found[full]}) < len(found[full]):
-            raise ConfigError(f"{word}: a value is given twice.")
+            raise ConfigError(f"{word}: a value is given twice. Give each value once.")
     if not found:
         raise ConfigError("give what varies, such as tag_length=1,5,10.")
     return found
