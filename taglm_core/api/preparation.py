@@ -167,7 +167,7 @@ class PreparedRun:
                 self._drop_table()
             folder.close(discard=is_new)
         for failure in self.registry.failures[num_failures:]:  # of event hooks during the run
-            logger.warning("warning: %s", failure)
+            logger.warning("%s", failure)
         return results
 
     def _missing(self, metrics: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -200,10 +200,10 @@ def run(
         log_to=(log_to,) if isinstance(log_to, str) else log_to,
     )
     for failure in prepared.registry.failures:
-        logger.warning("warning: %s", failure)
+        logger.warning("%s", failure)
     metrics = prepared.execute(chosen_progress(progress))
     for warning in metrics.get("warnings", []):
-        logger.warning("warning: %s", warning)
+        logger.warning("%s", warning)
     return Run(prepared.folder.path)
 
 

@@ -23,12 +23,23 @@ _SHORT_TEXT = 20
 def set_up_logging(is_debug: bool) -> None:
     """Send log records of taglm and its plugins to stderr, once."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_ByLevel())
     handler.addFilter(lambda record: record.name.startswith("taglm_") or record.levelno > 20)
     handler.addFilter(_Once())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if is_debug else logging.INFO)
+
+
+class _ByLevel(logging.Formatter):
+    """Begins a warning with "warning: " and an error with "error: "."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the message with its level, if that is more than a remark."""
+        if record.levelno < logging.WARNING:
+            return record.message
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        return f"{level}: {record.message}"
 
 
 class _Once(logging.Filter):

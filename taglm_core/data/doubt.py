@@ -37,7 +37,7 @@ def check_on_doubt(word: str) -> None:
         ConfigError: naming them.
     """
     if word not in WORDS:
-        raise ConfigError(f"on_doubt={word!r} (--on-doubt): write {' or '.join(WORDS)}.")
+        raise ConfigError(f"on_doubt (--on-doubt) must be {' or '.join(WORDS)}, not {word!r}.")
 
 
 def doubts_of(domain: Registered[Domain], rows: Sequence[Any]) -> list[str | None]:
@@ -130,7 +130,7 @@ def check_rows(
             f"{said}. Give the data that <{domain.spec.tag}> stands for, or use the values as they "
             "are with --on-doubt warn."
         )
-    remark = f"warning: {said}. They are used as they are."
+    remark = f"{said}. They are used as they are."
     logger.warning("%s", remark)
     return remark
 

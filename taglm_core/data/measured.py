@@ -38,7 +38,7 @@ def with_labels(task: ResolvedTask, labels: str) -> ResolvedTask:
         ConfigError: when it is none of them, or the target is not computed.
     """
     if labels not in CHOICES:
-        raise ConfigError(f"labels: write one of {', '.join(CHOICES)}, not {labels!r}.")
+        raise ConfigError(f"labels must be one of {', '.join(CHOICES)}, not {labels!r}.")
     if labels == "auto":
         return task
     target = task.spec.target

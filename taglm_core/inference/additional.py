@@ -31,7 +31,8 @@ def add_tags(
     task, assembler, model = task_model.task, task_model.assembler, task_model.model
     if words and not task.prompt.tag_columns:
         raise ConfigError(
-            f"--tag {words[0]}: in the template of {task.name} no column names a tag."
+            f"--tag {words[0]}: in the template of {task.name} no column names a tag. Leave --tag "
+            "out."
         )
     domain_of, tag_of = dict(assembler.domain_of), dict(assembler.tag_of)
     encoders = dict(assembler.encoders)

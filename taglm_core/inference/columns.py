@@ -57,7 +57,10 @@ def check_names(task: ResolvedTask) -> None:
         )
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
-        raise ConfigError(f"task {task.name}: two predictions are named '{twice[0]}'.")
+        raise ConfigError(
+            f"task {task.name}: two predictions are named '{twice[0]}'. Give each target its own "
+            "name."
+        )
 
 
 def prediction_columns(

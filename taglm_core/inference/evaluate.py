@@ -107,7 +107,7 @@ def evaluate_table(
         prediction, truth = predicted.values[chosen], targets[fine]
     remarks = _remarks(predictor, task, fields, fine, truth)
     for remark in remarks:
-        logger.warning("warning: %s", remark)
+        logger.warning("%s", remark)
     chosen_fields = {name: [values[i] for i in fine] for name, values in fields.items()}
     facts = {
         "target": {"kind": task.spec.target.kind, "unit": getattr(task.spec.target, "unit", "")},

@@ -65,7 +65,9 @@ def usable_intervals(
     if not isinstance(target, Regression):
         have = "its classes have probabilities" if target.kind == "classification" else ""
         why = f"it predicts {target.kind}" + (f"; {have}" if have else "")
-        raise ConfigError(f"task {name} has no prediction intervals: {why}.")
+        raise ConfigError(
+            f"task {name} has no prediction intervals: {why}. Leave the interval out."
+        )
     if intervals is None:
         raise ConfigError(
             f"task {name}: the predictor holds no residuals of validation rows, so it has no "

@@ -150,7 +150,7 @@ def backbone_of(
 ) -> Backbone:
     """Load the backbone in a precision, by default the artifact's; say if that is slow here."""
     if precision not in (None, *PRECISIONS):
-        raise ConfigError(f"precision {precision}: write fp32, bf16, int8 or nf4.")
+        raise ConfigError(f"precision must be fp32, bf16, int8 or nf4, not {precision}.")
     loaded = _loaded(artifact, backbone, registry, device, precision or artifact.precision)
     factor = slowdown(loaded) if precision is None else 1.0
     if factor > _SLOW:

@@ -76,7 +76,7 @@ def wanted_precision(precision: str) -> tuple[str, str]:
         return precision, "as set"
     wanted = os.environ.get(VARIABLE) or AUTO
     if wanted not in (AUTO, *PRECISIONS):
-        raise ConfigError(f"{VARIABLE}={wanted}: write auto, fp32, bf16, int8 or nf4.")
+        raise ConfigError(f"{VARIABLE} must be auto, fp32, bf16, int8 or nf4, not {wanted}.")
     return wanted, f"by {VARIABLE}"
 
 

@@ -96,7 +96,9 @@ class Predictors(Mapping[str, Predictor]):
             predictors.predict({"QED": ["CCO"], "LogP": ["CCO", "c1ccccc1"]})
         """
         if output == "numpy":
-            raise ConfigError("output='numpy': predictions of several tasks are tables.")
+            raise ConfigError(
+                "output='numpy' cannot hold several tasks. Use output='dict' or output='pandas'."
+            )
         check_output(output)
         indices, parts = [], []
         if interval is not None:

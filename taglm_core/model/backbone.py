@@ -259,7 +259,10 @@ class Backbone:
             )
         names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
         if self.device.type == "cpu" and not any(shutil.which(name) for name in names if name):
-            raise BackboneError("compile=on needs a C++ compiler (g++ or clang++); none is found.")
+            raise BackboneError(
+                "compile=on needs a C++ compiler (g++ or clang++), but none is found. Install one, "
+                "or set compile=off."
+            )
         self._compiled = torch.compile(self.base)
 
     def logits(self, states: Tensor) -> Tensor:

@@ -89,8 +89,8 @@ def check_level(level: float) -> None:
     """
     if not 0 < level < 1:
         raise ConfigError(
-            f"interval {level:g}: give the share of values that it is to contain, between 0 and 1, "
-            "such as 0.9."
+            f"interval (--interval) must be between 0 and 1, not {level:g}: it is the share of new "
+            "values that the interval contains, such as 0.9."
         )
 
 

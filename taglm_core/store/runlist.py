@@ -79,7 +79,7 @@ def remove_run(path: Path) -> None:
             f"{path} is not a run folder ({SETTINGS} is missing). Nothing is removed."
         )
     if path.is_symlink():
-        raise CheckpointError(f"{path}: a link to a folder. Name the folder itself.")
+        raise CheckpointError(f"{path} is a link to a folder. Name the folder itself.")
     lock = FolderLock(path, "Stop it first.")
     aside = path.with_name(f".{path.name}.removed")
     lock.acquire()

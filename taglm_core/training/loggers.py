@@ -34,7 +34,7 @@ class _Opened:
             call_plugin(getattr(self.writer, method), *arguments)
         except (PluginError, AttributeError) as error:
             self.is_broken = True
-            logger.warning("warning: --log-to %s: stopped: %s", self.item.short, error)
+            logger.warning("--log-to %s: stopped: %s", self.item.short, error)
 
 
 _OPEN: ContextVar[tuple[_Opened, ...]] = ContextVar("taglm_loggers", default=())

@@ -91,7 +91,7 @@ def write_run_file(path: Path, settings: Mapping[str, Any], remarks: Sequence[st
         ConfigError: when another file is in the way, or its name does not end in .yaml.
     """
     if path.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"{path}: a run file's name ends in .yaml, such as {path.stem}.yaml.")
+        raise ConfigError(f"{path}: a run file's name must end in .yaml, such as {path.stem}.yaml.")
     plain = copy.deepcopy(_plain(settings))
     portable(plain, Path(os.path.abspath(path)).parent)
     text = run_file_text(plain, remarks)

@@ -32,7 +32,9 @@ def find_task(name: str, registry: Registry) -> tuple[ResolvedTask, dict[str, st
         return resolve_task(registered.spec, registered.source.name, registry), {}
     config = run_config(name, read_run_file(name))
     if config.task is None:
-        raise ConfigError(f"{name}: several tasks; give a run file with one, or a task's name.")
+        raise ConfigError(
+            f"{name} has several tasks. Give a run file with one task, or a task's name."
+        )
     return with_labels(
         configured_task(config.task, registry), config.data.labels
     ), config.data.columns

@@ -129,7 +129,7 @@ def test_a_cache_that_is_no_size_is_one_message(command, finished, taglm, run_fi
     given = (run_file,) if command == "run" else (finished, "-i", molecules_csv, "-o", "x.csv")
     done = taglm(command, *given, "--cache", "lots")
     assert done.code == 1
-    assert "write auto, off, or a size such as 500MB or 2GB" in done.err
+    assert "must be auto, off or a size such as 500MB or 2GB" in done.err
 
 
 def test_an_output_that_cannot_hold_predictions_is_refused_at_once(finished, taglm, tmp_path):

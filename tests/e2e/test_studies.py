@@ -195,7 +195,10 @@ def test_a_search_goes_on_from_its_journal(taglm, task_file, tmp_path):
         (("ablate", "QED", "--lengths", "one"), "'one' is not a whole number"),
         (("sweep", "QED", "tag_length"), "write KEY=VALUE"),
         (("sweep", "QED", "lr=1,1"), "a value is given twice"),
-        (("sweep", "QED", "lr=1", "--sampler", "gird"), "write grid, random, tpe"),
+        (
+            ("sweep", "QED", "lr=1", "--sampler", "gird"),
+            "--sampler must be one of grid, random, tpe",
+        ),
     ],
 )
 def test_wrong_words_are_named(taglm, tmp_path, monkeypatch, words, reason):

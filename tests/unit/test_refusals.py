@@ -86,7 +86,7 @@ CASES = {
     "doubt": (
         lambda: check_on_doubt("maybe"),
         ConfigError,
-        "on_doubt='maybe' (--on-doubt): write raise or warn",
+        "on_doubt (--on-doubt) must be raise or warn, not 'maybe'",
     ),
     "several tables": (
         lambda: as_table(several_tables()),

@@ -115,7 +115,9 @@ class Service:
         @api.get("/healthz", summary="Whether the process works", tags=["state"])
         async def healthz() -> Health:
             if not self.engine.is_alive and not self.engine.is_stopping:
-                raise ServiceError(503, "failed", "the thread that predicts has ended")
+                raise ServiceError(
+                    503, "failed", "the thread that predicts has ended; restart the service"
+                )
             return Health(status="ok")
 
         ready: dict[int | str, Any] = {503: FAULTS[503]}

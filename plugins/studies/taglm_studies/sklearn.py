@@ -163,7 +163,7 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     def _splits(self, targets: Mapping[str, list[Any]]) -> np.ndarray:
         """Return whether each row is held out for early stopping; classes keep rows to train on."""
         if not 0 < self.valid_fraction < 1:
-            raise ValueError(f"valid_fraction must lie between 0 and 1, not {self.valid_fraction}.")
+            raise ValueError(f"valid_fraction must be between 0 and 1, not {self.valid_fraction}.")
         count = len(next(iter(targets.values())))
         if count < 2:
             raise ValueError(f"n_samples={count}: 2 rows or more are needed, one to validate on.")

@@ -51,7 +51,7 @@ def test_a_report_takes_no_name_of_a_table(tmp_path):
     """`taglm report runs/QED --out lab.csv` would put a page in the place of the data."""
     file = tmp_path / "lab.csv"
     file.write_text("smiles\nCCO\n")
-    with pytest.raises(ConfigError, match=r"lab\.csv: the name of a report ends in \.html"):
+    with pytest.raises(ConfigError, match=r"lab\.csv: the name of a report must end in \.html"):
         render_page(file, title="a run")
     assert file.read_text() == "smiles\nCCO\n"
 

@@ -67,7 +67,7 @@ def directions(
     signatures = {name: signature(name) for name in names}
     for path, endings in ((heat_map, (".png", ".svg", ".pdf")), (out, (".json",))):
         if path is not None and path.suffix.lower() not in endings:
-            raise ConfigError(f"{path}: the name of this file ends in {' or '.join(endings)}.")
+            raise ConfigError(f"{path}: the name of this file must end in {' or '.join(endings)}.")
         if path is not None:
             check_writable(path)
     others = {name: Path(file) for name, file in parse_pairs(against or [], "--against").items()}

@@ -129,5 +129,5 @@ def test_a_table_is_not_replaced_by_a_result(tmp_path, monkeypatch, capsys, opti
     with pytest.raises(SystemExit) as leave:
         main()
     assert leave.value.code == 1
-    assert "own.csv: the name of this file ends in" in capsys.readouterr().err
+    assert "own.csv: the name of this file must end in" in capsys.readouterr().err
     assert own.read_text() == before

@@ -45,8 +45,8 @@ def _size(text: str, given: object) -> int:
     size = parse_size(text)
     if size is None:
         raise ConfigError(
-            f"the cache is {given!r}: write auto, off, or a size such as 500MB or 2GB (a bare "
-            "number is GB); +disk or +disk:20GB behind it adds a file."
+            "cache (--cache) must be auto, off or a size such as 500MB or 2GB (a bare number is "
+            f"GB), not {given!r}. Append +disk or +disk:20GB to spill to disk."
         )
     return size
 

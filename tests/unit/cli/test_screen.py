@@ -1,5 +1,6 @@
 """Tables on screen: names as they are, numbers whole."""
 
+import logging
 import re
 
 import pytest
@@ -95,6 +96,26 @@ def test_names_are_printed_as_they_are(name, narrow, capsys):
     captured = capsys.readouterr()
     assert captured.out.count(name) == 4
     assert captured.err == f"{name}\n"
+
+
+def test_a_warning_begins_with_its_level(monkeypatch, capsys):
+    """All warnings look alike, whatever part of the program they come from; remarks are plain."""
+    root = logging.getLogger()
+    level = root.level
+    monkeypatch.setattr(root, "handlers", [])
+    try:
+        screen.set_up_logging(False)
+        logging.getLogger("taglm_core.data").warning("lab.csv: %d rows skipped", 2)
+        logging.getLogger("taglm_core.data").info("reading lab.csv")
+        logging.getLogger("taglm_serve").error("the prediction failed")
+    finally:
+        root.setLevel(level)
+    expected = [
+        "warning: lab.csv: 2 rows skipped",
+        "reading lab.csv",
+        "error: the prediction failed",
+    ]
+    assert capsys.readouterr().err.splitlines() == expected
 
 
 def test_three_targets_with_gaps_fit_80_columns(narrow, capsys):

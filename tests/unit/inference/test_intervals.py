@@ -175,7 +175,7 @@ def test_in_memory_saved_together_and_in_parts_alike(made, tmp_path, session_reg
         assert float(parts[name][0]) == pytest.approx(frame[name][0], rel=1e-5)
     with pytest.raises(ConfigError, match="'numpy' cannot hold intervals"):
         loaded.predict(["abca"], "numpy", interval=0.8)
-    with pytest.raises(ConfigError, match="interval 90: give the share"):
+    with pytest.raises(ConfigError, match="must be between 0 and 1, not 90"):
         loaded.predict(["abca"], interval=90)
 
 

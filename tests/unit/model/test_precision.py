@@ -154,7 +154,7 @@ def test_a_variable_says_what_auto_is(toy_backbone, toy_registry, monkeypatch):
             assert (opened.precision, why.reason) == (given, "as set")
     monkeypatch.setenv("TAGLM_PRECISION", "fp16")
     with pytest.raises(
-        ConfigError, match="TAGLM_PRECISION=fp16: write auto, fp32, bf16, int8 or nf4"
+        ConfigError, match="TAGLM_PRECISION must be auto, fp32, bf16, int8 or nf4, not fp16"
     ):
         open_backbone(str(toy_backbone), toy_registry, "cpu")
 

@@ -276,7 +276,7 @@ def test_a_predictor_in_the_other_precision_is_close(held):
     assert (values[FP32] != values[BF16]).any()
     difference = np.sqrt(np.square(values[FP32] - values[BF16]).mean())
     assert difference < 0.1 * found.plans[0].rows.targets[:, 0].std()
-    with pytest.raises(ConfigError, match="precision fp16: write fp32, bf16, int8 or nf4"):
+    with pytest.raises(ConfigError, match="precision must be fp32, bf16, int8 or nf4, not fp16"):
         load_predictor(artifact, held.registry, precision="fp16")
 
 

@@ -204,7 +204,7 @@ def test_the_run_file_says_the_same_settings(registry, tmp_path, monkeypatch):
     write_run_file(tmp_path / "runs" / "a.yaml", settings, made.remarks)  # the same is no error
     with pytest.raises(ConfigError, match="exists and was not changed"):
         write_run_file(tmp_path / "runs" / "a.yaml", {**settings, "seed": 2})
-    with pytest.raises(ConfigError, match=r"ends in \.yaml, such as a\.yaml"):
+    with pytest.raises(ConfigError, match=r"must end in \.yaml, such as a\.yaml"):
         write_run_file(tmp_path / "a.txt", settings)
 
 

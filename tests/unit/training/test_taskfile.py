@@ -34,7 +34,7 @@ def test_unknown_and_several_tasks_are_explained(tmp_path, registry):
     with pytest.raises(UnknownNameError, match="unknown task 'QDE'"):
         find_task("QDE", registry)
     (tmp_path / "both.yaml").write_text("tasks: [A, B]\n")
-    with pytest.raises(ConfigError, match="several tasks; give a run file with one"):
+    with pytest.raises(ConfigError, match="has several tasks. Give a run file with one"):
         find_task(str(tmp_path / "both.yaml"), registry)
 
 

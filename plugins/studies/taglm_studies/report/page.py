@@ -124,7 +124,9 @@ def render_page(
         ConfigError: when its name is that of another kind of file, such as of a table.
     """
     if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"{out}: the name of a report ends in .html, such as {out.stem}.html.")
+        raise ConfigError(
+            f"{out}: the name of a report must end in .html, such as {out.stem}.html."
+        )
     check_writable(out)
     content = {"title": title, "sentence": sentence, "top": top, "beside": beside, "runs": runs}
     write_text(out, _render(content))

@@ -202,7 +202,9 @@ def sweep(
     from taglm_studies.study import sweep as sweeping
 
     if sampler not in sweeping.SAMPLERS:
-        raise ConfigError(f"--sampler {sampler}: write {', '.join(sweeping.SAMPLERS)}.")
+        raise ConfigError(
+            f"--sampler must be one of {', '.join(sweeping.SAMPLERS)}, not {sampler}."
+        )
     values = sweeping.parse_choices(choices)
     settings = _settings(setting, preset, backbone)
     asked = {"choices": values, "sampler": sampler, "trials": trials}
