@@ -39,7 +39,7 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": "compressed by zstd. Unpack it, or compress it by gzip",
     b"SQLite format 3": "an SQLite database. Export the table as csv",
     b"%PDF-": "a PDF document. Export the table as csv",
-    b"version https://git-lfs": "a Git LFS pointer and not the file itself. Run: git lfs pull",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself. Run `git lfs pull`",
 }
 
 

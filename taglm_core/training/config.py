@@ -203,8 +203,8 @@ class TaskStageConfig:
     head_options: dict[str, Any] = attrs.field(factory=dict)
     """Additional arguments of the head; mlp takes {units: 64, layers: 2, dropout: 0.1}."""
     ensemble: int = attrs.field(default=1, validator=positive)
-    """Number of function tags and heads, of as many seeds, whose predictions are averaged, such as
-    5; they share backbone, domain tags and cache. Training and prediction take longer."""
+    """Number of function tags and heads, each with its own seed, whose predictions are averaged,
+    such as 5; they share backbone, domain tags and cache. Training and prediction take longer."""
     pooling: str = attrs.field(default="last", validator=one_of("last", "mean", "all"))
     """Hidden states that the head reads: last (the last tag token, as in the paper), mean (of all
     tag tokens) or all (all of them, concatenated; more detail, more overfitting)."""
@@ -216,7 +216,7 @@ class TaskStageConfig:
     fit_rows: int = attrs.field(default=8000, validator=positive)
     """Maximum number of training rows that the head is fitted to."""
     fit_epochs: int = attrs.field(default=40, validator=positive)
-    """Passes over these rows when a head without closed form is fitted, such as mlp."""
+    """Passes over the rows of `fit_rows` when a head without closed form is fitted, such as mlp."""
     huber: float | None = attrs.field(default=None, validator=positive)
     """Huber loss for regression: error above which it grows linearly, in standard deviations of
     the target, such as 0.3; None: squared error."""
@@ -305,7 +305,7 @@ class RunConfig:
     the free memory). Results stay the same."""
     compile: str = attrs.field(default="off", converter=switch, validator=one_of("on", "off"))
     """on: use torch.compile for steps on whole rows, such as stage 1; needs a C++ compiler and
-    about a minute, so it pays in long runs only."""
+    about a minute, so it is worthwhile in long runs only."""
     device: str = "auto"
     """Device: cpu, cuda or cuda:1; auto: a GPU if there is one; cuda=20GB+cpu, cpu=8GB+disk and
     the like: layers beyond the limit are in host memory or on disk."""

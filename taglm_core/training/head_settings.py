@@ -42,7 +42,7 @@ def check_ensemble(task: str, settings: TaskStageConfig, target: Target) -> None
     if target.kind == "text":
         reason = "the task writes text"
     elif settings.enrich:
-        reason = "stages.task.enrich trains a domain tag along"
+        reason = "stages.task.enrich trains a domain tag too"
     elif settings.function_tag_from is not None:
         reason = "stages.task.function_tag_from gives one function tag"
     if reason is not None:

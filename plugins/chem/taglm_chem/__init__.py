@@ -262,7 +262,7 @@ def register_readers() -> list[taglm.Reader]:
             name="smi",
             extensions="ism",
             read_batches="taglm_chem.readers:smi_batches",
-            description="SMILES with an optional name behind white space; columns smiles, name",
+            description="SMILES with an optional name after white space; columns smiles, name",
             example="CCO ethanol\nc1ccccc1\n",
         ),
         taglm.Reader(

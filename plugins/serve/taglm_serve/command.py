@@ -43,7 +43,10 @@ MaxBatch = Annotated[int, typer.Option(help="Maximum number of rows in a batch."
 MaxRows = Annotated[int, typer.Option(help="Maximum number of rows in a request.", min=1)]
 MaxBody = Annotated[int, typer.Option(help="Maximum size of a request in bytes.", min=1_000)]
 MaxQueue = Annotated[
-    int, typer.Option(help="Maximum rows that wait; beyond them the answer is 429.", min=1)
+    int,
+    typer.Option(
+        help="Maximum number of waiting rows; requests beyond it are answered 429.", min=1
+    ),
 ]
 Timeout = Annotated[
     float, typer.Option(help="Seconds after which a request is answered 504.", min=0.1)
@@ -52,7 +55,8 @@ OnDoubt = Annotated[
     str,
     typer.Option(
         metavar="raise|warn",
-        help="How to handle requests most of whose rows look like another kind of data.",
+        help="How to handle requests that look like another kind of data: raise rejects them, warn "
+        "continues.",
     ),
 ]
 
@@ -76,8 +80,8 @@ def serve(
 ) -> None:
     """Serve predictors over HTTP: JSON for programs, and a web page.
 
-    Requests for different predictors share batches, and what rows share stays cached. SIGTERM or
-    Ctrl-C stops accepting, finishes what was accepted, and ends.
+    Requests for different predictors share batches, and shared prompt segments stay cached. SIGTERM
+    or Ctrl-C stops accepting, finishes what was accepted, and ends.
 
     Example: `taglm serve runs/QED runs/LogP --port 8000`, then open the printed address.
     """

@@ -49,7 +49,7 @@ def _split_lines(report: Report) -> Iterator[str]:
         ]
         yield from _found(sum(groups.values()), what, examples)
     for name, near in report.get("near", {}).items():
-        what = f"of {near['compared']:,} new test values of {name} are nearly as one in train"
+        what = f"of {near['compared']:,} new test values of {name} are nearly equal to one in train"
         what += f" (similarity {near['threshold']} and more)"
         examples = [f"{e['test']} and {e['train']}: {e['similarity']}" for e in near["examples"]]
         yield from _found(near["count"], what, examples)

@@ -99,7 +99,9 @@ def _summary(event: RowsLoaded, report: dict[str, Any]) -> str:
         text = f"{name}: {facts['new']:,} of {facts['test_values']:,} test values new"
         near = facts.get("near")
         if near and near["count"]:
-            text += f", {near['count']} of {near['compared']} compared nearly as in train"
+            text += (
+                f", {near['count']} of {near['compared']} compared are nearly equal to one in train"
+            )
         said.append(text)
     for name, facts in report["targets"].items():
         if facts["missing"]:

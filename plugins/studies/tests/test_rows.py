@@ -70,7 +70,7 @@ def test_a_clean_set_says_only_what_is_new():
 def test_near_duplicates_are_counted_and_shown():
     """Another string with the same features is near; it is not the same."""
     line, report = look({"x": ["aab", "ddd", "aba"]}, ["train", "valid", "test"], [5.0, 6.0, 5.5])
-    assert "1 of 1 compared nearly as in train" in line
+    assert "1 of 1 compared are nearly equal to one in train" in line
     assert report["fields"]["x"]["near"]["examples"] == [
         {"test": "aba", "train": "aab", "similarity": 1.0}
     ]
@@ -165,7 +165,7 @@ def test_a_file_check_knows_aliases_units_and_near_rows(tmp_path):
     assert report["between_splits"]["near"]["smiles"]["count"] == 1
     assert report["targets"]["pKd"]["units"][0]["count"] == 1
     text = "\n".join(report_lines(report))
-    assert "1 of 1 new test values of smiles are nearly as one in train" in text
+    assert "1 of 1 new test values of smiles are nearly equal to one in train" in text
     assert "odd units: 1 of 3 values beyond 20" in text
     pairs = tmp_path / "dc.csv"
     pairs.write_text("Drug1_ID,Drug1,Drug2_ID,Drug2,CellLine,Y\na,CC,b,CO,L,1\na,CC,b,CO,L,2\n")

@@ -21,7 +21,8 @@ def _domain(language: Language) -> taglm.Domain:
         aliases=(*language.codes, language.name.lower(), "text", "sentence")
         if is_built_in
         else ("text", "sentence"),
-        description=f"Text in {language.name or language.tag}, read by the LM's own tokenizer.",
+        description=f"Text in {language.name or language.tag}, encoded by the backbone's "
+        "tokenizer.",
         encoder="text",
         doubt=f"taglm_translation.scripts:doubt_{language.column}" if language.script else None,
         corpus=f"translation/text-{language.column}" if is_built_in else None,

@@ -131,8 +131,8 @@ def bleu_doubt(truth: Sequence[str]) -> str | None:
     return (
         f"its tokenizer (13a) splits words at blanks, but {share:.0%} of the letters of the "
         "references belong to languages that write none (Chinese, Japanese, Thai, ...), so that "
-        "whole phrases count as words. Judge by chrf, or by spbleu, which has a tokenizer for "
-        "them: metrics: [chrf, spbleu]"
+        "whole phrases count as words. Use chrf, or spbleu, which has a tokenizer for them: "
+        "metrics: [chrf, spbleu]"
     )
 
 

@@ -87,7 +87,7 @@ def _asked(run: RunFacts, task: TaskFacts) -> str:
     unit = f" [{task.unit}]" if task.unit else ""
     backbone = run.metrics.get("backbone", {}).get("name")
     source = Path(str(task.record.get("source"))).name
-    return f"Asked: {what} {names}{unit} on {source}, with the frozen backbone {backbone}."
+    return f"Task: {what} {names}{unit} on {source}, with the frozen backbone {backbone}."
 
 
 def chance(task: TaskFacts, found: Intervals | None) -> str:

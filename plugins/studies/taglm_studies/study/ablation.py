@@ -35,7 +35,7 @@ VARIANTS: dict[str, Variant] = {
     FULL: Variant(
         settings=_task(**_LINEAR), description="all parts of the paper, with a linear head"
     ),
-    "enriched": Variant(settings=_task(enrich=True), description="the domain tag is trained along"),
+    "enriched": Variant(settings=_task(enrich=True), description="the domain tag is trained too"),
     "no-domain-tag": Variant(
         settings=_task(domain_tags=False), description="untrained domain tags"
     ),
@@ -49,7 +49,8 @@ VARIANTS: dict[str, Variant] = {
     ),
     AS_TEXT: Variant(
         settings={},
-        description="no head: the LM writes the number or class as text; spans are causal, as for "
+        description="no head: the language model writes the number or class as text; spans are "
+        "causal, as for "
         "all text",
     ),
     "causal": Variant(
@@ -57,7 +58,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "paper-start": Variant(
         settings=_task(head_init="mean_embedding", tag_init="mean", lr=1e-4),
-        description="tags and head begin at the mean embedding and take gradient steps",
+        description="tags and head start from the mean embedding and take gradient steps",
     ),
     "adapter": Variant(
         settings=_task(tag="adapter"), description="the function tag acts in the layers too"

@@ -110,8 +110,10 @@ _COMPARE_NOTES = (
     "taglm and text-prompt have the same head: ridge or logistic regression on their states, "
     "alpha chosen on the validation split.",
     "tag: the states of the trained function tag. taglm: the run as shipped, with the head and "
-    "features that it chooses. Rivals read the prompt in words, without tags, at its last token.",
-    "Parameters do not count the head. Seconds of the tag count stage 1 only where it was trained.",
+    "features that it chooses. The other methods read the prompt in words, without tags, at its "
+    "last token.",
+    "Numbers of parameters exclude the head. Seconds of the tag include stage 1 only if it was "
+    "trained.",
 )
 
 
