@@ -157,7 +157,7 @@ def _chosen(
     if not names:
         raise UnknownNameError(
             f"the tag store {store.folder} holds no domain tag of texts for the backbone "
-            f"{backbone.name}. `taglm run` trains them."
+            f"'{backbone.name}'. `taglm run` trains them."
         )
     return names
 

@@ -69,7 +69,7 @@ def stored_tag(name: str, folder: Path | None, predictor: Predictor, store: TagS
         if entry is None:
             raise UnknownNameError(
                 f"the tag store {store.folder} holds no trained tag <{name}> for the backbone "
-                f"{backbone.name}. Train it by a run whose rows (or task.tags) name it, or give "
+                f"'{backbone.name}'. Train it by a run whose rows (or task.tags) name it, or give "
                 "the folder of a run or predictor that holds it: NAME=FOLDER."
             )
         return load_artifact(entry.folder)

@@ -131,7 +131,7 @@ def _stored(trained: TrainedDomain, store: TagStore, key: str, name: str) -> Art
     if not found:
         raise UnknownNameError(
             f"the tag store {store.folder} holds no tags of '{name}' for this <{trained.name}>. "
-            f"Train them: taglm condition {trained.domain.spec.tag} {name}."
+            f"Train them with `taglm condition {trained.domain.spec.tag} {name}`."
         )
     return max(found, key=lambda item: item[0])[1]
 

@@ -135,7 +135,7 @@ def _tag_of(
     if entry is None:
         raise UnknownNameError(
             f"the tag store {store.folder} holds no trained tag <{domain.name}> for the backbone "
-            f"{backbone.name}. `taglm run` of a task that names it trains it; or give a run that "
+            f"'{backbone.name}'. `taglm run` of a task that names it trains it; or give a run that "
             "holds it by its folder."
         )
     return load_artifact(entry.folder)

@@ -207,7 +207,7 @@ def find_artifact(path: Path, task: str | None = None) -> Path:
     if path.is_file():
         raise CheckpointError(
             f"{path} is a file, not a predictor. Name the folder of a run first, then the table: "
-            f"taglm predict runs/QED {path}."
+            f"`taglm predict runs/QED {path}`."
         )
     members = sorted(folder.parent for folder in path.glob(f"{MEMBERS}/*/{PREDICTOR}"))
     if members:

@@ -67,7 +67,7 @@ def other_seed(subject: Subject) -> None:
     other = load_dataset(subject.item, 1, SAMPLE_ROWS)
     demand(
         first.columns != other.columns,
-        "seeds 0 and 1 give the same rows. Make the random generator of `seed`.",
+        "seeds 0 and 1 give the same rows. Seed the random generator with `seed`.",
     )
 
 
