@@ -238,7 +238,7 @@ def test_runs_stand_side_by_side(tmp_path, registry):
 def test_unfinished_runs_are_named(tmp_path, registry):
     """A folder without results is an error, and nothing is written."""
     (tmp_path / "run").mkdir()
-    for reason in (r"no run folder \(run.yaml is missing\)", "holds no results"):
+    for reason in (r"is not a run folder \(run.yaml is missing\)", "holds no results"):
         with pytest.raises(ConfigError, match=reason):
             write_report([tmp_path / "run"], tmp_path / "report.html", registry)
         (tmp_path / "run" / "run.yaml").write_text("task: {}\n")

@@ -92,7 +92,7 @@ def test_auto_stays_in_fp32_where_bf16_is_too_rough(timed, monkeypatch):
     monkeypatch.setattr(precisionprobe, "STATES_TOLERANCE", 1e-4)
     found = measure_precision(tiny_backbone("llama"))
     assert found.precision == FP32
-    assert "too rough" in found.reason
+    assert "too inaccurate" in found.reason
 
 
 def test_the_probe_times_the_backbone_itself():

@@ -27,7 +27,7 @@ def test_settings_are_read_as_people_write_them(given, expected):
 @pytest.mark.parametrize("given", ["lots", "-1GB", "2 apples", True, "nan"])
 def test_another_setting_is_an_error_that_says_what_works(given):
     """A typing error must not become some default."""
-    with pytest.raises(ConfigError, match="auto, off, or a size such as 500MB"):
+    with pytest.raises(ConfigError, match="auto, off or a size such as 500MB"):
         cache_setting(given)
 
 

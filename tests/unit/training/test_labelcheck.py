@@ -199,6 +199,6 @@ def test_small_splits_are_said():
     assert "the test split has 1 row, fewer than 20: its metrics are rough estimates" in found[0]
     assert found[0].endswith("--folds 5 scores every row once")
     of_fold = SimpleNamespace(splits=few, rule="chem/scaffold, fold 1 of 5")
-    assert small_splits(of_fold)[0].endswith("rough guesses")
+    assert small_splits(of_fold)[0].endswith("rough estimates")
     enough = SimpleNamespace(splits=["valid"] * 20 + ["test"] * 20, rule="core/random")
     assert small_splits(enough) == ()
