@@ -62,7 +62,10 @@ def load_dataset(
     columns = {str(k): list(loaded[k]) for k in getattr(loaded, "column_names", loaded)}
     missing = [name for name in dataset.spec.columns if name not in columns]
     if missing:
-        raise PluginError(f"dataset '{dataset.name}' lacks its column '{missing[0]}'.")
+        raise PluginError(
+            f"{dataset.source}: dataset '{dataset.name}' lacks the column '{missing[0]}' that it "
+            "declares."
+        )
     count = len(next(iter(columns.values())))
     return Table(columns=columns, rows=list(range(1, count + 1)), source=dataset.name)
 

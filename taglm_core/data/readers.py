@@ -136,4 +136,6 @@ def _numbered(path: Path, batches: Iterator[Batch]) -> Iterator[Table]:
             yield Table(columns=columns, rows=rows, source=str(path), lines=lines)
         done += count
     if not done:
-        raise DataError(f"{path}: there is a header but no row below it (0 rows).")
+        raise DataError(
+            f"{path}: there is a header but no row below it (0 rows). Give a table with rows."
+        )

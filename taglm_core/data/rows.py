@@ -178,7 +178,7 @@ def _check_table(
     domains: Mapping[str, Registered[Domain]],
 ) -> _Checked:
     if not table.num_rows:
-        raise DataError(f"{table.source}: no rows.")
+        raise DataError(f"{table.source} holds no rows. Give a table with rows.")
     raw, columns = read_fields(table, task, data.columns)
     fixed: list[tuple[int, str]] = []
     if data.fix:
