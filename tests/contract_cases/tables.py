@@ -183,7 +183,7 @@ CLASSES = taglm.Classification(
 
 CASES = [
     dataset_case("columns", "gives the columns letters, more, but declared are", "surplus"),
-    dataset_case("columns", "lacks its column 'letters'", "lacking"),
+    dataset_case("columns", "lacks the column 'letters'", "lacking"),
     dataset_case("columns", "`load` gives no rows", "nothing"),
     dataset_case("types", "column 'letters' mixes number and text", "mixed"),
     dataset_case("types", "column 'letters' holds list", "lists"),
