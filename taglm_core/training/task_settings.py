@@ -21,7 +21,7 @@ def check_task_settings(config: RunConfig, task: ResolvedTask) -> None:
     if settings.tag_length == 0 and task.is_numeric:
         raise ConfigError(
             "stages.task.tag_length: 0 leaves the function tag out, which is possible for text "
-            "tasks only: the head of {task.name} reads that tag."
+            f"tasks only: the head of {task.name} reads that tag."
         )
     if config.data.weights is not None and not task.is_numeric:
         raise ConfigError(

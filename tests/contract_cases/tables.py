@@ -194,7 +194,7 @@ CASES = [
     dataset_case("described", "`description` is empty", "stubborn", description=" "),
     dataset_case(
         "split_disjoint",
-        "letters = 'a' stands in train and in test",
+        "letters = 'a' is both in train and in test",
         "leaking",
         ("letters", "split"),
         split_column="split",

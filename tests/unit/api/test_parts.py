@@ -123,7 +123,7 @@ def test_what_has_finished_is_not_predicted_again(asked):
     with pytest.raises(KeyboardInterrupt):
         predict_in_parts(Nodes(stop_after=3), request, lines)
     assert not request.output.exists()
-    assert lines.said[-1].startswith("3 parts of 7 kept in ")
+    assert lines.said[-1].startswith("3 of 7 parts are stored in ")
     again, lines = Nodes(), Lines()
     predict_in_parts(again, request, lines)
     assert again.called.count("predict") == 4

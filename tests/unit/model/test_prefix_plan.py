@@ -74,7 +74,7 @@ def test_the_plan_counts_the_saving_and_the_share_that_fits():
     half = plan_cache([segments([90, 90], 50, 10)], backbone, [("cpu", 90 * one.token_bytes)])
     assert half.share == 0.5
     assert half.speedup < one.speedup
-    assert "50 % kept" in half.line()
+    assert "50 % cached" in half.line()
 
 
 def test_no_cache_is_planned_where_nothing_recurs():
