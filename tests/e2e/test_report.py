@@ -96,7 +96,7 @@ def test_the_command_writes_the_report_again(run, page, taglm, tmp_path):
     assert "Side by side" in (tmp_path / "both.html").read_text()
     found = taglm("report", tmp_path)
     assert found.code == 1
-    assert "no run folder" in found.err
+    assert "is not a run folder" in found.err
 
 
 FRAME = """<!DOCTYPE html><iframe id="f" width="390" height="800" srcdoc="{page}"></iframe>

@@ -113,5 +113,5 @@ def test_another_word_is_an_error():
     """It would be taken for one of the two."""
     from taglm_core.data.doubt import check_on_doubt
 
-    with pytest.raises(ConfigError, match="write raise or warn"):
+    with pytest.raises(ConfigError, match="must be raise or warn"):
         check_on_doubt("off")

@@ -53,7 +53,7 @@ def test_an_order_of_its_own_an_empty_split_and_the_column_split(tmp_path):
         (["0,test", "1,train", "2,valid", "3,train"], "row 1: .*names row 0, .*hold 4 rows"),
         (
             ["1,test", "2,train", "3,valid", "4,train", "5,train", "6,test"],
-            "row 5: .*names row 5, but the data hold 4 rows .2 of the 6 named.*another table",
+            "row 5: .*the data hold 4 rows .2 of the 6 named rows .*split file of this table",
         ),
         (["1,test", "2,train", "3,valid"], "names no split for row 4 of the data .1 row missing"),
         (["1,test", "2,train", "3,valid", "4,maybe"], "row 4: column 'split' holds 'maybe'"),

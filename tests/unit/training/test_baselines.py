@@ -141,7 +141,7 @@ def test_baselines_that_begin_too_late_are_named(monkeypatch, caplog):
         caplog.clear()
         found = fit_baselines(("default",), registry, data(), score, until=until)
         assert list(found.scores["test"]) == names
-        said = [r.message for r in caplog.records if "leaves out" in r.message]
+        said = [r.message for r in caplog.records if "--time) skips" in r.message]
         assert len(said) == 2 - len(names)
         assert all("the baselines by_features," in message for message in said)
 
