@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from taglm_core.model.standardized import Standardized
+
 KERNEL = "kernel"
 """Name of this head in settings and artifacts."""
 
-_MOST_DEVIATIONS = 5.0
 
-
-class KernelHead(nn.Module):
+class KernelHead(Standardized):
     """Weighted sums of similarities to training rows, `exp(-gamma |x - point|^2)`.
 
     What is read is standardized by column, cut off at five standard deviations and scaled by block
@@ -19,9 +19,6 @@ class KernelHead(nn.Module):
     one or several regressions, each with a kernel on its own columns.
     """
 
-    mean: Tensor
-    std: Tensor
-    factor: Tensor
     points: Tensor
     reads: Tensor
     gamma: Tensor
@@ -35,10 +32,7 @@ class KernelHead(nn.Module):
             num_points: Training rows that rows are compared with.
             num_kernels: Regressions whose mean is the output.
         """
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("std", torch.ones(width))
-        self.register_buffer("factor", torch.zeros(width))
+        super().__init__(width)
         # half precision halves the predictor; the fit uses the rounded points
         self.register_buffer("points", torch.zeros(num_points, width, dtype=torch.float16))
         self.register_buffer("reads", torch.ones(num_kernels, width, dtype=torch.bool))
@@ -69,23 +63,13 @@ class KernelHead(nn.Module):
             rows: `(rows, width)`.
             blocks: Widths of the blocks, which add up to `width`.
         """
-        self.mean.copy_(rows.mean(dim=0))
-        std = rows.std(dim=0, correction=0)
-        is_varied = std > 1e-6 * (self.mean.abs() + 1e-6)
-        self.std.copy_(torch.where(is_varied, std, torch.ones_like(std)))
-        self.factor.fill_(1.0)
+        self.take_units(rows)
         scaled = self.scaled(rows)
         first = 0
         for width in blocks:
             square = float(scaled[:, first : first + width].square().sum(dim=1).mean())
-            self.factor[first : first + width] = square**-0.5 if square > 0 else 0.0
+            self.factor[first : first + width] *= square**-0.5 if square > 0 else 0.0
             first += width
-        self.factor.mul_(is_varied)
-
-    def scaled(self, rows: Tensor) -> Tensor:
-        """Return rows `(rows, width)` in the units of the distance."""
-        deviations = (rows.float() - self.mean) / self.std
-        return deviations.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS) * self.factor
 
     def distances(self, rows: Tensor, kernel: int) -> Tensor:
         """Return squared distances in the columns of a kernel: `(rows, points)`.

@@ -166,8 +166,13 @@ class TaskModel:
     def become(self, member: EnsembleMember) -> None:
         """Take the function tag, head, scaling and features of a member of an ensemble."""
         self.model.set_tag(self.task.function_tag, member.tag, member.inner)
-        self.head, self.scaling, self.features = member.head, member.scaling, member.features
-        self.model.heads[self.task.name] = member.head
+        self.scaling = member.scaling
+        self.set_head(member.head, member.features)
+
+    def set_head(self, head: nn.Module, features: FeatureReader | None = None) -> None:
+        """Take a head, on the device of the backbone, and what it reads beside the states."""
+        self.head, self.features = head.to(self.model.backbone.device), features
+        self.model.heads[self.task.name] = self.head
 
     @property
     def reader(self) -> FeatureReader | None:

@@ -70,10 +70,8 @@ def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) 
     scaling = artifact.task.scaling
     assert scaling is not None, "a head has a scaling"
     task_model.scaling = scaling.copy()
-    task_model.head = _head(record, artifact.head, task_model, registry)
-    task_model.model.heads[task_model.task.name] = task_model.head
-    if record.features:
-        task_model.features = FeatureReader.of_records(record.features, registry)
+    head = _head(record, artifact.head, task_model, registry)
+    task_model.set_head(head, _features(record, registry))
     task_model.others = tuple(
         _member(number, record, task_model, artifact, registry)
         for number, record in enumerate(artifact.task.ensemble)
@@ -85,14 +83,17 @@ def _member(
 ) -> EnsembleMember:
     state = artifact.of_member(number, "head")
     head = _head(record.head, state, task_model, registry)
-    features = record.head.features
     return EnsembleMember(
         tag=artifact.members[f"{number}.tag"],
         inner=artifact.of_member(number, "inner"),
-        head=head,
+        head=head.to(task_model.model.backbone.device),
         scaling=record.scaling.copy(),
-        features=FeatureReader.of_records(features, registry) if features else None,
+        features=_features(record.head, registry),
     )
+
+
+def _features(record: HeadRecord, registry: Registry) -> FeatureReader | None:
+    return FeatureReader.of_records(record.features, registry) if record.features else None
 
 
 def _head(
@@ -109,4 +110,4 @@ def _head(
         outputs = num_outputs(task_model.task.spec.target, task_model.classes)
         head = make_head(spec, task_model.width, outputs, record.options, record.num_features)
         head.load_state_dict(state)
-    return head.to(task_model.model.backbone.device)
+    return head

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from taglm_core.data.answers import UNKNOWN, answer_texts
 from taglm_core.data.censoring import has_sides
@@ -172,11 +171,9 @@ def _scaling(plan: Plan) -> Scaling:
 def start_again(plan: Plan, task_model: TaskModel) -> None:
     """Give a task model the untrained function tag, head and scaling of a plan's seed."""
     tag = _untrained_tag(plan)
-    with torch.random.fork_rng():
-        torch.manual_seed(plan.config.seed)
-        head = plan.make_head().to(plan.backbone.device)
-    scaling = _scaling(plan)
-    member = EnsembleMember(tag=tag.rows, inner=tag.inner, head=head, scaling=scaling)
+    member = EnsembleMember(
+        tag=tag.rows, inner=tag.inner, head=plan.seeded_head(), scaling=_scaling(plan)
+    )
     task_model.become(member)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import attrs
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from taglm_core.errors import ConfigError
+from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.features import (
     DESCRIPTORS,
     FEATURES,
@@ -17,8 +17,6 @@ from taglm_core.model.features import (
     FeatureRecord,
     feature_reader,
 )
-from taglm_core.model.heads import make_head
-from taglm_core.model.targets import Scaling, num_outputs
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, progress_bar, say_detail
 from taglm_core.training.head_fitter import HeadFitter
@@ -61,11 +59,11 @@ def choose_features(
     sample, states, targets = objective.fitted_rows()
     fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
     valid = ReadRows(objective.valid_states(), objective.valid.targets)
-    costs, best = {STATES: loss.of(valid)}, _Kept.of(task_model)
+    costs, best = {STATES: loss.of(valid)}, _kept(task_model)
     fits: dict[str, dict[str, float]] = {STATES: {}}
     chosen = STATES
     for name, reader in _candidates(plan, task_model, fields[0], recipe):
-        _install(task_model, plan, reader)
+        task_model.set_head(plan.seeded_head(sum(reader.blocks)), reader)
         with progress_bar(f"fitting a head with {name}"):
             read = [
                 torch.cat([own, reader.read(values)], dim=1)
@@ -79,8 +77,8 @@ def choose_features(
             costs[name] = loss.of(rows)
         is_first = chosen == STATES and (settings.features == "on" or recipe is not None)
         if is_first or costs[name] < GAIN_OF_FEATURES * costs[chosen]:
-            chosen, best = name, _Kept.of(task_model)
-    best.restore(task_model)
+            chosen, best = name, _kept(task_model)
+    task_model.become(best)
     if len(costs) == 1:
         return {}
     progress.say(f"head: {settings.head} on {chosen}")
@@ -92,39 +90,9 @@ def choose_features(
     return {"chosen": chosen, "valid_losses": costs, "reads": reads, **fits[chosen]}
 
 
-@attrs.frozen(eq=False)
-class _Kept:
-    """A head of the choice, with what belongs to it."""
-
-    head: nn.Module | None
-    features: FeatureReader | None
-    sigma: Tensor | None
-
-    @staticmethod
-    def of(task_model: TaskModel) -> "_Kept":
-        sigma = task_model.scaling.sigma
-        return _Kept(task_model.head, task_model.features, None if sigma is None else sigma.clone())
-
-    def restore(self, task_model: TaskModel) -> None:
-        task_model.head, task_model.features = self.head, self.features
-        assert self.head is not None, "no text"
-        task_model.model.heads[task_model.task.name] = self.head
-        scaling: Scaling = task_model.scaling
-        if scaling.sigma is not None and self.sigma is not None:
-            scaling.sigma.copy_(self.sigma)
-
-
-def _install(task_model: TaskModel, plan: Plan, reader: FeatureReader) -> None:
-    """Give a task model a new head, not fitted, that reads features."""
-    settings = plan.config.stages.task
-    spec = plan.registry.heads.get(settings.head, plan.task.plugin)
-    outputs = num_outputs(plan.task.spec.target, task_model.classes)
-    with torch.random.fork_rng():
-        torch.manual_seed(plan.config.seed)
-        head = make_head(spec, task_model.width, outputs, settings.head_options, sum(reader.blocks))
-    task_model.head = head.to(task_model.model.backbone.device)
-    task_model.features = reader
-    task_model.model.heads[plan.task.name] = task_model.head
+def _kept(task_model: TaskModel) -> EnsembleMember:
+    """Return the present head with a scaling of its own, which a fit of another may change."""
+    return attrs.evolve(task_model.member(), scaling=task_model.scaling.copy())
 
 
 def _candidates(
@@ -134,8 +102,8 @@ def _candidates(
     recipe: Mapping[str, Any] | None,
 ) -> Iterator[tuple[str, FeatureReader]]:
     """Yield what a head may read beside the states, by name."""
-    given = task_model.others[0].features if task_model.others else None
     if task_model.others:
+        given = task_model.others[0].features
         if given is not None:
             yield f"{STATES}, {words(given)}", given
         return

@@ -174,15 +174,15 @@ def choose_head(
     heads: dict[str, _Fitted] = {}
     if recipe is None and settings.head == AUTO and settings.features != "on":
         found[LINEAR] = linear_solution(states, valid_states, rows).errors
-    for name, reader in _candidates(plan, splits["train"], sample, recipe):
+    fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
+    for name, reader in _candidates(plan, fields[0], recipe):
         with progress_bar(f"fitting a {name} head"):
-            fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
             seed = plan.config.seed
             heads[name] = _fitted(reader, (states, valid_states), fields, rows, seed, recipe)
             found[name] = Errors.mean_of([each.errors for each in heads[name].solutions])
     chosen, made = _choice(found), {}
     if chosen in heads:
-        _install(task_model, plan.task.name, heads[chosen])
+        task_model.set_head(heads[chosen].head, heads[chosen].reader)
         scale = _set_offset(objective, rows, heads[chosen].valid_inputs, recipe)
         made = _made(heads[chosen], scale)
     if recipe is not None:
@@ -229,12 +229,6 @@ def _fitted(
     return _Fitted(head, reader, solutions, valid_inputs)
 
 
-def _install(task_model: TaskModel, name: str, fitted: _Fitted) -> None:
-    task_model.head = fitted.head.to(task_model.model.backbone.device)
-    task_model.features = fitted.reader
-    task_model.model.heads[name] = task_model.head
-
-
 def _drawn(rows: tuple[np.ndarray, Tensor, Tensor], seed: int) -> tuple[np.ndarray, Tensor, Tensor]:
     """Return the rows that a kernel head is fitted to: all, or a random choice of many."""
     sample, states, targets = rows
@@ -252,21 +246,20 @@ def _made(fitted: _Fitted, scale: float | None) -> dict[str, Any]:
 
 
 def _candidates(
-    plan: Plan, train: SplitData, sample: np.ndarray, recipe: Mapping[str, Any] | None
+    plan: Plan, train: Mapping[str, list[Any]], recipe: Mapping[str, Any] | None
 ) -> Iterator[tuple[str, FeatureReader | None]]:
     """Yield the kernel heads to try, or that of a recipe: by name, what they read beside states."""
     settings = plan.config.stages.task
     if recipe is not None:
-        fields, reads = some_of(train.fields, sample), recipe["reads"]
-        kinds = KINDS[:1]
-        found = feature_reader(plan.task, plan.registry, kinds, fields, reads) if reads else None
+        reads, kinds = recipe["reads"], KINDS[:1]
+        found = feature_reader(plan.task, plan.registry, kinds, train, reads) if reads else None
         yield recipe["chosen"], found
         return
     if settings.features != "on":
         yield KERNEL, None
     if not may_read_features(plan):
         return
-    reader = feature_reader(plan.task, plan.registry, KINDS[:1], some_of(train.fields, sample))
+    reader = feature_reader(plan.task, plan.registry, KINDS[:1], train)
     if reader is not None:
         yield f"{KERNEL} with {words(reader)}", reader
     elif settings.features == "on":

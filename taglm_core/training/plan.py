@@ -122,13 +122,24 @@ class Plan:
         length = settings.tag_length if given is None else len(given.rows)
         return Pooling.of(settings.pooling, length)
 
-    def make_head(self) -> torch.nn.Module:
-        """Return the untrained head of a task that has one."""
+    def make_head(self, num_features: int = 0) -> torch.nn.Module:
+        """Return the untrained head of a task that has one.
+
+        Args:
+            num_features: Columns that it reads beside the states.
+        """
         task, settings = self.task, self.config.stages.task
         name = "linear" if settings.head in CHOSEN_LATER else settings.head
         registered = self.registry.heads.get(name, task.plugin, f"task {task.name}")
         width = self.pooling.num_states * self.planned.outline.hidden_size
-        return make_head(registered, width, self.num_outputs, settings.head_options)
+        options = settings.head_options
+        return make_head(registered, width, self.num_outputs, options, num_features)
+
+    def seeded_head(self, num_features: int = 0) -> torch.nn.Module:
+        """Return the untrained head by the seed, without a draw from torch's generator."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.config.seed)
+            return self.make_head(num_features)
 
     def head_parameters(self) -> int:
         """Return how many numbers the head has, without a draw from torch's generator."""

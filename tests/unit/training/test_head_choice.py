@@ -142,11 +142,10 @@ def test_a_computed_label_is_not_read_off_descriptors(tmp_path, toy_registry, to
     )
     (plan,) = make_plans(config, toy_registry, TagStore(tmp_path / "store"))
     from taglm_core.training.head_choice import _candidates
-    from taglm_core.training.splits import SplitData
 
     is_computed = plan.task.spec.target.compute is not None
-    train = SplitData(None, None, {"letters": ["abc", "cab"]})
-    names = [name for name, _ in _candidates(plan, train, np.arange(2), None)]
+    train = {"letters": ["abc", "cab"]}
+    names = [name for name, _ in _candidates(plan, train, None)]
     assert names == ([KERNEL] if is_computed else [KERNEL, f"{KERNEL} with descriptors of letters"])
     assert is_computed
 
