@@ -251,8 +251,10 @@ def _candidates(
     """Yield the kernel heads to try, or that of a recipe: by name, what they read beside states."""
     settings = plan.config.stages.task
     if recipe is not None:
-        reads, kinds = recipe["reads"], KINDS[:1]
-        found = feature_reader(plan.task, plan.registry, kinds, train, reads) if reads else None
+        # an older record does not name the sources: then it was all of them, or none
+        reads = recipe.get("reads", [] if recipe["chosen"] == KERNEL else None)
+        is_read, kinds = reads != [], KINDS[:1]
+        found = feature_reader(plan.task, plan.registry, kinds, train, reads) if is_read else None
         yield recipe["chosen"], found
         return
     if settings.features != "on":

@@ -150,6 +150,26 @@ def test_a_computed_label_is_not_read_off_descriptors(tmp_path, toy_registry, to
     assert is_computed
 
 
+def test_the_choice_of_an_older_record_is_taken(tmp_path, toy_registry, toy_backbone, table):
+    """It does not name the sources: all that there are, or none where the states sufficed."""
+    data = {
+        "task": {"name": "T", "template": PLAIN, "target": SHARE},
+        "data": {"file": str(table), "split": {"method": "random"}},
+        "backbone": str(toy_backbone),
+        "stages": {"task": SMALL},
+    }
+    config = run_config("test", data)
+    (plan,) = make_plans(config, toy_registry, TagStore(tmp_path / "store"))
+    train = {"letters": ["abc", "cab"]}
+    for name, sources in (
+        (KERNEL, None),
+        (f"{KERNEL} with descriptors of letters", [["letters", "descriptors"]]),
+    ):
+        ((found, reader),) = head_choice._candidates(plan, train, {"chosen": name})
+        assert found == name
+        assert (reader and reader.sources) == sources
+
+
 def test_the_rows_and_points_of_a_kernel_head_are_bounded(
     tmp_path, toy_registry, toy_backbone, table, monkeypatch
 ):
