@@ -15,7 +15,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.writers import TableWriter
 from taglm_core.errors import DataError, counted
 from taglm_core.inference.files import PartOptions, PredictedPart, Written, write_parts
-from taglm_core.inference.intervals import usable_intervals, warn_lacking
+from taglm_core.inference.intervals import check_intervals
 from taglm_core.inference.partfolder import PartFolder
 from taglm_core.inference.sharedspans import SpanFacts
 from taglm_core.inference.spanplan import (
@@ -119,7 +119,8 @@ def predict_in_parts(workers: Workers, request: PartsRequest, progress: Progress
     """
     writing = TableWriter(request.output, reads=[request.source])
     if request.how.interval is not None:
-        _check_interval(request, request.how.interval)
+        artifact = read_artifact(request.run, request.task)
+        check_intervals(artifact.intervals, artifact.task.spec, request.how.interval)
     packed = packed_run(request.run, request.task)
     folder = PartFolder(request.output)
     sharing = math.ceil(workers.count / len(workers.nodes))
@@ -156,12 +157,6 @@ def predict_in_parts(workers: Workers, request: PartsRequest, progress: Progress
                 f"{len(done)} of {job.num_parts} parts are stored in {folder.path}; the same "
                 "command continues from there"
             )
-
-
-def _check_interval(request: PartsRequest, level: float) -> None:
-    artifact = read_artifact(request.run, request.task)
-    spec = artifact.task.spec
-    warn_lacking(usable_intervals(artifact.intervals, spec.target, spec.name, level), level)
 
 
 def _answer(workers: Workers, call: Call) -> Any:

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import logging
 import math
 import os
 import shutil
@@ -13,6 +14,8 @@ from typing import Any
 
 from taglm_core.data.links import check_links
 from taglm_core.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -90,6 +93,24 @@ def write_json(path: Path, obj: Any) -> None:
     """Write plain data as JSON, keys in their order; NaN and infinities become null."""
     text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def keep_json(path: Path, obj: Any) -> None:
+    """Write JSON that spares work next time, if the folder can be written to."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, obj)
+    except OSError as error:
+        logger.debug("%s: not written (%s)", path, error)
+
+
+def kept_json(path: Path) -> dict[str, Any]:
+    """Return what `keep_json` wrote; {} where there is nothing, or something else."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def jsonable(obj: Any) -> Any:

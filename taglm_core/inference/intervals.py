@@ -10,7 +10,7 @@ import numpy as np
 from taglm_core.data.censoring import exact_of
 from taglm_core.errors import ConfigError, counted
 from taglm_core.model.intervals import Intervals, check_level, least_rows, used_rank
-from taglm_core.specs import Regression, Target
+from taglm_core.specs import Regression, Target, Task
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +85,18 @@ def too_few(level: float, rows: int) -> str:
     return f"no {percent(level)} interval: it needs {need} and has {rows}"
 
 
-def warn_lacking(intervals: Intervals, level: float) -> None:
-    """Log which targets have no interval at a level, and why."""
-    for record in intervals.records:
+def check_intervals(intervals: Intervals | None, spec: Task, level: float) -> None:
+    """Demand intervals at a level for some target, and warn of the others.
+
+    Args:
+        intervals: Those of the predictor.
+        spec: Its task.
+        level: Share of new values that an interval is to contain.
+
+    Raises:
+        ConfigError: see `usable_intervals`.
+    """
+    for record in usable_intervals(intervals, spec.target, spec.name, level).records:
         if used_rank(level, record.rows) is None:
             logger.warning("%s: %s", record.target, too_few(level, record.rows))
 
@@ -279,8 +288,5 @@ def _chance(covered: int, rows: int, rank: int, valid_rows: int) -> float:
 
 def percent(share: float) -> str:
     """Return a share as a percentage with at most one decimal."""
-    return (
-        f"{100 * share:.0f} %"
-        if abs(100 * share - round(100 * share)) < 0.05
-        else (f"{100 * share:.1f} %")
-    )
+    is_whole = abs(100 * share - round(100 * share)) < 0.05
+    return f"{100 * share:.{0 if is_whole else 1}f} %"

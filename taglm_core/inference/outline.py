@@ -4,18 +4,15 @@ Opening imports transformers and reads the weights, which takes most of the time
 """
 
 import functools
-import json
-import logging
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
 
 from taglm_core import __version__
-from taglm_core.data.atomic import write_json
+from taglm_core.data.atomic import keep_json, kept_json
 from taglm_core.data.home import home
 from taglm_core.errors import BackboneError
 from taglm_core.inference.precision import AUTO, kept_measure, open_backbone, wanted_precision
@@ -29,8 +26,6 @@ from taglm_core.model.precisionprobe import Measured
 from taglm_core.model.quantized import QuantizedLinear
 from taglm_core.model.tag_forms import adapted_maps
 from taglm_core.plugins import Registry
-
-logger = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +108,7 @@ def plan_backbone(
     outline = outline_of(backbone)
     is_plain = measured.precision in (FP32, BF16) and backbone.device.type == "cpu"
     if content and is_plain and not is_divided and not outline.refusal:  # which names the backbone
-        _keep(content, outline)
+        keep_json(_file(content), attrs.asdict(outline))
     prepare(backbone)
     return PlannedBackbone(name, outline, measured, lambda: backbone, backbone)
 
@@ -172,8 +167,8 @@ def _file(content: str) -> Path:
 def _kept(content: str) -> Outline | None:
     if not content:
         return None
+    stored = kept_json(_file(content))
     try:
-        stored: Any = json.loads(_file(content).read_text(encoding="utf-8"))
         fingerprint = stored.pop("fingerprint")
         return Outline(
             **stored
@@ -183,14 +178,5 @@ def _kept(content: str) -> Outline | None:
                 "fingerprint": Fingerprint(**{**fingerprint, "probe": tuple(fingerprint["probe"])}),
             }
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or damaged
+    except (ValueError, TypeError, KeyError, AttributeError):  # not there, or damaged
         return None
-
-
-def _keep(content: str, outline: Outline) -> None:
-    file = _file(content)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, attrs.asdict(outline))
-    except OSError as error:
-        logger.debug("%s: not written (%s)", file, error)

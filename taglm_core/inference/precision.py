@@ -1,15 +1,13 @@
 """Which precision a backbone is opened in: the one asked for, or the one that was measured."""
 
-import json
 import logging
 import os
 import platform
-from typing import Any
 
 import attrs
 import torch
 
-from taglm_core.data.atomic import write_json
+from taglm_core.data.atomic import keep_json, kept_json
 from taglm_core.data.home import home
 from taglm_core.errors import ConfigError
 from taglm_core.model.backbone import Backbone
@@ -99,13 +97,9 @@ def kept_or_measured(backbone: Backbone, afresh: bool = False) -> Measured:
         return kept
     measured = measure_precision(backbone, looks_always=afresh)
     logger.debug("precision of %s: %s", backbone.name, measured.line())
+    own = {f"{key} {_machine(backbone.device)}": attrs.asdict(measured)}
     path = home() / _FILE
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        own = {f"{key} {_machine(backbone.device)}": attrs.asdict(measured)}
-        write_json(path, {**_stored(), **own})
-    except OSError as error:
-        logger.debug("%s: not written (%s)", path, error)
+    keep_json(path, {**kept_json(path), **own})
     return measured
 
 
@@ -117,17 +111,9 @@ def kept_measure(key: str, device: torch.device) -> Measured | None:
         device: Where it runs.
     """
     try:
-        return Measured(**_stored()[f"{key} {_machine(device)}"])
+        return Measured(**kept_json(home() / _FILE)[f"{key} {_machine(device)}"])
     except (KeyError, TypeError):  # not measured, or written by another version
         return None
-
-
-def _stored() -> dict[str, Any]:
-    try:
-        stored = json.loads((home() / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
 
 
 def _machine(device: torch.device) -> str:

@@ -14,7 +14,7 @@ from taglm_core.data.mapping import check_mapping
 from taglm_core.data.readers import read_table
 from taglm_core.data.table import Table
 from taglm_core.inference.columns import needed_columns, prediction_columns, prediction_names
-from taglm_core.inference.intervals import interval_columns, usable_intervals, warn_lacking
+from taglm_core.inference.intervals import check_intervals, interval_columns
 from taglm_core.inference.predicted import Predicted, ReadRows
 from taglm_core.inference.truth import read_splits
 from taglm_core.model.similarity import UNLIKE
@@ -197,8 +197,7 @@ class RowPredictor:
         Raises:
             ConfigError: when the level is not between 0 and 1, or no target has an interval there.
         """
-        intervals, spec = self.task_model.intervals, self.task_model.task.spec
-        warn_lacking(usable_intervals(intervals, spec.target, spec.name, level), level)
+        check_intervals(self.task_model.intervals, self.task_model.task.spec, level)
 
     def interval(self, predicted: Predicted, level: float | None) -> dict[str, list[Any]]:
         """Return the columns of prediction intervals, `_low` and `_high` of each prediction.

@@ -88,7 +88,7 @@ def divide(backbone: Backbone, division: Division, device: torch.device) -> None
     if backbone.content is None:
         backbone.content = backbone.checksum()[:16]  # while all weights can be read
     names = backbone.layer_hooks.layers
-    _dispatch(backbone, division, device, [_path(backbone, name) for name in outside])
+    _dispatch(backbone, division, device, set(outside))
     backbone.device = device
     backbone.is_divided = True
     backbone.checkpoints.is_divided = True
@@ -132,20 +132,21 @@ def _bytes(module: nn.Module) -> int:
     return sum(held.values())
 
 
-def _path(backbone: Backbone, layer: str) -> str:
-    """Return the path of a layer in the whole model."""
-    wanted = backbone.base.get_submodule(layer)
+def _paths(backbone: Backbone) -> dict[str, str]:
+    """Return the path of each layer in the whole model -> its name in the base model."""
     paths: dict[int, str] = {id(module): path for path, module in backbone.model.named_modules()}
-    return paths[id(wanted)]
+    return {
+        paths[id(backbone.base.get_submodule(name))]: name for name in backbone.layer_hooks.layers
+    }
 
 
 def _dispatch(
-    backbone: Backbone, division: Division, device: torch.device, outside: list[str]
+    backbone: Backbone, division: Division, device: torch.device, outside: set[str]
 ) -> None:
     from accelerate import dispatch_model
 
     model = backbone.model
-    layers = [_path(backbone, name) for name in backbone.layer_hooks.layers]
+    layers = _paths(backbone)
     places: dict[str, Any] = {}
     for name, _ in (
         *model.named_parameters(remove_duplicate=False),
@@ -153,7 +154,7 @@ def _dispatch(
     ):
         layer = next((path for path in layers if name.startswith(f"{path}.")), None)
         place = layer or name.rpartition(".")[0]
-        places[place] = division.rest if place in outside else device
+        places[place] = division.rest if layers.get(place) in outside else device
     folder = None
     if division.rest == DISK:
         folder = tempfile.TemporaryDirectory(prefix="taglm-backbone-")

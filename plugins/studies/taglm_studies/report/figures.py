@@ -51,7 +51,7 @@ def _coverage(task: TaskFacts) -> Iterator[Figure]:
         shares = [float(entry["coverage"]) for entry in own["levels"]]
         chart.line(levels, shares, color, name if len(known) > 1 else "")
         chart.points(levels, shares, color)
-        pairs = {level: share for level, share in zip(levels, shares, strict=True)}
+        pairs = dict(zip(levels, shares, strict=True))
         shown = [f"{pairs[level]:.0%} at {level:.0%}" for level in (0.5, 0.9) if level in pairs]
         said.append(f"{name}: {', '.join(shown)} of {own['rows']:,} test rows")
     caption = f"Test rows inside their prediction intervals; {'; '.join(said)}."
