@@ -175,16 +175,17 @@ def _show_stages(plans: Any, progress: Any, count: int) -> None:
     from taglm_core.cli.screen import print_note, print_table
     from taglm_core.training.build import domain_plans
     from taglm_core.training.domain_stages import divided_stages, shown_shares
+    from taglm_core.training.plantable import plan_table
 
-    records = [record for plan in plans for record in plan.table()]
+    records = [record for plan in plans for record in plan_table(plan)]
     distinct = list(dict.fromkeys(tuple(record.values()) for record in records))
     print_table(["stage", "tag", "state", "parameters"], [list(row) for row in distinct])
     tags = [item.tag for item in domain_plans(plans) if item.is_trained]
     shares = divided_stages(tags, count, plans[0].budget is not None)
     if shares:
-        print_note(f"stage 1 in parallel:  {shown_shares(shares)}")
+        print_note(shown_shares(shares))
     trained = sum(row[-1] for row in distinct if row[2] == "trained")
-    lora = plans[0].lora_parameters()
+    lora = plans[0].planned.outline.lora_parameters()
     beside = f" (LoRA of rank 8 on q and v would train {lora:,})" if lora else ""
     progress.detail(f"{trained:,} parameters are trained{beside}")
     progress.detail(f"precision {plans[0].planned.measured.line()}")

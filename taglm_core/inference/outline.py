@@ -42,6 +42,13 @@ class Outline:
     """`(out_features, in_features)` of each query and value projection."""
     fingerprint: Fingerprint
 
+    def lora_parameters(self, rank: int = 8) -> int | None:
+        """Return what LoRA of a rank on the query and value projections would train.
+
+        None when the backbone has no separate projections of these names.
+        """
+        return sum(rank * (rows + columns) for rows, columns in self.projections) or None
+
     def check_layers(self) -> None:
         """Demand layers in which tags can act.
 

@@ -61,7 +61,7 @@ def run_domain_stages(
     trained = processes.decided(lambda: [item.tag for item in items if item.is_trained])
     shares = divided_stages(trained, processes.size(), plan.budget is not None)
     if shares:
-        progress.say(f"stage 1 in parallel:  {shown_shares(shares)}")
+        progress.say(shown_shares(shares))
         made = _side_by_side(shares, plan, items, model, folder, store, progress)
     records = {}
     for item in items:
@@ -90,11 +90,12 @@ def divided_stages(tags: Sequence[str], count: int, has_budget: bool) -> list[li
 
 
 def shown_shares(shares: Sequence[Sequence[str]]) -> str:
-    """Return in words which process trains which tags."""
-    return "; ".join(
+    """Return a line that says which process trains which tags."""
+    trained = "; ".join(
         f"process {number} trains {', '.join(f'<{tag}>' for tag in tags)}"
         for number, tags in enumerate(shares, start=1)
     )
+    return f"stage 1 in parallel: {trained}"
 
 
 def _side_by_side(

@@ -36,7 +36,6 @@ from taglm_core.training.domain_plan import DomainPlan, check_domain_files, plan
 from taglm_core.training.function_tag import (
     FunctionTag,
     given_tag,
-    tag_counts,
     with_form,
 )
 from taglm_core.training.head_settings import CHOSEN_LATER, check_ensemble, check_head
@@ -166,51 +165,6 @@ class Plan:
                     "would be trained on different data. Give data.domain once, for the whole run."
                 )
             self.domains[written] = item
-
-    def table(self) -> list[dict[str, Any]]:
-        """Return one record for each tag and head of each stage: trained or frozen, parameters."""
-        outline, settings = self.planned.outline, self.config.stages
-        hidden = outline.hidden_size
-        records: list[dict[str, Any]] = []
-        for item in self.domains.values():
-            if item.is_trained:
-                state, count = "trained", settings.domain.tag_length * hidden
-                if settings.domain.train_symbols and item.encoder is not None:
-                    count += len(item.encoder.symbols) * hidden
-            elif item.stored is not None:
-                state, count = "from the store", len(item.stored.tag(item.tag)) * hidden
-            else:
-                state, count = "untrained", settings.domain.tag_length * hidden
-            records.append(_record("1", f"<{item.tag}>", state, count))
-        stage = str(self.stage_number)
-        is_new = self.stored_task is None
-        trained = "trained" if is_new else "from the store"
-        for item in self.domains.values():
-            state = "trained" if settings.task.enrich and is_new else "frozen"
-            name = item.tag + (f"@{self.task.name}" if settings.task.enrich else "")
-            records.append(_record(stage, f"<{name}>", state, settings.domain.tag_length * hidden))
-        given = self.given_function_tag
-        state = trained if given is None else "frozen"
-        counts = tag_counts(outline, self.task.function_tag, settings.task, given)
-        records += [_record(stage, name, state, count) for name, count in counts.items()]
-        if self.num_outputs:
-            name = f"head {self.task.name}"
-            records.append(_record(stage, name, trained, self.head_parameters()))
-        name = f"backbone {self.planned.name}"
-        records.append(_record("all", name, "frozen", outline.num_parameters))
-        return records
-
-    def lora_parameters(self, rank: int = 8) -> int | None:
-        """Return what LoRA of a rank on the query and value projections would train.
-
-        None when the backbone has no separate projections of these names.
-        """
-        shapes = self.planned.outline.projections
-        return sum(rank * (rows + columns) for rows, columns in shapes) or None
-
-
-def _record(stage: str, tag: str, state: str, parameters: int) -> dict[str, Any]:
-    return {"stage": stage, "tag": tag, "state": state, "parameters": parameters}
 
 
 def make_plans(

@@ -77,7 +77,7 @@ def train_task(
         tasks=tuple(objectives),
         rows=rows,
         trained=counts,
-        lora_rank_8_q_v_parameters=plan.lora_parameters(),
+        lora_rank_8_q_v_parameters=plan.planned.outline.lora_parameters(),
         steps=result.steps,
         planned_steps=fitting.steps,
         best_step=result.best_step,

@@ -19,8 +19,9 @@ from pydantic import BaseModel
 import taglm
 from taglm_core.errors import counted
 from taglm_serve import __version__
+from taglm_serve.answers import Answer, Listener
 from taglm_serve.attention import attention_of
-from taglm_serve.engine import Answer, Engine, Listener
+from taglm_serve.engine import Engine
 from taglm_serve.faults import FAULTS, ServiceError, add_handlers, fault_of, stopping
 from taglm_serve.guard import Guard
 from taglm_serve.limits import Limits

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from taglm_core.errors import TaglmError, counted
-from taglm_serve.engine import QueueFullError, StoppingError
+from taglm_serve.answers import QueueFullError, StoppingError
 from taglm_serve.models import FaultBody
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from taglm_serve.engine import Answer
+from taglm_serve.answers import Answer
 
 EVENTS = "text/event-stream"
 EVENT: dict[str, Any] = {

@@ -33,6 +33,14 @@ def fits(browser):
     return browser.run("document.documentElement.scrollWidth <= innerWidth")
 
 
+def downloaded(browser):
+    """Return the file that the page offers."""
+    return browser.run(
+        "new Promise((done) => { URL.createObjectURL = (blob) => { blob.text().then(done); "
+        "return 'data:,'; }; save(); })"
+    )
+
+
 def predict(browser, name, text):
     """Choose a predictor, paste rows and wait until they are predicted."""
     browser.wait("document.getElementById('form').hidden === false")
@@ -64,10 +72,7 @@ def test_rows_are_predicted_and_drawn(browser, run, width, tmp_path):
     assert fits(browser)
     pictures = Path(os.environ.get("PAGE_PICTURES", tmp_path))
     browser.picture(pictures / f"page-{width}.png")
-    saved = browser.run(
-        "new Promise((done) => { URL.createObjectURL = (blob) => { blob.text().then(done); "
-        "return 'data:,'; }; save(); })"
-    )
+    saved = downloaded(browser)
     assert saved.splitlines()[0] == "letters,Share,error"
     assert saved.splitlines()[1].startswith("abca,")
     assert len(saved.splitlines()) == 4
@@ -89,10 +94,7 @@ def test_the_interval_stands_beside_the_value(browser, run, width, tmp_path):
     assert fits(browser)
     pictures = Path(os.environ.get("PAGE_PICTURES", tmp_path))
     browser.picture(pictures / f"interval-{width}.png")
-    saved = browser.run(
-        "new Promise((done) => { URL.createObjectURL = (blob) => { blob.text().then(done); "
-        "return 'data:,'; }; save(); })"
-    )
+    saved = downloaded(browser)
     assert saved.splitlines()[0] == "letters,digits,Sum,Sum_low,Sum_high,error"
     assert saved.splitlines()[1].endswith(f",{first[4]},{first[5]},")
     choices = "[...document.getElementById('interval').options].map((o) => o.text)"

@@ -1,10 +1,13 @@
 """Inputs and targets of the estimators in `taglm_studies.sklearn`: columns of texts, numbers."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, column_or_1d
+
+from taglm_core.errors import RowError
 
 SPLIT_COLUMN = "taglm_split"
 """Column that says which split each row is in."""
@@ -80,3 +83,12 @@ def with_splits(data: Mapping[str, list[Any]], is_held_out: np.ndarray) -> dict[
     again = int(np.flatnonzero(is_held_out)[0])
     columns = {name: [*cells, cells[again]] for name, cells in data.items()}
     return {**columns, SPLIT_COLUMN: [*("valid" if h else "train" for h in is_held_out), "test"]}
+
+
+@contextlib.contextmanager
+def own_advice() -> Iterator[None]:
+    """Say of invalid rows what the user of an estimator can do, who cannot skip them."""
+    try:
+        yield
+    except RowError as error:
+        raise RowError(error.what, "Correct these rows of X, or leave them out.") from error

@@ -4,10 +4,9 @@ Inputs are texts: a list or column of strings, a 2-D array of them, or a DataFra
 field. What `check_estimator` cannot hold for such inputs is listed in `EXPECTED_FAILED_CHECKS`.
 """
 
-import contextlib
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
@@ -19,12 +18,12 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 import taglm
-from taglm_core.errors import RowError
 from taglm_studies.inputs import (
     SPLIT_COLUMN,
     check_lengths,
     checked_targets,
     columns_of,
+    own_advice,
     with_splits,
 )
 
@@ -107,7 +106,7 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             "target": {**target, "columns": list(targets)},
             "metrics": self._metrics(data, targets),
         }
-        with _own_advice():
+        with own_advice():
             predictor = taglm.train(
                 task, data, backbone=self.backbone, progress=False, **self._settings()
             )
@@ -190,7 +189,7 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         fields, _ = self._prompt(names, columns)
         data = dict(zip(fields, columns.values(), strict=True))
         predict = getattr(self._loaded(), what)
-        with _own_advice():
+        with own_advice():
             preds: np.ndarray = predict(data, "numpy", on_error="raise", progress=False)
         return preds
 
@@ -202,15 +201,6 @@ class _TagEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
                     (Path(folder) / name).write_bytes(content)
                 self._predictor = taglm.load(folder, device=self.device)
         return self._predictor
-
-
-@contextlib.contextmanager
-def _own_advice() -> Iterator[None]:
-    """Say of invalid rows what the user of an estimator can do, who cannot skip them."""
-    try:
-        yield
-    except RowError as error:
-        raise RowError(error.what, "Correct these rows of X, or leave them out.") from error
 
 
 class TagRegressor(RegressorMixin, _TagEstimator):  # type: ignore[misc]  # as above

@@ -122,7 +122,7 @@ def test_tags_trained_side_by_side_are_those_of_one_process(desk):
     assert list(part.made) == ["toy/Digits"]
     records, model, folder, said = desk.run("here", 0, [part])
     assert said == [
-        "stage 1 in parallel:  process 1 trains <toy/Letters>; process 2 trains <toy/Digits>"
+        "stage 1 in parallel: process 1 trains <toy/Letters>; process 2 trains <toy/Digits>"
     ]
     for tag in TAGS:
         assert model.tags[tag].equal(expected.tags[tag])

@@ -13,6 +13,7 @@ from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.plan import make_plans
+from taglm_core.training.plantable import plan_table
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -121,7 +122,7 @@ def test_a_frozen_function_tag_takes_a_new_head(toy_registry, toy_backbone, tmp_
     assert set(metrics["tasks"]["Len"]["stages"][-1]["trained"]) == {"head Len"}
     used = load_artifact(tmp_path / "new" / "predictor").tags["local/CLS"]
     assert torch.equal(used, load_artifact(source / "predictor").tags["local/CLS"])
-    states = {(r["stage"], r["tag"]): r["state"] for r in plans[0].table()}
+    states = {(r["stage"], r["tag"]): r["state"] for r in plan_table(plans[0])}
     assert states["2", "<local/CLS>"] == "frozen"
 
 

@@ -23,6 +23,7 @@ from taglm_core.training import fit as fit_module
 from taglm_core.training.config import TargetConfig, TaskConfig
 from taglm_core.training.declared import configured_task
 from taglm_core.training.plan import make_plan, make_plans
+from taglm_core.training.plantable import plan_table
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
 
@@ -111,7 +112,7 @@ def test_a_head_that_reads_every_row_of_the_tag(task, toy_registry, toy_backbone
     plan, metrics = go(config, toy_registry, tmp_path / "run")
     artifact = load_artifact(tmp_path / "run" / "predictor")
     assert artifact.head["weight"].shape[1] == 3 * 32
-    counted = {record["tag"]: record["parameters"] for record in plan.table()}
+    counted = {record["tag"]: record["parameters"] for record in plan_table(plan)}
     assert counted[f"head {task}"] == artifact.head["weight"].numel()
     trained = metrics["tasks"][task]["stages"][-1]["trained"]
     assert trained[f"head {task}"] == 96 * plan.num_outputs
@@ -156,7 +157,7 @@ def test_a_head_with_hidden_layers(task, more, toy_registry, toy_backbone, tmp_p
     stage = metrics["tasks"][name]["stages"][-1]
     assert 1 <= stage["head_start"][name]["fit_pass"] <= 6
     weights = 33 * 4 + 5 * plan.num_outputs
-    counted = {record["tag"]: record["parameters"] for record in plan.table()}
+    counted = {record["tag"]: record["parameters"] for record in plan_table(plan)}
     assert stage["trained"][f"head {name}"] == counted[f"head {name}"] == weights
     assert artifact.head["scale"].std() > 0, "columns have their own measure"
     splits = plan.rows.of_split("test")
@@ -216,13 +217,13 @@ def test_the_plan_says_what_is_trained(toy_registry, toy_backbone, tmp_path):
     """Tag -> trained, frozen or from the store, with parameters."""
     config = settings("ShareA", toy_backbone)
     plan = make_plan(config, toy_registry, TagStore())
-    table = {(r["stage"], r["tag"]): (r["state"], r["parameters"]) for r in plan.table()}
+    table = {(r["stage"], r["tag"]): (r["state"], r["parameters"]) for r in plan_table(plan)}
     assert table["1", "<toy/Letters>"] == ("trained", 3 * 32)
     assert table["2", "<toy/Letters>"] == ("frozen", 3 * 32)
     assert table["2", "<toy/ShareA>"] == ("trained", 3 * 32)
     assert table["2", "head ShareA"] == ("trained", 32)
     # q: 32 x 32, v: 32 x 16, two layers, rank 8
-    assert plan.lora_parameters() == 2 * (8 * 64 + 8 * 48)
+    assert plan.planned.outline.lora_parameters() == 2 * (8 * 64 + 8 * 48)
 
 
 def test_enrichment_stores_a_second_tag_and_leaves_the_first(toy_registry, toy_backbone, tmp_path):
@@ -311,12 +312,10 @@ def test_other_settings_in_the_same_folder_are_refused(toy_registry, toy_backbon
 
 def test_an_artifact_refuses_another_backbone(toy_registry, toy_backbone, tmp_path):
     """Tags belong to their backbone; the message names what differs."""
-    from taglm_core.testing import tiny_backbone
+    from small_runs import saved_backbone
 
     go(settings("ShareA", toy_backbone), toy_registry, tmp_path / "run")
-    other = tiny_backbone("llama", seed=9)
-    other.model.save_pretrained(tmp_path / "other")
-    other.tokenizer.save_pretrained(tmp_path / "other")
+    saved_backbone(tmp_path / "other", "llama", seed=9)
     artifact = load_artifact(tmp_path / "run" / "predictor")
     with pytest.raises(CheckpointError, match="equal shape but other weights"):
         load_predictor(artifact, toy_registry, str(tmp_path / "other"))
