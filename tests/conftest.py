@@ -95,10 +95,8 @@ def printed_registry():
 @pytest.fixture
 def toy_backbone(tmp_path):
     """Save a tiny random backbone and return its folder."""
-    from taglm_core.testing import tiny_backbone
+    from small_runs import saved_backbone
 
     folder = tmp_path / "tiny"
-    backbone = tiny_backbone("llama")
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
+    saved_backbone(folder, "llama")
     return folder

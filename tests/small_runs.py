@@ -10,6 +10,7 @@ from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
+from taglm_core.testing import tiny_backbone
 from taglm_core.training.plan import make_plans
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
@@ -20,6 +21,14 @@ SMALL = {"max_steps": 1, "num_evaluations": 1, "tag_length": 2, "batch_size": 8}
 PLAIN = "The string is <Letters>{letters}. It gives <T>"
 DOSED = "The string is <Letters>{letters} at {dose}. It gives <T>"
 SHARE = {"kind": "regression", "columns": ["share"]}
+
+
+def saved_backbone(folder, kind="llama", **sizes):
+    """Save a tiny random backbone with its tokenizer, and return it."""
+    backbone = tiny_backbone(kind, **sizes)
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    return backbone
 
 
 def write_table(tmp_path):

@@ -32,12 +32,10 @@ SMALL = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """Return a folder that holds a tiny backbone, a tag store and runs for all tests here."""
-    from taglm_core.testing import tiny_backbone
+    from small_runs import saved_backbone
 
     folder = tmp_path_factory.mktemp("api")
-    backbone = tiny_backbone("llama")
-    backbone.model.save_pretrained(folder / "tiny")
-    backbone.tokenizer.save_pretrained(folder / "tiny")
+    saved_backbone(folder / "tiny", "llama")
     return folder
 
 

@@ -245,11 +245,9 @@ def test_bad_settings_are_one_message(old, new, words, taglm, run_file, tmp_path
 
 def test_an_artifact_of_another_backbone(finished, taglm, tmp_path, molecules_csv):
     """Prediction with other weights is refused and writes nothing."""
-    from taglm_core.testing import tiny_backbone
+    from small_runs import saved_backbone
 
-    other = tiny_backbone("llama", seed=3)
-    other.model.save_pretrained(tmp_path / "other")
-    other.tokenizer.save_pretrained(tmp_path / "other")
+    saved_backbone(tmp_path / "other", "llama", seed=3)
     out = tmp_path / "out.csv"
     done = taglm(
         "predict", finished, "-i", molecules_csv, "-o", out, "--backbone", tmp_path / "other"

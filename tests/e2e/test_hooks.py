@@ -45,12 +45,10 @@ def installed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Save a tiny backbone where the plugin finds it."""
-    from taglm_core.testing import tiny_backbone
+    from small_runs import saved_backbone
 
     folder = tmp_path_factory.mktemp("weights")
-    made = tiny_backbone("llama")
-    made.model.save_pretrained(folder)
-    made.tokenizer.save_pretrained(folder)
+    saved_backbone(folder, "llama")
     return folder
 
 

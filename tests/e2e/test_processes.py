@@ -10,11 +10,11 @@ import time
 
 import numpy as np
 import pytest
+from small_runs import saved_backbone
 
 import taglm
 from taglm_core.cli.launch import without_option
 from taglm_core.store.artifact import find_artifact, load_artifact
-from taglm_core.testing import tiny_backbone
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +58,7 @@ for name, settings in json.load(open(sys.argv[1])).items():
 def desk(tmp_path_factory):
     """Return a folder with a table and a tiny backbone."""
     folder = tmp_path_factory.mktemp("desk")
-    backbone = tiny_backbone()
-    backbone.model.save_pretrained(folder / "tiny")
-    backbone.tokenizer.save_pretrained(folder / "tiny")
+    saved_backbone(folder / "tiny")
     rng = np.random.default_rng(0)
     pieces = ["O", "N", "C(C)", "C(=O)", "c1ccccc1"]
     rows = {"C" * n + "".join(rng.choice(pieces, size=k)) for n in range(1, 9) for k in range(1, 9)}

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 
 import pytest
+from small_runs import saved_backbone
 
 import taglm as library
-from taglm_core.testing import tiny_backbone
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
@@ -23,9 +23,7 @@ SETTINGS = {"max_steps": 4, "tag_length": 3, "num_evaluations": 1}
 def run(tmp_path_factory):
     """Train a predictor of molecules for some steps on a tiny random backbone."""
     folder = tmp_path_factory.mktemp("report")
-    backbone = tiny_backbone("llama")
-    backbone.model.save_pretrained(folder / "tiny")
-    backbone.tokenizer.save_pretrained(folder / "tiny")
+    saved_backbone(folder / "tiny", "llama")
     lines = [f"{smiles},{len(smiles) / 10}" for smiles in MOLECULES]
     (folder / "molecules.csv").write_text("Drug,Y\n" + "\n".join(lines) + "\n")
     task = {

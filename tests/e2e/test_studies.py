@@ -5,9 +5,9 @@ import re
 
 import pytest
 import yaml
+from small_runs import saved_backbone
 
 import taglm as taglm_module
-from taglm_core.testing import tiny_backbone
 
 SETTINGS = {"max_steps": 2, "tag_length": 2, "num_evaluations": 1, "batch_size": 8}
 FEW = ("--methods", "tag,linear-probe,lora,prompt-tuning,full,text-prompt", "--passes", 16)
@@ -17,9 +17,7 @@ FEW = ("--methods", "tag,linear-probe,lora,prompt-tuning,full,text-prompt", "--p
 def task_file(tmp_path_factory):
     """Write a run file: the number of letters a in a text, on a tiny random backbone."""
     folder = tmp_path_factory.mktemp("study")
-    backbone = tiny_backbone("llama")
-    backbone.model.save_pretrained(folder / "tiny")
-    backbone.tokenizer.save_pretrained(folder / "tiny")
+    saved_backbone(folder / "tiny", "llama")
     words = ["".join("ab"[(i >> k) & 1] for k in range(7)) for i in range(64)]
     rows = [
         f"{word},{word.count('a')},{'many' if word.count('a') > 3 else 'few'}" for word in words

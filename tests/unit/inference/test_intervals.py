@@ -37,12 +37,10 @@ ADDED = ["T.share_low", "T.share_high", "T.reply_low", "T.reply_high"]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, session_registry):
     """Train on two targets; every fifth value of the second is missing, some are limits."""
-    from taglm_core.testing import tiny_backbone
+    from small_runs import saved_backbone
 
     tmp_path = tmp_path_factory.mktemp("intervals")
-    backbone = tiny_backbone("llama")
-    backbone.model.save_pretrained(tmp_path / "tiny")
-    backbone.tokenizer.save_pretrained(tmp_path / "tiny")
+    saved_backbone(tmp_path / "tiny", "llama")
     table = write_table(tmp_path)
     rows = [line.split(",") for line in table.read_text().splitlines()]
     for cells in rows[1:]:

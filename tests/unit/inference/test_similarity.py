@@ -6,7 +6,7 @@ import logging
 import attrs
 import pytest
 from artifacts import KEPT
-from small_runs import PLAIN, SHARE, run, write_table
+from small_runs import PLAIN, SHARE, run, saved_backbone, write_table
 
 from taglm_core.data.readers import read_table
 from taglm_core.errors import ConfigError, PluginError
@@ -15,7 +15,6 @@ from taglm_core.inference.together import load_predictors
 from taglm_core.model.similarity import SimilarityReader
 from taglm_core.store.artifact import load_artifact
 from taglm_core.store.tagstore import TagStore
-from taglm_core.testing import tiny_backbone
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 
@@ -26,9 +25,7 @@ KNOWN, FAR = "training_similarity", "unlike_training"
 def made(tmp_path_factory, printed_registry):
     """Train a little on strings of several letters, none of which repeats one letter alone."""
     tmp_path = tmp_path_factory.mktemp("similar")
-    backbone = tiny_backbone("llama")
-    backbone.model.save_pretrained(tmp_path / "tiny")
-    backbone.tokenizer.save_pretrained(tmp_path / "tiny")
+    saved_backbone(tmp_path / "tiny", "llama")
     table = write_table(tmp_path)
     rows = [line for line in table.read_text().splitlines() if len(set(line.split(",")[0])) > 1]
     table.write_text("\n".join(rows) + "\n")

@@ -171,11 +171,9 @@ def test_names_and_backbones_are_checked(
         loading.load_together([], str(toy_backbone))
     two = loading.load_together({"A": share, "B": share}, str(toy_backbone), cache="off")
     assert list(two) == ["A", "B"]
-    from taglm_core.testing import tiny_backbone
+    from small_runs import saved_backbone
 
-    other = tiny_backbone("llama", seed=5)
-    other.model.save_pretrained(tmp_path / "other")
-    other.tokenizer.save_pretrained(tmp_path / "other")
+    saved_backbone(tmp_path / "other", "llama", seed=5)
     with pytest.raises(CheckpointError, match="other"):
         loading.load_together([share], str(tmp_path / "other"))
 

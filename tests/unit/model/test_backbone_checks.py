@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from small_runs import saved_backbone
 
 from taglm_core.errors import BackboneError, TaglmError, UnknownNameError
 from taglm_core.model.backbone_checks import check_backbone_model
@@ -28,9 +29,7 @@ def registry():
 def good(tmp_path):
     """Save a small causal LM whose output matrix is its own; return the folder."""
     folder = tmp_path / "good"
-    backbone = tiny_backbone("llama", tie_word_embeddings=False)
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
+    saved_backbone(folder, "llama", tie_word_embeddings=False)
     return folder
 
 
@@ -253,9 +252,7 @@ def test_weights_beside_the_model_are_a_warning(good, registry, caplog):
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma", "gpt_neox", "gpt2"])
 def test_good_models_pass(architecture, tmp_path, registry):
     """Tied matrices and computed buffers are no missing weights."""
-    made = tiny_backbone(architecture)
-    made.model.save_pretrained(tmp_path / "m")
-    made.tokenizer.save_pretrained(tmp_path / "m")
+    saved_backbone(tmp_path / "m", architecture)
     loaded = load_backbone(str(tmp_path / "m"), registry, "cpu")
     assert loaded.hidden_size == 32
 

@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_runs import PLAIN, SHARE, run, write_table
+from small_runs import PLAIN, SHARE, run, saved_backbone, write_table
 
 from taglm_core.errors import BackboneError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.model.backbone_loading import load_backbone, pick_device
 from taglm_core.model.divided import _bytes, parse_division
 from taglm_core.store.artifact import load_artifact
-from taglm_core.testing import tiny_backbone
 
 
 def limit_for(backbone, inside):
@@ -28,9 +27,7 @@ def limit_for(backbone, inside):
 def deep(tmp_path_factory):
     """Save a backbone of four layers, and return it with its folder."""
     folder = tmp_path_factory.mktemp("deep")
-    backbone = tiny_backbone("llama", num_hidden_layers=4)
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
+    backbone = saved_backbone(folder, "llama", num_hidden_layers=4)
     return backbone, folder
 
 

@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from small_runs import saved_backbone
 from torch import nn
 
 import taglm_core as taglm
@@ -19,7 +20,6 @@ from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
-from taglm_core.testing import tiny_backbone
 from taglm_core.training.plan import make_plans
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
@@ -111,9 +111,7 @@ def held(tmp_path_factory):
     import toy_plugin
 
     folder = tmp_path_factory.mktemp("precision")
-    backbone = tiny_backbone("llama")
-    backbone.model.save_pretrained(folder / "tiny")
-    backbone.tokenizer.save_pretrained(folder / "tiny")
+    saved_backbone(folder / "tiny", "llama")
     rng = np.random.default_rng(3)
     words = ["".join(rng.choice(list("abc"), size=rng.integers(3, 9))) for _ in range(120)]
     with (folder / "rows.csv").open("w", newline="") as file:

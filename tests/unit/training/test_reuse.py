@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from small_runs import saved_backbone
 
 from taglm_core.data.readers import read_table
 from taglm_core.inference.loading import load_predictor
@@ -13,7 +14,6 @@ from taglm_core.progress import Silent
 from taglm_core.store.artifact import load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
-from taglm_core.testing import tiny_backbone
 from taglm_core.training import fit as fit_module
 from taglm_core.training.plan import make_plan
 from taglm_core.training.run import execute, resolved
@@ -175,9 +175,7 @@ def test_curves_and_predictions_are_equal_from_every_place(
 def test_rows_beyond_a_sliding_window_use_the_library_s_caches(pairs, toy_registry, tmp_path):
     """Segments know nothing of windows; what is kept instead changes no result either."""
     folder = tmp_path / "windowed"
-    backbone = tiny_backbone("mistral", sliding_window=24)
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
+    saved_backbone(folder, "mistral", sliding_window=24)
     found = {}
     for cache in ("auto", "off"):
         store = TagStore(tmp_path / f"store-{cache}")
@@ -191,9 +189,7 @@ def test_rows_beyond_a_sliding_window_use_the_library_s_caches(pairs, toy_regist
 def test_absolute_positions_are_said_and_change_nothing(pairs, toy_registry, tmp_path):
     """GPT-2 trains on whole kept prefixes, and one line says why."""
     folder = tmp_path / "absolute"
-    backbone = tiny_backbone("gpt2")
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
+    saved_backbone(folder, "gpt2")
     found = {}
     for cache in ("auto", "off"):
         store = TagStore(tmp_path / f"store-{cache}")
