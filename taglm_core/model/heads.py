@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import ConfigError
-from taglm_core.model.feature_head import FeatureHead
+from taglm_core.model.feature_head import NUM_MEMBERS, FeatureHead
 from taglm_core.plugins.registry import Registered
 from taglm_core.specs import Head
 from taglm_core.specs.options import check_options
@@ -28,15 +28,16 @@ def make_head(
         width: Numbers that it reads of a row's states.
         num_outputs: Numbers that it gives.
         options: Further arguments of its module, `stages.task.head_options`.
-        num_features: Numbers that it reads beside the states.
+        num_features: Numbers that it reads beside the states; with some it is the mean of several.
 
     Raises:
         ConfigError: when it does not take an option, or not this value.
     """
     build = resolve(registered.spec.module, f"head {registered.name}")
     check_options(f"head {registered.name}", build, options, ("hidden_size", "num_outputs"))
+    count = NUM_MEMBERS if num_features else 1
     try:
-        head: nn.Module = build(width + num_features, num_outputs, **options)
+        heads = [build(width + num_features, num_outputs, **options) for _ in range(count)]
     except (TypeError, ValueError) as error:
         if not options:
             raise
@@ -44,7 +45,8 @@ def make_head(
         raise ConfigError(
             f"head {registered.name} with stages.task.head_options {shown}: {error}."
         ) from error
-    return (FeatureHead(head, width, num_features) if num_features else head).eval()
+    head: nn.Module = FeatureHead(heads, width, num_features) if num_features else heads[0]
+    return head.eval()
 
 
 class LinearHead(nn.Module):

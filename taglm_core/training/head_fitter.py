@@ -199,9 +199,12 @@ class _Passes:
         for i in range(0, len(order), self.batch_size):
             chosen = order[i : i + self.batch_size]
             outputs = task_model.outputs(states[chosen].to(device))
-            batch = targets[chosen].to(device)
+            copies = len(outputs) // len(chosen)  # members of the head, each fitted for itself
+            batch = torch.cat([targets[chosen].to(device)] * copies)
             self.optimizer.zero_grad(set_to_none=True)
-            counts = None if weights is None else weights[chosen].to(device)
+            counts = None
+            if weights is not None:
+                counts = torch.cat([weights[chosen].to(device)] * copies)
             self.loss.mean(outputs, batch, counts).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.head.parameters(), 1.0)
             self.optimizer.step()

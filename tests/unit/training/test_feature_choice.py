@@ -56,11 +56,22 @@ def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbo
 
 def test_columns_that_do_not_vary_are_not_read():
     """Outside the training rows such a column may be anything; others are cut off."""
-    head = FeatureHead(nn.Linear(3, 1), 1, 2)
+    head = FeatureHead([nn.Linear(3, 1)], 1, 2)
     rows = torch.tensor([[1.0, 5.0, -1.0], [3.0, 5.0, 1.0]])
     head.adapt_to(rows)
     scaled = head.scaled(torch.tensor([[3.0, 900.0, 100.0]]))
-    torch.testing.assert_close(scaled, torch.tensor([[0.1, 0.0, 5.0]]))
+    torch.testing.assert_close(scaled, torch.tensor([[0.03, 0.0, 5.0]]))
+
+
+def test_members_are_fitted_each_for_itself_and_averaged():
+    """In training each has its own outputs, hence its own loss."""
+    members = [nn.Linear(2, 1), nn.Linear(2, 1)]
+    head = FeatureHead(members, 1, 1)
+    head.adapt_to(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
+    rows = torch.tensor([[1.0, 0.5], [0.0, 1.0], [2.0, 0.0]])
+    alone = [member(head.scaled(rows)) for member in members]
+    torch.testing.assert_close(head.eval()(rows), (alone[0] + alone[1]) / 2)
+    torch.testing.assert_close(head.train()(rows), torch.cat(alone))
 
 
 def test_categories_are_columns_and_an_unknown_one_is_none(toy_registry):
