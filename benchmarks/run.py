@@ -2,6 +2,7 @@
 
     python benchmarks/run.py [--json FILE] [--only NAME ...] [--threads N] [--clock wall|cpu]
                              [--precision fp32 bf16] [--size full|toy]
+                             [--backbone NAME] [--batch ROWS]
 
 Sides take turns, figures are medians. `ratio` is rival / ours (for rates ours / rival, for floors
 ours / floor), `bound` the ratio that counting multiply-adds of weights and attention allows. An
@@ -58,12 +59,14 @@ def main() -> None:
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall")
     parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32"])
     parser.add_argument("--size", choices=("full", "toy"), default="full")
+    parser.add_argument("--backbone", default="nano", help="name, folder or GGUF file")
+    parser.add_argument("--batch", type=int, help="rows a step, such as 4 for a large backbone")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     results: dict[str, Any] = {"machine": machine(args)}
     print(json.dumps(results["machine"]))
     for precision in args.precision:
-        for name, measure in jobs(args.size, precision, Clock(args.clock)).items():
+        for name, measure in jobs(args, precision).items():
             if name not in args.only:
                 continue
             torch.manual_seed(0)
@@ -75,14 +78,16 @@ def main() -> None:
                 args.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def jobs(size: str, precision: str, clock: Clock) -> dict[str, Callable[[], dict[str, Any]]]:
+def jobs(args: argparse.Namespace, precision: str) -> dict[str, Callable[[], dict[str, Any]]]:
     """Return name -> measurement."""
-    scale = Scale(precision=precision, clock=clock)
+    scale = Scale(precision=precision, clock=Clock(args.clock), backbone=args.backbone)
     if precision == "bf16":  # emulated on many processors: small batches, few rounds
         scale = attrs.evolve(scale, batch=8, rounds=2, rival_rounds=1)
-    toy = size == "toy"
+    toy = args.size == "toy"
     if toy:
         scale = attrs.evolve(scale, batch=2, rounds=1, rival_rounds=1)
+    if args.batch:
+        scale = attrs.evolve(scale, batch=args.batch, rival_rounds=1)
     few = toy or precision == "bf16"
     short = attrs.evolve(scale, rounds=min(scale.rounds, 3))
     return {
@@ -128,6 +133,7 @@ def machine(args: argparse.Namespace) -> dict[str, Any]:
         "transformers": transformers.__version__,
         "taglm": taglm_core.__version__,
         "size": args.size,
+        "backbone": Path(args.backbone).name,
     }
 
 

@@ -44,8 +44,9 @@ def run(script, *arguments):
 def test_every_benchmark_measures_and_writes_its_keys(tmp_path):
     """The JSON holds exactly the agreed keys, with figures that follow from each other."""
     path = tmp_path / "speed.json"
-    printed = run("run.py", "--json", path)
+    printed = run("run.py", "--json", path, "--backbone", "nano", "--batch", 2)
     held = json.loads(path.read_text())
+    assert held["machine"]["backbone"] == "nano"
     assert set(held) == KEYS | {"machine"}
     for key in KEYS:
         found = held[key]
