@@ -9,6 +9,7 @@ import torch
 
 from taglm_core.errors import ConfigError
 from taglm_core.model.ensemble import EnsembleMember
+from taglm_core.model.feature_head import WEIGHTS_OF_STATES, FeatureHead
 from taglm_core.model.features import (
     DESCRIPTORS,
     FEATURES,
@@ -42,7 +43,8 @@ def choose_features(
     """Give a task model the head with features that validates best, if that gains enough.
 
     Tried are the descriptors of the domains, and their features in place of these, each with the
-    numbers and categories of text fields. Later members of an ensemble read what the first reads.
+    numbers and categories of text fields; the better one again with states of equal weight. Later
+    members of an ensemble read what the first reads.
 
     Returns:
         What was compared, for the lineage; {} where there was no choice.
@@ -52,42 +54,108 @@ def choose_features(
         return {}
     if not may_read_features(plan) or why_no_features(settings, plan.task.spec.target) is not None:
         return {}
-    task_model, loss = objective.task_model, objective.head_loss
+    task_model = objective.task_model
     recipe = plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
     if recipe is not None and recipe.get("chosen", STATES) == STATES:
         return dict(recipe)
-    sample, states, targets = objective.fitted_rows()
-    fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
-    valid = ReadRows(objective.valid_states(), objective.valid.targets)
-    costs, best = {STATES: loss.of(valid)}, _kept(task_model)
-    fits: dict[str, dict[str, float]] = {STATES: {}}
-    chosen = STATES
-    for name, reader in _candidates(plan, task_model, fields[0], recipe):
-        task_model.set_head(plan.seeded_head(sum(reader.blocks)), reader)
+    trial = _Trial(plan, objective, splits, recipe)
+    for reader, weight in _candidates(plan, task_model, trial.fields["train"], recipe):
+        trial.fit(reader, weight, GAIN_OF_FEATURES)
+    if not (trial.is_settled or task_model.others) and trial.best.features is not None:
+        for weight in WEIGHTS_OF_STATES[1:]:
+            trial.fit(trial.best.features, weight, 1.0)
+    task_model.become(trial.best)
+    if len(trial.costs) == 1:
+        return {}
+    progress.say(f"head: {settings.head} on {trial.chosen}")
+    shown = "; ".join(f"{name} {cost:.4f}" for name, cost in trial.costs.items())
+    say_detail(progress, f"loss on the valid split: {shown}")
+    return dict(recipe) if recipe is not None else trial.record()
+
+
+class _Trial:
+    """Heads that are fitted to the same rows, and the best of them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        objective: HeadObjective,
+        splits: Mapping[str, SplitData],
+        recipe: Mapping[str, Any] | None,
+    ) -> None:
+        """Begin with the head on the states alone, which is fitted."""
+        self.plan = plan
+        self.loss = objective.head_loss
+        self.task_model = objective.task_model
+        self.recipe = recipe
+        sample, self._states, self._targets = objective.fitted_rows()
+        self._counts = objective.weights_of(sample)
+        self.fields = {
+            "train": some_of(splits["train"].fields, sample),
+            "valid": splits["valid"].fields,
+        }
+        self._valid = ReadRows(objective.valid_states(), objective.valid.targets)
+        self.costs = {STATES: self.loss.of(self._valid)}
+        self.fits: dict[str, dict[str, float]] = {STATES: {}}
+        self.chosen, self.best = STATES, _kept(self.task_model)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether another run has chosen."""
+        return self.recipe is not None
+
+    def fit(self, reader: FeatureReader, weight_of_states: float, gain: float) -> None:
+        """Fit a head with features and keep it if it gains enough.
+
+        Args:
+            reader: The features.
+            weight_of_states: Of a column of states.
+            gain: Share of the cost of the best one that its cost must be below.
+        """
+        plan, settings = self.plan, self.plan.config.stages.task
+        name = _name(reader, weight_of_states)
+        head = plan.seeded_head(sum(reader.blocks))
+        assert isinstance(head, FeatureHead), "a head with features"
+        head.weight_of_states.fill_(weight_of_states)
+        self.task_model.set_head(head, reader)
         with progress_bar(f"fitting a head with {name}"):
             read = [
-                torch.cat([own, reader.read(values)], dim=1)
-                for own, values in zip((states, valid.states), fields, strict=True)
+                torch.cat([own, reader.read(self.fields[split])], dim=1)
+                for own, split in ((self._states, "train"), (self._valid.states, "valid"))
             ]
-            fixed = {"fit_pass": recipe["fit_pass"]} if recipe is not None else None
-            fitter = HeadFitter(loss, plan.config.seed, settings.fit_epochs, fixed)
-            rows = ReadRows(read[1], valid.targets)
-            found = fitter.fit(read[0], targets, rows, objective.weights_of(sample))
-            fits[name] = {key: value for key, value in found.items() if key in FIT_KEYS}
-            costs[name] = loss.of(rows)
-        is_first = chosen == STATES and (settings.features == "on" or recipe is not None)
-        if is_first or costs[name] < GAIN_OF_FEATURES * costs[chosen]:
-            chosen, best = name, _kept(task_model)
-    task_model.become(best)
-    if len(costs) == 1:
-        return {}
-    progress.say(f"head: {settings.head} on {chosen}")
-    shown = "; ".join(f"{name} {cost:.4f}" for name, cost in costs.items())
-    say_detail(progress, f"loss on the valid split: {shown}")
-    if recipe is not None:
-        return dict(recipe)
-    reads = best.features.sources if best.features is not None else []
-    return {"chosen": chosen, "valid_losses": costs, "reads": reads, **fits[chosen]}
+            fixed = {"fit_pass": self.recipe["fit_pass"]} if self.recipe is not None else None
+            fitter = HeadFitter(self.loss, plan.config.seed, settings.fit_epochs, fixed)
+            rows = ReadRows(read[1], self._valid.targets)
+            found = fitter.fit(read[0], self._targets, rows, self._counts)
+        self.fits[name] = {key: value for key, value in found.items() if key in FIT_KEYS}
+        self.costs[name] = self.loss.of(rows)
+        is_asked = self.chosen == STATES and (settings.features == "on" or self.is_settled)
+        if is_asked or self.costs[name] < gain * self.costs[self.chosen]:
+            self.chosen, self.best = name, _kept(self.task_model)
+
+    def record(self) -> dict[str, Any]:
+        """Return what was compared and chosen, for the lineage."""
+        reads, weight = [], WEIGHTS_OF_STATES[0]
+        if self.best.features is not None:
+            reads, weight = self.best.features.sources, _weight_of(self.best)
+        return {
+            "chosen": self.chosen,
+            "valid_losses": self.costs,
+            "reads": reads,
+            "weight_of_states": weight,
+            **self.fits[self.chosen],
+        }
+
+
+def _weight_of(member: EnsembleMember) -> float:
+    assert isinstance(member.head, FeatureHead), "a head with features"
+    return round(float(member.head.weight_of_states), 6)  # held in fp32
+
+
+def _name(reader: FeatureReader, weight_of_states: float) -> str:
+    """Return what a head reads in words, such as "states, descriptors of smiles"."""
+    states = STATES if weight_of_states == WEIGHTS_OF_STATES[0] else f"{STATES} in full"
+    return f"{states}, {words(reader)}"
 
 
 def _kept(task_model: TaskModel) -> EnsembleMember:
@@ -100,17 +168,17 @@ def _candidates(
     task_model: TaskModel,
     train: Mapping[str, Sequence[Any]],
     recipe: Mapping[str, Any] | None,
-) -> Iterator[tuple[str, FeatureReader]]:
-    """Yield what a head may read beside the states, by name."""
+) -> Iterator[tuple[FeatureReader, float]]:
+    """Yield what a head may read beside the states, and what a column of states weighs."""
     if task_model.others:
-        given = task_model.others[0].features
-        if given is not None:
-            yield f"{STATES}, {words(given)}", given
+        first = task_model.others[0]
+        if first.features is not None:
+            yield first.features, _weight_of(first)
         return
     if recipe is not None:
         reader = feature_reader(plan.task, plan.registry, KINDS, train, recipe["reads"])
         assert reader is not None, "the fields of the task are those of the run that was scored"
-        yield recipe["chosen"], reader
+        yield reader, recipe.get("weight_of_states", WEIGHTS_OF_STATES[0])
         return
     num_rows, held = len(next(iter(train.values()), ())), set[tuple[FeatureRecord, ...]]()
     for kinds in (KINDS[:1], KINDS):
@@ -120,7 +188,7 @@ def _candidates(
             continue
         held.add(reader.records)
         if num_rows * sum(reader.blocks) <= _MOST_NUMBERS:
-            yield f"{STATES}, {words(reader)}", reader
+            yield reader, WEIGHTS_OF_STATES[0]
     if not held and plan.config.stages.task.features == "on":
         raise no_features(plan)
 

@@ -28,8 +28,12 @@ def test_features_that_decide_are_chosen(tmp_path, toy_registry, toy_backbone, t
     assert isinstance(task_model.head, FeatureHead)
     choice = first.metrics["tasks"]["T"]["stages"][-1]["head_choice"]["T"]
     losses = choice["valid_losses"]
-    assert choice["chosen"].startswith("states, descriptors of letters")
-    assert losses[choice["chosen"]] < 0.98 * losses["states"]
+    assert "descriptors of letters" in choice["chosen"]
+    assert losses[choice["chosen"]] == min(losses.values()) < 0.98 * losses["states"]
+    in_full = "in full" in choice["chosen"]
+    assert float(task_model.head.weight_of_states) == pytest.approx(choice["weight_of_states"])
+    assert choice["weight_of_states"] == (1.0 if in_full else 0.03)
+    assert sum("in full" in name for name in losses) == 1
     assert second.metrics["tasks"]["T"]["stages"][-1]["from_store"] is True
     then = read_table(first.folder / "predictions" / "test.csv").columns
     for made in (first, second):
@@ -52,6 +56,7 @@ def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbo
     task_model = made.predictor.task_model
     (other,) = task_model.others
     assert other.features.records == task_model.features.records
+    assert other.head.weight_of_states == task_model.head.weight_of_states
 
 
 def test_columns_that_do_not_vary_are_not_read():
