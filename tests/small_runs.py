@@ -11,6 +11,7 @@ from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.tagstore import TagStore
 from taglm_core.testing import tiny_backbone
+from taglm_core.training.budget import PLAN, TimeBudget
 from taglm_core.training.plan import make_plans
 from taglm_core.training.run import execute, resolved
 from taglm_core.training.settings import run_config
@@ -21,6 +22,23 @@ SMALL = {"max_steps": 1, "num_evaluations": 1, "tag_length": 2, "batch_size": 8}
 PLAIN = "The string is <Letters>{letters}. It gives <T>"
 DOSED = "The string is <Letters>{letters} at {dose}. It gives <T>"
 SHARE = {"kind": "regression", "columns": ["share"]}
+
+
+class Lines:
+    """Keeps what is said, technical lines apart."""
+
+    def __init__(self):
+        self.said, self.details = [], []
+        self.say, self.detail = self.said.append, self.details.append
+
+    def start(self, description, total):
+        """Ignore."""
+
+    def advance(self, done, note=""):
+        """Ignore."""
+
+    def finish(self):
+        """Ignore."""
 
 
 def saved_backbone(folder, kind="llama", **sizes):
@@ -56,9 +74,10 @@ def run(
     say=None,
     precision="auto",
     device="auto",
+    seconds=None,
     **settings,
 ):
-    """Run a task and return its metrics, the predictor and the plan."""
+    """Run a task, in some seconds if they are given, and return its metrics and predictor."""
     config = run_config(
         "test",
         {
@@ -74,6 +93,8 @@ def run(
     plans = make_plans(config, registry, store)
     folder = RunFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
     folder.open(resolved(config))
+    for plan in plans if seconds is not None else ():
+        plan.budget = TimeBudget(seconds=seconds, file=folder.path / PLAN)
     try:
         metrics = execute(plans, folder, store, say or Silent())
     finally:

@@ -1,6 +1,7 @@
 """Features beside the states: what domains compute of a row, numbers and categories of text."""
 
 import math
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -25,6 +26,8 @@ DESCRIPTORS, FEATURES = KINDS = ("descriptors", "features")
 """Functions of a domain that a head may read."""
 
 _MOST_CATEGORIES = 256
+_TIMED = 32
+"""Distinct values of a field that are read to measure the pace."""
 _FEWEST_ROWS_A_CATEGORY = 10
 
 
@@ -89,6 +92,19 @@ class FeatureReader:
                     if found[row] is None and not math.isfinite(as_number(value)):
                         found[row] = f"{record.field}: {str(value)[:40]!r} is not a number"
         return found
+
+    def reading_seconds(self, fields: Mapping[str, Sequence[Any]]) -> float:
+        """Return about how long `read` takes, from a few distinct values of each field."""
+        seconds = 0.0
+        for record, function in zip(self.records, self._functions, strict=True):
+            distinct = list(dict.fromkeys(fields[record.field]))
+            timed = distinct[:: max(1, len(distinct) // _TIMED)][:_TIMED]
+            if function is None or not timed:
+                continue
+            began = time.monotonic()
+            call_plugin(partial(function, timed))
+            seconds += (time.monotonic() - began) * len(distinct) / len(timed)
+        return seconds
 
     def read(self, fields: Mapping[str, Sequence[Any]]) -> Tensor:
         """Return the features of valid rows, fp32 `(rows, sum of blocks)`.

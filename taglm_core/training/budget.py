@@ -1,8 +1,10 @@
 """`--time`: a run plans the steps of its stages by their measured speed, and keeps to the plan."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ STAGE_ONE = 0.4
 """Share of the time left that the domain tags may take together."""
 BASELINES = 0.3
 """Share of the whole time after which no further default baseline is begun."""
+HEADS = "heads with features"
+"""Key of the plan: which fits of heads with features were in time."""
 _KEPT = 0.05
 """Share of the whole time for what is not measured, such as writing."""
 _TIMED = 3
@@ -48,6 +52,8 @@ class TimeBudget:
     """Fits of function tags that are still to come."""
     num_tasks: int = 1
     """Tasks whose baselines are still to be fitted."""
+    _until: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
+    """Stage -> when its heads have to be there, in seconds of `time.monotonic`."""
 
     @property
     def remaining(self) -> float:
@@ -82,10 +88,12 @@ class TimeBudget:
         *,
         share: float,
         kept: Callable[[Speed], float] | None = None,
+        head_fits: Sequence[float] = (),
     ) -> tuple[int, int]:
         """Plan a stage, or return what was planned for it before an interruption.
 
-        Evaluations take at most half of a stage, so that slow ones are fewer.
+        Evaluations take at most half of a stage, so that slow ones are fewer, and so do fits of
+        heads with features after its steps; no time is reserved for those beyond that.
 
         Args:
             stage: Its name.
@@ -95,31 +103,56 @@ class TimeBudget:
             progress: Hears the plan.
             share: Of the time left.
             kept: Seconds that what follows the stage needs.
+            head_fits: Seconds of each fit of a head with features, in their order.
 
         Returns:
             Steps and evaluations, at least 1 each.
         """
-        plan = self.plan
+        plan, end = self.plan, time.monotonic() + self.remaining * share
         if stage not in plan:
             assert speed is not None, "a stage is measured before it is planned"
             after = _KEPT * self.seconds + (kept(speed) if kept is not None else 0.0)
             free = max(0.0, self.remaining * share - after)
+            fits = [total for total in accumulate(head_fits) if total <= free / 2]
+            reserved = fits[-1] if fits else 0.0
+            free -= reserved
             most = int(free / 2 / max(speed.evaluation, 1e-9)) - 1  # one before the first step
             evaluations = max(1, min(evaluations, most))
             free -= (evaluations + 1) * speed.evaluation
             steps = max(1, min(wanted, int(free / max(speed.step, 1e-9))))
             record: dict[str, float] = {"steps": steps, "of": wanted}
             record |= {"evaluations": evaluations, **attrs.asdict(speed), "kept": after}
+            if head_fits:
+                record["head_fits"] = reserved
             plan[stage] = record
             write_json(self.file, plan)
         record = plan[stage]
+        self._until[stage] = end - record["kept"]
         steps = int(record["steps"])
+        fits = record.get("head_fits", 0.0)
+        shown = f"{shown_seconds(fits)} for heads with features, " if fits else ""
         progress.say(
             f"time {shown_seconds(self.seconds)}: {stage} takes {steps:,} of {wanted:,} steps "
-            f"({record['step']:.3g} s a step, {shown_seconds(record['kept'])} reserved for later "
-            "stages)"
+            f"({record['step']:.3g} s a step, {shown}{shown_seconds(record['kept'])} reserved for "
+            "later stages)"
         )
         return steps, int(record["evaluations"])
+
+    def allows(self, stage: str, fit: str, seconds: float) -> bool:
+        """Return whether a fit after the steps of a stage ends in time.
+
+        Args:
+            stage: Its name, as it was planned; one without steps has no limit.
+            fit: Name of the fit, under which a run that goes on finds the answer.
+            seconds: What the fit takes.
+        """
+        plan = self.plan
+        held = plan.setdefault(HEADS, {})
+        if fit not in held:
+            is_in_time = time.monotonic() + seconds <= self._until.get(stage, math.inf)
+            held[fit] = {"seconds": seconds, "is_in_time": is_in_time}
+            write_json(self.file, plan)
+        return bool(held[fit]["is_in_time"])
 
 
 def measured_speed(

@@ -12,6 +12,7 @@ from taglm_core.model.backbone_facts import Speed, speed_of
 from taglm_core.model.prefix_cache import bytes_per_token, shown
 from taglm_core.progress import Progress, say_detail, shown_seconds
 from taglm_core.training.fit import FitSettings
+from taglm_core.training.head_cost import HeadSeconds
 from taglm_core.training.member import Member
 from taglm_core.training.objectives import DomainObjective
 from taglm_core.training.schedule import read_tokens, run_tokens, scored_tokens
@@ -117,6 +118,7 @@ def task_estimate(
     members: Sequence[Member],
     fitting: FitSettings,
     segment_tokens: int,
+    heads: HeadSeconds,
 ) -> Estimate:
     """Estimate stage 2 or 3 and the scoring that follows.
 
@@ -125,6 +127,7 @@ def task_estimate(
         members: The tasks that are trained together, with their rows.
         fitting: Steps and evaluations.
         segment_tokens: Tokens that are computed once and cached; 0: whole rows are run.
+        heads: What the fits of heads in passes take.
     """
     backbone = members[0].plan.backbone
     pace = pace_of(backbone)
@@ -139,6 +142,12 @@ def task_estimate(
         ("evaluations", (fitting.num_evaluations + 2) * read / pace.forward),
         ("scoring", scored / pace.forward),
     ]
+    if heads.states:
+        # before the first step, and in each evaluation
+        fits = 1 + (fitting.num_evaluations if members[0].plan.recipe is None else 1)
+        parts.append(("fits of the head", fits * heads.states))
+    if heads.features:
+        parts.append(("heads with features", sum(heads.features)))
     if segment_tokens:
         parts.insert(0, ("cached segments", segment_tokens / pace.forward))
     return Estimate(

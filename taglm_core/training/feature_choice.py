@@ -19,10 +19,11 @@ from taglm_core.model.features import (
     feature_reader,
 )
 from taglm_core.model.taskmodel import TaskModel
-from taglm_core.progress import Progress, progress_bar, say_detail
-from taglm_core.training.head_fitter import HeadFitter
-from taglm_core.training.head_loss import ReadRows
-from taglm_core.training.head_settings import LINEAR, why_no_features
+from taglm_core.progress import Progress, progress_bar, say_detail, shown_seconds
+from taglm_core.training import processes
+from taglm_core.training.head_fitter import HeadFitter, fit_seconds
+from taglm_core.training.head_loss import HeadLoss, ReadRows
+from taglm_core.training.head_settings import CHOSEN_LATER, LINEAR, why_no_features
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
 from taglm_core.training.recipe import FIT_KEYS
@@ -50,16 +51,13 @@ def choose_features(
         What was compared, for the lineage; {} where there was no choice.
     """
     settings = plan.config.stages.task
-    if settings.head == LINEAR or not isinstance(objective, HeadObjective):
+    if not may_choose(plan) or not isinstance(objective, HeadObjective):
         return {}
-    if not may_read_features(plan) or why_no_features(settings, plan.task.spec.target) is not None:
-        return {}
-    task_model = objective.task_model
-    recipe = plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
+    task_model, recipe = objective.task_model, _recipe(plan)
     if recipe is not None and recipe.get("chosen", STATES) == STATES:
         return dict(recipe)
-    trial = _Trial(plan, objective, splits, recipe)
-    for reader, weight in _candidates(plan, task_model, trial.fields["train"], recipe):
+    trial = _Trial(plan, objective, splits, progress)
+    for reader, weight in candidates(plan, task_model, trial.fields["train"]):
         trial.fit(reader, weight, GAIN_OF_FEATURES)
     if not (trial.is_settled or task_model.others) and trial.best.features is not None:
         for weight in WEIGHTS_OF_STATES[1:]:
@@ -81,17 +79,18 @@ class _Trial:
         plan: Plan,
         objective: HeadObjective,
         splits: Mapping[str, SplitData],
-        recipe: Mapping[str, Any] | None,
+        progress: Progress,
     ) -> None:
         """Begin with the head on the states alone, which is fitted."""
         self.plan = plan
         self.loss = objective.head_loss
         self.task_model = objective.task_model
-        self.recipe = recipe
-        sample, self._states, self._targets = objective.fitted_rows()
-        self._counts = objective.weights_of(sample)
+        self.recipe = _recipe(plan)
+        self._splits, self._progress = splits, progress
+        self._sample, self._states, self._targets = objective.fitted_rows()
+        self._counts = objective.weights_of(self._sample)
         self.fields = {
-            "train": some_of(splits["train"].fields, sample),
+            "train": some_of(splits["train"].fields, self._sample),
             "valid": splits["valid"].fields,
         }
         self._valid = ReadRows(objective.valid_states(), objective.valid.targets)
@@ -105,7 +104,7 @@ class _Trial:
         return self.recipe is not None
 
     def fit(self, reader: FeatureReader, weight_of_states: float, gain: float) -> None:
-        """Fit a head with features and keep it if it gains enough.
+        """Fit a head with features, if there is time, and keep it if it gains enough.
 
         Args:
             reader: The features.
@@ -114,6 +113,9 @@ class _Trial:
         """
         plan, settings = self.plan, self.plan.config.stages.task
         name = _name(reader, weight_of_states)
+        is_asked = self.chosen == STATES and (settings.features == "on" or self.is_settled)
+        if not (is_asked or self._is_in_time(reader, name)):
+            return
         head = plan.seeded_head(sum(reader.blocks))
         assert isinstance(head, FeatureHead), "a head with features"
         head.weight_of_states.fill_(weight_of_states)
@@ -129,9 +131,25 @@ class _Trial:
             found = fitter.fit(read[0], self._targets, rows, self._counts)
         self.fits[name] = {key: value for key, value in found.items() if key in FIT_KEYS}
         self.costs[name] = self.loss.of(rows)
-        is_asked = self.chosen == STATES and (settings.features == "on" or self.is_settled)
         if is_asked or self.costs[name] < gain * self.costs[self.chosen]:
             self.chosen, self.best = name, _kept(self.task_model)
+
+    def _is_in_time(self, reader: FeatureReader, name: str) -> bool:
+        """Return whether the time of the run allows a fit, and say where it does not."""
+        plan, budget = self.plan, self.plan.budget
+        if budget is None:
+            return True
+        seconds = candidate_seconds(plan, self.loss, self._splits, self._sample, reader)
+        fit = f"{plan.task.name}, seed {plan.config.seed}: {name}"
+        tag = f"<{plan.task.function_tag}>"
+        is_in_time = processes.decided(lambda: budget.allows(tag, fit, seconds))
+        if not is_in_time:
+            self._progress.say(
+                f"time {shown_seconds(budget.seconds)}: no head of {plan.task.name} with {name}, "
+                f"whose fit takes about {shown_seconds(seconds)}. Give --time more, or ask for it "
+                "with --set 'stages.task.features=\"on\"'"
+            )
+        return is_in_time
 
     def record(self) -> dict[str, Any]:
         """Return what was compared and chosen, for the lineage."""
@@ -163,13 +181,56 @@ def _kept(task_model: TaskModel) -> EnsembleMember:
     return attrs.evolve(task_model.member(), scaling=task_model.scaling.copy())
 
 
-def _candidates(
+def candidate_seconds(
     plan: Plan,
-    task_model: TaskModel,
-    train: Mapping[str, Sequence[Any]],
-    recipe: Mapping[str, Any] | None,
+    loss: HeadLoss,
+    splits: Mapping[str, SplitData],
+    sample: np.ndarray,
+    reader: FeatureReader,
+) -> float:
+    """Return what it takes to read features of all splits and to fit a head with them.
+
+    Args:
+        plan: Of the task.
+        loss: Of the task.
+        splits: Its rows.
+        sample: Training rows that the head is fitted to.
+        reader: Reads the features.
+    """
+    train, valid = splits["train"], splits["valid"]
+    columns = [some_of(train.fields, sample), valid.fields, splits["test"].fields]
+    fields = {
+        record.field: [value for each in columns for value in each[record.field]]
+        for record in reader.records
+    }
+    targets = loss.targets(train.targets)[torch.from_numpy(sample)]
+    num_features = sum(reader.blocks)
+    width = loss.task_model.width + num_features
+    recipe, epochs = _recipe(plan), plan.config.stages.task.fit_epochs
+    epochs = epochs if recipe is None else int(recipe.get("fit_pass", epochs))
+    head = plan.seeded_head(num_features)
+    fit = fit_seconds(loss, head, width, targets, valid.targets, epochs)
+    return reader.reading_seconds(fields) + fit
+
+
+def _recipe(plan: Plan) -> Mapping[str, Any] | None:
+    """Return the choice that a run on all rows takes over; None: there is one to make."""
+    return plan.recipe.heads[plan.task.name].choice if plan.recipe is not None else None
+
+
+def candidates(
+    plan: Plan, task_model: TaskModel, train: Mapping[str, Sequence[Any]]
 ) -> Iterator[tuple[FeatureReader, float]]:
-    """Yield what a head may read beside the states, and what a column of states weighs."""
+    """Yield what a head may read beside the states, and what a column of states weighs.
+
+    Args:
+        plan: Of a task that may choose.
+        task_model: Its earlier members of an ensemble read the same.
+        train: Fields of the rows that the head is fitted to.
+    """
+    recipe = _recipe(plan)
+    if recipe is not None and recipe.get("chosen", STATES) == STATES:
+        return
     if task_model.others:
         first = task_model.others[0]
         if first.features is not None:
@@ -211,6 +272,14 @@ def _finer(reader: FeatureReader, plan: Plan, train: Mapping[str, Sequence[Any]]
         or record.kind == (FEATURES if record.field in finer else DESCRIPTORS)
     ]
     return FeatureReader.of_records(kept, plan.registry)
+
+
+def may_choose(plan: Plan) -> bool:
+    """Whether the head of the settings is fitted in passes and may read features."""
+    settings = plan.config.stages.task
+    if settings.head in (LINEAR, *CHOSEN_LATER) or not may_read_features(plan):
+        return False
+    return why_no_features(settings, plan.task.spec.target) is None
 
 
 def may_read_features(plan: Plan) -> bool:

@@ -2,11 +2,13 @@
 
 import copy
 import math
+import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from taglm_core.data.censoring import has_sides, sides_of, values_of
 from taglm_core.data.masks import is_known, same_rows
@@ -29,6 +31,7 @@ _PASS_LR = 2e-3
 _PASS_DECAY = 0.1
 _MOST_ROWS, _FEWEST_ROWS, _FEWEST_STEPS = 256, 8, 16
 _SPREAD_PACE = 0.02
+_TIMED_STEPS = 3
 
 _SOLVED_WIDTH = 320
 """Widest head that is solved at every step; one of n times this width at every n-th."""
@@ -220,6 +223,50 @@ class _Passes:
         variance = ((outputs - filled).square() + spread).nanmean(dim=0)
         variance = torch.where(variance.isnan(), scaling.sigma.square(), variance)
         scaling.sigma.copy_(torch.lerp(scaling.sigma.square(), variance, _SPREAD_PACE).sqrt())
+
+
+def fit_seconds(
+    loss: HeadLoss, head: nn.Module, width: int, targets: Tensor, held_out: Any, epochs: int
+) -> float:
+    """Return what a fit of a head in passes would take: steps on random rows are timed.
+
+    The task model keeps its own head and scaling.
+
+    Args:
+        loss: Of the task.
+        head: A new one, which is not used afterwards.
+        width: Columns that it reads.
+        targets: Those of the rows of the fit, as `HeadLoss.targets` gives them.
+        held_out: Targets of the held-out rows, as `ReadRows` holds them.
+        epochs: Passes of the fit.
+    """
+    task_model = loss.task_model
+    own = (task_model.head, task_model.features, task_model.scaling)
+    assert own[0] is not None, "a text task has no head"
+    task_model.scaling = own[2].copy()
+    task_model.set_head(head)
+    try:
+        with torch.random.fork_rng(), torch.enable_grad():
+            passes = _Passes(loss, len(targets), epochs + _TIMED_STEPS)
+            num_rows = min(len(targets), _TIMED_STEPS * passes.batch_size)
+            states = torch.randn(num_rows, width)
+            adapt = getattr(head, "adapt_to", None)
+            if adapt is not None:
+                adapt(states)
+            head.requires_grad_(True).train()
+            passes.run(states[: passes.batch_size], targets[: passes.batch_size], None)  # allocates
+            began = time.monotonic()
+            passes.run(states, targets[:num_rows], None)
+            step = (time.monotonic() - began) / math.ceil(num_rows / passes.batch_size)
+            head.eval()
+            rows = ReadRows(states[torch.arange(len(held_out)) % num_rows], held_out)
+            began = time.monotonic()
+            loss.head_cost(rows)
+            evaluation = time.monotonic() - began
+    finally:
+        task_model.scaling = own[2]
+        task_model.set_head(own[0], own[1])
+    return epochs * (math.ceil(len(targets) / passes.batch_size) * step + evaluation)
 
 
 class HeadFollower:

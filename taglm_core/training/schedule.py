@@ -57,6 +57,7 @@ def in_time(
     progress: Progress,
     share: float,
     kept: Callable[[Speed], float] | None = None,
+    head_fits: Sequence[float] = (),
 ) -> FitSettings:
     """Return the settings of a fit with as many steps as the time allows."""
 
@@ -78,18 +79,29 @@ def in_time(
             progress,
             share=share,
             kept=kept,
+            head_fits=head_fits,
         )
     )
     return attrs.evolve(settings, steps=steps, num_evaluations=evaluations)
 
 
-def evaluation_seconds(members: Sequence[Member], speed: Speed, choosing: float) -> float:
-    """Return what choosing heads and scoring every split takes."""
+def evaluation_seconds(
+    members: Sequence[Member], speed: Speed, choosing: float, fitting: float = 0.0
+) -> float:
+    """Return what choosing heads and scoring every split takes.
+
+    Args:
+        members: The tasks, with their rows.
+        speed: As measured.
+        choosing: Seconds of the choice of a head.
+        fitting: Seconds of an evaluation that fit heads in passes and read no rows.
+    """
     cached = [member.splits["valid"].cached is not None for member in members]
     pairs = list(zip(members, cached, strict=True))
     read = sum(read_tokens(member, is_cached) for member, is_cached in pairs)
     scored = sum(scored_tokens(member, is_cached) for member, is_cached in pairs)
-    return choosing + speed.evaluation * scored / max(1.0, read)
+    reading = max(0.0, speed.evaluation - fitting)
+    return choosing + reading * scored / max(1.0, read)
 
 
 def run_tokens(split: SplitData, is_cached: bool) -> np.ndarray:

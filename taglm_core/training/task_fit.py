@@ -14,6 +14,7 @@ from taglm_core.store.schema import TaskLineage
 from taglm_core.training.estimate import task_estimate
 from taglm_core.training.fit import FitSettings, Group
 from taglm_core.training.head_choice import choose_head, choose_tag, start_of
+from taglm_core.training.head_cost import HeadSeconds, head_seconds
 from taglm_core.training.member import Member, task_groups, task_objective, trained_names
 from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
 from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
@@ -131,6 +132,7 @@ def _in_time(
         return fitting
     trial = _joined({member.plan.task.name: task_objective(member) for member in members})
     share = 1.0 / max(1, budget.num_task_stages)
+    heads = _head_seconds(members)
     fitting = in_time(
         budget,
         f"<{plan.task.function_tag}>",
@@ -140,10 +142,16 @@ def _in_time(
         members[0].task_model.model,
         progress,
         share,
-        lambda speed: evaluation_seconds(members, speed, choosing),
+        lambda speed: evaluation_seconds(members, speed, choosing, heads.states),
+        heads.features,
     )
     budget.num_task_stages -= 1
     return fitting
+
+
+def _head_seconds(members: Sequence[Member]) -> HeadSeconds:
+    """Return what the fits of the tasks' heads in passes take."""
+    return sum((head_seconds(member) for member in members), HeadSeconds())
 
 
 def _shown_with(members: Sequence[Member], fitting: FitSettings, number: int) -> FitSettings:
@@ -195,7 +203,8 @@ def _keep_segments(
     ]
     if plan.budget is None:
         tokens = sum(int(rows.segments.sizes.sum()) for each in cached for rows in each.values())
-        task_estimate(stage, members, fitting, tokens).say(progress, _SHORTER)
+        estimate = task_estimate(stage, members, fitting, tokens, _head_seconds(members))
+        estimate.say(progress, _SHORTER)
     if keeps:
         for member, rows in zip(members, cached, strict=True):
             fill_cache(member.plan, member.task_model, member.splits, rows, progress)

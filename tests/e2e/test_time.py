@@ -68,6 +68,26 @@ def test_a_plan_is_made_once(tmp_path):
         assert found[0] == pytest.approx(expected[0], abs=2)
 
 
+def test_heads_with_features_have_time_of_their_own(tmp_path, monkeypatch):
+    """As many as take half of a stage; one that would end too late is not begun, nor later on."""
+    clock = [0.0]
+    monkeypatch.setattr("taglm_core.training.budget.time.monotonic", lambda: clock[0])
+    file, speed, fits = tmp_path / "time_plan.json", Speed(step=1.0, evaluation=1.0), (20.0, 30.0)
+    budget = TimeBudget(seconds=100.0, file=file, began=0.0)
+    planned = budget.steps(
+        "stage", 999, 9, speed, Silent(), share=1.0, kept=lambda speed: 5.0, head_fits=fits
+    )
+    # 100 s, less 5 for writing, 5 for scoring, 20 for the first of the fits and 10 for evaluations
+    assert planned == (60, 9)
+    assert budget.plan["stage"]["head_fits"] == 20
+    clock[0] = 70.0
+    assert budget.allows("stage", "descriptors", 20.0)
+    assert not budget.allows("stage", "features", 21.0)
+    again = TimeBudget(seconds=100.0, file=file, began=0.0)
+    assert not again.allows("stage", "features", 21.0)
+    assert again.allows("another", "descriptors", 999.0)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2 m", 120), (None, None)]
 )

@@ -12,6 +12,18 @@ from taglm_core.training.recipe import FIT_KEYS, HeadRecipe
 from taglm_core.training.splits import SplitData
 
 
+def fitted_sample(seed: int, num_rows: int, fit_rows: int) -> np.ndarray:
+    """Return the indices of the training rows that heads are fitted to.
+
+    Args:
+        seed: Of the run.
+        num_rows: Training rows.
+        fit_rows: Most that are taken.
+    """
+    rng = np.random.default_rng([seed, 77])
+    return np.sort(rng.permutation(num_rows)[:fit_rows])
+
+
 class HeadObjective:
     """The loss of a task on its training split, the first metric on its validation split."""
 
@@ -126,8 +138,7 @@ class HeadObjective:
             Their indices, what the head reads `(rows, width)`, and their targets as the loss
             takes them.
         """
-        rng = np.random.default_rng([self.seed, 77])
-        sample = np.sort(rng.permutation(len(self.train.rows))[: self.fit_rows])
+        sample = fitted_sample(self.seed, len(self.train.rows), self.fit_rows)
         if self._fitted_states is None:
             self._fitted_states = self._reader.all(self.train, sample)
         return sample, self._fitted_states, self._targets[torch.from_numpy(sample)]

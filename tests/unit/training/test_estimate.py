@@ -1,30 +1,13 @@
 """A stage says before it begins what it will take."""
 
 import pytest
-from small_runs import PLAIN, SHARE, run, write_table
+from small_runs import PLAIN, SHARE, Lines, run, write_table
 
 from taglm_core.model.backbone_facts import Speed
 from taglm_core.model.prefix_cache import bytes_per_token
 from taglm_core.testing import tiny_backbone
 from taglm_core.training import estimate
 from taglm_core.training.estimate import Estimate, pace_of
-
-
-class Lines:
-    """Keeps what is said, technical lines apart."""
-
-    def __init__(self):
-        self.said, self.details = [], []
-        self.say, self.detail = self.said.append, self.details.append
-
-    def start(self, description, total):
-        """Ignore."""
-
-    def advance(self, done, note=""):
-        """Ignore."""
-
-    def finish(self):
-        """Ignore."""
 
 
 def lines_of(found):
@@ -101,3 +84,14 @@ def test_the_tokens_of_a_task_are_those_of_its_rows(
     assert saved == pytest.approx(with_cache["cached segments"], rel=0.2)
     backbone = tiny_backbone()
     assert found[1].cache == with_cache["cached segments"] * bytes_per_token(backbone, 4)
+
+
+def test_fits_of_a_head_in_passes_are_counted(tmp_path, toy_registry, toy_backbone, monkeypatch):
+    """Those to the states before the first step and in each evaluation, and with features."""
+    for module in ("feature_choice", "head_cost"):
+        monkeypatch.setattr(f"taglm_core.training.{module}.fit_seconds", lambda *facts: 100.0)
+    lines, table = Lines(), write_table(tmp_path)
+    settings = {"head": "mlp", "fit_epochs": 2, "num_evaluations": 3, "max_steps": 3}
+    run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, lines, **settings)
+    (line,) = [line for line in lines_of(lines.said) if line.startswith("stage 2")]
+    assert "fits of the head 7 min, heads with features 5 min)" in line

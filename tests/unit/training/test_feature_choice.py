@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from small_runs import DOSED, PLAIN, SHARE, run, write_table
+from small_runs import DOSED, PLAIN, SHARE, Lines, run, write_table
 from torch import nn
 
 from taglm_core.data.readers import read_table
 from taglm_core.model.feature_head import FeatureHead
 from taglm_core.model.features import CATEGORY, FeatureReader, FeatureRecord
+from taglm_core.training.head_fitter import fit_seconds
+from taglm_core.training.head_loss import HeadLoss
 
 PASSES = {"head": "mlp", "head_options": {"units": 16}, "fit_epochs": 30}
 
@@ -57,6 +59,45 @@ def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbo
     (other,) = task_model.others
     assert other.features.records == task_model.features.records
     assert other.head.weight_of_states == task_model.head.weight_of_states
+
+
+def test_what_does_not_fit_the_time_is_left_out(
+    tmp_path, toy_registry, toy_backbone, table, monkeypatch
+):
+    """It is said, and the states alone are read; who asks for features gets them."""
+    for module in ("feature_choice", "head_cost"):
+        monkeypatch.setattr(f"taglm_core.training.{module}.fit_seconds", lambda *facts: 900.0)
+    lines = Lines()
+    task = (tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, lines)
+    made = run(*task, seconds=60.0, **PASSES)
+    assert made.predictor.task_model.features is None
+    line, _ = [line for line in lines.said if "no head of T with states, " in line]
+    assert line.startswith("time 60 s: ")
+    assert "about 15 min" in line
+    plan = made.metrics["time"]
+    assert [each["is_in_time"] for each in plan["heads with features"].values()] == [False, False]
+    assert plan["<local/T>"]["head_fits"] == 0
+    asked = run(*task, seconds=60.0, features="on", **PASSES)
+    assert isinstance(asked.predictor.task_model.head, FeatureHead)
+    _timing_changes_nothing(asked.predictor.task_model)
+
+
+def _timing_changes_nothing(task_model):
+    """More passes take longer; head, scaling and random numbers stay as they were."""
+    own, scaling, heads = task_model.head, task_model.scaling, [nn.Linear(5, 1), nn.Linear(5, 1)]
+    before = [value.clone() for value in own.state_dict().values()]
+    loss, numbers = HeadLoss(task_model), np.linspace(0, 1, 50)[:, None]
+    random = torch.random.get_rng_state()
+    few, many = (
+        fit_seconds(loss, head, 5, loss.targets(numbers), numbers[:9], epochs)
+        for head, epochs in zip(heads, (1, 1000), strict=True)
+    )
+    assert many > 20 * few > 0
+    assert task_model.head is own
+    assert task_model.scaling is scaling
+    assert torch.equal(torch.random.get_rng_state(), random)
+    for value, was in zip(own.state_dict().values(), before, strict=True):
+        assert torch.equal(value, was)
 
 
 def test_columns_that_do_not_vary_are_not_read():
