@@ -129,8 +129,8 @@ class TimeBudget:
         record = plan[stage]
         self._until[stage] = end - record["kept"]
         steps = int(record["steps"])
-        fits = record.get("head_fits", 0.0)
-        shown = f"{shown_seconds(fits)} for heads with features, " if fits else ""
+        fitting = record.get("head_fits", 0.0)
+        shown = f"{shown_seconds(fitting)} for heads with features, " if fitting else ""
         progress.say(
             f"time {shown_seconds(self.seconds)}: {stage} takes {steps:,} of {wanted:,} steps "
             f"({record['step']:.3g} s a step, {shown}{shown_seconds(record['kept'])} reserved for "

@@ -43,6 +43,11 @@ from taglm_core.training.labelcheck import LabelCheck, check_labels, small_split
 from taglm_core.training.recipe import Recipe
 from taglm_core.training.task_settings import check_task_settings
 
+TRAINING_VERSION = 1
+"""Part of the key under which the tag store keeps function tags with their heads. Raise it whenever
+a change of the code gives another tag or head for the same settings, rows and seed: what the store
+holds of earlier versions is then trained again."""
+
 
 @attrs.define(kw_only=True)
 class Plan:
@@ -314,6 +319,7 @@ def _task_fingerprint(plan: Plan) -> str:
     """Return the hash of everything that the trained function tag depends on."""
     config, task, rows = plan.config, plan.task, plan.rows
     content: dict[str, Any] = {
+        "training": TRAINING_VERSION,
         "task": [task.prompt.text, task.function_tag, lean(task.spec.target), task.symmetric],
         "rows": [rows.fields, _plain_targets(rows.targets), rows.splits],
         "settings": lean(config.stages.task),

@@ -167,3 +167,15 @@ def test_a_divided_backbone_is_opened(toy_registry, toy_backbone):
     """Whether its layers can lie elsewhere is known only then."""
     planned(toy_backbone, toy_registry)
     assert planned(toy_backbone, toy_registry, device="cpu=1GB+disk").is_open
+
+
+def test_tags_of_an_earlier_training_are_not_taken(
+    tmp_path, toy_registry, toy_backbone, monkeypatch
+):
+    """Function tags depend on the version of the training code; domain tags do not."""
+    config = config_of(tmp_path, toy_backbone)
+    (first,) = make_plans(config, toy_registry, TagStore())
+    monkeypatch.setattr("taglm_core.training.plan.TRAINING_VERSION", "another")
+    (second,) = make_plans(config, toy_registry, TagStore())
+    assert second.task_fingerprint != first.task_fingerprint
+    assert second.domains["Letters"].fingerprint == first.domains["Letters"].fingerprint
