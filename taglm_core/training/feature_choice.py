@@ -144,10 +144,11 @@ class _Trial:
         tag = f"<{plan.task.function_tag}>"
         is_in_time = processes.decided(lambda: budget.allows(tag, fit, seconds))
         if not is_in_time:
+            is_first = self.chosen == STATES
+            advice = ", or --set 'stages.task.features=\"on\"'" if is_first else ""
             self._progress.say(
                 f"time {shown_seconds(budget.seconds)}: no head of {plan.task.name} with {name}, "
-                f"whose fit takes about {shown_seconds(seconds)}. Give --time more, or ask for it "
-                "with --set 'stages.task.features=\"on\"'"
+                f"whose fit takes about {shown_seconds(seconds)}. Give --time more{advice}"
             )
         return is_in_time
 
