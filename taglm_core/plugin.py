@@ -9,7 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from taglm_core.api.request import prepare_run
     from taglm_core.cli.bars import BarProgress
+    from taglm_core.cli.faults import message_of
     from taglm_core.cli.options import Address as AddressOption
     from taglm_core.cli.options import AsJson as JsonOption
     from taglm_core.cli.options import Cache as CacheOption
@@ -107,6 +109,7 @@ __all__ = [
     "iter_tables",
     "load_public",
     "load_registry",
+    "message_of",
     "metric_rows",
     "noted_peak",
     "open_text",
@@ -119,6 +122,7 @@ __all__ = [
     "parse_settings",
     "parse_splits",
     "peak_memory",
+    "prepare_run",
     "print_json",
     "print_line",
     "print_note",
@@ -185,6 +189,7 @@ _PLACES = {
     "iter_tables": "data.readers:iter_tables",
     "load_public": "data.public:load_public",
     "load_registry": "plugins:load_registry",
+    "message_of": "cli.faults:message_of",
     "metric_rows": "inference.report:metric_rows",
     "noted_peak": "training.peak_memory:noted_peak",
     "open_text": "data.textfiles:open_text",
@@ -196,6 +201,7 @@ _PLACES = {
     "parse_settings": "training.settings:parse_overrides",
     "parse_splits": "data.splits:parse_splits",
     "peak_memory": "training.peak_memory:peak_memory",
+    "prepare_run": "api.request:prepare_run",
     "print_json": "cli.screen:print_json",
     "print_line": "cli.screen:print_line",
     "print_note": "cli.screen:print_note",

@@ -289,9 +289,24 @@ class PreparedRun:
             self.folder.close()
         return load_predictor(artifact, self.registry, device=self.config.device)
 
+    def changes(self) -> list[str]:
+        """Return what the run in the folder has otherwise: settings, files, the backbone.
+
+        Returns:
+            A line for each; none where the folder holds no run.
+
+        Raises:
+            TaglmError: when the backbone is none.
+        """
+        differences = self.folder.other_settings(self._resolved(), RunConfig)
+        return differences or self.folder.changed_inputs(named_inputs(self.config, self.registry))
+
     def _open(self) -> None:
         inputs = named_inputs(self.config, self.registry)
-        self.folder.open(resolved(self.config, self.folder.path), RunConfig, inputs)
+        self.folder.open(self._resolved(), RunConfig, inputs)
+
+    def _resolved(self) -> dict[str, Any]:
+        return resolved(self.config, self.folder.path)
 
     def _remember(self, read: Iterable[str]) -> None:
         """Note what loaders have read beside the files that the settings name."""

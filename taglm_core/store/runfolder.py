@@ -60,17 +60,20 @@ class RunFolder:
         check_links(self.path)
         file = self.path / "run.yaml"
         if file.is_file():
-            stored = yaml.safe_load(file.read_text(encoding="utf-8"))
-            differences = list(
-                _differences(filled(stored, kind), json.loads(json.dumps(config)), "")
-            )
-            if differences:
-                shown = "\n".join(f"  {line}" for line in differences[:8])
+            shown = "\n".join(f"  {line}" for line in self.other_settings(config, kind)[:8])
+            if shown:
                 raise CheckpointError(
                     f"{self.path} holds a run with other settings:\n{shown}\n"
                     "Give another folder with --out, or the settings of that run to continue it."
                 )
-            self._check_inputs(inputs or {})
+            shown = "\n".join(f"  {line}" for line in self.changed_inputs(inputs or {})[:8])
+            if shown:
+                raise CheckpointError(
+                    f"{self.path} holds a run on other data or weights:\n{shown}\n"
+                    "Its results do not apply to the present ones. Give another folder with --out, "
+                    f"or delete {self.path} to run again; `taglm evaluate {self.path}` shows its "
+                    "results."
+                )
         else:
             self.check_place()
         self._made = _missing(self.path)
@@ -79,6 +82,19 @@ class RunFolder:
             text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False)
             write_text(file, text)
         self.add_inputs(inputs or {})
+
+    def other_settings(self, config: Mapping[str, Any], kind: type | None = None) -> list[str]:
+        """Return in what the run in the folder differs from a configuration; [] without a run.
+
+        Args:
+            config: As for `open`.
+            kind: As for `open`.
+        """
+        file = self.path / "run.yaml"
+        if not file.is_file():
+            return []
+        stored = filled(yaml.safe_load(file.read_text(encoding="utf-8")), kind)
+        return list(_differences(stored, json.loads(json.dumps(config)), ""))
 
     def check_place(self) -> None:
         """Demand that the path is free, an empty folder, or one that holds a run.
@@ -109,21 +125,19 @@ class RunFolder:
         if not set(inputs) <= set(known):
             self.write_json(_INPUTS, {**inputs, **known})
 
-    def _check_inputs(self, now: Mapping[str, str]) -> None:
-        """Refuse a run whose files or backbone are not those that it was trained on."""
+    def changed_inputs(self, now: Mapping[str, str]) -> list[str]:
+        """Return which files, or the backbone, are not those that the run was trained on.
+
+        Args:
+            now: As `inputs` for `open`.
+        """
         changed = []
         for name, digest in self.inputs.items():
             digest_now = now.get(name, "") if name in now else path_digest(name)
             if digest and digest_now and digest_now != digest:
                 state = "is gone" if digest_now == GONE else "has changed"
                 changed.append(f"{name} {state} since")
-        if changed:
-            shown = "\n".join(f"  {line}" for line in changed[:8])
-            raise CheckpointError(
-                f"{self.path} holds a run on other data or weights:\n{shown}\n"
-                "Its results do not apply to the present ones. Give another folder with --out, or "
-                f"delete {self.path} to run again; `taglm evaluate {self.path}` shows its results."
-            )
+        return changed
 
     def close(self, discard: bool = False) -> None:
         """Let other processes use the folder.

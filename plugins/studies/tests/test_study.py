@@ -7,14 +7,17 @@ import textwrap
 import numpy as np
 import pytest
 
-from taglm_core.errors import ConfigError, DataError
-from taglm_core.plugin import load_registry, opened_engine
+from taglm_core.errors import CheckpointError, ConfigError, DataError
+from taglm_core.plugin import load_registry, opened_engine, prepare_run
 from taglm_studies.study import compare, head
 from taglm_studies.study.answers import predictions_of, read_answer, write_answers
+from taglm_studies.study.checks import check_runs
 from taglm_studies.study.command import sweep
 from taglm_studies.study.folder import Member, StudyFolder
 from taglm_studies.study.members import run_members
 from taglm_studies.study.rows import Rows
+from taglm_studies.study.sweep import search as search_by_tpe
+from taglm_studies.study.sweep import trial_member
 
 
 def rows(truth, kind="regression", names=("y",), classes=(), multi_label=False):
@@ -128,7 +131,7 @@ def members(tmp_path, monkeypatch):
 
             def work(folder, fails):
                 if fails:
-                    raise DataError("no such rows")
+                    raise fails if isinstance(fails, Exception) else DataError("no such rows")
                 return {"process": os.getpid()}
             """
         )
@@ -212,5 +215,160 @@ def test_the_run_as_shipped_is_a_member_of_its_own(tmp_path):
     )
     functions = [member.function.partition(":")[2] for member in made]
     assert functions == ["run_tag", "run_as_shipped", "run_rival"] * 2
-    assert made[1].arguments == made[0].arguments
+    assert made[1].arguments["settings"] == {"baselines": ["none"]}
+    assert made[0].arguments["settings"]["stages"]["task"]["head"] == "linear"
     assert made[2].arguments["tag"] == str(tmp_path / "members" / made[0].name)
+
+
+def test_an_error_of_a_library_does_not_stop_the_others(members, study):
+    """The member is named with what went wrong, and the next one runs."""
+    crashed = Member(
+        group="crash",
+        seed=0,
+        function="own_member:work",
+        arguments={"fails": OSError("no such model")},
+    )
+    failed = run_members([crashed, members[0]], study, lambda line: None)
+    assert failed == {"crash-seed-0": "no such model."}
+    assert study.cost_of(members[0]) is not None
+
+
+def test_groups_that_look_alike_have_folders_of_their_own():
+    """Characters that a folder cannot hold, and long names, are told apart by a hash."""
+    groups = ["probe:a/b", "probe:a_b", "probe_a_b", "x" * 300 + "1", "x" * 300 + "2"]
+    names = [Member(group=group, seed=0, function="").name for group in groups]
+    assert len(set(names)) == len(groups)
+    assert max(map(len, names)) < 130
+
+
+def test_a_study_in_which_nothing_was_trained_leaves_no_folder(tmp_path):
+    """So that the corrected command is not refused; what was trained stays."""
+    for content, is_kept in ((None, False), ("cost.json", True)):
+        folder = StudyFolder(tmp_path / "studies" / "s")
+        folder.open({"kind": "own"})
+        member = folder.path / "members" / "a"
+        member.mkdir(parents=True)
+        if content:
+            (member / content).write_text("{}")
+        folder.close()
+        assert (tmp_path / "studies").exists() == is_kept
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "- 1", "\x00"])
+def test_a_damaged_study_is_said(tmp_path, content):
+    """The message names the file and what to do."""
+    (tmp_path / "study.yaml").write_text(content)
+    with pytest.raises(CheckpointError, match="study.yaml is damaged.* Delete"):
+        StudyFolder(tmp_path).open({"kind": "own"})
+
+
+def test_learning_rates_belong_to_methods_that_train(tmp_path):
+    """One of another method would have no effect."""
+    compare.check_rates({"lora": 1.0}, ("tag", "lora"))
+    with pytest.raises(ConfigError, match="--lr lora: .* none of --methods"):
+        compare.check_rates({"lora": 1.0}, ("tag", "linear-probe"))
+
+
+@pytest.mark.parametrize(
+    ("choices", "options", "reason"),
+    [
+        (["tag_length=1,"], {}, "a value between two commas is empty"),
+        (["seed=1,2"], {}, "seed: a study takes its seeds by --seeds"),
+        (["tag_length=1"], {"setting": ["seed=1"]}, "seed: a study takes its seeds by --seeds"),
+        (["tag_length=1,2"], {"trials": 1}, "--trials 1: a grid runs all combinations"),
+        (["tag_length=1"], {"sampler": "rand"}, "not rand. Did you mean 'random'"),
+        (["nosuch=1"], {}, "nosuch=1: QED: unknown key 'nosuch'"),
+        (["tag_length=1"], {"seeds": "1" * 30}, "seed must be a whole number from 0"),
+        (["data.split.folds=3"], {"preset": "quik"}, "unknown preset 'quik'"),
+    ],
+)
+def test_wrong_requests_of_a_sweep_are_said_at_once(
+    tmp_path, monkeypatch, choices, options, reason
+):
+    """Before anything runs: also in a dry run, and no folder is left."""
+    monkeypatch.chdir(tmp_path)
+    for is_dry in (True, False):
+        with pytest.raises(ConfigError, match=reason):
+            sweep("QED", choices, dry_run=is_dry, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+RUN_FILE = """
+task:
+  name: T
+  template: "{text} <T>"
+  target: {kind: regression, columns: [y]}
+data: {file: rows.csv}
+"""
+
+
+def test_tasks_that_no_study_takes_are_said(tmp_path, monkeypatch):
+    """A table, several tasks, seeds of their own; and folds where others read one test split."""
+    monkeypatch.chdir(tmp_path)
+    one = "{task: {name: %s, template: '{text} <%s>', target: {kind: regression, columns: [y]}}}"
+    (tmp_path / "two.yaml").write_text(f"tasks: [{one % ('A', 'A')}, {one % ('B', 'B')}]")
+    (tmp_path / "seeds.yaml").write_text(RUN_FILE + "seeds: [0, 1]")
+    (tmp_path / "folds.yaml").write_text(RUN_FILE.replace("csv}", "csv, split: {folds: 3}}"))
+    for file, reason in (
+        ("lab.csv", "`taglm init lab.csv --target COLUMN` writes a run file"),
+        ("two.yaml", "a study takes one task"),
+        ("seeds.yaml", "Remove the key 'seeds'"),
+        ("folds.yaml", "other methods read one test split"),
+    ):
+        made = compare.compare_members(
+            tmp_path / "s", file, None, {}, ("tag", "linear-probe"), [0], {}
+        )
+        with pytest.raises(ConfigError, match=reason):
+            check_runs(made, StudyFolder(tmp_path / "s"))
+
+
+def test_finished_members_of_other_data_are_refused(tmp_path, monkeypatch):
+    """A table or a run file that has changed would be mixed with members of the old one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("text,y\na,1\n")
+    (tmp_path / "t.yaml").write_text(RUN_FILE)
+    member = trial_member("t.yaml", None, {}, {"stages.task.tag_length": 1}, 0)
+    study = StudyFolder(tmp_path / "s")
+    prepared = prepare_run(
+        "t.yaml",
+        out=study.folder_of(member),
+        settings=[{**member.arguments["settings"], "seed": 0}],
+    )
+    prepared._open()
+    prepared.folder.close()
+    check_runs([member], study)
+    (tmp_path / "rows.csv").write_text("text,y\na,2\n")
+    with pytest.raises(CheckpointError, match="rows.csv has changed since\nGive another folder"):
+        check_runs([member], study)
+    (tmp_path / "t.yaml").write_text(RUN_FILE + "stages: {task: {epochs: 9}}")
+    with pytest.raises(CheckpointError, match="stages.task.epochs: .* there, 9.0 now"):
+        check_runs([member], study)
+
+
+def test_a_search_that_was_killed_asks_for_what_an_unbroken_one_does(tmp_path):
+    """Each trial has a seed of its own; one that fails does not stop the search."""
+    pytest.importorskip("optuna")
+    choices = {"a": list(range(10)), "b": list(range(10))}
+
+    def searched(path, killed_at=()):
+        path.mkdir()
+        asked = []
+
+        def run(trial):
+            asked.append(dict(trial))
+            if len(asked) in killed_at:
+                raise KeyboardInterrupt
+            return None if trial["a"] == 5 else trial["a"] + trial["b"]
+
+        for _ in range(1 + len(killed_at)):
+            try:
+                found = search_by_tpe(StudyFolder(path), choices, 12, 0, run, lambda: False)
+                return list(found)
+            except KeyboardInterrupt:
+                continue
+
+    whole = searched(tmp_path / "whole")
+    assert len(whole) == 12
+    assert searched(tmp_path / "broken", killed_at=(3, 8)) == whole
+    distinct = {tuple(trial.values()) for trial in whole[:5]}
+    assert len(distinct) == 5

@@ -130,5 +130,7 @@ def ablation_members(
                 own = merged(own, {"baselines": ["none"]})
             arguments = {"task": task, "data": data, "settings": own, "seed": seed}
             function = f"{_HERE}:run_task"
-            made.append(Member(group=name, seed=seed, function=function, arguments=arguments))
+            made.append(
+                Member(group=name, seed=seed, function=function, arguments=arguments, run=".")
+            )
     return made

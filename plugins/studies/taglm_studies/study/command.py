@@ -1,7 +1,7 @@
 """`taglm compare`, `taglm ablate` and `taglm sweep`: studies in one folder each."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from taglm_core.plugin import (
     SettingOption,
     WorkersOption,
 )
-from taglm_studies.study.options import AsJson, Data, DryRun, Jobs, Out, Place, Seeds, Task
+from taglm_studies.study.options import AsJson, Data, DryRun, Jobs, Out, Seeds, Task
 
 
 def compare(
@@ -66,18 +66,20 @@ def compare(
     """
     from taglm_core.plugin import parse_pairs
     from taglm_studies.study import compare as comparing
+    from taglm_studies.study.conduct import conduct, is_beside
 
     names = comparing.check_methods([m.strip() for m in methods.split(",") if m.strip()])
     rates = {k: _positive(v, f"--lr {k}") for k, v in parse_pairs(rate or [], "--lr").items()}
+    comparing.check_rates(rates, names)
     settings = _settings(setting, preset, backbone)
     budget = {"passes": passes, "seconds": seconds, "learning_rates": rates}
     request = _request("compare", task, data, seeds, settings, methods=list(names), budget=budget)
     path = out or Path("studies") / f"compare-{Path(task).stem}"
     members = comparing.compare_members(path, task, data, settings, names, request["seeds"], budget)
     place = (jobs, engine, address, workers)
-    if _is_beside(place):  # rivals need the rows and the backbone of the tag of their seed
+    if is_beside(place):  # rivals need the rows and the backbone of the tag of their seed
         members.sort(key=lambda member: member.group != comparing.TAG)
-    _conduct(request, path, members, comparing.TAG, place, dry_run, as_json, _COMPARE_NOTES)
+    conduct(request, path, members, comparing.TAG, place, dry_run, as_json, _COMPARE_NOTES)
 
 
 _COMPARE_NOTES = (
@@ -124,6 +126,7 @@ def ablate(
     Example: `taglm ablate QED --seeds 0,1,2 --preset quick`.
     """
     from taglm_studies.study import ablation
+    from taglm_studies.study.conduct import conduct
 
     numbers = [_whole(word, "--lengths") for word in lengths.split(",") if word.strip()]
     names = ablation.check_variants([v.strip() for v in variants.split(",") if v.strip()], numbers)
@@ -134,7 +137,7 @@ def ablate(
     known = ablation.VARIANTS
     notes = [f"{name}: {known[name].description}." for name in names if name in known]
     place = (jobs, engine, address, workers)
-    _conduct(request, path, members, ablation.FULL, place, dry_run, as_json, notes)
+    conduct(request, path, members, ablation.FULL, place, dry_run, as_json, notes)
 
 
 def sweep(
@@ -175,16 +178,13 @@ def sweep(
 
     Example: `taglm sweep QED tag_length=1,5,10 tag_lr=0.01,0.05 --preset quick`.
     """
-    from taglm_core.errors import ConfigError
     from taglm_studies.study import sweep as sweeping
+    from taglm_studies.study.conduct import conduct, search
 
-    if sampler not in sweeping.SAMPLERS:
-        raise ConfigError(
-            f"--sampler must be one of {', '.join(sweeping.SAMPLERS)}, not {sampler}."
-        )
+    count = sweeping.num_trials(sampler, trials)
     values = sweeping.parse_choices(choices)
     settings = _settings(setting, preset, backbone)
-    asked = {"choices": values, "sampler": sampler, "trials": trials}
+    asked = {"choices": values, "sampler": sampler, "trials": count}
     request = _request("sweep", task, data, seeds, settings, **asked)
     path = out or Path("studies") / f"sweep-{Path(task).stem}"
     make = functools.partial(sweeping.trial_member, task, data, settings)
@@ -195,155 +195,11 @@ def sweep(
     ]
     place = (jobs, engine, address, workers)
     if sampler == "tpe" and not dry_run:
-        _search(request, path, values, trials or 20, make, place, as_json, notes)
+        search(request, path, values, make, place, as_json, notes)
         return
-    drawn = sweeping.combinations(values, sampler, trials, own[0])
+    drawn = sweeping.combinations(values, count, own[0])
     members = [make(trial, seed) for seed in own for trial in drawn]
-    _conduct(request, path, members, None, place, dry_run, as_json, notes)
-
-
-def _search(
-    request: Mapping[str, Any],
-    path: Path,
-    values: Mapping[str, Sequence[Any]],
-    trials: int,
-    make: Callable[[Mapping[str, Any], int], Any],
-    place: Place,
-    as_json: bool,
-    notes: Sequence[str],
-) -> None:
-    """Run a search by TPE: the members are known only when they are asked for."""
-    import statistics
-
-    from taglm_core.errors import ConfigError
-    from taglm_core.plugin import load_registry, opened_engine, print_note
-    from taglm_studies.study import sweep as sweeping
-    from taglm_studies.study.folder import StudyFolder
-    from taglm_studies.study.members import run_members
-
-    study, seeds = StudyFolder(path), request["seeds"]
-    facts: dict[str, Any] = {}
-
-    def run(trial: Mapping[str, Any]) -> float:
-        own = [make(trial, seed) for seed in seeds]
-        failed = run_members(own, study, print_note, workers=workers)
-        if failed:
-            raise ConfigError("; ".join(f"{name}: {why}" for name, why in failed.items()))
-        found = [study.facts_of(member) for member in own]
-        records = [task.record for task in found if task is not None]
-        facts["metric"] = records[0]["metric"]
-        metric = facts["metric"]["name"]
-        return statistics.fmean(r["splits"]["valid"]["metrics"][metric] for r in records)
-
-    study.open(request)
-    try:
-        with opened_engine(place[1], load_registry(), *place[2:]) as workers:
-            greater = lambda: bool(facts["metric"]["greater_is_better"])  # noqa: E731
-            asked = list(sweeping.search(study, values, trials, seeds[0], run, greater))
-        distinct = {sweeping.group_name(trial): trial for trial in asked}
-        members = [make(trial, seed) for seed in seeds for trial in distinct.values()]
-        _finish(request, study, members, None, as_json, notes, {})
-    finally:
-        study.close()
-
-
-def _is_beside(place: Place) -> bool:
-    """Say whether several members may run at a time.
-
-    Raises:
-        ConfigError: when processes of this machine and an engine are asked for.
-    """
-    from taglm_core.errors import ConfigError
-
-    jobs, engine = place[:2]
-    if jobs > 1 and engine is not None:
-        raise ConfigError(f"give --jobs {jobs} or --engine {engine}, whose --workers say how many.")
-    return jobs > 1 or engine is not None
-
-
-def _conduct(
-    request: Mapping[str, Any],
-    path: Path,
-    members: Sequence[Any],
-    first: str | None,
-    place: Place,
-    dry_run: bool,
-    as_json: bool,
-    notes: Sequence[str],
-) -> None:
-    """Run what has not finished, and write table and page; or say what would run."""
-    from taglm_core.plugin import load_registry, opened_engine, print_note
-    from taglm_studies.study.folder import StudyFolder
-    from taglm_studies.study.members import run_members
-
-    is_beside, jobs = _is_beside(place), place[0]
-    study = StudyFolder(path)
-    if dry_run:
-        _list_members(request, study, members, as_json)
-        return
-    study.open(request)
-    try:
-        early = [m for m in members if m.group == first] if is_beside and first else []
-        late = [m for m in members if m not in early]
-        with opened_engine(place[1], load_registry(), *place[2:]) as workers:
-            failed = run_members(early, study, print_note, jobs, workers) if early else {}
-            failed |= run_members(late, study, print_note, jobs, workers)
-        _finish(request, study, members, first, as_json, notes, failed)
-    finally:
-        study.close()
-
-
-def _finish(
-    request: Mapping[str, Any],
-    study: Any,
-    members: Sequence[Any],
-    first: str | None,
-    as_json: bool,
-    notes: Sequence[str],
-    failed: Mapping[str, str],
-) -> None:
-    from taglm_core.errors import ConfigError, counted
-    from taglm_core.plugin import load_registry, print_json, print_line, print_note, print_table
-    from taglm_studies.study import page
-    from taglm_studies.study.table import best_on_valid, study_table
-
-    finished = [member for member in members if study.cost_of(member) is not None]
-    first = first or best_on_valid(finished, study)
-    if first is None or not any(member.group == first for member in finished):
-        raise ConfigError(
-            f"{study.path}: the member that the others are compared with has not finished: "
-            + "; ".join(f"{name}: {why}" for name, why in failed.items())
-        )
-    table = study_table(finished, study, load_registry(), first)
-    said = [*notes, *(f"{name} failed: {why}" for name, why in failed.items())]
-    said += page.unread_answers(finished, study)
-    page.write_study(study, request, table, said)
-    if as_json:
-        print_json(page.as_json(request, table))
-    else:
-        print_table(*page.table_of(table), title=page.sentence(table), blank="")
-        print_line(f"report: {study.path / 'report.html'}")
-    if failed:
-        print_note(f"{counted(len(failed), 'member')} failed; run the same command again to retry")
-        raise typer.Exit(1)
-
-
-def _list_members(
-    request: Mapping[str, Any], study: Any, members: Sequence[Any], as_json: bool
-) -> None:
-    from taglm_core.plugin import print_json, print_line, print_table, shown_seconds
-    from taglm_studies.study.estimate import estimated
-
-    waiting = study.unfinished(members)
-    seconds, how = estimated(request, waiting, members, study)
-    if as_json:
-        states = {m.name: "waiting" if m in waiting else "finished" for m in members}
-        print_json({"members": states, "seconds": seconds, "estimated_by": how})
-        return
-    rows = [[m.group, m.seed, "waiting" if m in waiting else "finished"] for m in members]
-    print_table(["group", "seed", "state"], rows)
-    total = f"about {shown_seconds(seconds)}" if seconds is not None else "unknown"
-    print_line(f"{len(waiting)} of {len(members)} members to run; time: {total} ({how})")
+    conduct(request, path, members, None, place, dry_run, as_json, notes)
 
 
 def _request(
@@ -354,6 +210,9 @@ def _request(
     numbers = [_whole(word, "--seeds") for word in seeds.split(",") if word.strip()]
     if not numbers or len(set(numbers)) < len(numbers):
         raise ConfigError(f"--seeds {seeds}: write different whole numbers, such as 0,1,2.")
+    for key in ("seed", "seeds"):
+        if key in settings or key in more.get("choices", ()):
+            raise ConfigError(f"{key}: a study takes its seeds by --seeds, such as --seeds 0,1,2.")
     asked = {"kind": kind, "task": task, "data": data, "seeds": numbers}
     return {**asked, "settings": dict(settings), **more}
 

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 TAG, AS_SHIPPED, PROBE = "tag", "taglm", "probe:"
 METHODS = ("tag", "taglm", "prompt-tuning", "lora", "linear-probe", "full", "text-prompt")
+TRAINED = ("prompt-tuning", "lora", "full")
+"""Methods that --lr gives a learning rate."""
 _LINEAR = {"stages": {"task": {"head": "linear", "features": "off", "tag": "input"}}}
 """Settings of the tag's run: the paper's tag, trained with the head that all methods get."""
 _HERE = "taglm_studies.study.compare"
@@ -48,6 +50,22 @@ def check_methods(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([TAG, *methods]))
 
 
+def check_rates(rates: Mapping[str, float], methods: Sequence[str]) -> None:
+    """Demand that every learning rate is that of a method which trains with it.
+
+    Raises:
+        ConfigError: for another one.
+    """
+    own = [method for method in methods if method in TRAINED]
+    for method in rates:
+        if method not in own:
+            among = f"of this comparison {', '.join(own)}" if own else "none of --methods"
+            raise ConfigError(
+                f"--lr {method}: no learning rate is used there. Methods that are trained with "
+                f"one: {among}. That of the tag is --set stages.task.tag_lr=RATE."
+            )
+
+
 def compare_members(
     path: Path,
     task: Any,
@@ -70,13 +88,15 @@ def compare_members(
     """
     made = []
     for seed in seeds:
-        run = {"task": task, "data": data, "settings": dict(settings), "seed": seed}
-        tag = Member(group=TAG, seed=seed, function=f"{_HERE}:run_tag", arguments=run)
+        run = {"task": task, "data": data, "settings": merged(settings, _LINEAR), "seed": seed}
+        tag = Member(group=TAG, seed=seed, function=f"{_HERE}:run_tag", arguments=run, run="run")
+        shipped = {**run, "settings": merged(settings, {"baselines": ["none"]})}
         made.append(tag)
         rival = {"tag": str(path / MEMBERS / tag.name), "seed": seed, "budget": dict(budget)}
         for method in methods:
             if method == AS_SHIPPED:
-                made.append(attrs.evolve(tag, group=method, function=f"{_HERE}:run_as_shipped"))
+                function = f"{_HERE}:run_as_shipped"
+                made.append(attrs.evolve(tag, group=method, function=function, arguments=shipped))
             elif method != TAG:
                 arguments = {**rival, "method": method}
                 function = f"{_HERE}:run_rival"
@@ -90,7 +110,7 @@ def run_tag(
     """Train the tag as a run does, and put the head of all methods onto its states."""
     import taglm
 
-    cost = run_task(folder / "run", task, data, merged(settings, _LINEAR), seed)
+    cost = run_task(folder / "run", task, data, settings, seed)
     file = folder / "run" / ROWS
     if not file.is_file():
         raise ConfigError("compare takes a task that predicts numbers or classes, not text.")
@@ -111,7 +131,7 @@ def run_as_shipped(
     folder: Path, task: Any, data: str | None, settings: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
     """Run the task as `taglm run` does: with the head and the features that it chooses itself."""
-    cost = run_task(folder / "run", task, data, merged(settings, {"baselines": ["none"]}), seed)
+    cost = run_task(folder / "run", task, data, settings, seed)
     predicted = TaskFacts.only(folder / "run").predicted()
     assert predicted is not None, "a finished run has test predictions"
     rows = Rows.read(folder / "run" / ROWS)

@@ -4,12 +4,18 @@ import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from taglm_core import Call, Workers
-from taglm_core.errors import TaglmError
-from taglm_core.plugin import import_object, peak_memory, shown_seconds, write_json
+from taglm_core.plugin import (
+    import_object,
+    message_of,
+    peak_memory,
+    shown_seconds,
+    write_json,
+)
 from taglm_studies.study.folder import COST, Member, StudyFolder
 
 
@@ -46,9 +52,9 @@ def run_members(
         say(f"{member.name}, {i + 1} of {len(waiting)}{rest}")
         try:
             run_member(member.function, study.folder_of(member), dict(member.arguments))
-        except TaglmError as error:
-            failed[member.name] = str(error)
-            say(f"{member.name} failed: {error}")
+        except Exception as error:  # of a library too: the other members are worth running
+            failed[member.name] = message_of(error)
+            say(f"{member.name} failed: {failed[member.name]}")
     return failed
 
 
@@ -67,9 +73,15 @@ def _run_beside(
             try:
                 done.result()
                 say(f"{name} has finished")
-            except TaglmError as error:
-                failed[name] = str(error)
-                say(f"{name} failed: {error}")
+            except BrokenProcessPool:
+                failed[name] = (
+                    "its process was killed, possibly for lack of memory. Run the same command "
+                    "again, with fewer --jobs."
+                )
+                say(f"{name} failed: {failed[name]}")
+            except Exception as error:
+                failed[name] = message_of(error)
+                say(f"{name} failed: {failed[name]}")
     return failed
 
 
@@ -111,8 +123,8 @@ class MemberRunner:
         """Run one; return why it failed, None when it has finished."""
         try:
             run_member(function, folder, arguments)
-        except TaglmError as error:
-            return str(error)
+        except Exception as error:
+            return message_of(error)
         return None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taglm_core.errors import DataError
+from taglm_core.errors import ConfigError, DataError
 from taglm_studies.study.rows import Rows, as_text
 
 BATCH_TOKENS = 8192
@@ -282,9 +282,16 @@ def probe_states(
 
     from taglm_core.plugin import hub_access
 
-    with hub_access():
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-        model = transformers.AutoModel.from_pretrained(name).eval()
+    try:
+        with hub_access():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+            model = transformers.AutoModel.from_pretrained(name).eval()
+    except (OSError, ValueError) as error:  # no such model, no network, no weights, no tokenizer
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"probe:{name}: the model fails to load. Check the name and the network, or give a "
+            f"folder that holds the model and its tokenizer. {reason}"
+        ) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     longest = min(int(getattr(model.config, "max_position_embeddings", 512) or 512), 1024)

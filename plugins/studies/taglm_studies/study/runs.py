@@ -1,5 +1,6 @@
 """Members of studies that are runs of taglm."""
 
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,21 @@ def merged(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, 
 
 
 def run_cost(run: Any) -> dict[str, Any]:
-    """Return what a finished run cost, from its metrics.json."""
+    """Return what a finished run cost: of several folds the mean size, and the time of all."""
+    import taglm
+
+    held = run.metrics.get("members", ())
+    parts = [taglm.Run(run.folder / part["folder"]) for part in held] or [run]
+    costs = [_single_cost(part) for part in parts]
+    return {
+        "parameters": round(statistics.fmean(cost["parameters"] for cost in costs)),
+        "disk_bytes": round(statistics.fmean(cost["disk_bytes"] for cost in costs)),
+        "seconds": round(sum(cost["seconds"] for cost in costs), 2),
+        "passes": sum(cost["passes"] for cost in costs),
+    }
+
+
+def _single_cost(run: Any) -> dict[str, Any]:
     (record,) = run.metrics["tasks"].values()
     stages = record.get("stages", ())
     last = stages[-1] if stages else {}
@@ -63,7 +78,7 @@ def run_cost(run: Any) -> dict[str, Any]:
     return {
         "parameters": trained,
         "disk_bytes": size,
-        "seconds": round(sum(float(stage.get("seconds", 0)) for stage in stages), 2),
+        "seconds": sum(float(stage.get("seconds", 0)) for stage in stages),
         "passes": int(last.get("steps", 0)) * batch_size(run.folder),
     }
 

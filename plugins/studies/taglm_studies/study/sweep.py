@@ -1,18 +1,21 @@
 """A sweep: a task with every combination of some settings, drawn ones, or a search for the best."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import yaml
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, nearest
 from taglm_core.plugin import parse_settings
 from taglm_studies.study.folder import Member, StudyFolder
 from taglm_studies.study.runs import merged
 
 SAMPLERS = ("grid", "random", "tpe")
+TRIALS = 20
+"""Trials of random and tpe."""
 _TASK = "stages.task."
 _SHORT = {
     "tag",
@@ -28,6 +31,8 @@ _SHORT = {
 }
 _HERE = "taglm_studies.study.runs"
 _JOURNAL = "journal.log"
+_POSITION = "position"
+"""Attribute of a trial: which one of the search it is; one that failed is tried again in place."""
 
 Choices = Mapping[str, Sequence[Any]]
 
@@ -48,12 +53,35 @@ def parse_choices(words: Sequence[str]) -> dict[str, list[Any]]:
         full = _TASK + key.strip() if key.strip() in _SHORT else key.strip()
         if full in found:
             raise ConfigError(f"{word}: {full} is given twice. Give it once, with all its values.")
+        if not all(value.strip() for value in values.split(",")):
+            raise ConfigError(f"{word}: a value between two commas is empty. Remove the comma.")
         found[full] = [_value(full, value) for value in values.split(",")]
         if len({str(value) for value in found[full]}) < len(found[full]):
             raise ConfigError(f"{word}: a value is given twice. Give each value once.")
     if not found:
         raise ConfigError("give what varies, such as tag_length=1,5,10.")
     return found
+
+
+def num_trials(sampler: str, trials: int | None) -> int | None:
+    """Return the number of trials of a sampler, None for a grid, which has all of them.
+
+    Raises:
+        ConfigError: for an unknown sampler, or for a grid of some trials.
+    """
+    if sampler not in SAMPLERS:
+        raise ConfigError(
+            f"--sampler must be one of {', '.join(SAMPLERS)}, not {sampler}."
+            f"{nearest(sampler, SAMPLERS)}"
+        )
+    if sampler == "grid":
+        if trials is not None:
+            raise ConfigError(
+                f"--trials {trials}: a grid runs all combinations. Add --sampler random or tpe to "
+                "run some of them."
+            )
+        return None
+    return TRIALS if trials is None else trials
 
 
 def _value(key: str, text: str) -> Any:
@@ -64,15 +92,25 @@ def _value(key: str, text: str) -> Any:
     return held
 
 
-def combinations(
-    choices: Choices, sampler: str, trials: int | None, seed: int
-) -> list[dict[str, Any]]:
-    """Return the settings of each trial of a grid, or of trials drawn from it without repeats."""
+def combinations(choices: Choices, trials: int | None, seed: int) -> list[dict[str, Any]]:
+    """Return the settings of each trial of a grid, or of trials drawn from it without repeats.
+
+    Args:
+        choices: Key -> values.
+        trials: Number to draw; None: all.
+        seed: Of the draw.
+    """
     every = [dict(zip(choices, v, strict=True)) for v in itertools.product(*choices.values())]
-    if sampler == "grid" or trials is None or trials >= len(every):
+    if trials is None or trials >= len(every):
         return every
     chosen = np.random.default_rng([seed, 23]).choice(len(every), trials, replace=False)
     return [every[i] for i in sorted(chosen.tolist())]
+
+
+def each_value(choices: Choices) -> list[dict[str, Any]]:
+    """Return few combinations that hold every value at least once."""
+    count = max(map(len, choices.values()))
+    return [{key: own[i % len(own)] for key, own in choices.items()} for i in range(count)]
 
 
 def trial_member(
@@ -86,7 +124,7 @@ def trial_member(
         own = merged(own, value)
     arguments = {"task": task, "data": data, "settings": own, "seed": seed}
     name = group_name(trial)
-    return Member(group=name, seed=seed, function=f"{_HERE}:run_task", arguments=arguments)
+    return Member(group=name, seed=seed, function=f"{_HERE}:run_task", arguments=arguments, run=".")
 
 
 def group_name(trial: Mapping[str, Any]) -> str:
@@ -99,20 +137,22 @@ def search(
     choices: Choices,
     trials: int,
     seed: int,
-    run: Callable[[Mapping[str, Any]], float],
+    run: Callable[[Mapping[str, Any]], float | None],
     greater_is_better: Callable[[], bool],
 ) -> Iterator[dict[str, Any]]:
     """Search with Optuna's TPE for the combination that validates best.
 
     The journal in the folder lets a search that was killed go on: what it had asked for and not
-    finished is run first, and members that have finished are not run again.
+    finished is run first, and members that have finished are not run again. Each trial has a seed
+    of its own, so that a search that was interrupted asks for what an unbroken one does.
 
     Args:
         study: Open.
         choices: Key -> values.
         trials: Trials in all.
         seed: Of the sampler.
-        run: Runs a combination and returns its first metric on the validation split.
+        run: Runs a combination and returns its first metric on the validation split, None when it
+            failed, which does not stop the search.
         greater_is_better: Of that metric; asked after the first trial has run.
 
     Yields:
@@ -123,24 +163,38 @@ def search(
     search_study = optuna.create_study(
         storage=optuna.storages.JournalStorage(backend),
         study_name="sweep",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(5, trials)),
         direction="minimize",
         load_if_exists=True,
     )
     texts = {key: [yaml.safe_dump(v).strip() for v in values] for key, values in choices.items()}
-    for old in search_study.get_trials(deepcopy=False):
-        if old.state == optuna.trial.TrialState.RUNNING:  # the program was killed meanwhile
-            search_study.tell(old.number, state=optuna.trial.TrialState.FAIL)
+    complete, failed = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
+    known = {
+        old.user_attrs[_POSITION]: old
+        for old in search_study.get_trials()
+        if _POSITION in old.user_attrs
+    }
+    for old in known.values():
+        if not old.state.is_finished():  # the program was killed meanwhile
+            search_study.tell(old.number, state=failed)
+    for position in range(trials):
+        old = known.get(position)
+        if old is not None and old.state == complete:
+            yield {key: _chosen(choices, texts, key, old.params[key]) for key in choices}
+            continue
+        if old is not None:
             search_study.enqueue_trial(old.params)
-    done = [t for t in search_study.get_trials() if t.state == optuna.trial.TrialState.COMPLETE]
-    for old in done:
-        yield {key: _chosen(choices, texts, key, old.params[key]) for key in choices}
-    for _ in range(trials - len(done)):
+        search_study.sampler = optuna.samplers.TPESampler(
+            seed=(seed * 100_003 + position) % 2**32, n_startup_trials=min(5, trials)
+        )
         trial = search_study.ask()
         drawn = {key: trial.suggest_categorical(key, texts[key]) for key in choices}
+        trial.set_user_attr(_POSITION, position)
         combination = {key: _chosen(choices, texts, key, drawn[key]) for key in choices}
         value = run(combination)
-        search_study.tell(trial, -value if greater_is_better() else value)
+        if value is None or math.isnan(value):
+            search_study.tell(trial, state=failed)
+        else:
+            search_study.tell(trial, -value if greater_is_better() else value)
         yield combination
 
 
