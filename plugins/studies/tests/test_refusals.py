@@ -32,6 +32,8 @@ def test_a_folder_belongs_to_one_study(tmp_path):
     study.open({"kind": "sweep", "seeds": [0]})
     with pytest.raises(CheckpointError, match="is in use by another process"):
         StudyFolder(tmp_path / "study").open({"kind": "sweep", "seeds": [0]})
+    (study.path / "members" / "a").mkdir(parents=True)
+    (study.path / "members" / "a" / "run.yaml").write_text("")
     study.close()
     with pytest.raises(CheckpointError, match=r"another study:\n  seeds: \[0\] there, \[1\] now"):
         StudyFolder(tmp_path / "study").open({"kind": "sweep", "seeds": [1]})
