@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from taglm_core.data.writers import TableWriter, write_table
     from taglm_core.hub import hub_access
     from taglm_core.inference.engines import opened_engine
-    from taglm_core.inference.intervals import coverage_sentences
+    from taglm_core.inference.intervals import coverage_sentences, interval_names
     from taglm_core.inference.pictures import draw_row
     from taglm_core.inference.report import metric_rows, verdict
     from taglm_core.model.similarity import Nearest
@@ -103,6 +103,7 @@ __all__ = [
     "find_task",
     "hub_access",
     "import_object",
+    "interval_names",
     "is_known",
     "is_missing",
     "is_table_file",
@@ -183,6 +184,7 @@ _PLACES = {
     "find_task": "training.taskfile:find_task",
     "hub_access": "hub:hub_access",
     "import_object": "specs.reference:resolve",
+    "interval_names": "inference.intervals:interval_names",
     "is_known": "data.masks:is_known",
     "is_missing": "data.missing:is_missing",
     "is_table_file": "data.formats:is_table_file",

@@ -4,9 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import attrs
+import numpy as np
 from safetensors.torch import load_file, save_file
 
-from taglm_core.store.artifact import Artifact
+from taglm_core.model.intervals import Intervals
+from taglm_core.store.artifact import Artifact, load_artifact, save_artifact
 from taglm_core.store.schema import ArtifactRecord, BackboneRecord, DomainLineage, TagRecord
 
 
@@ -60,3 +63,19 @@ def kept_predictor(kind, target, task=None, shift=0.0):
                 moved[name] = moved[name] + shift
     save_file(moved, target / "tags.safetensors")
     return target
+
+
+def give_intervals(folder, rows=15):
+    """Give a predictor of one number the intervals of residuals 0.1, 0.2 and so on.
+
+    Args:
+        folder: Of the predictor.
+        rows: Validation rows.
+    """
+    artifact = load_artifact(folder)
+    residuals = np.arange(1, rows + 1)[:, None] / 10
+    made = Intervals.of_rows(artifact.task.spec.target.names, residuals, 0 * residuals)
+    task = attrs.evolve(artifact.task, intervals=made.records)
+    config = attrs.evolve(artifact.config, task=task)
+    made = attrs.evolve(artifact, config=config, residuals=dict(made.residuals))
+    save_artifact(folder, made, "")

@@ -83,10 +83,10 @@ def workers(own_cluster):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Write a predictor of pairs, its backbone, and a grid with invalid rows."""
-    from artifacts import kept_predictor
+    from artifacts import give_intervals, kept_predictor
 
     place = tmp_path_factory.mktemp("pairs")
-    kept_predictor("pair", place / "sum")
+    give_intervals(kept_predictor("pair", place / "sum"))
     backbone = tiny_backbone("llama")
     backbone.model.save_pretrained(place / "tiny")
     backbone.tokenizer.save_pretrained(place / "tiny")
@@ -119,7 +119,8 @@ def predicted_here(request, path, monkeypatch):
     registry = load_registry(only=(), extra=[("toy", toy_plugin)])
     monkeypatch.setattr(loading, "load_registry", lambda: registry)
     predictor = loading.load(request.run, **request.options)
-    how = {"on_error": request.how.on_error, "chunk_rows": request.part_rows, "progress": False}
+    how = {"on_error": request.how.on_error, "interval": request.how.interval}
+    how |= {"chunk_rows": request.part_rows, "progress": False}
     predictor.predict(str(request.source), path, **how)
     return path
 
@@ -149,11 +150,16 @@ class Lines:
         self._titles.pop()
 
 
+def stop():
+    """Stop as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def test_a_worker_that_is_killed_midway_costs_nothing(
     workers, folder, tmp_path, monkeypatch, caplog
 ):
     """The file is the one that predicting here gives: no row is lost, doubled or out of order."""
-    request, killed = asked(folder, tmp_path / "ray.csv"), []
+    request, killed = asked(folder, tmp_path / "ray.csv", interval=0.9), []
 
     def kill():
         killed.append(workers.pids[0])
@@ -166,7 +172,24 @@ def test_a_worker_that_is_killed_midway_costs_nothing(
     assert (written.rows, written.failed) == (65, 5)
     here = predicted_here(request, tmp_path / "here.csv", monkeypatch)
     assert request.output.read_bytes() == here.read_bytes()
+    found = read_table(here).columns
+    assert float(found["Sum_low"][0]) < float(found["Sum"][0]) < float(found["Sum_high"][0])
     assert [path.name for path in tmp_path.iterdir() if ".parts" in path.name] == []
+
+
+def test_a_prediction_that_was_stopped_goes_on(workers, folder, tmp_path, monkeypatch):
+    """Parts with their intervals are kept; the file is the one that predicting here gives."""
+    request, lines = asked(folder, tmp_path / "ray.csv", interval=0.8), Lines(stop)
+    with pytest.raises(KeyboardInterrupt):
+        predict_in_parts(workers, request, lines)
+    assert not request.output.exists()
+    assert "parts are stored in" in lines.said[-1]
+    kept = int(lines.said[-1].split()[0])
+    again = Lines()
+    predict_in_parts(workers, request, again)
+    assert f"; {kept} finished before" in again.said[0]
+    here = predicted_here(request, tmp_path / "here.csv", monkeypatch)
+    assert request.output.read_bytes() == here.read_bytes()
 
 
 def test_an_invalid_row_stops_as_it_does_here(workers, folder, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 import taglm
 from taglm_core.errors import counted
+from taglm_core.plugin import interval_names
 from taglm_serve import __version__
 from taglm_serve.answers import Answer, Listener
 from taglm_serve.attention import attention_of
@@ -338,7 +339,7 @@ def _ends(answer: Answer) -> list[dict[str, Any] | None]:
     made: list[dict[str, Any] | None] = []
     for row in range(len(answer.errors)):
         ends = {
-            name: [_cell(answer.interval[f"{name}{end}"][row]) for end in ("_low", "_high")]
+            name: [_cell(answer.interval[end][row]) for end in interval_names([name])]
             for name in answer.columns
         }
         made.append(
