@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         print_table,
     )
     from taglm_core.data.answers import answer_texts
-    from taglm_core.data.atomic import check_writable, write_json, write_text
+    from taglm_core.data.atomic import check_writable, read_mapping, write_json, write_text
     from taglm_core.data.atomic import jsonable as to_json
     from taglm_core.data.censoring import parse_censored
     from taglm_core.data.columns import as_value as clean_cell
@@ -132,6 +132,7 @@ __all__ = [
     "progress_bar",
     "read_artifact",
     "read_lines",
+    "read_mapping",
     "read_table",
     "read_task_rows",
     "read_text",
@@ -212,6 +213,7 @@ _PLACES = {
     "progress_bar": "progress:progress_bar",
     "read_artifact": "store.artifact:read_artifact",
     "read_lines": "data.textfiles:read_lines",
+    "read_mapping": "data.atomic:read_mapping",
     "read_table": "data.readers:read_table",
     "read_task_rows": "training.taskfile:read_task_rows",
     "read_text": "data.textfiles:read_text",

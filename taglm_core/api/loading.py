@@ -1,6 +1,5 @@
 """`taglm.load`: a predictor from a run or from its own folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from taglm_core.data.atomic import read_mapping
 from taglm_core.data.doubt import check_on_doubt
 from taglm_core.errors import ConfigError, nearest
 from taglm_core.inference.additional import add_tags
@@ -165,7 +165,7 @@ def _metrics(artifact: Path | None, task: str) -> dict[str, Any] | None:
     for folder in _run_folders(artifact):
         file = folder / "metrics.json"
         if file.is_file():
-            tasks = json.loads(file.read_text(encoding="utf-8")).get("tasks", {})
+            tasks = read_mapping(file).get("tasks", {})
             metrics: dict[str, Any] | None = tasks.get(task)
             return metrics
     return None

@@ -43,15 +43,16 @@ def show(
 
     from taglm_core.api.runs import Run
     from taglm_core.cli.screen import print_line, print_metrics
+    from taglm_core.data.atomic import read_mapping
     from taglm_core.errors import CheckpointError
     from taglm_core.store.artifact import nearest_run
 
     file = run / "run.yaml"
     if not file.is_file():
         raise CheckpointError(f"{run} is not a run folder (run.yaml is missing).{nearest_run(run)}")
-    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings, metrics = read_mapping(file), Run(run).metrics
     print_line(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
-    print_metrics(Run(run).metrics)
+    print_metrics(metrics)
 
 
 @app.command("rm")

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from taglm_core.data.links import check_links
-from taglm_core.errors import DataError
+from taglm_core.errors import CheckpointError, DataError
 
 logger = logging.getLogger(__name__)
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_RENEW = "Copy {} again from where it was written, or delete it and run the command again."
 
 
 def check_writable(path: Path) -> None:
@@ -93,6 +94,30 @@ def write_json(path: Path, obj: Any) -> None:
     """Write plain data as JSON, keys in their order; NaN and infinities become null."""
     text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON or YAML file that a run or another command wrote.
+
+    Raises:
+        CheckpointError: when it is damaged, such as after a full disk or a copy that was cut off.
+        FileNotFoundError: when it is missing.
+    """
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{path} is damaged ({reason}). {_RENEW.format(path.parent)}"
+        ) from error
+    if not isinstance(found, dict):
+        raise CheckpointError(
+            f"{path} is damaged: it holds no mapping. {_RENEW.format(path.parent)}"
+        )
+    return found
 
 
 def keep_json(path: Path, obj: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import torch
 
-from taglm_core.errors import BackboneError, UnknownNameError
+from taglm_core.errors import BackboneError, UnknownNameError, nearest
 from taglm_core.hub import hub_access
 from taglm_core.model import gguf_file
 from taglm_core.model.backbone import Backbone
@@ -22,6 +22,9 @@ from taglm_core.model.quantized import INT8, NF4
 from taglm_core.plugins import Registry
 from taglm_core.specs.reference import is_reference, resolve
 from taglm_core.startup import without_collection
+
+_DEVICES = ("cpu", "cuda", "mps", "xpu", "auto")
+_DEVICE = re.compile(r"[a-z]+(:[0-9]+)?")
 
 
 @attrs.frozen
@@ -48,6 +51,11 @@ def locate(name: str, registry: Registry) -> Location:
         if is_reference(spec.path):
             return Location(name, str(resolve(spec.path, f"backbone {name}")()), spec.revision)
         return Location(name, spec.path, spec.revision)
+    if not name.strip():
+        raise UnknownNameError(
+            "the name of the backbone is empty. Give a registered name such as nano, a folder, a "
+            "GGUF file or a Hub id."
+        )
     place = Path(name).expanduser()
     if place.is_dir():
         file = check_folder(place, name)
@@ -181,6 +189,12 @@ def pick_device(device: str) -> torch.device:
     device = device if division is None else division.device
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not _DEVICE.fullmatch(device):
+        raise BackboneError(
+            f"device '{device}' is unknown.{nearest(device.strip().lower(), _DEVICES)} Write cpu, "
+            "cuda, cuda:1, auto or another device that `taglm doctor` lists; to divide a backbone, "
+            "cuda=20GB+cpu, cuda+disk or cpu=8GB+disk."
+        )
     try:
         found = torch.device(device)
         torch.empty(0, device=found)

@@ -103,6 +103,11 @@ def _problem(path: Path) -> tuple[str | None, Header | None]:
 
 def _content_problem(path: Path, size: int, header: Header) -> str | None:
     known = known_architectures()
+    if not header.architecture:
+        return (
+            f"{path.name} names no architecture (general.architecture), so that it holds no whole "
+            "model. Download it again."
+        )
     if header.architecture not in known:
         return (
             f"{path.name} holds a model of the architecture '{header.architecture}', which "

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from taglm_core.data.atomic import replace_folder
+from taglm_core.data.atomic import read_mapping, replace_folder
 from taglm_core.errors import CheckpointError, UnknownNameError, counted, listed, nearest
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.model.intervals import Intervals
@@ -150,7 +150,7 @@ def load_artifact(folder: Path) -> Artifact:
         CheckpointError: when the folder holds none, is damaged or was written by a newer format.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_mapping(folder / "config.json")
         tensors = load((folder / "tags.safetensors").read_bytes())
     except FileNotFoundError as error:
         raise CheckpointError(
@@ -158,9 +158,10 @@ def load_artifact(folder: Path) -> Artifact:
             "folder that has finished, or its folder 'predictor'."
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} is damaged: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{folder} is damaged: config.json holds no mapping.")
+        raise CheckpointError(
+            f"{folder} is damaged ({error}). Copy it again from where it was trained, or delete "
+            "its run and run the command again."
+        ) from error
     return Artifact(config=from_plain(config, str(folder)), folder=folder, **_grouped(tensors))
 
 

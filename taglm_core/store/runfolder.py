@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from taglm_core.data.atomic import write_json, write_text
+from taglm_core.data.atomic import read_mapping, write_json, write_text
 from taglm_core.data.digests import GONE, path_digest
 from taglm_core.data.links import check_links
 from taglm_core.errors import CheckpointError
@@ -93,7 +93,7 @@ class RunFolder:
         file = self.path / "run.yaml"
         if not file.is_file():
             return []
-        stored = filled(yaml.safe_load(file.read_text(encoding="utf-8")), kind)
+        stored = filled(read_mapping(file), kind)
         return list(_differences(stored, json.loads(json.dumps(config)), ""))
 
     def check_place(self) -> None:
@@ -117,7 +117,7 @@ class RunFolder:
     def inputs(self) -> dict[str, str]:
         """Name -> hash of everything that the run has read, empty when nothing is known."""
         file = self.path / _INPUTS
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+        return read_mapping(file) if file.is_file() else {}
 
     def add_inputs(self, inputs: Mapping[str, str]) -> None:
         """Remember what the run reads; what is remembered already stays."""
@@ -161,24 +161,18 @@ class RunFolder:
             CheckpointError: when the folder holds no run.
         """
         try:
-            loaded: dict[str, Any] = yaml.safe_load(
-                (self.path / "run.yaml").read_text(encoding="utf-8")
-            )
+            return read_mapping(self.path / "run.yaml")
         except OSError as error:
             raise CheckpointError(
                 f"{self.path} holds no run (run.yaml is missing). Give a run folder, such as "
                 "runs/QED."
             ) from error
-        return loaded
 
     @property
     def metrics(self) -> dict[str, Any] | None:
         """Contents of metrics.json, None while the run has not finished."""
         file = self.path / "metrics.json"
-        if not file.is_file():
-            return None
-        loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return loaded
+        return read_mapping(file) if file.is_file() else None
 
     def of_task(self, name: str) -> "RunFolder":
         """Return the folder of one of several tasks, inside this one."""

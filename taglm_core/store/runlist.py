@@ -1,11 +1,11 @@
 """The run folders in a folder: what each holds, and removing one."""
 
-import json
 import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from taglm_core.data.atomic import read_mapping
 from taglm_core.errors import CheckpointError
 from taglm_core.store.folderlock import FolderLock
 
@@ -35,7 +35,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
     written = datetime.fromtimestamp(newest).isoformat(sep=" ", timespec="minutes")
     if not file.is_file():
         return [_record(path, "unfinished", written)]
-    tasks = json.loads(file.read_text(encoding="utf-8")).get("tasks", {})
+    tasks = read_mapping(file).get("tasks", {})
     records = []
     for name, task in tasks.items():
         metrics = task.get("splits", {}).get("test", {}).get("metrics", {})

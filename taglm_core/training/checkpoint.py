@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from taglm_core.data.atomic import replace_folder
+from taglm_core.data.atomic import read_mapping, replace_folder
 from taglm_core.errors import CheckpointError
 
 
@@ -54,7 +54,7 @@ def load_checkpoint(
     """
     if not (folder / "state.json").is_file():
         return None
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    state = read_mapping(folder / "state.json")
     tensors = load((folder / "state.safetensors").read_bytes())
     best = []
     for i, parameter in enumerate(parameters):

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.plugin import load_registry
 from taglm_studies.report import figures
 from taglm_studies.report.bootstrap import OWN, Resampler, difference, intervals, metric_functions
@@ -238,11 +238,67 @@ def test_runs_stand_side_by_side(tmp_path, registry):
 def test_unfinished_runs_are_named(tmp_path, registry):
     """A folder without results is an error, and nothing is written."""
     (tmp_path / "run").mkdir()
-    for reason in (r"is not a run folder \(run.yaml is missing\)", "holds no results"):
+    for reason in (r"is not a run folder: run.yaml is missing", "holds no results"):
         with pytest.raises(ConfigError, match=reason):
             write_report([tmp_path / "run"], tmp_path / "report.html", registry)
         (tmp_path / "run" / "run.yaml").write_text("task: {}\n")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_what_is_no_run_is_named(tmp_path, registry):
+    """A study, a member of one, a predictor, a file, and nothing."""
+    run = make_run(tmp_path / "study" / "run", "regression")
+    (run / "predictor").mkdir()
+    (tmp_path / "study" / "study.yaml").write_text("kind: sweep")
+    (tmp_path / "member").mkdir()
+    make_run(tmp_path / "member" / "run", "regression")
+    for path, reason in (
+        (tmp_path / "study", "it holds a study"),
+        (run / "predictor", f"Did you mean '{run}'"),
+        (tmp_path / "member", f"Did you mean '{tmp_path / 'member' / 'run'}'"),
+        (run / "run.yaml", "it is a file"),
+        (tmp_path / "nosuch", "there is nothing there"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(reason)):
+            write_report([path], tmp_path / "report.html", registry)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("metrics.json", "", "metrics.json is damaged .*Copy"),
+        ("metrics.json", "{", "metrics.json is damaged .*Copy"),
+        ("metrics.json", "[]", "metrics.json is damaged: it holds no mapping"),
+        ("run.yaml", "a: [", "run.yaml is damaged .*Copy"),
+        ("predictions/test.csv", None, "test.csv holds 0 rows, but the run scored 40"),
+        ("predictions/test.csv", "row,letters,lab,y.measured,T\n", "test.csv holds 0 rows"),
+        ("predictions/test.csv", "row,letters\n1,a\n2\n", "test.csv is damaged"),
+    ],
+)
+def test_damaged_files_of_a_run_are_named(tmp_path, registry, name, content, reason):
+    """Each with what to do; no page is written."""
+    folder = make_run(tmp_path / "run", "regression")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match=reason):
+        write_report([folder], tmp_path / "report.html", registry)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_rows_of_other_tables_are_not_paired(tmp_path, registry):
+    """Rows of the same numbers with other measured values are other rows."""
+    first, second = (make_run(tmp_path / name, "regression") for name in ("one", "two"))
+    file = second / "predictions" / "test.csv"
+    header, *rows = [line.split(",") for line in file.read_text().splitlines()]
+    place = header.index("y.measured")
+    for row in rows:
+        row[place] = str(float(row[place]) + 1)
+    file.write_text("\n".join(",".join(row) for row in [header, *rows]) + "\n")
+    assert not facts(first).has_rows_of(facts(second))
+    assert facts(first).has_rows_of(facts(first))
+    page = write_report([first, second], tmp_path / "both.html", registry).read_text()
+    assert "other test rows" in page
 
 
 def test_directions_become_a_matrix(tmp_path):

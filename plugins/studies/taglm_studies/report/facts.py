@@ -1,16 +1,15 @@
 """What the files of a run folder say, in the form that its report needs."""
 
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
-import yaml
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.plugin import read_mapping
 
 DETAILS = "details.json"
 """File of a run folder, or of a task inside it."""
@@ -33,7 +32,7 @@ def read_details(folder: Path) -> dict[str, Any]:
 
 def read_json(file: Path) -> dict[str, Any]:
     """Return the contents of a JSON file, empty where it is missing."""
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return read_mapping(file) if file.is_file() else {}
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -52,12 +51,24 @@ class TaskFacts:
 
     @classmethod
     def read(cls, folder: Path, name: str, record: Mapping[str, Any]) -> "TaskFacts":
-        """Read a task of a run folder."""
+        """Read a task of a run folder.
+
+        Raises:
+            CheckpointError: when a file is damaged, or predictions are missing.
+        """
         own = task_folder(folder, name)
+        file = own / "predictions" / "test.csv"
+        predictions = _columns(file)
+        scored, rows = record["splits"].get("test", {}).get("rows", 0), predictions.get("row", ())
+        if len(rows) < scored:
+            raise CheckpointError(
+                f"{file} holds {len(rows):,} rows, but the run scored {scored:,}. Copy {folder} "
+                "again from where it was written, or run it again."
+            )
         return cls(
             name=name,
             record=record,
-            predictions=_columns(own / "predictions" / "test.csv"),
+            predictions=predictions,
             baselines=_columns(own / "predictions" / "test.baselines.csv"),
             details=read_details(own),
             data_check=read_json(own / "data_check.json"),
@@ -158,6 +169,15 @@ class TaskFacts:
             return [f"{name}.{label}" for label in self.classes]
         return [name]
 
+    def has_rows_of(self, other: "TaskFacts") -> bool:
+        """Say whether the test rows are those of another run, so that differences are paired."""
+        if self.predictions.get("row") != other.predictions.get("row") or self.kind != other.kind:
+            return False
+        own, its = self.truth(), other.truth()
+        if isinstance(own, list) or isinstance(its, list):
+            return own == its
+        return bool(np.array_equal(own, its, equal_nan=True))
+
     def baseline_names(self) -> list[str]:
         """Return the baselines that have test metrics."""
         return list(self.record["splits"].get("test", {}).get("baselines", {}))
@@ -182,7 +202,7 @@ class RunFacts:
             ConfigError: when it is no run folder, or the run has not finished.
         """
         if not (folder / "run.yaml").is_file():
-            raise ConfigError(f"{folder} is not a run folder (run.yaml is missing).")
+            raise ConfigError(f"{folder} is not a run folder: {_what_else(folder)}")
         metrics = read_json(folder / "metrics.json")
         if "tasks" not in metrics:
             raise ConfigError(
@@ -191,7 +211,7 @@ class RunFacts:
         return cls(
             folder=folder,
             metrics=metrics,
-            settings=yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8")),
+            settings=read_mapping(folder / "run.yaml"),
             environment=read_json(folder / "environment.json"),
             inputs=read_json(folder / "inputs.json"),
             tasks={
@@ -208,7 +228,29 @@ def _columns(file: Path) -> Columns:
     csv.field_size_limit(_LONGEST_CELL)
     with file.open(encoding="utf-8", newline="") as opened:
         names, *rows = list(csv.reader(opened)) or [[]]
+    if any(len(row) != len(names) for row in rows):
+        raise CheckpointError(
+            f"{file} is damaged: a row has not as many cells as the header. Copy the run again "
+            "from where it was written, or run it again."
+        )
     return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+
+
+def _what_else(folder: Path) -> str:
+    """Say what a path is that holds no run."""
+    page = folder / "report.html"
+    if not folder.exists():
+        return "there is nothing there."
+    if not folder.is_dir():
+        return "it is a file. Name the folder that `taglm run` wrote, such as runs/QED."
+    if (folder / "study.yaml").is_file():
+        shown = f" Its page is {page}." if page.is_file() else ""
+        return f"it holds a study, whose command writes its page.{shown}"
+    inside = (folder / "run", folder.parent)
+    for run in inside:
+        if (run / "run.yaml").is_file():
+            return f"run.yaml is missing. Did you mean '{run}'?"
+    return "run.yaml is missing. Name the folder that `taglm run` wrote, such as runs/QED."
 
 
 def _text(cell: Any) -> str:

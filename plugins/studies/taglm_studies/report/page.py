@@ -87,8 +87,7 @@ def _beside(name: str, runs: Sequence[RunFacts], registry: Registry) -> Table:
 def _difference(task: TaskFacts, first: TaskFacts, registry: Registry) -> str:
     functions = metric_functions(first, registry)
     metric = first.record.get("metric", {}).get("name")
-    same = task.num_rows > 1 and task.predictions.get("row") == first.predictions.get("row")
-    if not same:
+    if task.num_rows < 2 or not task.has_rows_of(first):
         return "other test rows"
     own, other = task.predicted(), first.predicted()
     if task.kind == "text" or metric not in functions or own is None or other is None:

@@ -103,7 +103,7 @@ def study_table(
     rows = []
     for group, predicted in own.items():
         seeds = [
-            s for s in predicted if s in held and _same_rows(groups.get(group, held)[s], held[s])
+            s for s in predicted if s in held and groups.get(group, held)[s].has_rows_of(held[s])
         ]
         if not seeds:
             continue
@@ -160,10 +160,6 @@ def _predictions(
     """Return the predictions for the test rows of each seed that has some."""
     made = {seed: task.predicted(baseline) for seed, task in facts.items()}
     return {seed: np.asarray(values) for seed, values in made.items() if values is not None}
-
-
-def _same_rows(one: TaskFacts, other: TaskFacts) -> bool:
-    return one.predictions.get("row") == other.predictions.get("row")
 
 
 def _valid(task: TaskFacts, metric: str) -> float | None:
