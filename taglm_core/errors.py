@@ -71,6 +71,16 @@ class CheckpointError(TaglmError, RuntimeError):
     """An artifact, a checkpoint or a run folder cannot be read or continued."""
 
 
+def no_results(folder: object, advice: str = "Run it again to finish it.") -> str:
+    """Return what is wrong with the folder of a run that has not finished.
+
+    Args:
+        folder: As the user named it.
+        advice: What to do.
+    """
+    return f"{folder} holds no results (metrics.json is missing). {advice}"
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.55) -> str:
     """Return " Did you mean 'x'?" for the known name nearest to `name`, or "".
 

@@ -11,9 +11,11 @@ from taglm_core.data.splits import hold_out
 from taglm_core.errors import DataError
 from taglm_core.inference.conditions import condition_name, find_property
 from taglm_core.inference.domains import TrainedDomain, compute_as_trained, corpus_of, load_domain
+from taglm_core.inference.sample import ComputedProperty
 from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress, chosen_progress
+from taglm_core.store.schema import TagRecord
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.conditions import ConditionSettings, train_condition
 
@@ -65,14 +67,10 @@ def condition(
     compute_as_trained([trained])
     name, computed = find_property(trained, registry, name)
     used, held_out, source = _rows(trained, registry, data, rows, seed)
-    found = []
-    for part in (used, held_out):
-        values = computed.values(part)
-        good = np.isfinite(values)
-        found.append(([row for row, fine in zip(part, good, strict=True) if fine], values[good]))
-    if not found[1][0]:
+    train, train_values = _with_property(computed, used)
+    held, held_values = _with_property(computed, held_out)
+    if not held:
         raise DataError(f"{source}: no held-out row has the property {name}. Give more rows.")
-    (train, train_values), (held, held_values) = found
     artifact, fingerprint, readme = train_condition(
         trained,
         name,
@@ -85,14 +83,23 @@ def condition(
     backbone_key, key = loaded.fingerprint().key, condition_name(trained.name, name)
     with store.lock(backbone_key, key, fingerprint):
         place = store.save(backbone_key, key, fingerprint, artifact, readme)
-    record = artifact.config.tags[key]
+    facts = _facts(artifact.config.tags[key])
+    return {"tag": key, "folder": str(place), "rows": len(train), **facts}
+
+
+def _with_property(computed: ComputedProperty, rows: list[str]) -> tuple[list[str], np.ndarray]:
+    """Return the rows that have a property, and its values."""
+    values = computed.values(rows)
+    good = np.isfinite(values)
+    return [row for row, fine in zip(rows, good, strict=True) if fine], values[good]
+
+
+def _facts(record: TagRecord) -> dict[str, Any]:
+    """Return what is said of tags that were just trained."""
     lineage = record.lineage
     assert lineage is not None, "just trained"
     return {
-        "tag": key,
-        "folder": str(place),
         "edges": record.settings["edges"],
-        "rows": len(train),
         "steps": lineage.steps,
         "seconds": lineage.seconds,
         "held_out_nats_per_symbol": getattr(lineage, "held_out_nats_per_symbol", {}),

@@ -9,7 +9,7 @@ import attrs
 
 from taglm_core.api.loading import load
 from taglm_core.data.memory import as_frame, as_table
-from taglm_core.errors import CheckpointError, counted
+from taglm_core.errors import CheckpointError, counted, no_results
 from taglm_core.inference.columns import needed_columns
 from taglm_core.inference.evaluate import evaluate_table
 from taglm_core.inference.predictor import Predictor
@@ -103,7 +103,10 @@ def _own_metrics(run: Any) -> dict[str, Any]:
         metrics = RunFolder(folder).metrics
     if not metrics:
         raise CheckpointError(
-            f"{folder} holds no results (metrics.json is missing). Finish the run, or score its "
-            "predictor on a labeled file with --input FILE (data=...)."
+            no_results(
+                folder,
+                "Finish the run, or score its predictor on a labeled file with --input FILE "
+                "(data=...).",
+            )
         )
     return metrics

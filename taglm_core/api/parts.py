@@ -181,6 +181,7 @@ class _Job:
 
     @property
     def num_parts(self) -> int:
+        """Parts of the table, the last of which may be shorter."""
         return math.ceil(self.seen.num_rows / self.part_rows)
 
     def predict(self, facts: SpanFacts, sample: Table) -> None:

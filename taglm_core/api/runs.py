@@ -11,7 +11,7 @@ import attrs
 
 from taglm_core.api.loading import load
 from taglm_core.api.request import prepare_run
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, no_results
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.truth import CENSORED
@@ -47,10 +47,7 @@ class Run:
         """
         metrics = RunFolder(self.folder).metrics
         if metrics is None:
-            raise ConfigError(
-                f"{self.folder} holds no results (metrics.json is missing). Run it again to finish "
-                "it."
-            )
+            raise ConfigError(no_results(self.folder))
         if self.task is not None:
             metrics["tasks"] = {self.task: metrics["tasks"][self.task]}
         return metrics

@@ -11,7 +11,7 @@ import attrs
 
 from taglm_core.data.memory import as_frame
 from taglm_core.errors import ConfigError, DataError, listed
-from taglm_core.inference.conditions import add_conditions, condition_report
+from taglm_core.inference.conditions import Condition, add_conditions, condition_report
 from taglm_core.inference.domains import (
     TrainedDomain,
     compute_as_trained,
@@ -139,11 +139,9 @@ def sample(
         reference=beside,
         source=str(reference or ""),
     )
-    valid = [value for value in canonical if value is not None]
     report = {
         **summary(trained, drawn, canonical, known),
-        "properties": properties(trained, valid, known or [], registry),
-        "conditions": condition_report(asked, valid, (known or [])[:_CORPUS_ROWS]),
+        **_properties(trained, data, asked, registry),
         "metrics": {name: measure(data) for name, measure in measures.items()},
     }
     columns: dict[str, list[Any]] = {
@@ -152,6 +150,18 @@ def sample(
         "error": errors,
     }
     return Sample(report, columns)
+
+
+def _properties(
+    trained: TrainedDomain, data: SampleData, asked: Sequence[Condition], registry: Registry
+) -> dict[str, Any]:
+    """Return what a report says of the properties of valid rows, and of those asked for."""
+    valid = [value for value in data.canonical if value is not None]
+    known = list(data.known or ())
+    return {
+        "properties": properties(trained, valid, known, registry),
+        "conditions": condition_report(asked, valid, known[:_CORPUS_ROWS]),
+    }
 
 
 def _check_guidance(guidance: float, conditions: Sequence[str]) -> None:

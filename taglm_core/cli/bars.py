@@ -35,6 +35,7 @@ class _Stage:
 
     @property
     def seconds(self) -> float:
+        """How long it has taken."""
         return time.monotonic() - self.began
 
 

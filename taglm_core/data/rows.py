@@ -27,7 +27,7 @@ from taglm_core.data.weights import read_weights
 from taglm_core.errors import DataError
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask
-from taglm_core.specs import Classification, Domain
+from taglm_core.specs import Classification, Dataset, Domain
 from taglm_core.specs.fields import check_seed
 
 logger = logging.getLogger(__name__)
@@ -235,19 +235,7 @@ def load_task_rows(
         ConfigError: for a seed that no generator takes.
     """
     check_seed(seed)
-    table, dataset = load_table(
-        data.file,
-        data.dataset,
-        task,
-        registry,
-        seed=seed,
-        size=data.size,
-        options=data.options,
-        sheet=data.sheet,
-    )
-    if dataset is None and need_targets:
-        ways = [f"--set data.labels={way}" for way in ("measured", "computed")]
-        refuse_measured(table, task, data.labels, ways)
+    table, dataset = _opened_table(task, registry, data, seed, need_targets)
     domains = {item.short: item for item in registry.domains} | {
         item.name: item for item in registry.domains
     }
@@ -270,18 +258,65 @@ def load_task_rows(
     splits = [split for split in splits if split != SKIPPED]
     check_splits(splits, rule)
     targets, classes = _encoded(task.spec.target, checked, splits, rule, need_targets)
+    return _task_rows(checked, targets, classes, splits, rule, tables, data.test_file)
+
+
+def _opened_table(
+    task: ResolvedTask, registry: Registry, data: DataConfig, seed: int, need_targets: bool
+) -> tuple[Table, Registered[Dataset] | None]:
+    """Read the table of the settings; measured targets of a computed label need a decision.
+
+    Returns:
+        The table, and the dataset that it is from; None: a file.
+    """
+    table, dataset = load_table(
+        data.file,
+        data.dataset,
+        task,
+        registry,
+        seed=seed,
+        size=data.size,
+        options=data.options,
+        sheet=data.sheet,
+    )
+    if dataset is None and need_targets:
+        ways = [f"--set data.labels={way}" for way in ("measured", "computed")]
+        refuse_measured(table, task, data.labels, ways)
+    return table, dataset
+
+
+def _task_rows(
+    checked: _Checked,
+    targets: Any,
+    classes: tuple[str, ...],
+    splits: list[str],
+    rule: str,
+    tables: Sequence[Table],
+    test_file: str | None,
+) -> TaskRows:
+    """Return checked rows with their targets and splits.
+
+    Args:
+        checked: The rows that are used.
+        targets: Theirs, encoded.
+        classes: Names of the classes; () of other targets.
+        splits: Split of each row.
+        rule: How these were made.
+        tables: The table, then that of the test file.
+        test_file: None: the test split is of the table too.
+    """
     return TaskRows(
         fields=checked.fields,
         targets=targets,
         classes=classes,
         splits=splits,
         numbers=checked.numbers,
-        source=table.source,
+        source=tables[0].source,
         columns=checked.columns,
         rejected=checked.rejected,
         rule=rule,
         fixed=checked.fixed,
-        test_source=data.test_file,
+        test_source=test_file,
         weights=checked.weights,
         tables=tuple(tables),
     )

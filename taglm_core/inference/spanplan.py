@@ -152,18 +152,22 @@ class _Costs:
 
     @property
     def bytes(self) -> float:
+        """What the distinct spans take."""
         return self.tokens * self.facts.token_bytes
 
     @property
     def once(self) -> float:
+        """Computing each distinct span."""
         return self.tokens * self.facts.token_seconds
 
     @property
     def again(self) -> float:
+        """Computing in each worker the spans that it needs."""
         return self.tokens_again * self.facts.token_seconds
 
     @property
     def reading(self) -> float:
+        """Reading them where they are kept."""
         return self.tokens_again * self.facts.token_bytes / self.rates.reading
 
     @property

@@ -252,54 +252,79 @@ class Assembler:
         row: int,
         with_output: bool,
     ) -> tuple[list[np.ndarray], list[int], int, int]:
-        bos = np.asarray(self.bos_ids, dtype=np.int32)
-        pieces: list[np.ndarray] = [bos]
-        numbers: list[int] = [0]
-        words = ""
+        """Return the pieces of a row, the span that each is of, where the tag begins, its end."""
+        made = _Pieces(np.asarray(self.bos_ids, dtype=np.int32), self.text, self.is_isolated)
         start = 0
-        span = 0
-
-        def flush() -> None:
-            # template words and text fields that touch are tokenized as one text
-            nonlocal words
-            if words:
-                pieces.append(self.text.encode(words))
-                numbers.append(0)
-            words = ""
-
+        spans = iter(encoded)
         for part in self.prompt.parts:
             if isinstance(part, TextPart):
-                words += part.text
+                made.words += part.text
             elif isinstance(part, FieldPart):
-                words += str(fields[part.field][row])
+                made.words += str(fields[part.field][row])
             elif isinstance(part, SpanPart):
-                flush()
-                encoded_span = encoded[span]
-                span += 1
-                if self.is_isolated and len(bos) and (span > 1 or sum(map(len, pieces)) > len(bos)):
-                    pieces.append(bos)
-                    numbers.append(span)
-                elif self.is_isolated and len(bos):
-                    numbers[0] = span  # the row begins with the span: one BOS serves both
-                pieces.append(self.layout.tag_ids(self.tag_of[encoded_span["tags"][row]]))
-                pieces.append(encoded_span["pieces"][row])
-                numbers += [span, span]
+                span = next(spans)
+                tag = self.layout.tag_ids(self.tag_of[span["tags"][row]])
+                made.add_span(tag, span["pieces"][row])
             elif isinstance(part, TagPart):
-                flush()
-                pieces.append(self.layout.tag_ids(self.tag_of[part.tag.of(_at(fields, row))]))
-                numbers.append(0)
+                made.add(self.layout.tag_ids(self.tag_of[part.tag.of(_at(fields, row))]))
             elif isinstance(part, FunctionPart):
-                flush()
-                start = sum(map(len, pieces))
-                pieces.append(self.layout.tag_ids(self.function_tag))
-                numbers.append(0)
-        read = sum(map(len, pieces)) - 1  # nothing but an output comes after
+                made.add(tag := self.layout.tag_ids(self.function_tag))
+                start = made.length - len(tag)
+        read = made.length - 1  # nothing but an output comes after
         output = self.prompt.output
         if output is not None and with_output:
-            pieces.append(self.text.encode(str(fields[output.field][row])))
-            pieces.append(np.array([self.end_id], dtype=np.int32))
-            numbers += [0, 0]
-        return pieces, numbers, start, read
+            made.add(self.text.encode(str(fields[output.field][row])))
+            made.add(np.array([self.end_id], dtype=np.int32))
+        return made.pieces, made.numbers, start, read
+
+
+class _Pieces:
+    """The token ids of a row, piece by piece, after its BOS."""
+
+    def __init__(self, bos: np.ndarray, text: Any, is_isolated: bool) -> None:
+        """Begin with the BOS, which may have no token.
+
+        Args:
+            bos: Its ids.
+            text: Encodes words.
+            is_isolated: Whether each span has a BOS of its own.
+        """
+        self._bos, self._text, self._is_isolated = bos, text, is_isolated
+        self.pieces = [bos]
+        self.numbers = [0]
+        """Number of the span that a piece is of, from 1; 0: of none."""
+        self.words = ""
+        """Template words and text fields that touch: they are tokenized as one text."""
+        self._span = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens of the pieces."""
+        return sum(map(len, self.pieces))
+
+    def add(self, ids: np.ndarray, span: int = 0) -> None:
+        """Add a piece behind the words."""
+        self._flush()
+        self.pieces.append(ids)
+        self.numbers.append(span)
+
+    def add_span(self, tag: np.ndarray, symbols: np.ndarray) -> None:
+        """Add a domain tag and its symbols."""
+        self._flush()
+        self._span += 1
+        if self._is_isolated and len(self._bos):
+            if self._span > 1 or self.length > len(self._bos):
+                self.add(self._bos, self._span)
+            else:
+                self.numbers[0] = self._span  # the row begins with it: one BOS serves both
+        self.add(tag, self._span)
+        self.add(symbols, self._span)
+
+    def _flush(self) -> None:
+        if self.words:
+            self.pieces.append(self._text.encode(self.words))
+            self.numbers.append(0)
+        self.words = ""
 
 
 class _at(Mapping[str, str]):  # noqa: N801 - reads as a word: the fields at a row

@@ -63,15 +63,22 @@ class _Reader:
         self.file = file
 
     def take(self, count: int) -> bytes:
+        """Read so many bytes.
+
+        Raises:
+            HeaderCutError: when the file ends before, or the count is no sensible one.
+        """
         data: bytes = self.file.read(count) if count < 1 << 34 else b""
         if len(data) < count or count >= 1 << 34:
             raise HeaderCutError
         return data
 
     def number(self, kind: str) -> Any:
+        """Read a little-endian number of a kind of `struct`."""
         return struct.unpack(f"<{kind}", self.take(struct.calcsize(f"<{kind}")))[0]
 
     def text(self) -> str:
+        """Read a string behind its length; bytes that are no UTF-8 are replaced."""
         return self.take(self.number("Q")).decode("utf-8", errors="replace")
 
     def value(self, kind: int, keep: bool = False) -> Any:

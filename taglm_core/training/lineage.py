@@ -144,22 +144,8 @@ def task_artifact(
         metrics: Contents of metrics.json, shown in the README; may be empty.
         lineage: That of the function tag.
     """
-    task, model = task_model.task, task_model.model
-    keys = {written: task_model.assembler.tag_of[written] for written in plan.domains}
-    tags = {
-        task.function_tag: TagRecord(
-            kind="function",
-            fingerprint=plan.task_fingerprint,
-            form=plan.tag_form,
-            lineage=lineage,
-        )
-    }
-    for written, item in plan.domains.items():
-        key = keys[written]
-        origin = Origin(tag=item.tag, fingerprint=item.fingerprint) if key != item.tag else None
-        fingerprint = item.fingerprint if origin is None else enriched_fingerprint(plan, key)
-        tags[key] = TagRecord(kind="domain", fingerprint=fingerprint, enriched_from=origin)
-    items = list(plan.domains.values())
+    model, items = task_model.model, list(plan.domains.values())
+    tags = _tag_records(plan, task_model, lineage)
     config = _record(
         plan,
         "task",
@@ -189,6 +175,24 @@ def task_artifact(
         residuals=dict(task_model.intervals.residuals) if task_model.intervals is not None else {},
     )
     return artifact, _readme(plan, config, metrics)
+
+
+def _tag_records(plan: Plan, task_model: TaskModel, lineage: TaskLineage) -> dict[str, TagRecord]:
+    """Return what is said of the function tag and of each domain tag beside it, by name."""
+    tags = {
+        task_model.task.function_tag: TagRecord(
+            kind="function",
+            fingerprint=plan.task_fingerprint,
+            form=plan.tag_form,
+            lineage=lineage,
+        )
+    }
+    for written, item in plan.domains.items():
+        key = task_model.assembler.tag_of[written]
+        origin = Origin(tag=item.tag, fingerprint=item.fingerprint) if key != item.tag else None
+        fingerprint = item.fingerprint if origin is None else enriched_fingerprint(plan, key)
+        tags[key] = TagRecord(kind="domain", fingerprint=fingerprint, enriched_from=origin)
+    return tags
 
 
 def refit_card(task: Mapping[str, Any], counts: Mapping[str, int]) -> str:

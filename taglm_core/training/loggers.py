@@ -28,6 +28,7 @@ class _Opened:
     is_broken: bool = False
 
     def call(self, method: str, *arguments: Any) -> None:
+        """Call a method of the logger, unless it has failed before."""
         if self.is_broken:
             return
         try:

@@ -39,39 +39,76 @@ class SplitData:
 
 def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
     """Assemble each split; rows that are too long for the backbone follow the policy."""
-    data, rows = plan.config.data, plan.rows
     splits: dict[str, SplitData] = {}
     bad: list[tuple[int, str]] = []
-    with_output = not plan.task.is_numeric
     for split in ("train", "valid", "test"):
-        chosen = plan.train_rows if split == "train" else rows.of_split(split)
-        fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
-        targets: Any = (
-            rows.targets[chosen]
-            if isinstance(rows.targets, np.ndarray)
-            else [rows.targets[i] for i in chosen]
-        )
-        if with_output and plan.task.prompt.output is not None:
-            fields[plan.task.prompt.output.field] = targets
-        assembled = task_model.assemble(fields, with_output)
-        good = assembled.good
-        # rows of another file are numbered by themselves
-        other = f"{rows.test_source}: " if rows.test_source and split == "test" else ""
-        bad += [(rows.numbers[chosen[i]], other + e) for i, e in enumerate(assembled.errors) if e]
-        weights = None
-        if split == "train" and rows.weights is not None:
-            weights = scaled_weights(rows.weights[chosen], rows.source)
-        splits[split] = _chosen(SplitData(assembled, targets, fields, weights=weights), good)
-        if split == "train":
-            splits[split] = _limit_and_augment(plan, task_model, splits[split], fields, good)
-        elif split == "valid":
-            keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
-            splits[split] = _chosen(splits[split], keep)
-            kept = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
-            # early stopping judges both orders, each as a row of its own
-            others = _other_orders(task_model, kept, splits[split].targets)
-            splits[split] = _joined([splits[split], *others])
-    bad.sort()
+        splits[split], errors = _assembled(plan, task_model, split)
+        bad += errors
+    _check_usable(plan, splits, sorted(bad))
+    return splits
+
+
+def _assembled(
+    plan: Plan, task_model: TaskModel, split: str
+) -> tuple[SplitData, list[tuple[int, str]]]:
+    """Assemble the rows of a split.
+
+    Returns:
+        Those that are used, and number and reason of each row that cannot be.
+    """
+    rows, with_output = plan.rows, not plan.task.is_numeric
+    chosen = plan.train_rows if split == "train" else rows.of_split(split)
+    fields = {name: [values[i] for i in chosen] for name, values in rows.fields.items()}
+    targets: Any = (
+        rows.targets[chosen]
+        if isinstance(rows.targets, np.ndarray)
+        else [rows.targets[i] for i in chosen]
+    )
+    if with_output and plan.task.prompt.output is not None:
+        fields[plan.task.prompt.output.field] = targets
+    assembled = task_model.assemble(fields, with_output)
+    good = assembled.good
+    # rows of another file are numbered by themselves
+    other = f"{rows.test_source}: " if rows.test_source and split == "test" else ""
+    bad = [(rows.numbers[chosen[i]], other + e) for i, e in enumerate(assembled.errors) if e]
+    weights = None
+    if split == "train" and rows.weights is not None:
+        weights = scaled_weights(rows.weights[chosen], rows.source)
+    made = _chosen(SplitData(assembled, targets, fields, weights=weights), good)
+    if split == "train":
+        made = _limit_and_augment(plan, task_model, made, fields, good)
+    elif split == "valid":
+        made = _limit_valid(plan, task_model, made, fields, good)
+    return made, bad
+
+
+def _limit_valid(
+    plan: Plan, task_model: TaskModel, split: SplitData, fields: Mapping[str, Any], good: np.ndarray
+) -> SplitData:
+    """Draw the validation rows asked for, and add the other order of them.
+
+    Early stopping judges both orders, each as a row of its own.
+    """
+    keep = _drawn(plan, len(good), plan.config.stages.task.valid_rows)
+    drawn = _chosen(split, keep)
+    kept = {name: [values[good[i]] for i in keep] for name, values in fields.items()}
+    return _joined([drawn, *_other_orders(task_model, kept, drawn.targets)])
+
+
+def _check_usable(
+    plan: Plan, splits: Mapping[str, SplitData], bad: Sequence[tuple[int, str]]
+) -> None:
+    """Note the rows that cannot be used.
+
+    Args:
+        plan: Whose settings say whether there may be any.
+        splits: With the others.
+        bad: Number and reason of each, in order.
+
+    Raises:
+        RowError: when there may be none, or when no row of a split is left.
+    """
+    data, rows = plan.config.data, plan.rows
     if bad and (data.on_long == "error" and data.on_error == "raise"):
         fix = "Shorten or remove the rows, or skip them with --on-long skip."
         raise_rows(rows.source, bad, len(rows), fix)
@@ -83,7 +120,6 @@ def assemble_splits(plan: Plan, task_model: TaskModel) -> dict[str, SplitData]:
                 f"{rows.source}: no usable rows are left in the {split} split. "
                 f"{counted(len(bad), 'row')} cannot be used{first}."
             )
-    return splits
 
 
 def _limit_and_augment(

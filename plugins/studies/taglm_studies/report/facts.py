@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.errors import CheckpointError, ConfigError, no_results
 from taglm_core.plugin import read_mapping
 
 DETAILS = "details.json"
@@ -205,9 +205,7 @@ class RunFacts:
             raise ConfigError(f"{folder} is not a run folder: {_what_else(folder)}")
         metrics = read_json(folder / "metrics.json")
         if "tasks" not in metrics:
-            raise ConfigError(
-                f"{folder} holds no results (metrics.json is missing). Run it again to finish it."
-            )
+            raise ConfigError(no_results(folder))
         return cls(
             folder=folder,
             metrics=metrics,
