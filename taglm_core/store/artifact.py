@@ -207,10 +207,11 @@ def find_artifact(path: Path, task: str | None = None) -> Path:
         raise CheckpointError(f"{path}: no such run or predictor.{nearest_run(path)}")
     if path.is_file():
         raise CheckpointError(
-            f"{path} is a file, not a predictor. Name the folder of a run first, then the table: "
-            f"`taglm predict runs/QED {path}`."
+            f"{path} is a file, not a predictor. Name the folder of a run, such as runs/QED; a "
+            f"table stands behind it: `taglm predict runs/QED {path}`."
         )
-    members = sorted(folder.parent for folder in path.glob(f"{MEMBERS}/*/{PREDICTOR}"))
+    inside = (f"{MEMBERS}/*/{PREDICTOR}", f"{MEMBERS}/*/run/{PREDICTOR}")  # of folds, of studies
+    members = sorted(folder.parent for way in inside for folder in path.glob(way))
     if members:
         raise CheckpointError(
             f"{path} holds a predictor for each of {len(members)} runs. Name one, such as "

@@ -1,5 +1,6 @@
 """`taglm serve`: load predictors onto one backbone and answer requests until stopped."""
 
+import errno
 import os
 import signal
 import socket
@@ -27,7 +28,9 @@ Predictors = Annotated[
     ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every interface.")]
-Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Port = Annotated[
+    int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)
+]
 TokenFile = Annotated[
     Path | None,
     typer.Option(
@@ -151,11 +154,12 @@ def read_token(file: Path | None) -> str | None:
         ConfigError: when it is empty or too short to keep anybody out.
     """
     from taglm_core.errors import ConfigError
+    from taglm_core.plugin import read_text
 
     if file is None and TOKEN_VARIABLE not in os.environ:
         return None
     where = str(file) if file is not None else TOKEN_VARIABLE
-    text = file.read_text(encoding="utf-8") if file is not None else os.environ[TOKEN_VARIABLE]
+    text = read_text(file) if file is not None else os.environ[TOKEN_VARIABLE]
     token = text.strip()
     if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigError(
@@ -177,10 +181,13 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=512)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        is_taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        advice = (
+            f"Choose another: --port {port + 1}" if is_taken else "Choose another --host or --port"
+        )
         raise ConfigError(
-            f"cannot listen on port {port} of {host}: {reason}. Choose another: --port {port + 1} "
-            "or --host."
+            f"cannot listen on port {port} of '{host}': {reason.rstrip('.')}. {advice}."
         ) from error
 
 

@@ -91,17 +91,39 @@ def add_handlers(api: FastAPI) -> None:
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         codes = {400: "bad_json", 404: "not_found", 405: "method_not_allowed"}
         code = codes.get(error.status_code, "http")
-        found = ServiceError(error.status_code, code, str(error.detail))
+        message = _BAD_JSON if error.status_code == 400 else str(error.detail)
+        found = ServiceError(error.status_code, code, message)
         return JSONResponse(found.body, error.status_code, headers=error.headers)
 
     @api.exception_handler(RequestValidationError)
-    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
-            found = ServiceError(400, "bad_json", "the body is not valid JSON")
-            return JSONResponse(found.body, 400)
+            return JSONResponse(ServiceError(400, "bad_json", _BAD_JSON).body, 400)
         rows, others = _faults(error.errors())
-        message = "; ".join(others) if others else f"{counted(len(rows), 'row')} with a wrong form"
+        kind = request.headers.get("content-type", "")
+        if kind and "json" not in kind and any(len(fault["loc"]) == 1 for fault in error.errors()):
+            others = [f"the body is not read as JSON: its Content-Type is {kind}. {_SEND_JSON}"]
+        wrong = counted(len({entry["row"] for entry in rows}), "row")
+        message = "; ".join(others) if others else f"{wrong} with a wrong form"
         return JSONResponse(ServiceError(422, "invalid", message, rows[:100]).body, 422)
+
+
+_BAD_JSON = "the body is not valid JSON in UTF-8"
+_SEND_JSON = "Send the header Content-Type: application/json."
+_NO_INTERVAL = "this predictor has no prediction intervals (max_interval in /v1/predictors)"
+_WORDS = {
+    "extra_forbidden": "unknown; /v1/predictors and /openapi.json say what there is",
+    "missing": "missing",
+    "model_attributes_type": "must be a JSON object {...}",
+    "string_type": "must be a text",
+}
+"""Kind of fault -> what is said of it, where the library speaks of its own ways."""
+
+
+def _said(fault: Any) -> str:
+    if fault["type"] == "extra_forbidden" and fault["loc"][1:] == ("interval",):
+        return _NO_INTERVAL
+    return _WORDS.get(fault["type"], str(fault["msg"]))
 
 
 def _faults(errors: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -109,7 +131,7 @@ def _faults(errors: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
     rows: list[dict[str, Any]] = []
     others: list[str] = []
     for fault in errors:
-        place, message = fault["loc"], fault["msg"]
+        place, message = fault["loc"], _said(fault)
         if len(place) > 2 and place[1] == "rows":
             field = str(place[3]) if len(place) > 3 else None
             entry = {"row": int(place[2]) + 1, "field": field, "message": message}

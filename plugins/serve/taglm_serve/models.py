@@ -36,7 +36,7 @@ class RowFault(BaseModel):
 
     row: int = Field(description="Number of the row, from 1.", examples=[3])
     field: str | None = Field(description="Field of the row.", examples=["smiles"])
-    message: str = Field(examples=["Field required"])
+    message: str = Field(examples=["missing"])
 
 
 class Fault(BaseModel):

@@ -28,6 +28,8 @@ def named_folders(words: Sequence[str]) -> dict[str, str] | list[str]:
         if not equals or not _NAME.fullmatch(name):
             plain.append(word)
             continue
+        if not folder:
+            raise ConfigError(f"{word}: name a folder, such as {name}=runs/QED.")
         if name in named:
             raise ConfigError(f"Duplicate name '{name}'. Names of predictors must be unique.")
         named[name] = folder

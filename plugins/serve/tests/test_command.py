@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, DataError
 from taglm_serve import command
 from taglm_serve.command import TOKEN_VARIABLE, listen, make_server, read_token, run_until_signal
 from taglm_serve.naming import check_names, named_folders
@@ -106,10 +106,12 @@ def test_a_taken_port_is_said_before_loading():
     """The message names the port and another one."""
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1.*--port"):
+        with pytest.raises(ConfigError, match=f"port {port} of '127.0.0.1'.*--port {port + 1}"):
             listen("127.0.0.1", port)
-    with pytest.raises(ConfigError, match="--host"):
+    with pytest.raises(ConfigError, match="Choose another --host or --port"):
         listen("192.0.2.1", 0)
+    with pytest.raises(ConfigError, match="port 0 of '': "):
+        listen("", 0)
     with pytest.raises(ConfigError, match="70000"):
         listen("127.0.0.1", 70_000)
 
@@ -127,6 +129,11 @@ def test_the_token_is_of_the_file_or_of_the_environment(tmp_path, monkeypatch):
         file.write_text(bad)
         with pytest.raises(ConfigError, match="at least 16"):
             read_token(file)
+    file.write_bytes(b"\xff\xfe-a-key-and-no-text")
+    with pytest.raises(DataError, match="token: .* not UTF-8"):
+        read_token(file)
+    with pytest.raises(DataError, match="no such file"):
+        read_token(tmp_path / "other")
     monkeypatch.setenv(TOKEN_VARIABLE, "")
     with pytest.raises(ConfigError, match=TOKEN_VARIABLE):
         read_token(None)
@@ -138,6 +145,8 @@ def test_predictors_may_have_names():
     assert named_folders(["a=runs/A", "b=runs/A"]) == {"a": "runs/A", "b": "runs/A"}
     with pytest.raises(ConfigError, match="Duplicate name 'a'"):
         named_folders(["a=runs/A", "a=runs/B"])
+    with pytest.raises(ConfigError, match="a=: name a folder, such as a=runs/QED"):
+        named_folders(["a="])
     with pytest.raises(ConfigError, match="runs/B: give every predictor a name"):
         named_folders(["a=runs/A", "runs/B"])
     with pytest.raises(ConfigError, match="'log P'"):

@@ -124,6 +124,27 @@ def test_every_fault_is_json(serve, call):
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_json")
 
 
+def test_faults_of_a_request_say_what_to_do(serve, call, ask):
+    """In words of the service: of its bodies, of predictors without intervals, of rows."""
+    service, path = serve(), "/v1/predictors/Share/predict"
+    form = {"content-type": "application/x-www-form-urlencoded"}  # what curl -d sends
+    (answer,) = call(service, ("POST", path), content=b'{"rows": []}', headers=form)
+    assert "Send the header Content-Type: application/json." in answer.json()["error"]["message"]
+    (answer,) = call(service, ("POST", path), content='{"rows": ["\u00e9"]}'.encode("latin-1"))
+    assert answer.json()["error"]["message"] == "the body is not valid JSON in UTF-8"
+    for request, message in (
+        (ask("First", interval=0.9), "interval: this predictor has no prediction intervals"),
+        (ask("Share", more=1), "more: unknown"),
+        (("POST", path, [1]), "body: must be a JSON object"),
+        (ask("Share", {"x": 1}), "1 row with a wrong form"),
+    ):
+        (answer,) = call(service, request)
+        assert answer.status_code == 422
+        assert answer.json()["error"]["message"].startswith(message)
+    words = {entry["message"] for entry in answer.json()["error"]["rows"]}
+    assert words == {"missing", "unknown; /v1/predictors and /openapi.json say what there is"}
+
+
 def test_a_fault_of_the_model_is_an_answer(serve, call, ask, predictors, monkeypatch):
     """A batch that fails is run by request: the one at fault gets 500, the others values."""
     predict = type(predictors).predict_rows

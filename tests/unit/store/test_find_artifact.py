@@ -13,7 +13,11 @@ from taglm_core.store.artifact import find_artifact, read_artifact
     [
         ("LogS", "LogS: no such run or predictor. Did you mean 'runs/LogS'?"),
         ("runs/LogX", "runs/LogX: no such run or predictor. Did you mean 'LogS'?"),
-        ("lab.csv", "is a file, not a predictor. Name the folder of a run first, then the table"),
+        ("lab.csv", "is a file, not a predictor. Name the folder of a run, such as runs/QED; a"),
+        (
+            "study",
+            "study holds a predictor for each of 1 runs. Name one, such as study/members/tag",
+        ),
         ("runs", "runs holds 1 run. Name one: runs/LogS."),
         ("empty", "empty holds no predictor. A run writes it at its end"),
     ],
@@ -25,6 +29,7 @@ def test_what_is_no_predictor_is_named(tmp_path, monkeypatch, path, said):
     file.parent.mkdir(parents=True)
     file.touch()
     Path("empty").mkdir()
+    Path("study/members/tag/run/predictor").mkdir(parents=True)
     Path("lab.csv").write_text("smiles\nCCO\n")
     with pytest.raises(CheckpointError) as caught:
         find_artifact(Path(path))
