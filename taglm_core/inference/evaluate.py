@@ -17,7 +17,7 @@ from taglm_core.data.wide import is_wide, spread
 from taglm_core.errors import CheckpointError, ConfigError, DataError, counted
 from taglm_core.inference.groups import grouped, signatures
 from taglm_core.inference.intervals import coverage_facts
-from taglm_core.inference.predicted import ReadRows
+from taglm_core.inference.predicted import Predicted, ReadRows
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.scores import known_rows, metric_doubts, plain, score
 from taglm_core.inference.truth import (
@@ -80,10 +80,7 @@ def evaluate_table(
         CheckpointError: when the target is computed by code that no installed plugin registers.
     """
     check_on_error(on_error)
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be 1 or more, not {limit}.")
-    if not table.num_rows:
-        raise DataError(f"{table.source} holds no rows to score. Give a table with rows.")
+    _check_rows(table, limit)
     task = with_labels(predictor.task_model.task, labels)
     refuse_measured(table, task, labels, ("--labels measured", "--labels computed"))
     _check_code(predictor, task)
@@ -95,16 +92,8 @@ def evaluate_table(
     fields = rows.fields
     targets, errors = _targets(predictor, table, task, rows, mapping)
     predicted = predictor.predict_rows(attrs.evolve(rows, errors=errors), on_progress)
-    errors = predicted.errors
-    bad = check_errors(table, errors, on_error)
-    place_of = {row: place for place, row in enumerate(predicted.good)}
-    fine = [i for i, error in enumerate(errors) if error is None]
-    chosen = [place_of[i] for i in fine]
-    if isinstance(predicted.values, list):
-        prediction: Any = [predicted.values[k] for k in chosen]
-        truth: Any = [targets[i] for i in fine]
-    else:
-        prediction, truth = predicted.values[chosen], targets[fine]
+    bad = check_errors(table, predicted.errors, on_error)
+    fine, prediction, truth = _scored_rows(predicted, targets)
     remarks = _remarks(predictor, task, fields, fine, truth)
     for remark in remarks:
         logger.warning("%s", remark)
@@ -120,6 +109,24 @@ def evaluate_table(
     made = {name: [values[i] for i in fine] for name, values in predicted.columns.items()}
     columns = _columns(predictor, table.select(fine), task, mapping, made)
     return Scored({"tasks": {task.name: facts}}, bad, columns)
+
+
+def _check_rows(table: Table, limit: int | None) -> None:
+    """Demand that there are rows to score."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be 1 or more, not {limit}.")
+    if not table.num_rows:
+        raise DataError(f"{table.source} holds no rows to score. Give a table with rows.")
+
+
+def _scored_rows(predicted: Predicted, targets: Any) -> tuple[list[int], Any, Any]:
+    """Return the indices of the rows without an error, their predictions and their targets."""
+    place_of = {row: place for place, row in enumerate(predicted.good)}
+    fine = [i for i, error in enumerate(predicted.errors) if error is None]
+    chosen = [place_of[i] for i in fine]
+    if isinstance(predicted.values, list):
+        return fine, [predicted.values[k] for k in chosen], [targets[i] for i in fine]
+    return fine, predicted.values[chosen], targets[fine]
 
 
 def _columns(

@@ -50,12 +50,7 @@ def train_task(
     _keep_segments(members, name, fitting, progress)
     prefix_seconds = round(time.monotonic() - began, 2)
     objectives = {member.plan.task.name: task_objective(member) for member in members}
-    trained: dict[str, Any] = {}
-    for member in members:
-        trained |= trained_names(member, enriched[member.plan.task.name])
-    counts = parameter_counts(trained)
-    event = StageStarted(stage=name, trained=counts, folder=folder.path)
-    plan.registry.send("on_stage_started", event)
+    counts = _announced(members, enriched, folder, name)
     with progress_bar("reading the states of the untrained tag"):
         start = {task: each.start(settings.head_init) for task, each in objectives.items()}
     untrained, before = None, time.monotonic()
@@ -92,6 +87,22 @@ def train_task(
         selected_by=_selected_by(members),
         history=result.history,
     )
+
+
+def _announced(
+    members: Sequence[Member],
+    enriched: Mapping[str, Iterable[str]],
+    folder: RunFolder,
+    stage: str,
+) -> dict[str, int]:
+    """Tell plugins what a stage trains, and return its parameters by name."""
+    trained: dict[str, Any] = {}
+    for member in members:
+        trained |= trained_names(member, enriched[member.plan.task.name])
+    counts = parameter_counts(trained)
+    event = StageStarted(stage=stage, trained=counts, folder=folder.path)
+    members[0].plan.registry.send("on_stage_started", event)
+    return counts
 
 
 def _stage_name(members: Sequence[Member], number: int) -> str:

@@ -164,12 +164,9 @@ class Service:
             predictors=listed,
         )
 
-    def _add_predictor(
-        self, api: FastAPI, name: str, secured: list[Any], faults: dict[int | str, Any]
-    ) -> None:
+    def _endpoints(self, name: str) -> tuple[Callable[[Any], Any], ...]:
+        """Return what answers requests for predictions, for a stream of them, for attention."""
         predictor = self.predictors[name]
-        row = row_model(name, predictor)
-        model = request_model(name, predictor, row, self.limits)
 
         async def predict(request: Any) -> JSONResponse:
             with self._counted(name) as outcome:
@@ -196,6 +193,15 @@ class Service:
                 outcome.status = 200
             return found
 
+        return predict, stream, attention
+
+    def _add_predictor(
+        self, api: FastAPI, name: str, secured: list[Any], faults: dict[int | str, Any]
+    ) -> None:
+        predictor = self.predictors[name]
+        row = row_model(name, predictor)
+        model = request_model(name, predictor, row, self.limits)
+        predict, stream, attention = self._endpoints(name)
         path = f"/v1/predictors/{name}"
         words = ", ".join(predictor.names)
         answer: dict[int | str, Any] = {200: {"model": answer_model(name, predictor)}}

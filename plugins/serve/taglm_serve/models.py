@@ -204,7 +204,27 @@ def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
         for k, column in enumerate(predictor.similarity_limits)
     }
     similarity = create_model(f"{name}Similarity", __config__=_STRICT, **similarities)
-    row = create_model(
+    row = _predicted_model(name, values, interval, similarity)
+    rows: Any = (list[row], Field(description="One entry a row, in order."))  # type: ignore[valid-type]
+    return create_model(
+        f"{name}Answer",
+        __config__=_STRICT,
+        predictor=(str, Field(examples=[name])),
+        num_errors=(int, Field(description="Number of invalid rows.")),
+        rows=rows,
+    )
+
+
+def _predicted_model(name: str, values: Any, interval: Any, similarity: Any) -> type[BaseModel]:
+    """Return the model of a row of an answer.
+
+    Args:
+        name: Of the predictor.
+        values: Model of the predictions of a row.
+        interval: Model of their intervals.
+        similarity: Model of the similarities of a row.
+    """
+    return create_model(
         f"{name}Predicted",
         __config__=_STRICT,
         row=(int, Field(description="Number of the row, from 1.")),
@@ -231,12 +251,4 @@ def answer_model(name: str, predictor: "taglm.Predictor") -> type[BaseModel]:
         ),
         error=(str | None, Field(description="Why the row is invalid.")),
         fixed=(str | None, Field(description="What was changed before predicting.")),
-    )
-    rows: Any = (list[row], Field(description="One entry a row, in order."))  # type: ignore[valid-type]
-    return create_model(
-        f"{name}Answer",
-        __config__=_STRICT,
-        predictor=(str, Field(examples=[name])),
-        num_errors=(int, Field(description="Number of invalid rows.")),
-        rows=rows,
     )

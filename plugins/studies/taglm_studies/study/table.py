@@ -83,13 +83,7 @@ def study_table(
         registry: Where the metric is looked up.
         first: Group that all others are held against.
     """
-    groups: dict[str, dict[int, TaskFacts]] = {}
-    costs: dict[str, list[dict[str, Any]]] = {}
-    for member in members:
-        facts, cost = study.facts_of(member), study.cost_of(member)
-        if facts is not None and cost is not None:
-            groups.setdefault(member.group, {})[member.seed] = facts
-            costs.setdefault(member.group, []).append(cost)
+    groups, costs = _finished(members, study)
     held = groups[first]
     task = next(iter(held.values()))
     metric = str(task.record["metric"]["name"])
@@ -110,11 +104,8 @@ def study_table(
         values = [samplers[s].score(function, predicted[s]) for s in seeds]
         difference = None
         if group != first:
-            draws = [
-                samplers[s].paired(metric, function, predicted[s], own[first][s]) for s in seeds
-            ]
-            mean = float(np.mean([samplers[s].score(function, own[first][s]) for s in seeds]))
-            difference = _mean_interval(float(np.mean(values)) - mean, draws)
+            pairs = [(samplers[s], predicted[s], own[first][s]) for s in seeds]
+            difference = _difference(metric, function, float(np.mean(values)), pairs)
         valid = [_valid(groups[group][s], metric) for s in seeds] if group in groups else []
         rows.append(
             Row(
@@ -128,6 +119,36 @@ def study_table(
     greater = bool(task.record["metric"]["greater_is_better"])
     rows.sort(key=lambda row: row.mean, reverse=greater)
     return StudyTable(task=task, metric=metric, greater_is_better=greater, first=first, rows=rows)
+
+
+def _finished(
+    members: Sequence[Member], study: StudyFolder
+) -> tuple[dict[str, dict[int, TaskFacts]], dict[str, list[dict[str, Any]]]]:
+    """Return facts by group and seed, and costs by group, of the members that have finished."""
+    groups: dict[str, dict[int, TaskFacts]] = {}
+    costs: dict[str, list[dict[str, Any]]] = {}
+    for member in members:
+        facts, cost = study.facts_of(member), study.cost_of(member)
+        if facts is not None and cost is not None:
+            groups.setdefault(member.group, {})[member.seed] = facts
+            costs.setdefault(member.group, []).append(cost)
+    return groups, costs
+
+
+def _difference(
+    metric: str, function: Any, mean: float, pairs: Sequence[tuple[Resampler, Any, Any]]
+) -> Interval:
+    """Return the mean difference of a group from the first one, with its interval.
+
+    Args:
+        metric: Name of the metric.
+        function: The metric.
+        mean: That of the group.
+        pairs: Of each seed the draws of its test rows, and what both predict of these.
+    """
+    draws = [sampler.paired(metric, function, own, other) for sampler, own, other in pairs]
+    others = [sampler.score(function, other) for sampler, _, other in pairs]
+    return _mean_interval(mean - float(np.mean(others)), draws)
 
 
 def best_on_valid(members: Sequence[Member], study: StudyFolder) -> str | None:
