@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.errors import ConfigError
+from taglm_core.model.dropout import ByteDropout
 from taglm_core.model.feature_head import NUM_MEMBERS, FeatureHead
 from taglm_core.plugins.registry import Registered
 from taglm_core.specs import Head
@@ -100,9 +101,9 @@ class MLPHead(nn.Module):
             raise ValueError("units and layers must be at least 1, dropout from 0 to below 1")
         self.register_buffer("mean", torch.zeros(hidden_size))
         self.register_buffer("scale", torch.ones(hidden_size))
-        inner: list[nn.Module] = [nn.Dropout(dropout / 2)]
+        inner: list[nn.Module] = [ByteDropout(dropout / 2)]
         for width in [hidden_size, *[units] * (layers - 1)]:
-            inner += [nn.Linear(width, units), nn.GELU(), nn.Dropout(dropout)]
+            inner += [nn.Linear(width, units), nn.GELU(), ByteDropout(dropout)]
         self.inner = nn.Sequential(*inner)
         self.outer = nn.Linear(units, num_outputs)
 

@@ -189,7 +189,10 @@ class _Passes:
         self.head = head
         self.batch_size = max(_FEWEST_ROWS, min(_MOST_ROWS, num_rows // _FEWEST_STEPS))
         total = epochs * math.ceil(num_rows / self.batch_size)
-        self.optimizer = torch.optim.AdamW(head.parameters(), lr=_PASS_LR, weight_decay=_PASS_DECAY)
+        is_fused = loss.task_model.model.backbone.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.AdamW(
+            head.parameters(), lr=_PASS_LR, weight_decay=_PASS_DECAY, fused=is_fused
+        )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, _PASS_LR, total_steps=total + 1
         )
