@@ -16,6 +16,7 @@ from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.inference.truth import CENSORED
 from taglm_core.progress import Progress, chosen_progress
+from taglm_core.store.artifact import nearest_run
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.settings import nested
 
@@ -46,6 +47,8 @@ class Run:
             ConfigError: when the run has not finished.
         """
         metrics = RunFolder(self.folder).metrics
+        if metrics is None and not self.folder.is_dir():
+            raise ConfigError(f"{self.folder}: no such run.{nearest_run(self.folder)}")
         if metrics is None:
             raise ConfigError(no_results(self.folder))
         if self.task is not None:

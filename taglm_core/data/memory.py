@@ -7,6 +7,7 @@ import datetime
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ def as_table(
     return Given(_table({fields[0]: values}, "the list"), index)
 
 
+_MISSING = ("NAType", "NaTType")
+"""Types of missing values of pandas, which need not be imported."""
+
+
 def _is_a(data: Any, module: str, name: str) -> bool:
     """Return whether data are of a library's class, without importing the library."""
     loaded = sys.modules.get(module)
@@ -103,7 +108,8 @@ def _of_frame(frame: Any) -> Given:
 
 def _values(values: Any, name: str) -> list[Any]:
     """Return a column as a list of plain values, None for missing ones."""
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+    # a set has no order, in which results could be given
+    if isinstance(values, str | bytes | set | frozenset) or not hasattr(values, "__iter__"):
         raise DataError(f"{name}: give a list of values, not {values!r}.")
     if _is_a(values, "pandas", "Series"):
         objects = values.astype(object)
@@ -118,8 +124,15 @@ def _plain(value: Any) -> Any:
     """Return a cell as a file would give it: None when missing, dates as text."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and value != value:  # NaN is the value that differs from itself
+    if type(value).__name__ in _MISSING:
         return None
+    if isinstance(value, float | Decimal) and value != value:  # NaN alone differs from itself
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{value[:40]!r} is no text in UTF-8. Decode bytes first.") from error
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ").removesuffix(" 00:00:00")
     return value.isoformat() if isinstance(value, datetime.date) else value

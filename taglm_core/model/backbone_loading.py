@@ -179,6 +179,14 @@ def put_on(backbone: Backbone, device: str) -> None:
         divide(backbone, division, where)
 
 
+def _unknown_device(device: str) -> BackboneError:
+    return BackboneError(
+        f"device '{device}' is unknown.{nearest(device.strip().lower(), _DEVICES)} Write cpu, "
+        "cuda, cuda:1, auto or another device that `taglm doctor` lists; to divide a backbone, "
+        "cuda=20GB+cpu, cuda+disk or cpu=8GB+disk."
+    )
+
+
 def pick_device(device: str) -> torch.device:
     """Turn "auto" into a device; of a division, return that on which everything is computed.
 
@@ -190,15 +198,13 @@ def pick_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not _DEVICE.fullmatch(device):
-        raise BackboneError(
-            f"device '{device}' is unknown.{nearest(device.strip().lower(), _DEVICES)} Write cpu, "
-            "cuda, cuda:1, auto or another device that `taglm doctor` lists; to divide a backbone, "
-            "cuda=20GB+cpu, cuda+disk or cpu=8GB+disk."
-        )
+        raise _unknown_device(device)
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:
+        if "device type at start of device string" in str(error):
+            raise _unknown_device(device) from error
         reason = re.split(r"[.:] |\n", str(error))[0]  # torch lists all that it knows behind it
         raise BackboneError(
             f"device '{device}' cannot be used ({reason}). Use --device cpu, "

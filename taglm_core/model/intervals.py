@@ -7,6 +7,7 @@ lies in it with at least that probability, whatever the predictor.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -81,15 +82,16 @@ class Intervals:
         return math.nan if place is None else float(self.residuals[record.target][place])
 
 
-def check_level(level: float) -> None:
+def check_level(level: Any) -> None:
     """Demand a level between 0 and 1.
 
     Raises:
-        ConfigError: for any other number.
+        ConfigError: for any other number, and for what is no number.
     """
-    if not 0 < level < 1:
+    if not isinstance(level, int | float | np.floating) or not 0 < level < 1:
+        shown = f"{level:g}" if isinstance(level, int | float | np.floating) else repr(level)
         raise ConfigError(
-            f"interval (--interval) must be between 0 and 1, not {level:g}: it is the share of new "
+            f"interval (--interval) must be between 0 and 1, not {shown}: it is the share of new "
             "values that the interval contains, such as 0.9."
         )
 

@@ -10,6 +10,7 @@ import pytest
 from taglm_core.errors import CheckpointError, ConfigError, DataError
 from taglm_core.plugin import load_registry, opened_engine, prepare_run
 from taglm_studies.study import compare, head
+from taglm_studies.study import members as members_module
 from taglm_studies.study.answers import predictions_of, read_answer, write_answers
 from taglm_studies.study.checks import check_runs
 from taglm_studies.study.command import sweep
@@ -163,6 +164,13 @@ def test_members_run_side_by_side(members, study):
     again = []
     assert run_members(members, study, again.append) == {"bad-seed-0": "no such rows"}
     assert again[0] == "1 of 2 members have finished before"
+
+
+def test_a_member_ends_with_the_study_that_was_killed():
+    """Else the same command would find its folder in use."""
+    ended = []
+    members_module._watch(os.getpid(), ended.append)  # this process is not its own parent
+    assert ended == [1]
 
 
 def test_members_run_on_an_engine(members, study):

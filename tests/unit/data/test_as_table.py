@@ -1,6 +1,7 @@
 """Rows in memory: every form becomes the same table, and what cannot be one is named."""
 
 import datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,13 @@ def test_cells_are_plain_values():
     assert as_table(dates).table.columns == {"day": ["2020-01-31"], "n": [1]}
 
 
+def test_missing_values_of_every_library_are_missing():
+    """A list holds what a Series would turn into a missing value; bytes are text."""
+    values = ["CCO", pd.NA, pd.NaT, np.datetime64("NaT"), Decimal("NaN"), np.float32("nan"), b"CN"]
+    found = as_table(values, ("smiles",)).table.columns["smiles"]
+    assert found == ["CCO", None, None, None, None, None, "CN"]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -81,6 +89,8 @@ def test_cells_are_plain_values():
         ({"smiles": "CCO"}, "smiles: give a list of values, not 'CCO'"),
         ({"smiles": ["C"], "y": [1, 2]}, "different lengths"),
         ({"smiles": np.zeros((2, 2))}, "one dimension"),
+        ({"CCO"}, "give a list of values, not {'CCO'}"),
+        ([b"\xff"], "no text in UTF-8"),
         (3, "give a list of values, not 3"),
         (pd.DataFrame([["C", "N"]], columns=["x", "x"]), "2 columns named 'x'"),
     ],

@@ -75,7 +75,7 @@ def test_many_rows_are_kept_as_few_points_that_never_narrow_an_interval():
         assert half == used_rank(level, rows)
 
 
-@pytest.mark.parametrize("level", [0.0, 1.0, 90.0, -0.1, float("nan")])
+@pytest.mark.parametrize("level", [0.0, 1.0, 90.0, -0.1, float("nan"), "0.9", [0.9]])
 def test_a_level_is_a_share(level):
     """90 is told to be 0.9."""
     with pytest.raises(ConfigError, match=r"between 0 and 1, not .*such as 0\.9"):

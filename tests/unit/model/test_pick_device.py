@@ -17,7 +17,14 @@ def test_a_device_that_is_not_there(device):
 
 @pytest.mark.parametrize(
     ("device", "hint"),
-    [("CPU", "'cpu'"), (" cpu", "'cpu'"), ("", ""), ("cpu=8GB", ""), ("cuda:", "'cuda'")],
+    [
+        ("CPU", "'cpu'"),
+        (" cpu", "'cpu'"),
+        ("", ""),
+        ("cpu=8GB", ""),
+        ("cuda:", "'cuda'"),
+        ("gpu", ""),
+    ],
 )
 def test_a_device_that_is_misspelled(device, hint):
     """What can be written, without torch's list."""

@@ -1,6 +1,8 @@
 """Running the members of a study: one after the other or several at a time, each of them once."""
 
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -63,7 +65,9 @@ def _run_beside(
 ) -> dict[str, str]:
     failed = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         running = {
             pool.submit(run_member, m.function, study.folder_of(m), dict(m.arguments)): m
             for m in waiting
@@ -83,6 +87,17 @@ def _run_beside(
                 failed[name] = message_of(error)
                 say(f"{name} failed: {failed[name]}")
     return failed
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let this process end soon after its parent, so that no member trains on after a kill."""
+    threading.Thread(target=_watch, args=(parent, os._exit), daemon=True).start()
+
+
+def _watch(parent: int, end: Callable[[int], None]) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    end(1)
 
 
 def _run_on(
