@@ -96,6 +96,6 @@ def test_a_head_that_reads_features_is_fitted_again_as_it_was(taglm, run_file, t
     scored = read(out)["tasks"]["Sol"]["stages"][-1]["head_choice"]
     config = json.loads((out / "predictor" / "config.json").read_text())
     assert config["tags"]["local/Sol"]["lineage"]["head_choice"] == scored
-    assert scored["Sol"]["chosen"].startswith("states, descriptors of")
+    assert ", descriptors of smiles" in scored["Sol"]["chosen"]
     assert 1 <= scored["Sol"]["fit_pass"] <= 3
     assert taglm("predict", out, "CCO").code == 0
