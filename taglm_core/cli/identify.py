@@ -1,5 +1,6 @@
 """`taglm identify`: which of the trained domains a text is of, or none of them."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,11 +53,16 @@ def identify(
     from taglm_core.api.identification import identify as rank
     from taglm_core.cli.bars import BarProgress
     from taglm_core.cli.screen import parse_pairs, print_json
+    from taglm_core.data.formats import is_table_file
     from taglm_core.data.writers import TableWriter
     from taglm_core.errors import ConfigError
 
     if bool(texts) == (input_file is not None):
         raise ConfigError("give texts on the command line, or a table with --input FILE.")
+    for text in texts or ():
+        is_path = is_table_file(text) and not any(c.isspace() for c in text)
+        if is_path or (Path(text).suffix and os.path.isfile(text)):
+            raise ConfigError(f"'{text}' is the name of a file, not a text: --input {text}")
     if texts and label is not None:
         raise ConfigError("--label names a column of a table. Give the table with --input.")
     writer = TableWriter(output_file, reads=[input_file]) if output_file is not None else None

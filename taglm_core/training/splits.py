@@ -111,6 +111,8 @@ def _check_usable(
     data, rows = plan.config.data, plan.rows
     if bad and (data.on_long == "error" and data.on_error == "raise"):
         fix = "Shorten or remove the rows, or skip them with --on-long skip."
+        if plan.config.stages.task.few_shot:
+            fix = f"{fix} Fewer demonstrations (stages.task.few_shot) make each prompt shorter."
         raise_rows(rows.source, bad, len(rows), fix)
     rows.rejected.extend(bad)
     for split, held in splits.items():

@@ -1,6 +1,7 @@
 """Demonstrations: which rows are chosen, how they stand in a prompt, and what never happens."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ import torch
 from small_runs import DOSED, PLAIN, SHARE, run, write_table
 
 from taglm_core.data.answers import answer_texts, decimals_of
-from taglm_core.errors import ConfigError
+from taglm_core.errors import ConfigError, RowError
 from taglm_core.inference.loading import load_predictor
 from taglm_core.model.demonstrations import with_demonstrations
 from taglm_core.specs import Classification, Regression
 from taglm_core.specs.prompt import parse_template
 from taglm_core.store.artifact import find_artifact, load_artifact
+from taglm_core.training.settings import run_config
+from taglm_core.training.splits import _check_usable
 
 FEW = {"few_shot": 2, "head": "linear", "features": "off"}
 
@@ -167,3 +170,12 @@ def test_answers_are_short_and_tell_values_apart():
     labels = Classification(names=("a", "b"), multi_label=True)
     assert answer_texts(labels, np.array([[1, 0], [-1, 1]]), ()) == ["1, 0", "?, 1"]
     assert answer_texts(Classification(names=("a",)), np.array([1]), ("no", "yes")) == ["yes"]
+
+
+def test_rows_that_demonstrations_make_too_long_say_so():
+    """Shorter rows are not the only way out."""
+    config = run_config("test", {"task": "T", "stages": {"task": {"few_shot": 4}}})
+    rows = type("Rows", (), {"source": "rows.csv", "__len__": lambda self: 2})()
+    plan = SimpleNamespace(config=config, rows=rows)
+    with pytest.raises(RowError, match=r"too long: 900 tokens[^$]*stages\.task\.few_shot"):
+        _check_usable(plan, {}, [(1, "too long: 900 tokens, but the backbone takes 256")])
