@@ -179,6 +179,7 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
 def main() -> None:
     """Measure, and print each result as JSON."""
     import taglm
+    from taglm_serve.naming import named_folders
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("predictors", nargs="+", help="folders, as for taglm serve")
@@ -192,7 +193,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.seconds:
         print(json.dumps({"service": serve_and_load(arguments)}, indent=1), flush=True)
-    predictors = taglm.load_together(arguments.predictors, cache=arguments.cache)
+    predictors = taglm.load_together(named_folders(arguments.predictors), cache=arguments.cache)
     rows = {name: read_rows(arguments.rows, own.fields) for name, own in predictors.items()}
     for count in (1, 8):
         for word, is_same in (("other rows", False), ("the same rows", True)):

@@ -2,9 +2,12 @@
 
 import asyncio
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
+
+import taglm
 
 ROWS = {
     "Share": [{"letters": f"abc{'a' * k}"} for k in range(8)],
@@ -29,6 +32,18 @@ def test_load_is_counted(serving, run):
     assert found["statuses"] == {"200": found["requests"]}
     assert found["requests"] >= 3
     assert 0 < found["p50_ms"] <= found["p99_ms"]
+
+
+def test_predictors_may_have_names(serving, monkeypatch, capsys, tmp_path):
+    """Both parts of the script read `NAME=FOLDER`, as the service does."""
+    asked = []
+    monkeypatch.setattr(taglm, "load_together", lambda runs, cache: asked.append(runs) or {})
+    monkeypatch.setattr(serving, "mixed_ratio", lambda *_: {})
+    words = ["serving.py", "A=runs/A", "B=runs/B", "--rows", str(tmp_path), "--seconds", "0"]
+    monkeypatch.setattr(sys, "argv", words)
+    serving.main()
+    assert asked == [{"A": "runs/A", "B": "runs/B"}]
+    assert capsys.readouterr().out.count("rows each") == 4
 
 
 @pytest.mark.parametrize("is_same", [True, False])
