@@ -1,7 +1,7 @@
 """Errors that taglm raises on purpose: each message says what, where and how to fix it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 
@@ -79,6 +79,11 @@ def no_results(folder: object, advice: str = "Run it again to finish it.") -> st
         advice: What to do.
     """
     return f"{folder} holds no results (metrics.json is missing). {advice}"
+
+
+def indented(lines: Sequence[str]) -> str:
+    """Return the first eight lines below each other, for a message."""
+    return "\n".join(f"  {line}" for line in lines[:8])
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.55) -> str:

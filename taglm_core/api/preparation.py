@@ -299,7 +299,9 @@ class PreparedRun:
             TaglmError: when the backbone is none.
         """
         differences = self.folder.other_settings(self._resolved(), RunConfig)
-        return differences or self.folder.changed_inputs(named_inputs(self.config, self.registry))
+        if differences or not self.folder.inputs:  # files are hashed only to be compared
+            return differences
+        return self.folder.changed_inputs(named_inputs(self.config, self.registry))
 
     def _open(self) -> None:
         inputs = named_inputs(self.config, self.registry)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from taglm_core.data.atomic import write_json
+from taglm_core.data.atomic import keep_json
 from taglm_core.data.home import home
 
 _LEAST_KEPT = 1 << 20
@@ -39,15 +39,8 @@ class Digests:
         except (OSError, ValueError):
             pass  # not kept yet, or not readable: it is made again
         lines = digest(path)
-        self._keep(file, lines)
+        keep_json(file, lines)
         return lines
-
-    def _keep(self, file: Path, lines: list[str]) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(file, lines)
-        except OSError:
-            return  # a folder that cannot be written to costs time, nothing else
 
 
 def file_digest(path: Path) -> list[str]:

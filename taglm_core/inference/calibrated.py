@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.atomic import write_bytes
+from taglm_core.data.atomic import kept_json, write_bytes
 from taglm_core.data.digests import path_digest
 from taglm_core.errors import DataError
 from taglm_core.inference.domains import TrainedDomain, corpus_of
@@ -95,8 +95,8 @@ def _content(item: TrainedDomain) -> str:
 def _load(file: Path) -> Calibration | None:
     """Read what was kept; None when there is nothing, or nothing that can be read."""
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = kept_json(file)
         limits = {name: Typical(**facts) for name, facts in stored.pop("limits").items()}
         return Calibration(**stored, limits=limits)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from taglm_core.data.atomic import jsonable, write_json, write_text
+from taglm_core.data.atomic import jsonable, kept_json, write_json, write_text
 from taglm_core.errors import CheckpointError
 from taglm_core.inference.files import PredictedPart
 from taglm_core.store.folderlock import FolderLock
@@ -43,7 +43,7 @@ class PartFolder:
         """
         self._lock.acquire()
         wanted = json.loads(json.dumps(jsonable(request)))
-        stored = _read_json(self.path / _REQUEST)
+        stored = kept_json(self.path / _REQUEST)
         if stored.get("request") == wanted:
             return int(stored["part_rows"]), ""
         old = list(self.path.glob("part-*.json"))
@@ -74,7 +74,7 @@ class PartFolder:
         Raises:
             CheckpointError: when the file is damaged.
         """
-        stored = _read_json(self._file(number))
+        stored = kept_json(self._file(number))
         try:
             return PredictedPart(**stored)
         except TypeError as error:
@@ -87,12 +87,3 @@ class PartFolder:
         if is_whole:
             shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return what a file holds, {} when it is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -88,8 +88,9 @@ def check_level(level: Any) -> None:
     Raises:
         ConfigError: for any other number, and for what is no number.
     """
-    if not isinstance(level, int | float | np.floating) or not 0 < level < 1:
-        shown = f"{level:g}" if isinstance(level, int | float | np.floating) else repr(level)
+    is_number = isinstance(level, int | float | np.floating)
+    if not is_number or not 0 < level < 1:
+        shown = f"{level:g}" if is_number else repr(level)
         raise ConfigError(
             f"interval (--interval) must be between 0 and 1, not {shown}: it is the share of new "
             "values that the interval contains, such as 0.9."

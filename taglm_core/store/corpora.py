@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from taglm_core.data.atomic import write_text
+from taglm_core.data.atomic import kept_json, write_text
 from taglm_core.data.corpus import Corpus
 from taglm_core.store.fingerprint import fingerprint_of
 
@@ -35,9 +35,9 @@ def known_of(corpus: Corpus, folder: Path) -> Known:
     """
     file = folder / f"{fingerprint_of(corpus.content())}.json"
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = kept_json(file)
         known = Known(fingerprint=str(stored["fingerprint"]), remarks=tuple(stored["remarks"]))
-    except (OSError, ValueError, TypeError, KeyError):  # not there, or damaged: made anew
+    except (TypeError, KeyError):  # not there, or damaged: made anew
         known = Known(fingerprint=fingerprint_of(corpus.rows), remarks=tuple(corpus.remarks))
         folder.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(attrs.asdict(known), indent=1, ensure_ascii=False) + "\n")

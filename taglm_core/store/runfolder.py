@@ -12,7 +12,7 @@ import yaml
 from taglm_core.data.atomic import read_mapping, write_json, write_text
 from taglm_core.data.digests import GONE, path_digest
 from taglm_core.data.links import check_links
-from taglm_core.errors import CheckpointError
+from taglm_core.errors import CheckpointError, indented
 from taglm_core.store.environment import ENVIRONMENT
 from taglm_core.store.fingerprint import filled
 from taglm_core.store.folderlock import LOCK, FolderLock
@@ -60,16 +60,14 @@ class RunFolder:
         check_links(self.path)
         file = self.path / "run.yaml"
         if file.is_file():
-            shown = "\n".join(f"  {line}" for line in self.other_settings(config, kind)[:8])
-            if shown:
+            if differences := self.other_settings(config, kind):
                 raise CheckpointError(
-                    f"{self.path} holds a run with other settings:\n{shown}\n"
+                    f"{self.path} holds a run with other settings:\n{indented(differences)}\n"
                     "Give another folder with --out, or the settings of that run to continue it."
                 )
-            shown = "\n".join(f"  {line}" for line in self.changed_inputs(inputs or {})[:8])
-            if shown:
+            if changes := self.changed_inputs(inputs or {}):
                 raise CheckpointError(
-                    f"{self.path} holds a run on other data or weights:\n{shown}\n"
+                    f"{self.path} holds a run on other data or weights:\n{indented(changes)}\n"
                     "Its results do not apply to the present ones. Give another folder with --out, "
                     f"or delete {self.path} to run again; `taglm evaluate {self.path}` shows its "
                     "results."

@@ -59,8 +59,8 @@ def choose_features(
     trial = _Trial(plan, objective, splits, progress)
     for reader, weight in candidates(plan, task_model, trial.fields["train"]):
         trial.fit(reader, weight, GAIN_OF_FEATURES)
-    if not (trial.is_settled or task_model.others) and trial.best.features is not None:
-        for weight in WEIGHTS_OF_STATES[1:]:
+    if trial.best.features is not None:
+        for weight in other_weights(plan, task_model):
             trial.fit(trial.best.features, weight, 1.0)
     task_model.become(trial.best)
     if len(trial.costs) == 1:
@@ -85,7 +85,9 @@ class _Trial:
         self.plan = plan
         self.loss = objective.head_loss
         self.task_model = objective.task_model
-        self.recipe = _recipe(plan)
+        recipe = _recipe(plan)
+        # another run has chosen, and when to stop
+        self._fixed = None if recipe is None else {"fit_pass": recipe["fit_pass"]}
         self._splits, self._progress = splits, progress
         self._sample, self._states, self._targets = objective.fitted_rows()
         self._counts = objective.weights_of(self._sample)
@@ -98,11 +100,6 @@ class _Trial:
         self.fits: dict[str, dict[str, float]] = {STATES: {}}
         self.chosen, self.best = STATES, _kept(self.task_model)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether another run has chosen."""
-        return self.recipe is not None
-
     def fit(self, reader: FeatureReader, weight_of_states: float, gain: float) -> None:
         """Fit a head with features, if there is time, and keep it if it gains enough.
 
@@ -113,7 +110,7 @@ class _Trial:
         """
         plan, settings = self.plan, self.plan.config.stages.task
         name = _name(reader, weight_of_states)
-        is_asked = self.chosen == STATES and (settings.features == "on" or self.is_settled)
+        is_asked = self.chosen == STATES and (settings.features == "on" or self._fixed is not None)
         if not (is_asked or self._is_in_time(reader, name)):
             return
         head = plan.seeded_head(sum(reader.blocks))
@@ -125,8 +122,7 @@ class _Trial:
                 torch.cat([own, reader.read(self.fields[split])], dim=1)
                 for own, split in ((self._states, "train"), (self._valid.states, "valid"))
             ]
-            fixed = {"fit_pass": self.recipe["fit_pass"]} if self.recipe is not None else None
-            fitter = HeadFitter(self.loss, plan.config.seed, settings.fit_epochs, fixed)
+            fitter = HeadFitter(self.loss, plan.config.seed, settings.fit_epochs, self._fixed)
             rows = ReadRows(read[1], self._valid.targets)
             found = fitter.fit(read[0], self._targets, rows, self._counts)
         self.fits[name] = {key: value for key, value in found.items() if key in FIT_KEYS}
@@ -253,6 +249,17 @@ def candidates(
             yield reader, WEIGHTS_OF_STATES[0]
     if not held and plan.config.stages.task.features == "on":
         raise no_features(plan)
+
+
+def other_weights(plan: Plan, task_model: TaskModel) -> tuple[float, ...]:
+    """Return what a column of states may weigh beside the first choice; (): that is given.
+
+    Args:
+        plan: Of the task.
+        task_model: Its earlier members of an ensemble have chosen for all.
+    """
+    is_given = plan.recipe is not None or bool(task_model.others)
+    return () if is_given else WEIGHTS_OF_STATES[1:]
 
 
 def _finer(reader: FeatureReader, plan: Plan, train: Mapping[str, Sequence[Any]]) -> FeatureReader:

@@ -3,12 +3,12 @@
 import attrs
 import torch
 
-from taglm_core.model.feature_head import WEIGHTS_OF_STATES
 from taglm_core.model.heads import LinearHead
 from taglm_core.training.feature_choice import (
     candidate_seconds,
     candidates,
     may_choose,
+    other_weights,
     some_of,
 )
 from taglm_core.training.head_fitter import fit_seconds
@@ -61,6 +61,6 @@ def head_seconds(member: Member) -> HeadSeconds:
         candidate_seconds(plan, loss, splits, sample, reader)
         for reader, _ in candidates(plan, task_model, fields)
     ]
-    if features and plan.recipe is None and not task_model.others:
-        features += [max(features)] * len(WEIGHTS_OF_STATES[1:])  # the best one, once more
+    if features:  # the best one, once more with each other weight
+        features += [max(features)] * len(other_weights(plan, task_model))
     return HeadSeconds(states=states, features=tuple(features))

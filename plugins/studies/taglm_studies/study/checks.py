@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from taglm_core.errors import CheckpointError, ConfigError
+from taglm_core.errors import CheckpointError, ConfigError, indented
 from taglm_core.plugin import is_table_file, prepare_run
 from taglm_studies.study.folder import Member, StudyFolder
 
@@ -56,8 +56,8 @@ def _check_run(member: Member, study: StudyFolder, has_others: bool) -> None:
         )
     changes = prepared.changes()
     if changes:
-        shown = "\n".join(f"  {line}" for line in changes[:8])
         raise CheckpointError(
-            f"{study.path}: {member.name} was run on other settings or files:\n{shown}\n"
+            f"{study.path}: {member.name} was run on other settings or files:\n"
+            f"{indented(changes)}\n"
             f"Give another folder with --out, or delete {study.path} to run the study again."
         )

@@ -77,15 +77,15 @@ def _run_beside(
             try:
                 done.result()
                 say(f"{name} has finished")
+                continue
             except BrokenProcessPool:
                 failed[name] = (
                     "its process was killed, possibly for lack of memory. Run the same command "
                     "again, with fewer --jobs."
                 )
-                say(f"{name} failed: {failed[name]}")
             except Exception as error:
                 failed[name] = message_of(error)
-                say(f"{name} failed: {failed[name]}")
+            say(f"{name} failed: {failed[name]}")
     return failed
 
 
