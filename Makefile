@@ -27,12 +27,12 @@ help:
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+$(VENV)/.installed: Makefile constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 	@$(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV): torch, then taglm, its plugins and what the tests need (some minutes)"
 	@$(INSTALL) torch $(OR_SHOW)
 	@$(INSTALL) -e . $(PLUGINS:%=-e plugins/%) $(OR_SHOW)
-	@$(INSTALL) -e '.[dev,bench]' $(OR_SHOW)
+	@$(INSTALL) -e '.[dev,bench,docs]' $(OR_SHOW)
 	@touch $@
 
 quickstart: setup
@@ -70,7 +70,6 @@ wheels: setup
 		$(BIN)/python -m build --wheel --outdir dist $$folder || exit 1; done
 
 docs: setup
-	@$(INSTALL) -e '.[docs]' $(OR_SHOW)
 	$(BIN)/python docs/site.py
 	$(BIN)/python -m zensical build -f mkdocs.yml --clean --strict
 

@@ -12,7 +12,6 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-HAS_ZENSICAL = importlib.util.find_spec("zensical") is not None
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,6 @@ def test_notebooks_become_pages_with_their_outputs(site):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_ZENSICAL, reason="Zensical is not installed (make docs installs it)")
 def test_the_site_is_built_without_a_warning(pages, tmp_path):
     """Every page is there, none loads anything from another host, the console is silent."""
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
