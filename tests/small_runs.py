@@ -1,11 +1,15 @@
 """Small runs of a task of letters on a tiny backbone, for tests of heads."""
 
 import csv
+import json
 import types
 
 import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from taglm_core.inference.loading import load_predictor
+from taglm_core.model.backbone import Backbone
 from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.runfolder import RunFolder
@@ -49,6 +53,24 @@ def saved_backbone(folder, kind="llama", **sizes):
     return backbone
 
 
+def spaced_backbone():
+    """Return a tiny backbone whose tokenizer has tokens for " a", " b" and " c"."""
+    backbone = tiny_backbone()
+    plain = json.loads(backbone.tokenizer.backend_tokenizer.to_str())
+    vocab = plain["model"]["vocab"]
+    for letter, unused in zip("abc", "\u0100\u0101\u0102", strict=True):  # bytes 0 to 2
+        vocab[f"\u0120{letter}"] = vocab.pop(unused)
+    plain["model"]["merges"] = [["\u0120", letter] for letter in "abc"]
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(plain)),
+        eos_token="</s>",
+        bos_token="<s>",
+        pad_token="<pad>",
+        padding_side="right",
+    )
+    return Backbone(backbone.model, tokenizer, "tiny-spaced")
+
+
 def write_table(tmp_path):
     """Write strings, doses and targets: the share of a, its sum with the dose, and a class."""
     rng = np.random.default_rng(5)
@@ -75,9 +97,13 @@ def run(
     precision="auto",
     device="auto",
     seconds=None,
+    domain=None,
     **settings,
 ):
-    """Run a task, in some seconds if they are given, and return its metrics and predictor."""
+    """Run a task, in some seconds if they are given, and return its metrics and predictor.
+
+    Settings are those of `stages.task`, `domain` holds those of `stages.domain`.
+    """
     config = run_config(
         "test",
         {
@@ -86,7 +112,10 @@ def run(
             "backbone": str(backbone),
             "precision": precision,
             "device": device,
-            "stages": {"domain": {**SMALL, "size": 30}, "task": {**SMALL, **settings}},
+            "stages": {
+                "domain": {**SMALL, "size": 30, **(domain or {})},
+                "task": {**SMALL, **settings},
+            },
         },
     )
     store = TagStore(tmp_path / "store")

@@ -6,18 +6,28 @@ from torch import Tensor
 from taglm_core.errors import BackboneError
 from taglm_core.model.backbone import Backbone
 
+BARE, SPACED, MEAN = "bare", "spaced", "mean"
+STARTS = (BARE, SPACED, MEAN)
+"""What an embedding row is made from: the spelling, the spelling after a space, both."""
+
 # Weight of the i-th token of a spelling. Decreasing and not normalized to sum one, so that "ab",
 # "ba", "a" and "aa" all give different rows.
 _DECAY = 0.5
 
 
-def spelling_ids(backbone: Backbone, spelling: str) -> list[int]:
+def spelling_ids(backbone: Backbone, spelling: str, is_spaced: bool = False) -> list[int]:
     """Return the LM's token ids of a spelling, without the blank that some tokenizers prepend.
+
+    Args:
+        backbone: Brings the tokenizer.
+        spelling: Such as "Cl".
+        is_spaced: As it is read after a space, where most tokenizers have a token of its own.
 
     Raises:
         BackboneError: when the tokenizer gives no token for it.
     """
-    ids: list[int] = backbone.tokenizer(spelling, add_special_tokens=False)["input_ids"]
+    text = f" {spelling}" if is_spaced else spelling
+    ids: list[int] = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
     while len(ids) > 1 and not backbone.tokenizer.decode(ids[:1]).strip() and spelling.strip():
         ids = ids[1:]
     if not ids:
@@ -29,14 +39,23 @@ def spelling_ids(backbone: Backbone, spelling: str) -> list[int]:
 
 
 @torch.no_grad()
-def symbol_rows(backbone: Backbone, spellings: tuple[str, ...]) -> Tensor:
+def symbol_rows(backbone: Backbone, spellings: tuple[str, ...], start: str = BARE) -> Tensor:
     """Return the input embedding of each symbol, fp32 `(symbols, hidden)`.
 
     A position-weighted mean over the tokens of its spelling, of what the embedding module returns.
+
+    Args:
+        backbone: Brings tokenizer and embeddings.
+        spellings: One for each symbol.
+        start: One of `STARTS`. A tokenizer that puts a space before every text gives the same
+            rows with all three.
     """
+    if start == MEAN:
+        return (symbol_rows(backbone, spellings) + symbol_rows(backbone, spellings, SPACED)) / 2
     rows = []
     for spelling in spellings:
-        ids = torch.tensor(spelling_ids(backbone, spelling), device=backbone.device)
+        spelled = spelling_ids(backbone, spelling, start == SPACED)
+        ids = torch.tensor(spelled, device=backbone.device)
         rows.append(_weights(len(ids)).to(ids.device) @ backbone.embed(ids).float())
     return torch.stack(rows).cpu()  # (symbols, hidden)
 

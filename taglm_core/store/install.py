@@ -9,7 +9,7 @@ from taglm_core.model.features import FeatureReader
 from taglm_core.model.heads import make_head
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.similarity import SimilarityReader
-from taglm_core.model.symbols import symbol_rows
+from taglm_core.model.symbols import BARE, symbol_rows
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.targets import num_outputs
 from taglm_core.model.taskmodel import TaskModel
@@ -29,26 +29,31 @@ def install_tag(model: TaggedModel, artifact: Artifact, name: str) -> None:
 
 
 def install_table(
-    model: TaggedModel, domain: str, encoder: Encoder | None, artifact: Artifact | None = None
+    model: TaggedModel,
+    domain: str,
+    encoder: Encoder | None,
+    artifact: Artifact | None = None,
+    start: str = BARE,
 ) -> None:
-    """Give a model the symbol table of a domain, the artifact's if that was trained.
+    """Give a model the symbol table of a domain, the artifact's if it holds one.
 
     Args:
         model: The model.
         domain: Full name of the domain.
         encoder: Its symbol encoder; None: a text domain, which has no table.
-        artifact: Where a trained table may be; None: nowhere.
+        artifact: Where a table may be; None: nowhere.
+        start: How a table is made that no artifact holds, see `model.symbols.STARTS`.
     """
     if encoder is None:
         return
-    trained = artifact.tables.get(domain) if artifact is not None else None
+    own = artifact.tables.get(domain) if artifact is not None else None
     table = model.tables.get(domain)
     if table is None:
         spellings = tuple(encoder.spellings)
-        rows = symbol_rows(model.backbone, spellings) if trained is None else trained
+        rows = symbol_rows(model.backbone, spellings, start) if own is None else own
         model.add_table(domain, rows)
-    elif trained is not None:
-        table.data.copy_(trained)
+    elif own is not None:
+        table.data.copy_(own)
 
 
 def install_task(task_model: TaskModel, artifact: Artifact, registry: Registry) -> None:

@@ -11,6 +11,7 @@ from taglm_core.data.rowkeys import row_keys
 from taglm_core.errors import ConfigError
 from taglm_core.model.demonstrations import MOST_ROWS, DemonstrationRecord, Demonstrations
 from taglm_core.model.ensemble import EnsembleMember
+from taglm_core.model.symbols import BARE
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.model.tags import initial_tag
 from taglm_core.model.targets import Scaling
@@ -29,7 +30,9 @@ def untrained_model(plans: Sequence[Plan]) -> TaggedModel:
     model = TaggedModel(plan.backbone)
     settings = plan.config.stages.domain
     for item in domain_plans(plans):
-        install_table(model, item.domain.name, item.encoder)
+        # a tag that was trained before brings the table that it was trained with
+        start = settings.symbol_init if item.stored is None else BARE
+        install_table(model, item.domain.name, item.encoder, item.stored, start)
         rows = initial_tag(
             plan.backbone,
             item.tag,

@@ -9,6 +9,7 @@ from taglm_core.errors import ConfigError
 from taglm_core.model.checkpointing import switch
 from taglm_core.model.precision import PRECISIONS
 from taglm_core.model.prefix_cache import cache_setting
+from taglm_core.model.symbols import BARE, STARTS
 from taglm_core.model.tag_forms import AUTO as AUTO_FORM
 from taglm_core.model.tag_forms import FORMS, INPUT
 from taglm_core.specs import Decoding
@@ -124,6 +125,9 @@ class DomainStageConfig:
     """Learning rate of the tag, relative to the root mean square of the backbone's embeddings."""
     lr: float | None = attrs.field(default=None, validator=positive_finite)
     """Absolute learning rate of the tag, such as 1e-4 (paper); None: from `tag_lr`."""
+    symbol_init: str = attrs.field(default=BARE, validator=one_of(*STARTS))
+    """Initial embeddings of the domain's symbols: bare (of their spelling, such as "C"), spaced
+    (of the spelling after a space) or mean (of both)."""
     train_symbols: bool = False
     """True: also train the embeddings of the domain's symbols."""
     encoder: str = attrs.field(default="own", validator=one_of("own", "text"))
@@ -146,6 +150,11 @@ class DomainStageConfig:
     the run's."""
     fresh: bool = attrs.field(default=False, metadata=NO_EFFECT)
     """True: train the tag again even if the tag store holds it."""
+
+    @property
+    def changes_symbols(self) -> bool:
+        """Whether the symbols' embeddings are others than those that the backbone gives."""
+        return self.train_symbols or self.symbol_init != BARE
 
 
 @attrs.frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """What artifacts remember: tags with their lineage, domains, the task, versions, a README."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -73,9 +73,6 @@ def domain_artifact(
 ) -> tuple[Artifact, str]:
     """Return a domain tag as an artifact, and its README."""
     name = item.domain.name
-    tables = {}
-    if plan.config.stages.domain.train_symbols and name in model.tables:
-        tables[name] = _copied(model.tables[name])
     tag = TagRecord(
         kind="domain",
         fingerprint=item.fingerprint,
@@ -94,6 +91,7 @@ def domain_artifact(
     )
     tags = {item.tag: _copied(model.tags[item.tag])}
     kept = {} if offsets is None else {name: _copied(offsets)}
+    tables = _own_tables(plan, [item], model)
     return Artifact(config=config, tags=tags, tables=tables, offsets=kept), readme
 
 
@@ -115,17 +113,17 @@ def enriched_artifact(
         f"rows, by taglm {config.taglm_version}, for the frozen backbone "
         f"{plan.config.backbone}.\n"
     )
-    tags, tables = {key: _copied(model.tags[key])}, _trained_tables([item])
+    tags, tables = {key: _copied(model.tags[key])}, _own_tables(plan, [item], model)
     return Artifact(config=config, tags=tags, tables=tables), readme
 
 
-def _trained_tables(items: list[DomainPlan]) -> dict[str, Tensor]:
-    """Return the symbol tables that stage 1 trained along with the tags."""
-    return {
-        item.domain.name: item.stored.tables[item.domain.name]
-        for item in items
-        if item.stored is not None and item.domain.name in item.stored.tables
-    }
+def _own_tables(plan: Plan, items: Sequence[DomainPlan], model: TaggedModel) -> dict[str, Tensor]:
+    """Return the symbol tables that cannot be made again from the backbone alone."""
+    names = [item.domain.name for item in items if item.domain.name in model.tables]
+    known = {name for item in items if item.stored is not None for name in item.stored.tables}
+    is_changed = plan.config.stages.domain.changes_symbols
+    made_here = {item.domain.name for item in items if item.stored is None and is_changed}
+    return {name: _copied(model.tables[name]) for name in names if name in known | made_here}
 
 
 def enriched_fingerprint(plan: Plan, key: str) -> str:
@@ -162,7 +160,7 @@ def task_artifact(
             for name in tags
             for key, value in inner_names(name, model.inner.get(name, {})).items()
         },
-        tables=_trained_tables(items),
+        tables=_own_tables(plan, items, model),
         offsets={
             name: value
             for item in items

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_runs import spaced_backbone
 
 from taglm_core.errors import BackboneError, ConfigError, UnknownNameError
 from taglm_core.model.backbone_loading import load_backbone, locate
@@ -30,6 +31,18 @@ def test_a_symbol_of_one_token_is_what_the_embedding_module_returns():
     torch.testing.assert_close(symbol_rows(backbone, ("a",))[0], expected)
     raw = backbone.model.get_input_embeddings().weight[token[0]]
     assert not torch.allclose(raw.float(), expected)
+
+
+def test_symbols_can_start_from_what_stands_after_a_space():
+    """The token of " a", and the mean of both; a space that is its own token changes nothing."""
+    backbone = spaced_backbone()
+    ids = [backbone.tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
+    bare, spaced = (backbone.embed(torch.tensor(i))[0].float() for i in ids)
+    assert [len(i) for i in ids] == [1, 1]
+    assert not torch.allclose(bare, spaced)
+    torch.testing.assert_close(symbol_rows(backbone, ("a",), "spaced")[0], spaced)
+    torch.testing.assert_close(symbol_rows(backbone, ("a",), "mean")[0], (bare + spaced) / 2)
+    assert torch.equal(symbol_rows(backbone, ("z",), "spaced"), symbol_rows(backbone, ("z",)))
 
 
 def test_output_rows_repeat_the_head_for_single_tokens():
