@@ -82,7 +82,7 @@ def usable_intervals(
 def too_few(level: float, rows: int) -> str:
     """Return why there is no interval at a level."""
     need = counted(least_rows(level), "exact validation row")
-    return f"no {percent(level)} interval: it needs {need} and has {rows}"
+    return f"no {100 * level:.10g} % interval: it needs {need} and has {rows}"
 
 
 def check_intervals(intervals: Intervals | None, spec: Task, level: float) -> None:
@@ -287,6 +287,8 @@ def _chance(covered: int, rows: int, rank: int, valid_rows: int) -> float:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage with at most one decimal."""
-    is_whole = abs(100 * share - round(100 * share)) < 0.05
-    return f"{100 * share:.{0 if is_whole else 1}f} %"
+    """Return a share as a percentage with at most one decimal; more where that says 0 or 100."""
+    decimals = 1
+    while round(100 * share, decimals) in (0, 100) and share not in (0, 1) and decimals < 9:
+        decimals += 1
+    return f"{round(100 * share, decimals):.10g} %"

@@ -18,6 +18,8 @@ from taglm_core.errors import ConfigError
 
 MOST_POINTS = 1000
 """Residuals that a predictor keeps of a target; of more rows it keeps evenly spaced ranks."""
+_SLACK = 1e-9
+"""Of a rank: 0.9 is a little more than 9/10."""
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +92,7 @@ def check_level(level: Any) -> None:
     """
     is_number = isinstance(level, int | float | np.floating)
     if not is_number or not 0 < level < 1:
-        shown = f"{level:g}" if is_number else repr(level)
+        shown = f"{level:.10g}" if is_number else repr(level)
         raise ConfigError(
             f"interval (--interval) must be between 0 and 1, not {shown}: it is the share of new "
             "values that the interval contains, such as 0.9."
@@ -99,7 +101,7 @@ def check_level(level: Any) -> None:
 
 def least_rows(level: float) -> int:
     """Return how many validation rows an interval of a level needs."""
-    return max(1, math.ceil(level / (1 - level) - 1e-9))
+    return max(1, math.ceil((level - _SLACK) / (1 - level)))
 
 
 def used_rank(level: float, rows: int) -> int | None:
@@ -115,7 +117,7 @@ def used_rank(level: float, rows: int) -> int | None:
 
 def _place(level: float, rows: int) -> int | None:
     """Return the place of the residual among those that are kept."""
-    rank = math.ceil((rows + 1) * level - 1e-9)  # 1e-9: 0.9 is a little more than 9/10
+    rank = math.ceil((rows + 1) * level - _SLACK)
     if rank > rows:
         return None
     return -(-rank * min(rows, MOST_POINTS) // rows) - 1

@@ -21,7 +21,9 @@ from taglm_core.inference.intervals import (
     coverage_facts,
     coverage_sentences,
     fitted_intervals,
+    percent,
     pooled_coverage,
+    too_few,
     undercovered,
 )
 from taglm_core.inference.loading import load_predictor
@@ -188,13 +190,23 @@ def test_too_few_rows_for_a_level_are_told(made, caplog):
     assert (held["T.reply_low"], held["T.reply_high"]) == ([None], [None])
     (told,) = [r.message for r in caplog.records if "interval" in r.message]
     assert told == (
-        f"reply: no {100 * level:.1f} % interval: it needs {counts['share']} exact validation "
+        f"reply: no {100 * level:.10g} % interval: it needs {counts['share']} exact validation "
         f"rows and has {counts['reply']}"
     )
     with pytest.raises(
         ConfigError, match=r"task T: no 99\.9 % interval: it needs 999 exact validation"
     ):
         made.predictor.predict(["abca"], interval=0.999)
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0.9, "90 %"), (0.8754, "87.5 %"), (1, "100 %"), (0.99996, "99.996 %"), (2e-5, "0.002 %")],
+)
+def test_a_percentage_is_not_rounded_to_all_or_none(share, shown):
+    """A level is shown as it was asked for; a share with one decimal where that is enough."""
+    assert percent(share) == shown
+    assert too_few(0.9999, 160).startswith("no 99.99 % interval: it needs 9,999 exact")
 
 
 @pytest.mark.parametrize(
