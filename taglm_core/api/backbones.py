@@ -1,6 +1,7 @@
 """`taglm.backbones`: the registered backbones, and what one of them is and can do here."""
 
 import builtins
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -20,11 +21,16 @@ def list() -> builtins.list[dict[str, Any]]:
         One record for each with name, source (the plugin, or "tag store"), description and the
         number of tags in the store.
     """
+    return beside_tags(stored_tags())
+
+
+def beside_tags(records: Sequence[Mapping[str, Any]]) -> builtins.list[dict[str, Any]]:
+    """Return the records of `list`, given those of the tags in the store."""
     registry = load_registry()
     tags: dict[str, int] = {}
-    for record in stored_tags():
+    for record in records:
         tags[record["backbone"]] = tags.get(record["backbone"], 0) + 1
-    records = [
+    found = [
         {
             "name": item.short,
             "source": str(item.source.distribution),
@@ -33,11 +39,11 @@ def list() -> builtins.list[dict[str, Any]]:
         }
         for item in registry.backbones
     ]
-    records += [
+    found += [
         {"name": name, "source": "tag store", "description": "", "tags": count}
         for name, count in sorted(tags.items())
     ]
-    return records
+    return found
 
 
 def show(backbone: str = "nano", device: str = "auto") -> dict[str, Any]:

@@ -7,23 +7,35 @@ Example:
 """
 
 import builtins
+import logging
 from typing import Any
 
 import numpy as np
 
-from taglm_core.errors import DuplicateNameError
-from taglm_core.store.artifact import load_artifact
+from taglm_core.errors import CheckpointError, DuplicateNameError
+from taglm_core.store.artifact import Artifact
 from taglm_core.store.schema import TagRecord, to_plain
 from taglm_core.store.tagstore import StoredTag, TagStore
 
+logger = logging.getLogger(__name__)
+
 
 def list() -> builtins.list[dict[str, Any]]:
-    """List the trained tags of the store.
+    """List the trained tags of the store; a warning names each that cannot be read.
 
     Returns:
         One record for each with tag, kind, backbone, fingerprint, rows and steps of its training.
     """
-    return [_record(entry) for entry in TagStore().entries()]
+    records, faults = read_all()
+    for fault in faults:
+        logger.warning("%s", fault)
+    return records
+
+
+def read_all() -> tuple[builtins.list[dict[str, Any]], builtins.list[CheckpointError]]:
+    """Return the records of `list`, and why each of the other tags cannot be read."""
+    loaded, faults = TagStore().load_all()
+    return [_record(entry, artifact) for entry, artifact in loaded], faults
 
 
 def show(name: str) -> builtins.list[dict[str, Any]]:
@@ -38,9 +50,9 @@ def show(name: str) -> builtins.list[dict[str, Any]]:
     Raises:
         UnknownNameError: when the store holds no such tag.
     """
-    records = []
-    for entry in TagStore().get(name):
-        config = load_artifact(entry.folder).config
+    records, store = [], TagStore()
+    for entry in store.get(name):
+        config = store.load(entry).config
         records.append(
             {
                 "tag": entry.name,
@@ -69,7 +81,7 @@ def get(name: str) -> np.ndarray:
         DuplicateNameError: when it holds several; it lists their fingerprints.
     """
     entry = _only(name)
-    rows: np.ndarray = load_artifact(entry.folder).tag(entry.name).float().numpy()
+    rows: np.ndarray = TagStore().load(entry).tag(entry.name).float().numpy()
     return rows
 
 
@@ -80,15 +92,15 @@ def remove(name: str) -> dict[str, Any]:
         name: As for `get`, or `NAME@FINGERPRINT` where the store holds several.
 
     Returns:
-        The record of the tag, as `list` gives it.
+        The record of the tag, as `list` gives it; of a damaged one its name and fingerprint.
 
     Raises:
         UnknownNameError: when the store holds no such tag.
         DuplicateNameError: when it holds several; it lists their fingerprints.
     """
-    entry = _only(name)
-    record = _record(entry)
-    TagStore().remove(entry)
+    entry, store = _only(name), TagStore()
+    record = _record_of(entry, store)
+    store.remove(entry)
     return record
 
 
@@ -99,10 +111,10 @@ def prune(dry_run: bool = False) -> builtins.list[dict[str, Any]]:
         dry_run: True: nothing is removed.
 
     Returns:
-        The records of the tags that are removed, or would be.
+        The records of the tags that are removed, or would be, as `remove` gives them.
     """
     store = TagStore()
-    found = [(entry, _record(entry)) for entry in store.outdated()]
+    found = [(entry, _record_of(entry, store)) for entry in store.outdated()]
     for entry, _ in found:
         if not dry_run:
             store.remove(entry)
@@ -125,8 +137,16 @@ def _shown(tag: TagRecord) -> dict[str, Any]:
     return {key: value for key, value in to_plain(tag).items() if value not in (None, {})}
 
 
-def _record(entry: StoredTag) -> dict[str, Any]:
-    artifact = load_artifact(entry.folder)
+def _record_of(entry: StoredTag, store: TagStore) -> dict[str, Any]:
+    """Return the record of an entry that is to be removed, also of a damaged one."""
+    try:
+        return _record(entry, store.load(entry))
+    except CheckpointError:
+        unknown = dict.fromkeys(("kind", "backbone", "rows", "steps"))
+        return {"tag": entry.name, "fingerprint": entry.fingerprint, **unknown}
+
+
+def _record(entry: StoredTag, artifact: Artifact) -> dict[str, Any]:
     tag = artifact.config.tags[entry.name]
     lineage = to_plain(tag.lineage) or {}
     return {

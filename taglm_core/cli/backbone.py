@@ -15,15 +15,18 @@ def list_backbones(
     as_json: AsJson = False,
 ) -> None:
     """List the registered backbones, and those for which the tag store holds tags."""
-    from taglm_core.api import backbones
-    from taglm_core.cli.screen import print_json, print_note, print_table
+    from taglm_core.api import backbones, tags
+    from taglm_core.cli.screen import end_with, print_json, print_note, print_table
 
-    records = backbones.list()
+    stored, faults = tags.read_all()
+    records = backbones.beside_tags(stored)
     if as_json:
         print_json(records)
-        return
-    print_table(["backbone", "source", "description", "tags"], [list(r.values()) for r in records])
-    print_note("any folder, GGUF file or Hub id works too: taglm backbone show FOLDER")
+    else:
+        columns = ["backbone", "source", "description", "tags"]
+        print_table(columns, [list(record.values()) for record in records])
+        print_note("any folder, GGUF file or Hub id works too: taglm backbone show FOLDER")
+    end_with(faults)
 
 
 @app.command("show")

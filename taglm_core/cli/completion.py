@@ -56,12 +56,12 @@ def complete_engine(incomplete: str) -> list[str]:
 
 def complete_tag(incomplete: str) -> list[str]:
     """Return the tags of the store that begin so, by name and as NAME@FINGERPRINT."""
-    from taglm_core.api import tags
+    from taglm_core.store.tagstore import TagStore
 
-    records = tags.list()
-    names = [record["tag"] for record in records]
+    entries = TagStore().entries()
+    names = [entry.name for entry in entries]
     names += [name.rpartition("/")[2] for name in names]
-    names += [f"{record['tag']}@{record['fingerprint'][:8]}" for record in records]
+    names += [f"{entry.name}@{entry.fingerprint[:8]}" for entry in entries]
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 

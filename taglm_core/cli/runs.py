@@ -19,16 +19,17 @@ def list_all(
     as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder, the latest first, with the first metric on the test split."""
-    from taglm_core.cli.screen import print_json, print_line, print_table
+    from taglm_core.cli.screen import end_with, print_json, print_line, print_table
     from taglm_core.store.runlist import list_runs
 
-    records = list_runs(folder)
+    records, faults = list_runs(folder)
     if as_json:
         print_json(records)
     elif not records:
         print_line(f"The folder {folder} holds no runs yet; `taglm run` writes them.")
     else:
         print_table(list(records[0]), [list(record.values()) for record in records])
+    end_with(faults)
 
 
 @app.command("show")

@@ -67,6 +67,14 @@ def print_note(text: str) -> None:
     errors.print(text, markup=False)
 
 
+def end_with(faults: Sequence[Exception]) -> None:
+    """Name what a listing could not read, and end the command with exit code 1 if there is any."""
+    for fault in faults:
+        print_note(f"error: {fault}")
+    if faults:
+        raise typer.Exit(1)
+
+
 def print_json(content: Any) -> None:
     """Print JSON to stdout for a program to read."""
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False))

@@ -1,6 +1,7 @@
 """`taglm tags`: what the tag store holds."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -16,17 +17,18 @@ def list_tags(
 ) -> None:
     """List the trained tags and the backbone of each."""
     from taglm_core.api import tags
-    from taglm_core.cli.screen import print_json, print_table, results
+    from taglm_core.cli.screen import end_with, print_json, print_table, results
     from taglm_core.store.tagstore import TagStore
 
-    records = tags.list()
+    records, faults = tags.read_all()
     if as_json:
         print_json(records)
-    elif not records:
+    elif not records and not faults:
         folder = TagStore().folder
         results.print(f"the tag store {folder} holds no tags yet; `taglm run` trains them")
-    else:
+    elif records:
         print_table(list(records[0]), [list(record.values()) for record in records])
+    end_with(faults)
 
 
 @app.command("show")
@@ -71,7 +73,7 @@ def remove_tag(
     from taglm_core.cli.screen import print_line
 
     record = tags.remove(name)
-    print_line(f"Removed {record['tag']}@{record['fingerprint']} ({record['backbone']}).")
+    print_line(f"Removed {_named(record)}.")
 
 
 @app.command("prune")
@@ -87,6 +89,11 @@ def prune_tags(
     records = tags.prune(dry_run)
     word = "Would remove" if dry_run else "Removed"
     for record in records:
-        print_line(f"{word} {record['tag']}@{record['fingerprint']} ({record['backbone']}).")
+        print_line(f"{word} {_named(record)}.")
     if not records:
         print_line("Nothing to remove: each tag is the newest of its name and backbone.")
+
+
+def _named(record: Mapping[str, Any]) -> str:
+    backbone = record["backbone"] or "damaged"
+    return f"{record['tag']}@{record['fingerprint']} ({backbone})"

@@ -8,7 +8,7 @@ from taglm_core.errors import ConfigError, UnknownNameError
 from taglm_core.inference.predictor import Predictor
 from taglm_core.model.taskmodel import build_assembler
 from taglm_core.plugins import Registry
-from taglm_core.store.artifact import Artifact, check_backbone, load_artifact, read_artifact
+from taglm_core.store.artifact import Artifact, check_backbone, read_artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.store.tagstore import TagStore
 
@@ -72,7 +72,7 @@ def stored_tag(name: str, folder: Path | None, predictor: Predictor, store: TagS
                 f"'{backbone.name}'. Train it by a run whose rows (or task.tags) name it, or give "
                 "the folder of a run or predictor that holds it: NAME=FOLDER."
             )
-        return load_artifact(entry.folder)
+        return store.load(entry)
     artifact = read_artifact(folder)
     check_backbone(artifact, fingerprint, backbone.name)
     artifact.tag(name)  # says so where it is not held

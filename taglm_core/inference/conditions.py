@@ -10,7 +10,7 @@ from taglm_core.errors import ConfigError, UnknownNameError, listed, nearest
 from taglm_core.inference.domains import TrainedDomain
 from taglm_core.inference.sample import ComputedProperty, computed_properties
 from taglm_core.plugins import Registry
-from taglm_core.store.artifact import Artifact, load_artifact
+from taglm_core.store.artifact import Artifact
 from taglm_core.store.tagstore import TagStore
 
 
@@ -126,7 +126,7 @@ def _stored(trained: TrainedDomain, store: TagStore, key: str, name: str) -> Art
         (entry.folder.stat().st_mtime_ns, artifact)
         for entry in store.entries()
         if entry.name == key and entry.backbone_key == backbone
-        if (artifact := load_artifact(entry.folder)).config.tags[key].settings["behind"] == own
+        if (artifact := store.load(entry)).config.tags[key].settings["behind"] == own
     ]
     if not found:
         raise UnknownNameError(

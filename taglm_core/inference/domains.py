@@ -16,7 +16,7 @@ from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Domain, Encoded, Encoder
 from taglm_core.specs.reference import resolve
-from taglm_core.store.artifact import Artifact, check_backbone, load_artifact, read_artifact
+from taglm_core.store.artifact import Artifact, check_backbone, read_artifact
 from taglm_core.store.install import install_table, install_tag
 from taglm_core.store.tagstore import TagStore
 
@@ -138,7 +138,7 @@ def _tag_of(
             f"'{backbone.name}'. `taglm run` of a task that names it trains it; or give a run that "
             "holds it by its folder."
         )
-    return load_artifact(entry.folder)
+    return store.load(entry)
 
 
 def compute_as_trained(trained: Sequence[TrainedDomain]) -> None:

@@ -36,6 +36,8 @@ _GROUPS = {
 }
 """What stands before the colon of a name in tags.safetensors -> where it belongs."""
 
+_RENEW = "Copy it again from where it was trained, or delete its run and run the command again."
+
 
 @attrs.frozen(kw_only=True)
 class Artifact:
@@ -153,15 +155,16 @@ def load_artifact(folder: Path) -> Artifact:
         config = read_mapping(folder / "config.json")
         tensors = load((folder / "tags.safetensors").read_bytes())
     except FileNotFoundError as error:
+        if any((folder / name).is_file() for name in ("config.json", "tags.safetensors")):
+            raise CheckpointError(
+                f"{folder} is damaged ({Path(error.filename).name} is missing). {_RENEW}"
+            ) from error
         raise CheckpointError(
             f"{folder}: no predictor here ({Path(error.filename).name} is missing). Give a run "
             "folder that has finished, or its folder 'predictor'."
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder} is damaged ({error}). Copy it again from where it was trained, or delete "
-            "its run and run the command again."
-        ) from error
+        raise CheckpointError(f"{folder} is damaged ({error}). {_RENEW}") from error
     return Artifact(config=from_plain(config, str(folder)), folder=folder, **_grouped(tensors))
 
 

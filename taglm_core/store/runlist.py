@@ -1,6 +1,7 @@
 """The run folders in a folder: what each holds, and removing one."""
 
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from taglm_core.store.folderlock import FolderLock
 SETTINGS, RESULTS = "run.yaml", "metrics.json"
 
 
-def list_runs(folder: Path) -> list[dict[str, Any]]:
+def list_runs(folder: Path) -> tuple[list[dict[str, Any]], list[CheckpointError]]:
     """List the runs in a folder, the latest first.
 
     Args:
@@ -20,22 +21,43 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
 
     Returns:
         One record for each with run, state, split, the first metric and its value on the test
-        split, and the time at which it was written last.
+        split, and the time at which it was written last; and why the results of others cannot be
+        read, whose state is "damaged".
     """
     paths = sorted(path.parent for path in folder.glob(f"*/{SETTINGS}"))
     paths = [path for path in paths if not path.name.startswith(".")]  # being removed
-    records = [record for path in paths for record in _records(path)]
-    return sorted(records, key=lambda record: str(record["written"]), reverse=True)
+    records, faults = [], []
+    for path in paths:
+        try:
+            records += _records(path)
+        except CheckpointError as error:
+            faults.append(error)
+            records.append(_record(path, "damaged", _written(path)))
+    return sorted(records, key=lambda record: str(record["written"]), reverse=True), faults
+
+
+def _written(path: Path) -> str:
+    """Return when a run was written last."""
+    file = path / RESULTS
+    newest = (file if file.is_file() else path / SETTINGS).stat().st_mtime
+    return datetime.fromtimestamp(newest).isoformat(sep=" ", timespec="minutes")
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
     """Return a record for each task of a run."""
-    file = path / RESULTS
-    newest = (file if file.is_file() else path / SETTINGS).stat().st_mtime
-    written = datetime.fromtimestamp(newest).isoformat(sep=" ", timespec="minutes")
+    file, written = path / RESULTS, _written(path)
     if not file.is_file():
         return [_record(path, "unfinished", written)]
-    tasks = read_mapping(file).get("tasks", {})
+    try:
+        return _finished(path, written, read_mapping(file).get("tasks", {}))
+    except (AttributeError, TypeError) as error:  # keys that stand for something else
+        raise CheckpointError(
+            f"{file} is damaged ({error}). Copy {path} again from where it was written, or run "
+            "its command again."
+        ) from error
+
+
+def _finished(path: Path, written: str, tasks: Mapping[str, Any]) -> list[dict[str, Any]]:
     records = []
     for name, task in tasks.items():
         metrics = task.get("splits", {}).get("test", {}).get("metrics", {})

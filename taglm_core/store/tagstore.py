@@ -9,7 +9,7 @@ import attrs
 from filelock import FileLock
 
 from taglm_core.data.home import home
-from taglm_core.errors import UnknownNameError, listed, nearest
+from taglm_core.errors import CheckpointError, UnknownNameError, listed, nearest
 from taglm_core.store.artifact import Artifact, load_artifact, save_artifact
 
 
@@ -58,7 +58,39 @@ class TagStore:
     def find(self, backbone_key: str, name: str, fingerprint: str) -> Artifact | None:
         """Return an entry, None when it is not there."""
         path = self.path(backbone_key, name, fingerprint)
-        return load_artifact(path) if path.is_dir() else None
+        entry = StoredTag(name, backbone_key, fingerprint, path)
+        return self.load(entry) if path.is_dir() else None
+
+    def load(self, entry: StoredTag) -> Artifact:
+        """Return what an entry holds.
+
+        Raises:
+            CheckpointError: when it is damaged or of a newer format; it says how to remove it.
+        """
+        remedy = (
+            f"`taglm tags rm {entry.name}@{entry.fingerprint}` removes it; the next command that "
+            "needs the tag trains it again."
+        )
+        try:
+            artifact = load_artifact(entry.folder)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error} {remedy}") from error
+        if entry.name not in artifact.config.tags:
+            holds = listed(artifact.config.tags) or "none"
+            raise CheckpointError(
+                f"{entry.folder} holds no tag <{entry.name}>; it holds {holds}. {remedy}"
+            )
+        return artifact
+
+    def load_all(self) -> tuple[list[tuple[StoredTag, Artifact]], list[CheckpointError]]:
+        """Return what each readable entry holds, and why each of the others cannot be read."""
+        loaded, faults = [], []
+        for entry in self.entries():
+            try:
+                loaded.append((entry, self.load(entry)))
+            except CheckpointError as error:
+                faults.append(error)
+        return loaded, faults
 
     def save(
         self, backbone_key: str, name: str, fingerprint: str, artifact: Artifact, readme: str

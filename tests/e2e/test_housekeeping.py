@@ -3,7 +3,12 @@
 import json
 
 import pytest
+import torch
+from artifacts import tag_artifact
 from filelock import FileLock
+
+from taglm_core.store.tagstore import TagStore
+from taglm_core.testing.tiny import tiny_backbone
 
 
 @pytest.fixture
@@ -86,3 +91,70 @@ def test_what_is_no_run_or_in_use_is_kept(taglm, tmp_path, monkeypatch):
     assert (run / "run.yaml").is_file()
     assert (tmp_path / "photos").is_dir()
     assert "holds no runs yet" in taglm("runs", "list", "photos").out
+
+
+def _cut(folder):
+    (folder / "tags.safetensors").write_bytes(b"half of it")
+
+
+def _lacking(folder):
+    (folder / "tags.safetensors").unlink()
+
+
+def _empty(folder):
+    (folder / "config.json").write_text("")
+
+
+def _other(folder):
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace("toy/Other", "toy/Moved"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_cut, "is damaged (Error while deserializing"),
+        (_lacking, "is damaged (tags.safetensors is missing). Copy it again"),
+        (_empty, "config.json is damaged (Expecting value"),
+        (_other, "holds no tag <toy/Other>; it holds toy/Moved."),
+    ],
+)
+def test_a_damaged_tag_hides_no_other(taglm, damage, said):
+    """The others are listed, one line names the damaged one, and it can be removed."""
+    store, backbone = TagStore(), tiny_backbone("llama")
+    for name in ("toy/Word", "toy/Other"):
+        made = tag_artifact(backbone, **{name.replace("/", "__"): torch.ones(2, 8)})
+        folder = store.save("key", name, "1a2b3c4d", made, "")
+    damage(folder)
+    remedy = "`taglm tags rm toy/Other@1a2b3c4d` removes it"
+    listed = taglm("tags", "list", "--json")
+    assert listed.code == 1
+    assert [tag["tag"] for tag in json.loads(listed.out)] == ["toy/Word"]
+    (line,) = listed.err.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert remedy in line
+    assert "toy/Word" in taglm("tags", "list").out
+    backbones = taglm("backbone", "list", "--json")
+    assert backbones.code == 1
+    assert remedy in backbones.err
+    assert {"name": backbone.name, "tags": 1}.items() <= json.loads(backbones.out)[-1].items()
+    assert remedy in taglm("tags", "show", "Other").err
+    removed = taglm("tags", "rm", "Other")
+    assert removed.out == "Removed toy/Other@1a2b3c4d (damaged).\n"
+    assert taglm("tags", "list").code == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"tasks": []}', '{"tasks": {"Sol": 3}}'])
+def test_damaged_results_hide_no_other_run(taglm, tmp_path, text):
+    """The run stands in the list as damaged, one line names its file."""
+    for name, results in (("bad", text), ("good", '{"tasks": {"Sol": {}}}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.yaml").write_text("task: {name: Sol}\n")
+        (tmp_path / name / "metrics.json").write_text(results)
+    done = taglm("runs", "list", tmp_path, "--json")
+    assert done.code == 1
+    states = {record["run"]: record["state"] for record in json.loads(done.out)}
+    assert states == {f"{tmp_path}/bad": "damaged", f"{tmp_path}/good": "finished"}
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/bad/metrics.json is damaged")

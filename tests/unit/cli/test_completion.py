@@ -1,12 +1,14 @@
 """Tasks, runs and tags are completed; each field of a domain has an option."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from taglm_core.cli import completion
 from taglm_core.cli.main import build_app, core_app
+from taglm_core.store.tagstore import StoredTag, TagStore
 
 
 @pytest.fixture
@@ -38,8 +40,8 @@ def test_runs_are_found_from_nothing_and_inside_folders(place):
 
 def test_tags_have_names_and_fingerprints(monkeypatch):
     """As `taglm tags show` takes them."""
-    records = [{"tag": "chem/SMILES", "fingerprint": "1a2b3c4d5e"}]
-    monkeypatch.setattr("taglm_core.api.tags.list", lambda: records)
+    entries = [StoredTag("chem/SMILES", "key", "1a2b3c4d5e", Path())]
+    monkeypatch.setattr(TagStore, "entries", lambda store: entries)
     assert completion.complete_tag("SM") == ["SMILES"]
     assert completion.complete_tag("chem") == ["chem/SMILES", "chem/SMILES@1a2b3c4d"]
 
