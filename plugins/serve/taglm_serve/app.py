@@ -25,6 +25,7 @@ from taglm_serve.attention import attention_of
 from taglm_serve.engine import Engine
 from taglm_serve.faults import FAULTS, ServiceError, add_handlers, fault_of, stopping
 from taglm_serve.guard import Guard
+from taglm_serve.jsonbody import StrictRoute
 from taglm_serve.limits import Limits
 from taglm_serve.metrics import CONTENT_TYPE, Metrics
 from taglm_serve.models import (
@@ -92,6 +93,7 @@ class Service:
             lifespan=lifespan,
             strict_content_type=False,
         )
+        api.router.route_class = StrictRoute
         add_handlers(api)
         secured: list[Any] = []
         faults = dict(FAULTS)

@@ -89,7 +89,7 @@ def add_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
-        codes = {400: "bad_json", 404: "not_found", 405: "method_not_allowed"}
+        codes = {400: "bad_json", 404: "not_found", 405: "method_not_allowed", 422: "invalid"}
         code = codes.get(error.status_code, "http")
         message = _BAD_JSON if error.status_code == 400 else str(error.detail)
         found = ServiceError(error.status_code, code, message)

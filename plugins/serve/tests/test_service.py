@@ -141,6 +141,15 @@ def test_faults_of_a_request_say_what_to_do(serve, call, ask):
         (answer,) = call(service, request)
         assert answer.status_code == 422
         assert answer.json()["error"]["message"].startswith(message)
+    twice = b'{"rows": [{"letters": "ab", "letters": "ba"}], "fix": true}'
+    (answer,) = call(service, ("POST", path), content=twice)
+    assert answer.status_code == 422
+    said = answer.json()["error"]
+    assert (said["code"], said["message"]) == (
+        "invalid",
+        'duplicate key "letters"; name each key once',
+    )
+    (answer,) = call(service, ask("Share", {"x": 1}))
     words = {entry["message"] for entry in answer.json()["error"]["rows"]}
     assert words == {"missing", "unknown; /v1/predictors and /openapi.json say what there is"}
 
