@@ -11,7 +11,7 @@ import numpy as np
 
 from taglm_core.data.columns import as_value
 from taglm_core.data.memory import as_frame, as_table
-from taglm_core.errors import ConfigError, UnknownNameError, counted, listed
+from taglm_core.errors import ConfigError, DataError, UnknownNameError, counted, listed
 from taglm_core.inference.calibrated import calibrated
 from taglm_core.inference.domains import (
     TrainedDomain,
@@ -20,6 +20,7 @@ from taglm_core.inference.domains import (
     trained_domains,
 )
 from taglm_core.inference.identify import (
+    EMPTY,
     NONE,
     UNSURE,
     Calibration,
@@ -77,7 +78,7 @@ def identify(
     """Rank the trained domain tags by the likelihood that they give to texts.
 
     Margin and limits are calibrated on validation rows; a text that no domain explains well is
-    "none of these", one between two domains is "unsure".
+    "none of these", one between two domains is "unsure". A missing text is "empty text".
 
     Args:
         data: A list of texts, a DataFrame, a dict of columns, a `datasets.Dataset` or the path of
@@ -92,7 +93,7 @@ def identify(
 
     Raises:
         UnknownNameError: when there is no such domain or no trained tag.
-        DataError: when a column is missing.
+        DataError: when a column is missing, or every text is empty.
 
     Example:
         taglm.identify(["CCO", "MKTAYIAKQR"]).frame
@@ -113,7 +114,12 @@ def identify(
         bits = bits_per_byte(trained, rows, on_progress=bar.advance)
     finally:
         bar.finish()
-    verdicts = decide(bits, num_bytes(rows), names, calibration)
+    verdicts = [
+        verdict if row else Verdict(EMPTY, None, None, None)
+        for row, verdict in zip(
+            rows, decide(bits, num_bytes(rows), names, calibration), strict=True
+        )
+    ]
     report: dict[str, Any] = {
         "domains": names,
         "calibration": attrs.asdict(calibration),
@@ -130,6 +136,9 @@ def identify(
 def _rows(data: Any, column: str, label: str | None) -> tuple[list[str], list[str] | None]:
     table = as_table(data, [column], "identify").table
     rows = [as_value(value, is_text=True) for value in table.column(column)]
+    if rows and not any(rows):
+        which = "the text is" if len(rows) == 1 else f"all {len(rows):,} texts are"
+        raise DataError(f"{which} empty. Give a text such as CCO.")
     labels = [as_value(value) for value in table.column(label)] if label is not None else None
     return rows, labels
 
@@ -234,10 +243,13 @@ def _scored(
 
 
 def _shares(verdicts: Sequence[Verdict], is_right: Sequence[bool]) -> dict[str, float]:
-    """Return the shares of verdicts that name the right domain, a wrong one, or none."""
+    """Return the shares of verdicts that name the right domain, a wrong one, or none.
+
+    An empty text is of no domain.
+    """
     count = len(verdicts)
     unsure = sum(v.domain == UNSURE for v in verdicts)
-    none = sum(v.domain == NONE for v in verdicts)
+    none = sum(v.domain in (NONE, EMPTY) for v in verdicts)
     right = sum(is_right)
     return {
         "accepted_and_right": right / count,

@@ -48,7 +48,8 @@ def identify(
     """Rank the trained domain tags by the likelihood that they give to a text.
 
     Margin and limits are calibrated on validation rows. The result is "none of these" if no domain
-    fits the text, and "unsure" if two domains fit it about equally well.
+    fits the text, "unsure" if two domains fit it about equally well, and "empty text" of a
+    missing one.
     """
     from taglm_core.api.identification import identify as rank
     from taglm_core.cli.bars import BarProgress

@@ -21,6 +21,7 @@ from taglm_core.model.likelihood import symbol_nats
 
 NONE = "none of these"
 UNSURE = "unsure"
+EMPTY = "empty text"
 
 _LEAST_SPREAD = 1e-6
 _ROWS_FOR_LENGTH = 20
@@ -100,7 +101,7 @@ class Verdict:
     """What is said of one row."""
 
     domain: str
-    """Full name of a domain, "none of these" or "unsure"."""
+    """Full name of a domain, "none of these", "unsure" or "empty text"."""
     best: str | None
     """The likeliest domain, None when no domain can encode the row."""
     bits: float | None
