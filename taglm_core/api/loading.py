@@ -16,6 +16,7 @@ from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.together import Predictors, load_predictors
 from taglm_core.plugins import load_registry
 from taglm_core.specs import Decoding
+from taglm_core.specs.decoding import changed_decoding
 from taglm_core.store.artifact import Artifact, find_artifact, load_artifact, read_artifact
 from taglm_core.store.runfolder import PREDICTOR
 from taglm_core.store.tagstore import TagStore
@@ -190,4 +191,4 @@ def _set_decoding(predictor: Predictor, options: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"decode: unknown key '{key}'.{nearest(str(key), known)} Known: {', '.join(known)}."
             )
-    task_model.decoding = attrs.evolve(task_model.decoding, **options)
+    task_model.decoding = changed_decoding(task_model.decoding, options)

@@ -26,6 +26,7 @@ from taglm_core.model.backbone_loading import load_backbone
 from taglm_core.plugins import Registry, load_registry
 from taglm_core.progress import Progress, chosen_progress, progress_bar, reporting
 from taglm_core.specs import Decoding, SampleData
+from taglm_core.specs.decoding import changed_decoding
 from taglm_core.store.tagstore import TagStore
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,9 @@ def sample(
     Example:
         taglm.sample("SMILES", 1000).report["valid"]
     """
-    Decoding(how="sample", temperature=temperature, top_p=top_p, seed=seed)  # checks the values
+    values = {"temperature": temperature, "top_p": top_p, "seed": seed}
+    options = {"temperature": "--temperature", "top_p": "--top-p", "seed": "--seed"}
+    changed_decoding(Decoding(how="sample"), values, options)  # checks the values
     registry = load_registry()
     loaded = load_backbone(backbone, registry, device)
     folder = Path(run) if run is not None else None

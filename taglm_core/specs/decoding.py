@@ -1,9 +1,11 @@
 """How text is written: settings that a run remembers and a prediction may change."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from taglm_core.caller import is_command
 from taglm_core.errors import ConfigError
 from taglm_core.specs.fields import one_of, seed_number
 
@@ -52,3 +54,39 @@ class Decoding:
     def _check_top_p(self, attribute: "attrs.Attribute[float]", value: float) -> None:
         if not 0 < value <= 1:
             raise ConfigError(f"decode.top_p must be above 0 and at most 1, not {value!r}.")
+
+
+OPTIONS = {
+    "how": "--decode",
+    "beams": "--beams",
+    "temperature": "--temperature",
+    "top_p": "--top-p",
+    "seed": "--decode-seed",
+    "max_new_tokens": "--max-new-tokens",
+}
+"""Setting -> option of the commands that write texts."""
+
+
+def changed_decoding(
+    decoding: Decoding, options: Mapping[str, Any], names: Mapping[str, str] = OPTIONS
+) -> Decoding:
+    """Return decoding settings with others in place of some of them.
+
+    Args:
+        decoding: What a run remembers.
+        options: Setting -> value.
+        names: Setting -> option of the command, where it is one.
+
+    Raises:
+        ConfigError: for a wrong value, naming the option at the command line, the key elsewhere.
+    """
+    for key, value in options.items():
+        try:
+            attrs.evolve(decoding, **{key: value})
+        except ConfigError as error:
+            reason = str(error).removeprefix("decode.").removeprefix(key)
+            name = names.get(key, key) if is_command() else key
+            raise ConfigError(f"{name}{reason}") from error
+        except TypeError as error:  # a text where a number belongs
+            raise ConfigError(f"{key} must be a number, not {value!r}.") from error
+    return attrs.evolve(decoding, **options)
