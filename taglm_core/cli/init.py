@@ -30,9 +30,12 @@ def init(
     from taglm_core.cli.screen import parse_pairs, print_line, print_note
     from taglm_core.errors import ConfigError
     from taglm_core.plugins import load_registry
+    from taglm_core.training.runfile import check_run_file
 
     if not is_table(table, load_registry()):
         raise ConfigError(f"{table}: give a table, such as lab.csv.")
+    path = output if output is not None else Path(f"{Path(table).name.partition('.')[0]}.yaml")
+    check_run_file(path)
     given = {"columns": parse_pairs(column or [], "--column"), "sheet": sheet}
     data = {key: value for key, value in given.items() if value}
     prepared = prepare_run(
@@ -42,7 +45,6 @@ def init(
         source="taglm init",
         ask=person_at_terminal(),
     )
-    path = output if output is not None else Path(f"{Path(table).name.partition('.')[0]}.yaml")
     prepared.save_config(path)
     for remark in prepared.remarks:
         print_note(remark)

@@ -125,7 +125,10 @@ def _run(
     from taglm_core.cli.screen import print_note
     from taglm_core.progress import reporting
     from taglm_core.store.environment import launched_processes
+    from taglm_core.training.runfile import check_run_file
 
+    if save_config is not None:
+        check_run_file(save_config)
     progress = BarProgress(verbose)
     with reporting(progress):
         prepared = prepare_run(task, source="taglm run", ask=person_at_terminal(), **asked)

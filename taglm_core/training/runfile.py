@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from taglm_core.data.atomic import write_text
+from taglm_core.data.atomic import check_writable, write_text
 from taglm_core.errors import ConfigError
 from taglm_core.training.paths import portable
 
@@ -79,6 +79,18 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+def check_run_file(path: Path) -> None:
+    """Check that a run file can be put at `path`, before any work is done for it.
+
+    Raises:
+        ConfigError: when its name does not end in .yaml.
+        DataError: when its folder does not exist, or something else than a file is there.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"{path}: a run file's name must end in .yaml, such as {path.stem}.yaml.")
+    check_writable(path)
+
+
 def write_run_file(path: Path, settings: Mapping[str, Any], remarks: Sequence[str] = ()) -> None:
     """Write a run file; running it from anywhere is the run of these settings.
 
@@ -89,13 +101,12 @@ def write_run_file(path: Path, settings: Mapping[str, Any], remarks: Sequence[st
 
     Raises:
         ConfigError: when another file is in the way, or its name does not end in .yaml.
+        DataError: when its folder does not exist.
     """
-    if path.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"{path}: a run file's name must end in .yaml, such as {path.stem}.yaml.")
+    check_run_file(path)
     plain = copy.deepcopy(_plain(settings))
     portable(plain, Path(os.path.abspath(path)).parent)
     text = run_file_text(plain, remarks)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise ConfigError(f"{path} exists and was not changed. Name another, or remove it first.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)

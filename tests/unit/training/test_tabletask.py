@@ -1,5 +1,7 @@
 """A table alone stands for a run: its settings, what is said, and the run file."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -192,13 +194,14 @@ def test_the_run_file_says_the_same_settings(registry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = table_task(LAB, registry, ["LogS"])
     settings = {**made.settings, "data": {**made.settings["data"], "file": "lab.csv"}}
+    with pytest.raises(DataError, match="the folder 'runs' does not exist. Make it first: mkdir"):
+        write_run_file(Path("runs/a.yaml"), settings)
+    (tmp_path / "runs").mkdir()
     assert yaml.safe_load(run_file_text(settings, made.remarks)) == settings
     write_run_file(tmp_path / "runs" / "a.yaml", settings, made.remarks)
     text = (tmp_path / "runs" / "a.yaml").read_text()
     assert "# target: column 'LogS (mol/L)'" in text
     assert "file: ../lab.csv" in text
-    from pathlib import Path
-
     found = read_run_file(Path("runs/a.yaml"))
     assert found == settings
     write_run_file(tmp_path / "runs" / "a.yaml", settings, made.remarks)  # the same is no error
