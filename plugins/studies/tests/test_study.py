@@ -1,9 +1,11 @@
 """The pieces of a comparison: answers as text, the head of all methods, members side by side."""
 
+import contextlib
 import os
 import sys
 import textwrap
 
+import attrs
 import numpy as np
 import pytest
 
@@ -164,6 +166,28 @@ def test_members_run_side_by_side(members, study):
     again = []
     assert run_members(members, study, again.append) == {"bad-seed-0": "no such rows"}
     assert again[0] == "1 of 2 members have finished before"
+
+
+@pytest.mark.parametrize("way", ["in turn", "side by side", "engine"])
+def test_members_that_need_a_failed_one_are_left_out(members, study, way):
+    """One line says the cause, one names those that are not run."""
+    _, bad = members
+    needing = [
+        attrs.evolve(bad, group=name, needs=bad.name, arguments={"fails": False})
+        for name in ("lora", "probe")
+    ]
+    said = []
+    with contextlib.ExitStack() as stack:
+        options = {"side by side": {"jobs": 2}}.get(way, {})
+        if way == "engine":
+            options = {"workers": stack.enter_context(opened_engine("local", load_registry()))}
+        failed = run_members([bad, *needing], study, said.append, **options)
+    why = "it needs bad-seed-0, which failed"
+    assert failed == {"bad-seed-0": "no such rows", "lora-seed-0": why, "probe-seed-0": why}
+    assert [line for line in said if "1 of 3" not in line] == [
+        "bad-seed-0 failed: no such rows",
+        "left out, since they need the rows of bad-seed-0: lora-seed-0, probe-seed-0",
+    ]
 
 
 def test_a_member_ends_with_the_study_that_was_killed():

@@ -117,18 +117,17 @@ def ablation_members(
     """
     made: list[Member] = []
     for seed in seeds:
-        full = str(path / MEMBERS / Member(group=FULL, seed=seed, function="").name)
+        first = Member(group=FULL, seed=seed, function="").name
         for name in variants:
             if name == AS_TEXT:  # on the rows that the full method had
-                arguments: dict[str, Any] = {"full": full, "seed": seed}
-                made.append(
-                    Member(group=name, seed=seed, function=_RUN_AS_TEXT, arguments=arguments)
-                )
+                arguments: dict[str, Any] = {"full": str(path / MEMBERS / first), "seed": seed}
+                as_text = Member(group=name, seed=seed, function=_RUN_AS_TEXT, needs=first)
+                made.append(attrs.evolve(as_text, arguments=arguments))
                 continue
-            own = merged(settings, variant_settings(name))
+            changed = merged(settings, variant_settings(name))
             if name != FULL:  # those of the full method stand beside all
-                own = merged(own, {"baselines": ["none"]})
-            arguments = {"task": task, "data": data, "settings": own, "seed": seed}
+                changed = merged(changed, {"baselines": ["none"]})
+            arguments = {"task": task, "data": data, "settings": changed, "seed": seed}
             function = f"{_HERE}:run_task"
             made.append(
                 Member(group=name, seed=seed, function=function, arguments=arguments, run=".")

@@ -66,7 +66,7 @@ def compare(
     """
     from taglm_core.plugin import parse_pairs
     from taglm_studies.study import compare as comparing
-    from taglm_studies.study.conduct import conduct, is_beside
+    from taglm_studies.study.conduct import conduct
 
     names = comparing.check_methods([m.strip() for m in methods.split(",") if m.strip()])
     rates = {k: _positive(v, f"--lr {k}") for k, v in parse_pairs(rate or [], "--lr").items()}
@@ -77,8 +77,6 @@ def compare(
     path = out or Path("studies") / f"compare-{Path(task).stem}"
     members = comparing.compare_members(path, task, data, settings, names, request["seeds"], budget)
     place = (jobs, engine, address, workers)
-    if is_beside(place):  # rivals need the rows and the backbone of the tag of their seed
-        members.sort(key=lambda member: member.group != comparing.TAG)
     conduct(request, path, members, comparing.TAG, place, dry_run, as_json, _COMPARE_NOTES)
 
 

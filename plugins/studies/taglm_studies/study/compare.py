@@ -99,8 +99,9 @@ def compare_members(
                 made.append(attrs.evolve(tag, group=method, function=function, arguments=shipped))
             elif method != TAG:
                 arguments = {**rival, "method": method}
+                rival_of = attrs.evolve(tag, run=None, needs=tag.name, arguments=arguments)
                 function = f"{_HERE}:run_rival"
-                made.append(Member(group=method, seed=seed, function=function, arguments=arguments))
+                made.append(attrs.evolve(rival_of, group=method, function=function))
     return made
 
 

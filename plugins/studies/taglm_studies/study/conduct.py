@@ -37,7 +37,7 @@ def search(
     notes: Sequence[str],
 ) -> None:
     """Run a search by TPE: the members are known only when they are asked for."""
-    is_beside(place)
+    check_place(place)
     study, seeds = StudyFolder(path), request["seeds"]
     study.check(request)
     single = [make(trial, seeds[0]) for trial in sweeping.each_value(values)]
@@ -69,8 +69,8 @@ def search(
         study.close()
 
 
-def is_beside(place: Place) -> bool:
-    """Say whether several members may run at a time.
+def check_place(place: Place) -> None:
+    """Demand one way of running several members at a time.
 
     Raises:
         ConfigError: when processes of this machine and an engine are asked for.
@@ -78,7 +78,6 @@ def is_beside(place: Place) -> bool:
     jobs, engine = place[:2]
     if jobs > 1 and engine is not None:
         raise ConfigError(f"give --jobs {jobs} or --engine {engine}, whose --workers say how many.")
-    return jobs > 1 or engine is not None
 
 
 def conduct(
@@ -92,7 +91,7 @@ def conduct(
     notes: Sequence[str],
 ) -> None:
     """Run what has not finished, and write table and page; or say what would run."""
-    are_beside, jobs = is_beside(place), place[0]
+    check_place(place)
     study = StudyFolder(path)
     study.check(request)
     check_runs(members, study)
@@ -101,11 +100,8 @@ def conduct(
         return
     study.open(request)
     try:
-        early = [m for m in members if m.group == first] if are_beside and first else []
-        late = [m for m in members if m not in early]
         with opened_engine(place[1], load_registry(), *place[2:]) as workers:
-            failed = run_members(early, study, print_note, jobs, workers) if early else {}
-            failed |= run_members(late, study, print_note, jobs, workers)
+            failed = run_members(members, study, print_note, place[0], workers)
         _finish(request, study, members, first, as_json, notes, failed)
     finally:
         study.close()
@@ -124,10 +120,9 @@ def _finish(
     own = [member.name for member in members if first in (None, member.group)]
     first = first or best_on_valid(finished, study)
     if first is None or not any(member.group == first for member in finished):
-        reasons = dict.fromkeys(failed[name] for name in own if name in failed)
-        raise ConfigError(
-            f"{study.path}: no member that the others are compared with has finished: "
-            + "\n  ".join(reasons)
+        raise ConfigError(  # the causes were said when the members failed
+            f"{study.path}: nothing to compare, since {', '.join(own)} failed. Do what the "
+            "message above says, then run the same command again."
         )
     table = study_table(finished, study, load_registry(), first)
     said = [*notes, *(f"{name} failed: {why}" for name, why in failed.items())]

@@ -38,6 +38,8 @@ class Member:
     """Plain data. Of a run: `task`, `data`, `settings` (nested) and `seed`."""
     run: str | None = None
     """Folder of its run inside its own folder, such as "."; None: it is no run of taglm."""
+    needs: str | None = None
+    """Name of the member whose rows it takes; None: it stands alone."""
 
     @property
     def name(self) -> str:

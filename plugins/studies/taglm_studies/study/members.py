@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -28,10 +28,10 @@ def run_members(
     jobs: int = 1,
     workers: Workers | None = None,
 ) -> dict[str, str]:
-    """Run every member that has not finished; one that fails does not stop the others.
+    """Run every member that has not finished; one that fails stops only those that need it.
 
     Args:
-        members: In the order in which they run; those of a later one may need an earlier one.
+        members: In the order in which they run, each behind the one that it needs.
         study: Open.
         say: Is told what begins and how long the rest may take.
         jobs: Members that run at a time, each in a process of its own.
@@ -43,12 +43,52 @@ def run_members(
     waiting = study.unfinished(members)
     if len(waiting) < len(members):
         say(f"{len(members) - len(waiting)} of {len(members)} members have finished before")
+    if workers is None and jobs == 1:
+        failed = _run_in_turn(waiting, members, study, say)
+        return failed | _left_out(waiting, failed, say)
+    needed = {member.needs for member in waiting}
+    early = [member for member in waiting if member.name in needed]
+    failed = _run_at_once(early, study, say, jobs, workers)
+    out = _left_out(waiting, failed, say)
+    late = [m for m in waiting if m not in early and m.name not in out]
+    return failed | out | _run_at_once(late, study, say, jobs, workers)
+
+
+def _run_at_once(
+    waiting: Sequence[Member],
+    study: StudyFolder,
+    say: Callable[[str], None],
+    jobs: int,
+    workers: Workers | None,
+) -> dict[str, str]:
     if workers is not None:
         return _run_on(workers, waiting, study, say)
-    if jobs > 1:
-        return _run_beside(waiting, study, say, jobs)
-    failed = {}
+    return _run_beside(waiting, study, say, jobs) if waiting else {}
+
+
+def _left_out(
+    waiting: Sequence[Member], missing: Collection[str], say: Callable[[str], None]
+) -> dict[str, str]:
+    """Return why members are left out whose rows another one should have given; say it once."""
+    out: dict[str, list[str]] = {}
+    for member in waiting:
+        if member.needs in missing:
+            out.setdefault(str(member.needs), []).append(member.name)
+    for need, names in out.items():
+        say(f"left out, since they need the rows of {need}: {', '.join(names)}")
+    return {name: f"it needs {need}, which failed" for need, names in out.items() for name in names}
+
+
+def _run_in_turn(
+    waiting: Sequence[Member],
+    members: Sequence[Member],
+    study: StudyFolder,
+    say: Callable[[str], None],
+) -> dict[str, str]:
+    failed: dict[str, str] = {}
     for i, member in enumerate(waiting):
+        if member.needs in failed:
+            continue
         left = estimate(waiting[i:], members, study)
         rest = f", about {shown_seconds(left)} left" if left is not None else ""
         say(f"{member.name}, {i + 1} of {len(waiting)}{rest}")
