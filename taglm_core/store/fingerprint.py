@@ -43,7 +43,7 @@ def lean(value: Any) -> Any:
         plain = {} if kind is None else {"kind": kind}
         for field in attrs.fields(type(value)):
             content = getattr(value, field.name)
-            if field.metadata.get("has_effect", True) and content != default_of(field):
+            if has_effect(field) and content != default_of(field):
                 plain[field.name] = lean(content)
         return plain
     if isinstance(value, Mapping):
@@ -51,6 +51,11 @@ def lean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [lean(item) for item in value]
     return value
+
+
+def has_effect(field: "attrs.Attribute[Any]") -> bool:
+    """Return whether a setting changes what is trained."""
+    return bool(field.metadata.get("has_effect", True))
 
 
 def default_of(field: "attrs.Attribute[Any]") -> Any:

@@ -7,14 +7,15 @@ import attrs
 from taglm_core.data.corpus import Corpus, read_corpus
 from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
-from taglm_core.errors import ConfigError, UnknownNameError, nearest
+from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError, nearest
 from taglm_core.model.fingerprint import Fingerprint
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
 from taglm_core.specs import Domain, Encoder
-from taglm_core.store.artifact import Artifact, load_artifact
+from taglm_core.store.artifact import Artifact
 from taglm_core.store.corpora import known_of
-from taglm_core.store.fingerprint import fingerprint_of, lean
+from taglm_core.store.fingerprint import fingerprint_of, has_effect, lean
+from taglm_core.store.schema import Origin, TagRecord
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.config import RunConfig
 
@@ -134,10 +135,36 @@ def _is_new(
 ) -> bool:
     """Whether a tag will be trained whatever the rows of its corpus are, which nobody gives."""
     spec = plan.domain.spec
-    names = (plan.tag, task.function_tag)
-    is_given = any(name.rpartition("/")[2] == spec.tag for name in config.data.domain)
-    is_stored = any(store.newest(backbone.key, name) is not None for name in names)
-    return spec.corpus is not None and not is_given and not is_stored
+    if spec.corpus is None or any(n.rpartition("/")[2] == spec.tag for n in config.data.domain):
+        return False
+    entries = [entry for entry in store.entries() if entry.backbone_key == backbone.key]
+    known = set()
+    try:
+        for entry in entries:
+            if entry.name == plan.tag:
+                if _is_as_asked(store.load(entry).config.tags[plan.tag], config):
+                    return False
+                known.add(entry.fingerprint)
+        # a function tag outlives the domain tag that it was trained with
+        artifacts = [store.load(entry) for entry in entries if entry.name == task.function_tag]
+    except CheckpointError:  # which one is damaged is said when it is needed
+        return False
+    origins = [
+        tag.enriched_from or Origin(tag=name, fingerprint=tag.fingerprint)
+        for artifact in artifacts
+        for name, tag in artifact.config.tags.items()
+    ]
+    return all(each.fingerprint in known for each in origins if each.tag == plan.tag)
+
+
+def _is_as_asked(tag: TagRecord, config: RunConfig) -> bool:
+    """Whether a stored tag was trained with these settings, those that it does not name aside."""
+    domain = config.stages.domain
+    own = tag.settings.get("seed")
+    if (tag.seed if own is None else own) != config.domain_seed:
+        return False
+    wanted = {f.name: getattr(domain, f.name) for f in attrs.fields(type(domain)) if has_effect(f)}
+    return all(tag.settings.get(key, value) == value for key, value in wanted.items())
 
 
 def _corpus_of(domain: Registered[Domain], config: RunConfig, registry: Registry) -> Corpus:
@@ -175,6 +202,6 @@ def _enriched(plan: DomainPlan, backbone: Fingerprint, store: TagStore) -> Domai
             f"the tag store holds no enriched tag <{plan.tag}> for this backbone. Train its task "
             "first with --set stages.task.enrich=true."
         )
-    plan.stored = load_artifact(newest.folder)
+    plan.stored = store.load(newest)
     plan.fingerprint = newest.fingerprint
     return plan

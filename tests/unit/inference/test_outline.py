@@ -3,7 +3,10 @@
 import json
 import sys
 
+import attrs
 import pytest
+import torch
+from artifacts import tag_artifact
 from small_runs import PLAIN, SHARE, SMALL, write_table
 
 from taglm_core.data import corpus, home
@@ -152,6 +155,45 @@ def test_a_dry_run_makes_no_corpus_for_a_tag_that_is_new(
         (entry / "config.json").write_text("{}")
         with pytest.raises(AssertionError, match="not needed"):
             make_plans(config, toy_registry, store, is_sketch=True)
+
+
+@pytest.mark.parametrize("own", [{"tag_length": 3}, {"seed": 5}])
+def test_a_dry_run_makes_no_corpus_beside_a_tag_of_other_settings(
+    tmp_path, toy_registry, toy_backbone, monkeypatch, own
+):
+    """A tag of these settings may be of the corpus; a function tag may outlive its domain tag."""
+    store, asked = TagStore(), config_of(tmp_path, toy_backbone)
+    (whole,) = make_plans(asked, toy_registry, store)
+    (item,) = whole.domains.values()
+
+    def store_tag(name, fingerprint, config, **others):
+        made = tag_artifact(tiny_backbone(), **{name.replace("/", "__"): torch.ones(2, 8)})
+        tag = attrs.evolve(
+            made.config.tags[name], settings=attrs.asdict(config.stages.domain), seed=config.seed
+        )
+        made = attrs.evolve(made, config=attrs.evolve(made.config, tags={name: tag, **others}))
+        store.save(whole.fingerprint.key, name, fingerprint, made, "")
+        return tag
+
+    other = config_of(tmp_path, toy_backbone)
+    domain = attrs.evolve(other.stages.domain, **own)
+    other = attrs.evolve(other, stages=attrs.evolve(other.stages, domain=domain))
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus, "load_dataset", refuse)
+        tag = store_tag(item.tag, "0" * 12, other)
+        used = attrs.evolve(tag, fingerprint="0" * 12)
+        store_tag(whole.task.function_tag, "1" * 12, other, **{item.tag: used})
+        (sketch,) = make_plans(asked, toy_registry, store, is_sketch=True)
+        assert plan_table(sketch) == plan_table(whole)
+        removed = attrs.evolve(tag, fingerprint="2" * 12)
+        store_tag(whole.task.function_tag, "3" * 12, other, **{item.tag: removed})
+        with pytest.raises(AssertionError, match="not needed"):
+            make_plans(asked, toy_registry, store, is_sketch=True)
+        (newest,) = [e for e in store.get(whole.task.function_tag) if e.fingerprint == "3" * 12]
+        store.remove(newest)
+        store_tag(item.tag, "4" * 12, asked)
+        with pytest.raises(AssertionError, match="not needed"):
+            make_plans(asked, toy_registry, store, is_sketch=True)
 
 
 def test_opening_gives_what_the_plan_says(toy_registry, toy_backbone):
