@@ -9,7 +9,8 @@ import attrs
 from taglm_core.api.tags import list as stored_tags
 from taglm_core.model import gguf_file
 from taglm_core.model.backbone_facts import facts_of
-from taglm_core.model.backbone_loading import load_backbone, locate
+from taglm_core.model.backbone_loading import load_backbone, locate, pick_device
+from taglm_core.model.divided import parse_division
 from taglm_core.model.gguf_header import read_header, type_names
 from taglm_core.plugins import load_registry
 
@@ -51,19 +52,26 @@ def show(backbone: str = "nano", device: str = "auto") -> dict[str, Any]:
 
     Args:
         backbone: Registered name, folder, GGUF file or Hub id.
-        device: "cpu", "cuda", "cuda:1" or "auto", which takes a GPU when there is one.
+        device: "cpu", "cuda", "cuda:1"; "auto", which takes a GPU when there is one; or a division
+            such as "cuda=20GB+cpu".
 
     Returns:
         Architecture, sizes, bytes of memory in each precision, bytes of cache a token, tokens a
-        second of forward and of forward with backward passes in each precision, and what works.
+        second of forward and of forward with backward passes in each precision, how many layers
+        a division puts elsewhere in each precision, and what works.
 
     Example:
         taglm.backbones.show("nano")["parameters"]
     """
     registry = load_registry()
     place = locate(backbone, registry)
-    loaded = load_backbone(backbone, registry, device)
-    record = attrs.asdict(facts_of(loaded))
+    division = parse_division(device)
+    if division is None:
+        facts = facts_of(load_backbone(backbone, registry, device))
+    else:
+        where = pick_device(device)  # one that is not there is told before anything is read
+        facts = facts_of(load_backbone(backbone, registry, "cpu"), division, where)
+    record = attrs.asdict(facts)
     file = gguf_file.stored_file(place.path, place.revision)
     if file is not None:
         record["stored_as"] = type_names(read_header(file))

@@ -45,17 +45,29 @@ def show_backbone(
         return
     print_table(["property", "value"], _properties(facts))
     typer.echo("")
-    rows = [
-        [kind, _size(facts["memory"][kind]), round(speed["forward"]), round(speed["backward"])]
-        for kind, speed in facts["speed"].items()
-    ]
-    columns = ["precision", "memory of weights", "tokens/s forward", "tokens/s with backward"]
+    columns, rows = _precisions(facts)
     print_table(columns, rows)
     typer.echo("")
     print_table(
         ["what", "works", "how"],
         [[a["name"], "yes" if a["works"] else "no", a["reason"]] for a in facts["abilities"]],
     )
+
+
+def _precisions(facts: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and rows of the table of precisions."""
+    columns = ["precision", "memory of weights", "tokens/s forward", "tokens/s with backward"]
+    rows = []
+    for kind, size in facts["memory"].items():
+        speed = facts["speed"].get(kind)
+        paces = ["-", "-"] if speed is None else [round(v) for v in speed.values()]
+        rows.append([kind, _size(size), *paces])
+    if not facts["elsewhere"] and facts["speed"]:
+        return columns, rows
+    for row in rows:
+        count = facts["elsewhere"].get(row[0])
+        row.append("does not fit" if count is None else f"{count} of {facts['layers']}")
+    return [*columns, "layers elsewhere"], rows
 
 
 def _size(count: float) -> str:

@@ -11,6 +11,7 @@ from taglm_core.data.splits import hold_out
 from taglm_core.encoders import TextEncoder, encode_checked, load_encoder
 from taglm_core.errors import DataError, UnknownNameError
 from taglm_core.model.backbone import Backbone
+from taglm_core.model.divided import change_precision
 from taglm_core.model.likelihood import DomainSoftmax
 from taglm_core.model.tagged import TaggedModel
 from taglm_core.plugins import Registered, Registry
@@ -148,7 +149,7 @@ def compute_as_trained(trained: Sequence[TrainedDomain]) -> None:
     """
     precisions = {item.artifact.precision for item in trained if item.artifact is not None}
     if len(precisions) == 1:
-        trained[0].model.backbone.use_precision(precisions.pop())
+        change_precision(trained[0].model.backbone, precisions.pop())
 
 
 def trained_domains(

@@ -4,12 +4,14 @@ No subclass of a transformers model: the backbone is used through `get_input_emb
 never indexed), `get_output_embeddings`, the base model's forward and the Cache classes.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -50,12 +52,23 @@ class Backbone:
         self.checkpoints = Checkpoints(self.model, name)
         self.content: str | None = None
         """Hash of what is stored of it; None: made in memory, its tensors are hashed if asked."""
-        self.is_divided = False
-        """Whether layers lie elsewhere than on `device`, see `divided`."""
+        self.division: Any = None
+        """How its layers are divided, see `divided`; None: all of it is on `device`."""
+        self.num_outside = 0
+        """How many layers lie elsewhere than on `device`."""
+        self.reads_again: Callable[[], contextlib.AbstractContextManager[Any]] = (
+            contextlib.nullcontext
+        )
+        """Context of a forward pass whose backward pass reads weights that lie elsewhere again."""
         self.files: Any = None
         """Temporary folder of the layers that lie on disk."""
         self._compiled: Any = None
         self._scale_of_table: tuple[float, float] | None = None
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether layers lie elsewhere than on `device`."""
+        return self.division is not None
 
     @property
     def max_positions(self) -> int:
@@ -227,13 +240,14 @@ class Backbone:
         position_ids: Tensor,
         cache: Any = None,
     ) -> Tensor:
-        output = module(
-            inputs_embeds=inputs_embeds.to(self.dtype),
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
+        with self.reads_again():
+            output = module(
+                inputs_embeds=inputs_embeds.to(self.dtype),
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
         states: Tensor = output.last_hidden_state
         return states.float()
 

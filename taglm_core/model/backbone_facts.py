@@ -1,5 +1,6 @@
 """What a backbone is and can do on this machine: its size, its speed, what works with it."""
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 
 from taglm_core.errors import BackboneError
 from taglm_core.model.backbone import Backbone
+from taglm_core.model.divided import Division, divide, gather
 from taglm_core.model.free_memory import free_bytes
 from taglm_core.model.precision import BF16, FP32, PRECISIONS, put_layers, rounded_layers
 from taglm_core.model.prefix_cache import PrefixCache, bytes_per_token
@@ -67,19 +69,28 @@ class BackboneFacts:
     device: str
     threads: int
     speed: dict[str, Speed]
-    """Precision -> what was measured."""
+    """Precision -> what was measured; without those in which it does not fit."""
+    elsewhere: dict[str, int]
+    """Precision -> layers that lie elsewhere than on the device, of a device such as cuda+cpu."""
     abilities: tuple[Ability, ...]
     content: str
     """Hash of what is stored of it."""
 
 
-def facts_of(backbone: Backbone) -> BackboneFacts:
+def facts_of(
+    backbone: Backbone, division: Division | None = None, device: torch.device | None = None
+) -> BackboneFacts:
     """Look at a loaded backbone and measure it.
 
     Args:
-        backbone: In fp32; left so.
+        backbone: In fp32, and in host memory if it is to be divided; left so.
+        division: How it is divided while passes are timed; None: it is not.
+        device: That of the division.
     """
     config = backbone.config
+    device = backbone.device if device is None else device
+    found = abilities(backbone)
+    speed, elsewhere = speeds(backbone, division, device)
     heads = config.num_attention_heads
     keys = getattr(config, "num_key_value_heads", None) or heads
     return BackboneFacts(
@@ -92,20 +103,19 @@ def facts_of(backbone: Backbone) -> BackboneFacts:
         vocabulary=backbone.vocab_size,
         context=backbone.max_positions,
         memory=weight_bytes(backbone),
-        free_memory=free_bytes(backbone.device),
+        free_memory=free_bytes(device),
         cache_bytes=bytes_per_token(backbone, backbone.dtype.itemsize),
-        device=_device(backbone),
+        device=_shown(device),
         threads=torch.get_num_threads(),
-        speed=speeds(backbone),
-        abilities=abilities(backbone),
+        speed=speed,
+        elsewhere=elsewhere,
+        abilities=found,
         content=backbone.fingerprint().content,
     )
 
 
-def _device(backbone: Backbone) -> str:
-    if backbone.device.type == "cuda":
-        return torch.cuda.get_device_name(backbone.device)
-    return str(backbone.device)
+def _shown(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def weight_bytes(backbone: Backbone) -> dict[str, int]:
@@ -122,8 +132,20 @@ def weight_bytes(backbone: Backbone) -> dict[str, int]:
     return {kind: others + size for kind, size in sizes.items() if linear or kind == FP32}
 
 
-def speeds(backbone: Backbone) -> dict[str, Speed]:
-    """Measure forward and backward passes in each precision that the backbone has."""
+def speeds(
+    backbone: Backbone, division: Division | None, device: torch.device
+) -> tuple[dict[str, Speed], dict[str, int]]:
+    """Measure forward and backward passes in each precision that the backbone has.
+
+    Args:
+        backbone: In fp32, and in host memory if it is to be divided; left so.
+        division: How it is divided meanwhile; None: it is not.
+        device: That of the division.
+
+    Returns:
+        Precision -> what was measured. Precision -> how many layers were elsewhere, empty without
+        a division. Precisions in which one layer is too large for the division are in neither.
+    """
     base = backbone.base
     made: dict[str, Callable[[], dict[str, Any]]] = {
         BF16: lambda: rounded_layers(base),
@@ -131,7 +153,7 @@ def speeds(backbone: Backbone) -> dict[str, Speed]:
         NF4: lambda: quantized_layers(base, NF4),
     }
     plain: dict[str, Any] = {name: base.get_submodule(name) for name, _ in plain_layers(base)}
-    found = {}
+    found, elsewhere = {}, {}
     try:
         for kind in PRECISIONS if plain else (FP32,):
             put_layers(base, plain)  # so that one copy is made at a time
@@ -139,10 +161,17 @@ def speeds(backbone: Backbone) -> dict[str, Speed]:
                 layers = made[kind]()
                 put_layers(base, {name: each.to(backbone.device) for name, each in layers.items()})
                 del layers
-            found[kind] = speed_of(backbone)
+            if division is None:
+                found[kind] = speed_of(backbone)
+                continue
+            with contextlib.suppress(BackboneError):  # one layer is too large
+                divide(backbone, division, device)
+                elsewhere[kind] = backbone.num_outside
+                found[kind] = speed_of(backbone)
+            gather(backbone)
     finally:
         put_layers(base, plain)
-    return found
+    return found, elsewhere
 
 
 def speed_of(
@@ -206,7 +235,8 @@ def _forward(backbone: Backbone, rows: int, tokens: int) -> None:
 def _backward(backbone: Backbone, rows: int, tokens: int) -> None:
     embedded, places = _embedded(backbone, rows, tokens)
     embedded = embedded.detach().requires_grad_(True)
-    states = backbone.hidden_states(embedded, None, places, may_run_again=False)
+    # otherwise the weights of every layer that comes would be kept for the backward pass
+    states = backbone.hidden_states(embedded, None, places, may_run_again=backbone.is_divided)
     states.square().mean().backward()  # type: ignore[no-untyped-call]
 
 

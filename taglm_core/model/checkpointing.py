@@ -63,6 +63,11 @@ class Checkpoints:
                 "checkpointing=off and a smaller batch_tokens."
             )
 
+    @property
+    def are_certain(self) -> bool:
+        """Whether layers are run again in every step of whole rows, whatever its size."""
+        return self.setting == ON or (self.is_divided and self.setting != OFF)
+
     def are_wanted(self, embedded: Tensor, run: Callable[[Tensor], Tensor]) -> bool:
         """Whether a forward pass is to be checkpointed.
 

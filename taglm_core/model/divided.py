@@ -2,10 +2,12 @@
 
 A device such as `cuda+cpu` or `cpu=8GB+disk`: the layers beyond the limit of the first lie in host
 memory or on disk. accelerate's hooks bring the weights of one module in before it runs and drop
-them behind it, so that everything is computed on the first device. Tags, heads, embeddings and
-the cache of segments are never divided.
+them behind it, so that everything is computed on the first device. Packed weights (`quantized`)
+lie elsewhere as they are, and are unpacked on the device. A backward pass reads weights again
+(`divided_backward`). Tags, heads, embeddings and the cache of segments are never divided.
 """
 
+import contextlib
 import logging
 import re
 import tempfile
@@ -18,7 +20,7 @@ from torch import nn
 from taglm_core.errors import BackboneError
 from taglm_core.model.backbone import Backbone
 from taglm_core.model.free_memory import free_bytes, parse_size
-from taglm_core.model.quantized import INT8, NF4
+from taglm_core.model.quantized import NF4, unpacked_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +74,8 @@ def divide(backbone: Backbone, division: Division, device: torch.device) -> None
         device: That of the division, which is there.
 
     Raises:
-        BackboneError: when its weights are packed, or what is not a layer does not fit.
+        BackboneError: when what is not a layer does not fit.
     """
-    if backbone.precision in (INT8, NF4):
-        raise BackboneError(
-            f"backbone '{backbone.name}': packed weights ({backbone.precision}) cannot be divided. "
-            "Set precision=bf16, or a device that holds all of it."
-        )
     limit = division.limit_bytes
     limit = int(_OF_FREE * free_bytes(device)) if limit is None else limit
     outside = _outside(backbone, limit)
@@ -87,36 +84,77 @@ def divide(backbone: Backbone, division: Division, device: torch.device) -> None
         return
     if backbone.content is None:
         backbone.content = backbone.checksum()[:16]  # while all weights can be read
-    names = backbone.layer_hooks.layers
+    moved = sum(_bytes(backbone.base.get_submodule(name)) for name in outside)
+    kept = _bytes(backbone.model) - moved
     _dispatch(backbone, division, device, set(outside))
+    from taglm_core.model.divided_backward import Arrivals
+
+    backbone.reads_again = Arrivals(backbone.model).read_again
     backbone.device = device
-    backbone.is_divided = True
+    backbone.division = division
     backbone.checkpoints.is_divided = True
+    backbone.num_outside = len(outside)
     logger.info(
-        "backbone '%s' is divided: %d of %d layers are in %s and are copied to %s for each pass",
+        "backbone '%s' is divided: %d of %d layers (%.1f MB in %s) are in %s and are copied to %s "
+        "for each pass; %.1f MB of weights stay there",
         backbone.name,
         len(outside),
-        len(names),
+        len(backbone.layer_hooks.layers),
+        moved / 1e6,
+        backbone.precision,
         "host memory" if division.rest == CPU else "files of this process",
         device,
+        kept / 1e6,
     )
+
+
+def gather(backbone: Backbone) -> None:
+    """Put a backbone back into host memory, all of it."""
+    from accelerate.hooks import remove_hook_from_submodules
+
+    if backbone.is_divided:
+        remove_hook_from_submodules(backbone.model)
+    backbone.move_to(torch.device(CPU))
+    backbone.division = None
+    backbone.reads_again = contextlib.nullcontext
+    backbone.checkpoints.is_divided = False
+    backbone.num_outside = 0
+    if backbone.files is not None:
+        backbone.files.cleanup()
+        backbone.files = None
+
+
+def change_precision(backbone: Backbone, precision: str) -> None:
+    """Put a backbone that is in fp32, divided or not, into a precision.
+
+    Raises:
+        BackboneError: when it has no plain linear layers.
+    """
+    division, device = backbone.division, backbone.device
+    if division is None:
+        backbone.use_precision(precision)
+    elif precision != backbone.precision:
+        gather(backbone)  # layers that lie elsewhere hold no weights that could be rounded
+        backbone.use_precision(precision)
+        divide(backbone, division, device)
 
 
 def _outside(backbone: Backbone, limit: int) -> list[str]:
     """Return the layers, from the last one, that are beyond a limit."""
     layers = backbone.layer_hooks.layers
     sizes = {name: _bytes(backbone.base.get_submodule(name)) for name in layers}
-    total = _bytes(backbone.model)
+    total = _bytes(backbone.model) + unpacked_bytes(backbone.base)
     if total <= limit:
         return []
     # one more layer is there while it runs
     spare = limit - (total - sum(sizes.values())) - max(sizes.values())
     if spare < 0:
         need = limit - spare
+        smaller = "" if backbone.precision == NF4 else ", or set precision=nf4"
         raise BackboneError(
-            f"backbone '{backbone.name}': its embeddings and one layer take {need / 1e6:,.0f} MB, "
-            f"more than the limit of {limit / 1e6:,.0f} MB. Raise the limit, or set "
-            "precision=bf16."
+            f"backbone '{backbone.name}': its embeddings and one layer take {need / 1e6:,.1f} MB "
+            f"in {backbone.precision}, more than the limit of {limit / 1e6:,.1f} MB. Raise the "
+            f"limit{smaller}."
         )
     inside: list[str] = []
     for name in layers:
@@ -168,6 +206,7 @@ def _dispatch(
             places,
             main_device=device,
             offload_dir=None if folder is None else folder.name,
+            offload_buffers=True,  # packed weights are buffers
             skip_keys=["past_key_values"],
         )
     finally:

@@ -3,7 +3,7 @@
 int8: every output row has its own scale. nf4: blocks of 64 weights share a scale, and each weight
 is one of the 16 values of QLoRA's NormalFloat (Dettmers et al. 2023, appendix E); two weights share
 a byte. Products are fp32. The gradient of the input unpacks the weights a second time instead of
-keeping them, so that a step holds one unpacked layer, not all of them.
+keeping them, so that a step holds one unpacked matrix, not all of them.
 """
 
 from collections.abc import Iterator
@@ -64,7 +64,9 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Map `(..., in_features)` to fp32 `(..., out_features)`."""
-        product: Tensor = _Product.apply(states, self)  # type: ignore[no-untyped-call]
+        product: Tensor = _Product.apply(  # type: ignore[no-untyped-call]
+            states, self.packed, self.scales, self.kind, (self.out_features, self.in_features)
+        )
         return product if self.bias is None else product + self.bias
 
 
@@ -72,15 +74,20 @@ class _Product(torch.autograd.Function):
     """A product with packed weights that are frozen."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, layer: QuantizedLinear) -> Tensor:
+    def forward(
+        ctx: Any, states: Tensor, packed: Tensor, scales: Tensor, kind: str, shape: tuple[int, int]
+    ) -> Tensor:
         """Multiply with the unpacked weights and forget them."""
-        ctx.layer = layer
-        return nn.functional.linear(states, layer.unpacked())
+        # saved, not read from the layer again: a layer of a divided backbone is empty by then
+        ctx.save_for_backward(packed, scales)
+        ctx.kind, ctx.shape = kind, shape
+        return nn.functional.linear(states, unpack(packed, scales, kind, shape))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         """Return the gradient of the input."""
-        return grad @ ctx.layer.unpacked(), None
+        packed, scales = ctx.saved_tensors
+        return grad @ unpack(packed, scales, ctx.kind, ctx.shape), None, None, None, None
 
 
 def pack(weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
@@ -111,8 +118,9 @@ def unpack(packed: Tensor, scales: Tensor, kind: str, shape: tuple[int, int]) ->
     if kind == INT8:
         return packed.float() * scales
     levels = torch.tensor(_NF4, device=packed.device)
-    codes = torch.stack([packed & 15, packed >> 4], dim=-1).flatten(1)  # (blocks, 64)
-    values = (levels[codes.long()] * scales).flatten()
+    codes = torch.stack([packed & 15, packed >> 4], dim=-1).flatten()  # (blocks * 64,)
+    # indices of 4 bytes: with those of 8 it takes twice as long
+    values = levels.index_select(0, codes.int()).view(-1, _BLOCK).mul_(scales).flatten()
     return values[: shape[0] * shape[1]].view(shape)
 
 
@@ -146,8 +154,17 @@ def plain_layers(base: nn.Module) -> Iterator[tuple[str, tuple[Tensor, Tensor | 
 
 def packed_weights(module: nn.Module) -> int:
     """Return how many weights of a model are packed."""
+    return sum(_counts(module))
+
+
+def unpacked_bytes(module: nn.Module) -> int:
+    """Return the bytes of the largest matrix of packed weights while it is unpacked; 0: none."""
+    return 4 * max(_counts(module), default=0)
+
+
+def _counts(module: nn.Module) -> Iterator[int]:
     layers = (layer for layer in module.modules() if isinstance(layer, QuantizedLinear))
-    return sum(layer.out_features * layer.in_features for layer in layers)
+    return (layer.out_features * layer.in_features for layer in layers)
 
 
 def packed_bytes(num_weights: int, num_rows: int, kind: str) -> int:

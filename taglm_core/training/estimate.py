@@ -76,16 +76,24 @@ def _steps(fitting: FitSettings) -> str:
     return f"{fitting.last:,} step{'s' if fitting.last != 1 else ''}"
 
 
-def working_bytes(backbone: Backbone, tokens: float) -> int:
+def working_bytes(backbone: Backbone, tokens: float, is_cached: bool = False) -> int:
     """Return what a batch of so many tokens holds for its backward pass, roughly.
 
     A layer keeps its inputs, queries, keys, values, what attention gives, and the inner states of
-    its feed-forward part, three times.
+    its feed-forward part, three times. Of layers that are run again, all but one keep their inputs.
+
+    Args:
+        backbone: Runs it.
+        tokens: Of the batch.
+        is_cached: Whether they stand behind cached segments; layers are not run again then.
     """
     config: Any = backbone.config
     inner = getattr(config, "intermediate_size", None) or 4 * backbone.hidden_size
     numbers = 8 * backbone.hidden_size + 3 * inner
-    return int(tokens * config.num_hidden_layers * numbers * 4)
+    layers = int(config.num_hidden_layers)
+    if backbone.checkpoints.are_certain and not is_cached:
+        return int(tokens * (layers * backbone.hidden_size + numbers) * 4)
+    return int(tokens * layers * numbers * 4)
 
 
 def domain_estimate(
@@ -153,6 +161,6 @@ def task_estimate(
     return Estimate(
         stage=stage,
         parts=tuple(parts),
-        memory=working_bytes(backbone, min(step, fitting.batch_tokens)),
+        memory=working_bytes(backbone, min(step, fitting.batch_tokens), is_cached),
         cache=segment_tokens * bytes_per_token(backbone, backbone.dtype.itemsize),
     )

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from small_runs import saved_backbone
 from typer.testing import CliRunner
 
 from taglm_core.cli.main import core_app
@@ -32,6 +33,21 @@ def test_show_measures_a_backbone(program, toy_backbone):
         "adapters": True,
         "text output": True,
     }
+
+
+def test_show_measures_a_divided_backbone(program, tmp_path):
+    """In each precision other layers lie elsewhere; one that does not fit is said to."""
+    saved_backbone(tmp_path, num_hidden_layers=4)
+    # embeddings and the layer that runs take 98, 82, 82 and 77 kB; a layer in nf4 takes 5
+    words = ("backbone", "show", str(tmp_path), "--device", "cpu=83KB+disk")
+    facts = json.loads(program(*words, "--json").stdout)
+    assert facts["elsewhere"] == {"bf16": 4, "int8": 4, "nf4": 3}
+    assert set(facts["speed"]) == {"bf16", "int8", "nf4"}
+    assert set(facts["memory"]) == {"fp32", "bf16", "int8", "nf4"}
+    table = program(*words).stdout
+    assert "layers elsewhere" in table
+    assert "does not fit" in table
+    assert "3 of 4" in table
 
 
 def test_show_as_a_table_and_of_a_gguf_file(program, tmp_path):

@@ -7,7 +7,7 @@ from taglm_core.model.backbone_facts import Speed
 from taglm_core.model.prefix_cache import bytes_per_token
 from taglm_core.testing import tiny_backbone
 from taglm_core.training import estimate
-from taglm_core.training.estimate import Estimate, pace_of
+from taglm_core.training.estimate import Estimate, pace_of, working_bytes
 
 
 def lines_of(found):
@@ -21,6 +21,20 @@ def test_the_pace_is_measured_once():
     pace = pace_of(backbone)
     assert pace.forward > pace.backward > 0
     assert pace_of(backbone) is pace
+
+
+def test_layers_that_are_run_again_keep_their_inputs():
+    """Those of a divided backbone, or with checkpointing=on; not behind cached segments."""
+    backbone = tiny_backbone(num_hidden_layers=4)
+    plain = working_bytes(backbone, 10)
+    backbone.checkpoints.is_divided = True
+    assert working_bytes(backbone, 10) == plain // 4 + 10 * 4 * 32 * 4
+    assert working_bytes(backbone, 10, is_cached=True) == plain
+    backbone.checkpoints.set("off")
+    assert working_bytes(backbone, 10) == plain
+    backbone.checkpoints.is_divided = False
+    backbone.checkpoints.set("on")
+    assert working_bytes(backbone, 10) < plain
 
 
 @pytest.mark.parametrize(
