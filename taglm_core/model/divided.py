@@ -87,9 +87,6 @@ def divide(backbone: Backbone, division: Division, device: torch.device) -> None
     moved = sum(_bytes(backbone.base.get_submodule(name)) for name in outside)
     kept = _bytes(backbone.model) - moved
     _dispatch(backbone, division, device, set(outside))
-    from taglm_core.model.divided_backward import Arrivals
-
-    backbone.reads_again = Arrivals(backbone.model).read_again
     backbone.device = device
     backbone.division = division
     backbone.checkpoints.is_divided = True
@@ -183,6 +180,8 @@ def _dispatch(
 ) -> None:
     from accelerate import dispatch_model
 
+    from taglm_core.model.divided_backward import Arrivals
+
     model = backbone.model
     layers = _paths(backbone)
     places: dict[str, Any] = {}
@@ -202,7 +201,7 @@ def _dispatch(
     accelerate_log.setLevel(logging.ERROR)  # said in our own words
     try:
         dispatch_model(
-            backbone.model,
+            model,
             places,
             main_device=device,
             offload_dir=None if folder is None else folder.name,
@@ -211,3 +210,4 @@ def _dispatch(
         )
     finally:
         accelerate_log.setLevel(level)
+    backbone.reads_again = Arrivals(model).read_again
