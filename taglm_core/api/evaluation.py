@@ -15,6 +15,7 @@ from taglm_core.inference.evaluate import evaluate_table
 from taglm_core.inference.predictor import Predictor
 from taglm_core.inference.report import html_report, html_results
 from taglm_core.progress import Progress, chosen_progress
+from taglm_core.store.artifact import check_is_folder
 from taglm_core.store.runfolder import RunFolder
 
 
@@ -100,6 +101,7 @@ def _own_metrics(run: Any) -> dict[str, Any]:
         folder = run.artifact and run.artifact.folder
     else:
         folder = Path(getattr(run, "folder", run))
+        check_is_folder(folder)
         metrics = RunFolder(folder).metrics
     if not metrics:
         raise CheckpointError(

@@ -159,7 +159,7 @@ def _chosen(
                     f"--domains: each row of {domain.name} has several columns "
                     f"({', '.join(domain.spec.columns)}), so a text cannot be one. Leave it out."
                 )
-        return [domain.name for domain in chosen]
+        return list(dict.fromkeys(domain.name for domain in chosen))
     names, records = trained_domains(backbone, registry, store)
     if records:
         progress.say(f"skipped domains, whose rows have several columns: {listed(records)}")
@@ -180,6 +180,12 @@ def _calibration(
 ) -> Calibration:
     """Calibrate with a bar; a calibration that was stored is there at once."""
     by_name = {registry.domains.get(name, where="--calibrate").name: f for name, f in files.items()}
+    names = [item.name for item in trained]
+    unused = next((name for name in by_name if name not in names), None)
+    if unused is not None:
+        raise ConfigError(
+            f"--calibrate {unused}: not one of the domains to choose from, {listed(names)}."
+        )
     begun: list[int] = []
 
     def advance(done: int, pairs: int) -> None:

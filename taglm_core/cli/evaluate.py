@@ -1,5 +1,6 @@
 """`taglm evaluate`: the results of a run, or of its predictor on another labeled file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from taglm_core.cli.options import (
     TaskOfRun,
 )
 from taglm_core.errors import ConfigError, counted
+from taglm_core.specs.decoding import OPTIONS
 
 Input = Annotated[
     Path | None,
@@ -101,9 +103,19 @@ def evaluate(
     from taglm_core.data.writers import TableWriter
 
     check_on_error(on_error, "--on-error")
-    if output_file is not None and input_file is None:
-        raise ConfigError(
-            "--output writes the scored rows of a table. Name the table with --input."
+    decoding = given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens)
+    if input_file is None:
+        _check_no_table(
+            {
+                "--column": column,
+                "--output": output_file,
+                "--limit": limit,
+                "--fix": fix,
+                "--tag": tag,
+                "--labels": labels != "auto",
+                "--on-error": on_error != "raise",
+                **{OPTIONS[key]: True for key in decoding},
+            }
         )
     writer = TableWriter(output_file, reads=[input_file]) if output_file is not None else None
     evaluation = score(
@@ -120,13 +132,24 @@ def evaluate(
         device=device,
         precision=precision,
         tags=tag or (),
-        decode=given_decoding(decode, beams, temperature, top_p, decode_seed, max_new_tokens),
+        decode=decoding,
         on_doubt=on_doubt,
     )
     if writer is not None:
         with writer:
             writer.write(evaluation.columns)
     _print(evaluation, as_json)
+
+
+def _check_no_table(options: Mapping[str, Any]) -> None:
+    """Demand that no option is given that is about a table, where there is none.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    given = next((name for name, value in options.items() if value), None)
+    if given is not None:
+        raise ConfigError(f"{given} is for scoring a table. Name the table with --input.")
 
 
 def _print(evaluation: Any, as_json: bool) -> None:

@@ -64,8 +64,9 @@ def identify(
         is_path = is_table_file(text) and not any(c.isspace() for c in text)
         if is_path or (Path(text).suffix and os.path.isfile(text)):
             raise ConfigError(f"'{text}' is the name of a file, not a text: --input {text}")
-    if texts and label is not None:
-        raise ConfigError("--label names a column of a table. Give the table with --input.")
+    given = "--label" if label is not None else "--column" if column != "text" else None
+    if texts and given is not None:
+        raise ConfigError(f"{given} names a column of a table. Give the table with --input.")
     writer = TableWriter(output_file, reads=[input_file]) if output_file is not None else None
     identification = rank(
         texts or input_file,

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +12,7 @@ from taglm_core import __version__
 from taglm_core.caller import at_command_line
 from taglm_core.cli.faults import message_of
 from taglm_core.cli.fieldoptions import with_field_options
+from taglm_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from taglm_core.plugins import Registry
@@ -96,6 +99,35 @@ def core_app(registry: "Registry | None" = None) -> typer.Typer:
     return app
 
 
+_FILES = frozenset(
+    "-i --input -o --output --out --data --from --corpus --reference --save-config --token-file "
+    "--heat-map --run".split()
+)
+"""Options that name a file or a folder."""
+_TEXTS = ("identify", "sample", "condition")
+"""Commands whose first word names no file."""
+
+
+def check_names(words: Sequence[str]) -> None:
+    """Demand that no name of a file is empty, as of a variable of the shell that is not set.
+
+    Python takes it for the working folder, which nobody named.
+
+    Args:
+        words: Of the command line.
+
+    Raises:
+        ConfigError: naming the option, or the command whose first word it is.
+    """
+    words = [word for word in words if word != "--debug"]
+    named = [word[:-1] for word in words if word.endswith("=") and word[:-1] in _FILES]
+    named += [option for option, word in pairwise(words) if option in _FILES and not word]
+    if named:
+        raise ConfigError(f"{named[0]} is empty. Name a file or folder, or leave it out.")
+    if len(words) > 1 and not words[1] and words[0] not in _TEXTS:
+        raise ConfigError(f"the first word behind `taglm {words[0]}` is empty. Give it a name.")
+
+
 def main() -> None:
     """Run the program; no exception shows a traceback without --debug.
 
@@ -105,6 +137,7 @@ def main() -> None:
 
     set_up_logging("--debug" in sys.argv)
     try:
+        check_names(sys.argv[1:])
         build_app()()  # ends by itself after wrong usage and after an interrupt of a command
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

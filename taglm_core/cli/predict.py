@@ -155,12 +155,15 @@ def predict(
 
     from taglm_core.api.loading import load
     from taglm_core.cli.screen import parse_pairs
-    from taglm_core.cli.streams import chosen_input
+    from taglm_core.cli.streams import STANDARD, chosen_input
     from taglm_core.data.columns import check_on_error
+    from taglm_core.data.formats import writable_format
     from taglm_core.inference.engines import check_needs_engine
 
     check_on_error(on_error, "--on-error")
     source = chosen_input(values or [], input_file)
+    if source != STANDARD and output_file in (None, STANDARD):
+        writable_format(Path("standard output"), format)
     check_needs_engine(engine, address, workers)
     columns = parse_pairs(column or [], "--column")
     options: dict[str, Any] = {

@@ -62,9 +62,12 @@ def run(
     """
     from taglm_core.cli.launch import run_several, speak_in_first
     from taglm_core.cli.screen import parse_pairs
+    from taglm_core.errors import ConfigError
     from taglm_core.startup import without_collection
     from taglm_core.store.environment import is_one_of_several, launched_processes
 
+    if seed is not None and seeds is not None:
+        raise ConfigError(f"give --seed {seed} or --seeds {seeds}, not both.")
     with without_collection():  # torch comes with it
         from taglm_core.training.settings import parse_overrides
 

@@ -79,7 +79,10 @@ def sample(
     from taglm_core.cli.bars import BarProgress
     from taglm_core.cli.screen import print_json
     from taglm_core.data.writers import TableWriter
+    from taglm_core.errors import ConfigError
 
+    if no_tag and from_run is not None:
+        raise ConfigError(f"--no-tag draws without the tag of --from {from_run}. Give one of them.")
     writer = TableWriter(out, reads=[corpus, reference]) if out is not None else None
     drawn = draw(
         domain,

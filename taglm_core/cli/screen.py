@@ -150,7 +150,7 @@ def parse_pairs(words: Sequence[str], option: str) -> dict[str, str]:
     """Read repeated `name=value` words of an option.
 
     Raises:
-        ConfigError: for a word without '='.
+        ConfigError: for a word without '=', or a name with two values.
     """
     from taglm_core.errors import ConfigError
 
@@ -159,7 +159,10 @@ def parse_pairs(words: Sequence[str], option: str) -> dict[str, str]:
         name, equals, value = word.partition("=")
         if not (equals and name and value):
             raise ConfigError(f"{option} {word}: write it as NAME=VALUE.")
-        values[name] = value
+        if values.setdefault(name, value) != value:
+            raise ConfigError(
+                f"{option} {word}: '{name}' was given as {values[name]} before. Give it once."
+            )
     return values
 
 

@@ -46,6 +46,9 @@ def calibrated(
             the tag's corpus.
         say: Is told which domains have no rows.
         on_progress: Called with the (row, domain) pairs done and in all.
+
+    Raises:
+        DataError: when one of `files` cannot be read.
     """
     file = store.folder.parent / "calibrations" / f"{_key(trained, files)}.json"
     calibration = _load(file)
@@ -57,6 +60,8 @@ def calibrated(
         try:
             _, held_out, _ = corpus_of(item, registry, files.get(item.name))
         except DataError as error:
+            if item.name in files:  # which somebody named
+                raise
             say(f"not calibrated for {item.name}: {error}")
             continue
         held_out = held_out[:VALIDATION_ROWS]

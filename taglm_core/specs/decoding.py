@@ -44,10 +44,10 @@ class Decoding:
 
     @temperature.validator
     def _check_temperature(self, attribute: "attrs.Attribute[float]", value: float) -> None:
-        if not value > 0:
+        if not 0 < value < float("inf"):
             raise ConfigError(
-                f"decode.temperature must be above 0, not {value!r}; for no randomness choose "
-                "greedy."
+                f"decode.temperature must be a finite number above 0, not {value!r}; for no "
+                "randomness choose greedy."
             )
 
     @top_p.validator

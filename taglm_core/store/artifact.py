@@ -185,6 +185,18 @@ def nearest_run(path: Path) -> str:
     return nearest(path.name, beside)
 
 
+def check_is_folder(path: Path) -> None:
+    """Demand a folder where a run is named.
+
+    Raises:
+        CheckpointError: saying what is there, and which run may have been meant.
+    """
+    if path.is_file():
+        raise CheckpointError(f"{path} is a file. Name the folder of a run, such as runs/QED.")
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such run or predictor.{nearest_run(path)}")
+
+
 def find_artifact(path: Path, task: str | None = None) -> Path:
     """Return the artifact's folder for a run folder or an artifact folder.
 
@@ -206,13 +218,12 @@ def find_artifact(path: Path, task: str | None = None) -> Path:
     for folder in (path / PREDICTOR, path):
         if (folder / "tags.safetensors").is_file():
             return folder
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such run or predictor.{nearest_run(path)}")
     if path.is_file():
         raise CheckpointError(
             f"{path} is a file, not a predictor. Name the folder of a run, such as runs/QED; a "
             f"table stands behind it: `taglm predict runs/QED {path}`."
         )
+    check_is_folder(path)
     inside = (f"{MEMBERS}/*/{PREDICTOR}", f"{MEMBERS}/*/run/{PREDICTOR}")  # of folds, of studies
     members = sorted(folder.parent for way in inside for folder in path.glob(way))
     if members:
@@ -223,6 +234,10 @@ def find_artifact(path: Path, task: str | None = None) -> Path:
     runs = sorted(folder.parent.parent for folder in path.glob(f"*/{PREDICTOR}/tags.safetensors"))
     if runs:
         raise CheckpointError(f"{path} holds {counted(len(runs), 'run')}. Name one: {runs[0]}.")
+    if not (path / "run.yaml").is_file():
+        raise CheckpointError(
+            f"{path} is neither a run nor a predictor. Name the folder of a run, such as runs/QED."
+        )
     raise CheckpointError(
         f"{path} holds no predictor. A run writes it at its end: run the same command again to "
         "continue."

@@ -9,6 +9,7 @@ from typing import Any
 from taglm_core.data.atomic import read_mapping
 from taglm_core.errors import CheckpointError
 from taglm_core.store.folderlock import FolderLock
+from taglm_core.store.runfolder import RUNS
 
 SETTINGS, RESULTS = "run.yaml", "metrics.json"
 
@@ -23,7 +24,13 @@ def list_runs(folder: Path) -> tuple[list[dict[str, Any]], list[CheckpointError]
         One record for each with run, state, split, the first metric and its value on the test
         split, and the time at which it was written last; and why the results of others cannot be
         read, whose state is "damaged".
+
+    Raises:
+        CheckpointError: when there is no such folder; `runs` may still be missing.
     """
+    if folder.is_file() or not (folder.exists() or folder == RUNS):
+        what = "is a file" if folder.is_file() else "no such folder"
+        raise CheckpointError(f"{folder}: {what}. Name a folder that holds runs, such as {RUNS}.")
     paths = sorted(path.parent for path in folder.glob(f"*/{SETTINGS}"))
     paths = [path for path in paths if not path.name.startswith(".")]  # being removed
     records, faults = [], []

@@ -277,8 +277,10 @@ def _as_seeds(value: "str | tuple[str, ...] | None") -> tuple[str, ...]:
     given = (value,) if isinstance(value, str) else value or ()
     words = [word.strip() for text in given for word in str(text).split(",") if word.strip()]
     wrong = next((word for word in words if not word.isdecimal()), None)
-    if wrong is not None or len(set(map(int, words))) < len(words):
-        raise ConfigError(f"seeds: write different whole numbers, such as 0,1,2, not {words}.")
+    is_blank = bool(given) and not words
+    if wrong is not None or is_blank or len(set(map(int, words))) < len(words):
+        shown = ",".join(map(str, given))
+        raise ConfigError(f"seeds: write different whole numbers, such as 0,1,2, not '{shown}'.")
     for word in words:
         check_seed(int(word), "seeds: each")
     return tuple(str(int(word)) for word in words)

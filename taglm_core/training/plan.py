@@ -1,6 +1,7 @@
 """The plan of a run: which stages a task needs, what each trains, and what the store holds."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ import torch
 from taglm_core.data.mapping import check_columns
 from taglm_core.data.measured import with_labels
 from taglm_core.data.rows import TaskRows, load_task_rows
+from taglm_core.data.textfiles import check_exists
 from taglm_core.errors import ConfigError
 from taglm_core.inference.columns import check_names
 from taglm_core.inference.groups import signatures
@@ -198,6 +200,10 @@ def make_plans(
     """
     # unknown names are found before rows are read, which may take minutes
     choose_baselines(config.baselines, registry)
+    for job in config.jobs():
+        for file in map(Path, job.data.domain.values()):
+            if not file.exists():
+                check_exists(file)
     if beside is None:
         locate(config.backbone, registry)
     plans: list[Plan] = []

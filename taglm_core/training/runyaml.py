@@ -69,7 +69,7 @@ def load_yaml(text: str, source: str, kind: Any = Any, path: str = "", lines: bo
             raise ConfigError(f"{source}: " + "\n  ".join(where))
         return loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}") from error
+        raise ConfigError(f"{source}: not valid YAML{_at(error)}") from error
     except ConfigError:
         raise
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a 13th month
@@ -77,6 +77,15 @@ def load_yaml(text: str, source: str, kind: Any = Any, path: str = "", lines: bo
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _at(error: yaml.YAMLError) -> str:
+    """Return where a document is no YAML, and why, on one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return ": " + " ".join(str(error).split())
+    why = ", ".join(filter(None, (getattr(error, n, None) for n in ("context", "problem"))))
+    return f", line {mark.line + 1}, column {mark.column + 1}: {why}"
 
 
 def kind_at(cls: type, keys: list[str]) -> Any:

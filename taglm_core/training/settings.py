@@ -42,17 +42,21 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """Turn `a.b=value` words into a nested mapping; values are read as YAML.
 
+    Of one key the last value counts, so that a command can be changed at its end.
+
     Raises:
-        ConfigError: for a word without '='.
+        ConfigError: for a word without '=', or a key that another one holds with another value.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, tuple[str, Any]] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {pair}: write it as key=value, such as seed=1.")
-        path = key.strip().split(".")
-        parsed = load_yaml(value, f"--set {pair}", kind_at(RunConfig, path), lines=False)
-        _put(found, path, parsed, f"--set {pair}")
+        kind = kind_at(RunConfig, key.strip().split("."))
+        values[key.strip()] = pair, load_yaml(value, f"--set {pair}", kind, lines=False)
+    found: dict[str, Any] = {}
+    for key, (pair, value) in values.items():
+        _put(found, key.split("."), value, f"--set {pair}")
     return found
 
 
@@ -99,7 +103,7 @@ def _put(target: dict[str, Any], path: Sequence[str], value: Any, shown: str) ->
         for key, below in value.items():
             _put(inner, [key], below, f"{shown}.{key}")
         return
-    if isinstance(target.get(last), dict):
+    if last in target and target[last] != value:
         raise ConfigError(f"{shown}: '{last}' is set twice. Set it once.")
     target[last] = value
 
@@ -213,7 +217,12 @@ def _problems(values: Mapping[str, Any], cls: type, path: str) -> list[str]:
     for name, field in fields.items():
         if field.default is attrs.NOTHING and name not in values:
             problems.append(f"the key '{path}{name}' is missing.")
-        if name not in values or values[name] is None:
+        if name not in values:
+            continue
+        if values[name] is None:
+            if field.type in _PLAIN:  # None is no value of it, such as `seed:` with nothing behind
+                word = _PLAIN[field.type][1]
+                problems.append(f"'{path}{name}' is empty; it must be {word}, or left out.")
             continue
         problems += _value_problems(values[name], field.type, f"{path}{name}")
     return problems

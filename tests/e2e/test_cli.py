@@ -270,10 +270,10 @@ def test_a_clash_of_columns(finished, taglm, tmp_path):
 
 
 def test_no_run_to_predict_with(taglm, tmp_path, molecules_csv):
-    """A folder without an artifact says what it lacks."""
+    """A folder without an artifact says what it is not."""
     done = taglm("predict", tmp_path, "-i", molecules_csv, "-o", tmp_path / "out.csv")
     assert done.code == 1
-    assert "holds no predictor" in done.err
+    assert "is neither a run nor a predictor" in done.err
 
 
 def test_a_fresh_process_repeats_the_predictions_of_the_run(finished, tmp_path):

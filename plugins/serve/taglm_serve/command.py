@@ -180,7 +180,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=512)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # a name with an empty label
         reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         is_taken = getattr(error, "errno", None) == errno.EADDRINUSE
         advice = (

@@ -112,6 +112,8 @@ def test_a_taken_port_is_said_before_loading():
         listen("192.0.2.1", 0)
     with pytest.raises(ConfigError, match="port 0 of '': "):
         listen("", 0)
+    with pytest.raises(ConfigError, match=r"port 0 of 'no\.\.name': "):
+        listen("no..name", 0)
     with pytest.raises(ConfigError, match="70000"):
         listen("127.0.0.1", 70_000)
 

@@ -14,3 +14,10 @@ def test_a_file_is_no_text(tmp_path, monkeypatch, name):
         (tmp_path / there).write_text("CCO")
     with pytest.raises(ConfigError, match=f"'{name}' is the name of a file.*--input {name}"):
         identify(["CCO", name])
+
+
+@pytest.mark.parametrize("option", ["column", "label"])
+def test_columns_are_of_a_table(option):
+    """Words have none."""
+    with pytest.raises(ConfigError, match=f"--{option} names a column of a table"):
+        identify(["CCO"], **{option: "kind"})

@@ -7,6 +7,7 @@ import pytest
 import toy_plugin
 from artifacts import tag_artifact
 
+from taglm_core.errors import DataError
 from taglm_core.inference import calibrated as module
 from taglm_core.inference.calibrated import calibrated
 from taglm_core.inference.domains import TrainedDomain
@@ -89,3 +90,10 @@ def test_without_rows_nothing_is_kept(toy_registry, tmp_path):
     assert "not calibrated for toy/Letters" in said[0]
     assert not (tmp_path / "home" / "calibrations").exists()
     assert attrs.asdict(found)["margin"] == 0
+
+
+def test_a_file_that_was_named_must_be_readable(toy_registry, tmp_path):
+    """Verdicts without a calibration would look like those with it."""
+    files = {"toy/Letters": tmp_path / "nosuch.csv"}
+    with pytest.raises(DataError, match=r"nosuch\.csv: no such file"):
+        calibrated([letters(toy_registry)], toy_registry, TagStore(tmp_path), files, print)

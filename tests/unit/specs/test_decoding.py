@@ -12,7 +12,7 @@ from taglm_core.specs.decoding import OPTIONS, changed_decoding
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("temperature", 0.0, "must be above 0, not 0.0"),
+        ("temperature", 0.0, "must be a finite number above 0, not 0.0"),
         ("top_p", 1.5, "must be above 0 and at most 1, not 1.5"),
         ("beams", 1, "must be 2 or more, not 1"),
         ("max_new_tokens", 0, "must be 1 or more, not 0"),
@@ -31,7 +31,7 @@ def test_a_wrong_value_is_named_as_it_was_typed(key, value, said):
 def test_sample_has_options_of_its_own():
     """`taglm sample` has --seed where the other commands have --decode-seed."""
     with at_command_line():
-        with pytest.raises(ConfigError, match="^--temperature must be above 0"):
+        with pytest.raises(ConfigError, match="^--temperature must be a finite number above 0"):
             taglm.sample("SMILES", 1, temperature=0)
         with pytest.raises(ConfigError, match="^--seed must be"):
             taglm.sample("SMILES", 1, seed=-1)

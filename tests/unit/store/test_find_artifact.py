@@ -19,7 +19,8 @@ from taglm_core.store.artifact import find_artifact, read_artifact
             "study holds a predictor for each of 1 runs. Name one, such as study/members/tag",
         ),
         ("runs", "runs holds 1 run. Name one: runs/LogS."),
-        ("empty", "empty holds no predictor. A run writes it at its end"),
+        ("empty", "empty is neither a run nor a predictor. Name the folder of a run"),
+        ("begun", "begun holds no predictor. A run writes it at its end"),
     ],
 )
 def test_what_is_no_predictor_is_named(tmp_path, monkeypatch, path, said):
@@ -29,6 +30,8 @@ def test_what_is_no_predictor_is_named(tmp_path, monkeypatch, path, said):
     file.parent.mkdir(parents=True)
     file.touch()
     Path("empty").mkdir()
+    Path("begun").mkdir()
+    Path("begun/run.yaml").touch()
     Path("study/members/tag/run/predictor").mkdir(parents=True)
     Path("lab.csv").write_text("smiles\nCCO\n")
     with pytest.raises(CheckpointError) as caught:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from taglm_core.errors import UnknownNameError
+from taglm_core.errors import DataError, UnknownNameError
+from taglm_core.store.tagstore import TagStore
 from taglm_core.training.domain_plan import check_domain_files
+from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 
 
@@ -21,3 +23,11 @@ def test_a_file_of_another_tag_is_refused(name):
     with pytest.raises(UnknownNameError, match=f"no domain tag '{name}'") as caught:
         check_domain_files(config, {"SMILES"})
     assert ("Did you mean 'SMILES'?" in str(caught.value)) == (name == "smiles")
+
+
+def test_a_missing_file_is_said_before_rows_are_read(toy_registry, toy_backbone):
+    """Their labels may take minutes."""
+    data = {"file": "rows.csv", "domain": {"Letters": "library.csv"}}
+    content = {"task": "First", "data": data, "backbone": str(toy_backbone)}
+    with pytest.raises(DataError, match=r"^library\.csv: no such file"):
+        make_plans(run_config("x", content), toy_registry, TagStore())

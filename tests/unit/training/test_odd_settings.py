@@ -9,6 +9,7 @@ from taglm_core.errors import CheckpointError, ConfigError, DataError
 from taglm_core.store.artifact import check_backbone
 from taglm_core.store.runfolder import RunFolder
 from taglm_core.training.config import TaskStageConfig
+from taglm_core.training.settings import nested, parse_overrides, run_config
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
@@ -40,3 +41,30 @@ def test_a_file_where_a_run_folder_is_wanted(tmp_path):
     (tmp_path / "table.csv").touch()
     with pytest.raises(CheckpointError, match="is a file; a run needs a folder"):
         RunFolder(tmp_path / "table.csv").open({"seed": 0})
+
+
+def test_a_setting_has_one_value():
+    """Of a key of --set that is repeated, the last; two ways of writing a key are a mistake."""
+    assert parse_overrides(["seed=1", "seed=2"]) == {"seed": 2}
+    with pytest.raises(ConfigError, match="--set data.size=2: 'size' is set twice"):
+        parse_overrides(["data={size: 1}", "data.size=2"])
+    with pytest.raises(ConfigError, match="'epochs' is set twice"):
+        nested({"stages.task.epochs": 1, "stages__task__epochs": 2})
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [("seed", "a whole number"), ("refit", "true or false"), ("backbone", "text")],
+)
+def test_a_key_with_nothing_behind_it_is_named(key, word):
+    """`refit:` is not refit: false, `backbone:` not one that is called None."""
+    with pytest.raises(ConfigError, match=f"x: '{key}' is empty; it must be {word}, or left out"):
+        run_config("x", {"task": "QED", key: None})
+    run_config("x", {"task": "QED", "time": None})  # None is a value of it
+
+
+@pytest.mark.parametrize("seeds", [",", ["", ""], [" "]])
+def test_blank_seeds_are_no_seeds(seeds):
+    """One run would be made instead of several."""
+    with pytest.raises(ConfigError, match="seeds: write different whole numbers, such as 0,1,2"):
+        run_config("x", {"task": "QED", "seeds": seeds})
