@@ -12,6 +12,7 @@ from taglm_core.data.recognition import Ask, refuse_to_ask
 from taglm_core.errors import ConfigError
 from taglm_core.plugins import load_registry
 from taglm_core.store.runfolder import RUNS, RunFolder
+from taglm_core.training.loggers import find_loggers
 from taglm_core.training.settings import merge, read_run_file, run_config
 
 
@@ -62,6 +63,7 @@ def prepare_run(
     if data is not None and not is_path(data):
         table = as_table(data, (), "taglm.run").table
     config = run_config(source, *layers, registry=registry)
+    find_loggers(tuple(log_to), registry)  # a dry run names an unknown one too
     folder = RunFolder(Path(out) if out is not None else RUNS / config.name)
     if table is not None:
         layers.insert(1, {"data": {"file": data_file(folder, table)}})

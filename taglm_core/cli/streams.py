@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
@@ -46,6 +47,9 @@ def chosen_input(words: Sequence[str], given: str | None) -> str | list[str]:
             'nothing to predict. Give values ("CCO" "c1ccccc1O"), a table (new.csv), or - for '
             "standard input."
         )
+    pipe = next((word for word in words if _is_pipe(word)), None)
+    if pipe is not None:
+        raise ConfigError(f"{pipe!r} is not a regular file. Read it as standard input: - < {pipe}")
     endings = {ending for reader in load_registry().readers for ending in reader.spec.words}
     files = [word for word in words if word == STANDARD or _is_file(word, endings)]
     if files and len(words) > 1:
@@ -70,9 +74,18 @@ def _as_text(word: str) -> str:
         ) from error
 
 
+def _is_pipe(word: str) -> bool:
+    """Say whether a word names a pipe or a device, such as what a shell makes of <(command)."""
+    try:
+        mode = os.stat(word).st_mode
+    except (OSError, ValueError):  # a value, perhaps too long for a name
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
 def _is_file(word: str, endings: Collection[str]) -> bool:
     ending = Path(word.removesuffix(".gz")).suffix.lower().lstrip(".")
-    return Path(word).is_file() or ending in endings
+    return os.path.isfile(word) or ending in endings  # a protein may be too long for a name
 
 
 def named_rows(words: Sequence[str], fields: Sequence[str], task: str) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Files and folders written whole or not at all: temporary name, fsync, rename."""
 
 import ctypes
+import errno
 import json
 import logging
 import math
@@ -28,6 +29,7 @@ def check_writable(path: Path) -> None:
     Raises:
         DataError: when its folder is missing, something else than a file is there, or a symbolic
             link forms a loop.
+        PermissionError: when its folder cannot be written to.
     """
     check_links(path, may_be_new=True)
     if path.parent.exists() and not path.parent.is_dir():
@@ -41,6 +43,9 @@ def check_writable(path: Path) -> None:
         raise DataError(f"{path} is a folder; name a file in it, such as '{path / 'out.csv'}'.")
     if path.exists() and not path.is_file():
         raise DataError(f"{path} is not a regular file and cannot be replaced. Name another.")
+    folder = Path(os.path.realpath(path)).parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def check_not_read(path: Path, inputs: Iterable["str | Path | None"]) -> None:
@@ -66,6 +71,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     Raises:
         DataError: when the folder is missing or something else than a file is at `path`.
+        OSError: when it cannot be written; it names `path`.
     """
     check_writable(path)
     real = Path(os.path.realpath(path))
@@ -75,6 +81,10 @@ def replace_file(path: Path) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, real)
         _sync(real.parent)
+    except OSError as error:
+        if str(error.filename) == str(temporary):  # a name that nobody has given
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

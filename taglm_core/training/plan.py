@@ -284,6 +284,8 @@ def make_plan(
     check_task_settings(config, task)
     if config.data.split.method is not None:
         registry.splitters.get(config.data.split.method, task.plugin)
+    if settings.head not in CHOSEN_LATER:
+        registry.heads.get(settings.head, task.plugin, f"task {task.name}")
     rows = load_task_rows(task, registry, config.data, config.seed)
     labels = check_labels(task, rows)
     labels = attrs.evolve(labels, remarks=(*labels.remarks, *small_splits(rows)))

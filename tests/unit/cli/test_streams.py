@@ -1,5 +1,6 @@
 """What `taglm predict` reads: words of any locale, and a standard input that may be closed."""
 
+import os
 import sys
 
 import pytest
@@ -23,3 +24,12 @@ def test_a_closed_standard_input_is_said(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ConfigError, match="standard input is closed"), opened_input("-", "csv"):
         pass
+
+
+def test_a_pipe_is_read_as_standard_input(tmp_path):
+    """What a shell makes of <(command) is no value."""
+    os.mkfifo(tmp_path / "pipe")
+    for word in (str(tmp_path / "pipe"), "/dev/null"):
+        with pytest.raises(ConfigError, match=f"'{word}' is not a regular file.*: - < {word}"):
+            chosen_input([word], None)
+    assert chosen_input(["C" * 5000, "C\0C"], None) == ["C" * 5000, "C\0C"]

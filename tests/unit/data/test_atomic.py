@@ -1,5 +1,6 @@
 """Files and folders written whole or not at all."""
 
+import errno
 import json
 import math
 import os
@@ -99,3 +100,21 @@ def test_replace_folder_refuses_a_file(tmp_path):
         atomic.replace_folder(tmp_path / "tag"),
     ):
         pass
+
+
+def test_a_folder_that_is_read_only_is_said_before_any_work(tmp_path, monkeypatch):
+    """By its own name."""
+    monkeypatch.setattr("os.access", lambda folder, mode: folder != tmp_path)
+    with pytest.raises(PermissionError) as caught:
+        atomic.check_writable(tmp_path / "out.csv")
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(tmp_path):
+    """Not the temporary one, which nobody knows."""
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        atomic.replace_file(tmp_path / "a") as t,
+    ):
+        raise OSError(errno.ENOSPC, "No space left", str(t))
+    assert caught.value.filename == str(tmp_path / "a")

@@ -1,7 +1,8 @@
-"""A file of stage 1 belongs to a domain tag of the run, or is refused."""
+"""Names of a run that are wrong are refused, before rows are read where that is possible."""
 
 import pytest
 
+from taglm_core.api.request import prepare_run
 from taglm_core.errors import DataError, UnknownNameError
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training.domain_plan import check_domain_files
@@ -31,3 +32,17 @@ def test_a_missing_file_is_said_before_rows_are_read(toy_registry, toy_backbone)
     content = {"task": "First", "data": data, "backbone": str(toy_backbone)}
     with pytest.raises(DataError, match=r"^library\.csv: no such file"):
         make_plans(run_config("x", content), toy_registry, TagStore())
+
+
+def test_an_unknown_head_is_said_before_rows_are_read(toy_registry, toy_backbone):
+    """A file of rows may take minutes."""
+    content = {"task": "First", "data": {"file": "rows.csv"}, "backbone": str(toy_backbone)}
+    content["stages"] = {"task": {"head": "nosuch"}}
+    with pytest.raises(UnknownNameError, match="unknown head 'nosuch'"):
+        make_plans(run_config("x", content), toy_registry, TagStore())
+
+
+def test_a_dry_run_knows_its_loggers():
+    """They are opened by a run alone."""
+    with pytest.raises(UnknownNameError, match="--log-to: unknown logger 'nosuch'"):
+        prepare_run("QED", log_to=["nosuch"])
