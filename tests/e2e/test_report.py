@@ -90,8 +90,13 @@ def test_the_command_writes_the_report_again(run, page, taglm, tmp_path):
     assert found.code == 0
     assert str(tmp_path / "again.html") in found.out
     assert (tmp_path / "again.html").read_text() == page
-    found = taglm("report", run.folder, run.folder, "--out", tmp_path / "both.html")
+    other = shutil.copytree(run.folder, tmp_path / "other")
+    found = taglm("report", run.folder, other, "--out", tmp_path / "both.html")
+    assert found.code == 0
     assert "Side by side" in (tmp_path / "both.html").read_text()
+    found = taglm("report", run.folder, run.folder, "--out", tmp_path / "twice.html")
+    assert found.code == 1
+    assert "twice" in found.err, found.err
     found = taglm("report", tmp_path)
     assert found.code == 1
     assert "is not a run folder" in found.err
