@@ -52,7 +52,7 @@ def joined() -> Iterator[None]:
     if not distributed.is_initialized():  # it stays for the next run of this process
         backend = "gloo"
         if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(_own_gpu())
             backend = "cpu:gloo,cuda:nccl"
         distributed.init_process_group(backend, timeout=_PATIENCE)
         atexit.register(_leave)
@@ -61,6 +61,16 @@ def joined() -> Iterator[None]:
         yield
     finally:
         _WORLD.rank, _WORLD.size = 0, 1
+
+
+def _own_gpu() -> int:
+    """Return the index of this process's GPU among those that it sees.
+
+    Slurm's `--gpus-per-task 1` shows each process its own alone, which is then number 0.
+    """
+    if torch.cuda.device_count() == 1:
+        return 0
+    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def _leave() -> None:

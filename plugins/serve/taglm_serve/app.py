@@ -17,7 +17,6 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 import taglm
-from taglm_core.errors import counted
 from taglm_core.plugin import interval_names
 from taglm_serve import __version__
 from taglm_serve.answers import Answer, Listener
@@ -297,9 +296,6 @@ class Service:
     ) -> "Future[Answer]":
         """Queue the rows of a request."""
         rows: list[BaseModel] = request.rows
-        if len(rows) > self.limits.max_rows:
-            message = f"{counted(len(rows), 'row')}; a request may have {self.limits.max_rows:,}"
-            raise ServiceError(413, "too_many_rows", message)
         fields = self.predictors[name].fields
         columns = {
             field: [getattr(row, f"field_{k}") for row in rows] for k, field in enumerate(fields)

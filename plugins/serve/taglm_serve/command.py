@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,7 +40,9 @@ TokenFile = Annotated[
 ]
 MaxWait = Annotated[
     float,
-    typer.Option(help="Milliseconds that a request waits for others to share its batch.", min=0),
+    typer.Option(
+        help="Milliseconds that a request waits for others to share its batch.", min=0, max=60_000
+    ),
 ]
 MaxBatch = Annotated[int, typer.Option(help="Maximum number of rows in a batch.", min=1)]
 MaxRows = Annotated[int, typer.Option(help="Maximum number of rows in a request.", min=1)]
@@ -52,7 +54,8 @@ MaxQueue = Annotated[
     ),
 ]
 Timeout = Annotated[
-    float, typer.Option(help="Seconds after which a request is answered 504.", min=0.1)
+    float,
+    typer.Option(help="Seconds after which a request is answered 504.", min=0.1, max=86_400),
 ]
 OnDoubt = Annotated[
     str,
@@ -89,6 +92,7 @@ def serve(
     Example: `taglm serve runs/QED runs/LogP --port 8000`, then open the printed address.
     """
     import taglm
+    from taglm_core.errors import counted
     from taglm_core.plugin import print_note
     from taglm_serve.app import Service
     from taglm_serve.limits import Limits
@@ -120,8 +124,11 @@ def serve(
                 f"--token-file FILE, or {TOKEN_VARIABLE}."
             )
         print_note(f"serving {', '.join(loaded)} at {_url(listening)}")
-        run_until_signal(make_server(Service(loaded, limits, token)), listening)
-        print_note("stopped; every accepted request was answered")
+        unanswered = run_until_signal(make_server(Service(loaded, limits, token)), listening)
+        if unanswered:
+            print_note(f"stopped; {counted(unanswered, 'request')} not answered in time")
+        else:
+            print_note("stopped; every accepted request was answered")
 
 
 def make_server(service: "Service") -> "uvicorn.Server":
@@ -139,12 +146,18 @@ def make_server(service: "Service") -> "uvicorn.Server":
     return uvicorn.Server(config)
 
 
-def run_until_signal(server: "uvicorn.Server", listening: socket.socket) -> None:
-    """Run a server until SIGTERM or SIGINT, and return when all requests are answered."""
+def run_until_signal(server: "uvicorn.Server", listening: socket.socket) -> int:
+    """Run a server until SIGTERM or SIGINT, and return when all requests are answered.
+
+    Returns:
+        How many were broken off instead: at the time limit, or by a second signal.
+    """
     # uvicorn raises the signal again when it has stopped, for handlers that were there before
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, frame: None)
     server.run(sockets=[listening])
+    guard: Any = server.config.app
+    return int(guard.num_unanswered)
 
 
 def read_token(file: Path | None) -> str | None:

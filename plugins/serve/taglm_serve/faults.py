@@ -54,6 +54,12 @@ def stopping() -> ServiceError:
     return ServiceError(503, "stopping", "the service is being stopped", headers=headers)
 
 
+def too_many_rows(count: int, limit: int) -> ServiceError:
+    """Return the answer to a request of more rows than it may have."""
+    message = f"{counted(count, 'row')}; a request may have {limit:,}"
+    return ServiceError(413, "too_many_rows", message)
+
+
 def fault_of(error: Exception, name: str, timeout: float) -> ServiceError:
     """Return what a client hears of an error.
 
@@ -99,15 +105,23 @@ def add_handlers(api: FastAPI) -> None:
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
             return JSONResponse(ServiceError(400, "bad_json", _BAD_JSON).body, 400)
+        for fault in error.errors():
+            if fault["type"] == "too_long" and fault["loc"][1:] == ("rows",):
+                found = too_many_rows(fault["ctx"]["actual_length"], fault["ctx"]["max_length"])
+                return JSONResponse(found.body, found.status)
         rows, others = _faults(error.errors())
         kind = request.headers.get("content-type", "")
         if kind and "json" not in kind and any(len(fault["loc"]) == 1 for fault in error.errors()):
             others = [f"the body is not read as JSON: its Content-Type is {kind}. {_SEND_JSON}"]
         wrong = counted(len({entry["row"] for entry in rows}), "row")
+        if len(others) > _MOST_SAID:
+            others[_MOST_SAID:] = [f"and {counted(len(others) - _MOST_SAID, 'more fault')}"]
         message = "; ".join(others) if others else f"{wrong} with a wrong form"
         return JSONResponse(ServiceError(422, "invalid", message, rows[:100]).body, 422)
 
 
+_MOST_SAID = 10
+"""Most faults that the message of an answer names."""
 _BAD_JSON = "the body is not valid JSON in UTF-8"
 _SEND_JSON = "Send the header Content-Type: application/json."
 _NO_INTERVAL = "this predictor has no prediction intervals (max_interval in /v1/predictors)"

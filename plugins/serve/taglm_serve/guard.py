@@ -32,9 +32,18 @@ class Guard:
         self._app = app
         self._limits = limits
         self._token = None if token is None else token.encode()
+        self.num_unanswered = 0
+        """Requests that were broken off because the server stopped."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application do it."""
+        try:
+            await self._guarded(scope, receive, send)
+        except asyncio.CancelledError:  # by the server: a client that leaves cancels nothing
+            self.num_unanswered += scope["type"] == "http"
+            raise
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

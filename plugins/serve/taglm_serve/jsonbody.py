@@ -1,5 +1,6 @@
 """Bodies of requests as JSON in which each key stands once: Python would keep the last silently."""
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+
+_LARGE = 100_000
+"""Bytes of a body that takes long enough to read that others should not wait for it."""
 
 
 class StrictRoute(APIRoute):
@@ -30,17 +34,33 @@ class _StrictRequest(Request):
             HTTPException: 422, naming a key that stands twice in one object.
         """
         if not hasattr(self, "_json"):
-            self._json = json.loads(await self.body(), object_pairs_hook=_object)
+            body = await self.body()
+            if len(body) > _LARGE:
+                self._json = await asyncio.to_thread(_parsed, body)
+            else:
+                self._json = _parsed(body)
         return self._json
+
+
+def _parsed(body: bytes) -> Any:
+    return json.loads(body, object_pairs_hook=_object)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Return the keys of an object with their values."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise HTTPException(
-            422, f"duplicate key {json.dumps(twice, ensure_ascii=False)}; name each key once"
-        )
+        seen: set[str] = set()
+        for twice, _ in pairs:
+            if twice in seen:
+                break
+            seen.add(twice)
+        raise HTTPException(422, f"duplicate key {_quoted(twice)}; name each key once")
     return found
+
+
+def _quoted(name: str) -> str:
+    """Return a key as JSON has it, at most 100 characters of it."""
+    text = name if len(name) <= 100 else f"{name[:100]}..."
+    # half a surrogate pair is no UTF-8, which the answer has to be
+    return json.dumps(text.encode(errors="backslashreplace").decode(), ensure_ascii=False)

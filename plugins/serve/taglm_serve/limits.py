@@ -4,6 +4,8 @@ from typing import Any
 
 import attrs
 
+from taglm_core.errors import ConfigError
+
 _POSITIVE: Any = attrs.validators.gt(0)
 
 
@@ -23,3 +25,10 @@ class Limits:
     """Most rows that wait or run; beyond them requests are answered 429."""
     timeout: float = attrs.field(default=60.0, validator=_POSITIVE)
     """Seconds after which a request is answered 504, from its arrival."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_wait_ms >= self.timeout * 1000:
+            raise ConfigError(
+                f"--max-wait-ms {self.max_wait_ms:g} is not shorter than --timeout "
+                f"{self.timeout:g} s: every request would be answered 504. Wait for less."
+            )

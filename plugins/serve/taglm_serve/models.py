@@ -156,7 +156,7 @@ def request_model(
         Field(
             description="Rows to predict.",
             examples=[[_example(row)]],
-            json_schema_extra={"maxItems": limits.max_rows},
+            max_length=limits.max_rows,  # counted before rows are looked at; answered 413
         ),
     )
     more: dict[str, Any] = {}

@@ -9,10 +9,13 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from typer import Typer
+from typer.testing import CliRunner
 
 from taglm_core.errors import ConfigError, DataError
 from taglm_serve import command
 from taglm_serve.command import TOKEN_VARIABLE, listen, make_server, read_token, run_until_signal
+from taglm_serve.limits import Limits
 from taglm_serve.naming import check_names, named_folders
 
 
@@ -66,6 +69,63 @@ def test_a_signal_ends_the_server_in_order(serve):
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def test_requests_that_are_broken_off_are_said(serve, slow, capsys, monkeypatch, ask):
+    """What outlasts the time limit of stopping is counted, and not said to have been answered."""
+    service = serve(max_wait_ms=0)
+    server = make_server(service)
+    server.config.timeout_graceful_shutdown = 1
+    _, path, body = ask("Share", {"letters": "abca"})
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    loaded = {"Share": service.predictors["Share"]}
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    monkeypatch.setattr("taglm.load_together", lambda *folders, **more: loaded, raising=False)
+    monkeypatch.setattr("taglm_serve.app.Service", lambda *given: service)
+    monkeypatch.setattr(command, "make_server", lambda service: server)
+
+    def send(port):
+        while not server.started:
+            time.sleep(0.01)
+        with pytest.raises(httpx.HTTPError):
+            httpx.post(f"http://127.0.0.1:{port}{path}", json=body, timeout=20).raise_for_status()
+
+    def stop():
+        while not service.engine.waiting_rows:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(2)
+        slow.set()
+
+    listening = listen("127.0.0.1", 0)
+    monkeypatch.setattr(command, "listen", lambda host, port: listening)
+    threads = [
+        threading.Thread(target=send, args=[listening.getsockname()[1]]),
+        threading.Thread(target=stop),
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        command.serve(["Share=a"])
+    finally:
+        for thread in threads:
+            thread.join(20)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert "stopped; 1 request not answered in time" in capsys.readouterr().err
+
+
+def test_times_that_cannot_be_waited_for_are_refused():
+    """A request that waits for others as long as its time limit would always be answered 504."""
+    with pytest.raises(ConfigError, match="--max-wait-ms 2000 is not shorter than --timeout 1 s"):
+        Limits(max_wait_ms=2000, timeout=1)
+    typer = CliRunner()
+    app = Typer()
+    app.command()(command.serve)
+    for option in ("--timeout", "--max-wait-ms"):
+        shown = typer.invoke(app, ["runs/QED", option, "inf"])
+        assert shown.exit_code == 2
+        assert option in shown.output
 
 
 def test_the_command_loads_predictors_and_serves_them(monkeypatch, tmp_path, capsys):

@@ -154,6 +154,26 @@ def test_faults_of_a_request_say_what_to_do(serve, call, ask):
     assert words == {"missing", "unknown; /v1/predictors and /openapi.json say what there is"}
 
 
+def test_bodies_made_to_take_long_do_not(serve, call):
+    """Duplicate keys, many unknown keys, more wrong rows than a request may have."""
+    service, path = serve(max_rows=100), "/v1/predictors/Share/predict"
+    keys = [f'"k{number}":0' for number in range(20_000)]
+    wrong, long = ",".join(['{"x":1}'] * 50_000), "k" * 9000
+    for body, status, message in (
+        ("{" + ",".join([*keys, keys[-1]]) + "}", 422, 'duplicate key "k19999"; name each key'),
+        ("{" + ",".join(keys[:1000]) + "}", 422, "and 991 more faults"),
+        ('{"rows":[' + wrong + "]}", 413, "50,000 rows; a request may"),
+        (r'{"\ud800": 1, "\ud800": 2}', 422, r'duplicate key "\\ud800"; name'),
+        (f'{{"{long}": 1, "{long}": 2}}', 422, 'kkk..."; name each key once'),
+    ):
+        began = time.perf_counter()
+        (answer,) = call(service, ("POST", path), content=body.encode())
+        assert time.perf_counter() - began < 5
+        assert answer.status_code == status
+        assert message in answer.json()["error"]["message"]
+        assert len(answer.content) < 2000
+
+
 def test_a_fault_of_the_model_is_an_answer(serve, call, ask, predictors, monkeypatch):
     """A batch that fails is run by request: the one at fault gets 500, the others values."""
     predict = type(predictors).predict_rows
