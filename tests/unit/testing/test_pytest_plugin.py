@@ -1,9 +1,15 @@
 """The pytest plugin that the core ships: one test for each check, lazily."""
 
+import contextlib
+import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+OTHERS = ("anyio", "schemathesis", "hypothesispytest", "xdist", "pytest_cov")
+"""Plugins that every run of pytest loads; the tests here are not of them."""
 
 TEST = """
 import pytest
@@ -14,18 +20,29 @@ def test_contract(plugin_check):
 """
 
 
-def run(folder, text, *words):
-    """Run pytest on one file in a fresh process, as a plugin's author does."""
-    (folder / "test_it.py").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, "test_it.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Return a function that runs pytest on one file, with no plugin but ours, by its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def call(text, *words):
+        (tmp_path / "test_it.py").write_text(text)
+        without = ["-p", "no:cacheprovider", "-p", "no:faulthandler", "--import-mode=importlib"]
+        written = io.StringIO()
+        with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
+            code = pytest.main(["-p", "taglm", *without, *words, "test_it.py"])
+        return SimpleNamespace(returncode=code, stdout=written.getvalue())
+
+    yield call
+    sys.modules.pop("test_it", None)
 
 
-def test_each_check_is_a_test_with_its_name(tmp_path):
+def test_each_check_is_a_test_with_its_name(run):
     """A failure is seen at a glance, and one check can be run alone."""
-    done = run(tmp_path, TEST.format(name="nano"), "--collect-only", "-q", "--strict-markers")
-    assert "test_it.py::test_contract[backbone:nano:source]" in done.stdout, done.stdout
-    alone = run(tmp_path, TEST.format(name="nano"), "-k", "backbone and source", "-q")
+    text = TEST.format(name="nano")
+    alone = run(text, "-k", "backbone and source", "-v", "--strict-markers")
+    assert "test_it.py::test_contract[backbone:nano:source]" in alone.stdout, alone.stdout
     assert "1 passed" in alone.stdout, alone.stdout
 
 
@@ -36,15 +53,15 @@ def test_each_check_is_a_test_with_its_name(tmp_path):
         ("def test_contract(plugin_check): plugin_check()", "plugin_check needs the plugin's name"),
     ],
 )
-def test_a_wrong_use_is_one_message(text, message, tmp_path):
+def test_a_wrong_use_is_one_message(text, message, run):
     """An unknown name is an error while collecting, not a test that passes."""
-    done = run(tmp_path, text)
+    done = run(text)
     assert done.returncode != 0
     assert message in done.stdout, done.stdout
     assert "Traceback" not in done.stdout
 
 
-def test_failures_and_skips_carry_their_reason(tmp_path):
+def test_failures_and_skips_carry_their_reason(run):
     """The author reads what to fix, without a traceback through our code."""
     text = """
 import pytest
@@ -65,7 +82,7 @@ PLANNED = [Planned("encoder", "X", Rule(function), None) for function in (broken
 def test_contract(plugin_check):
     plugin_check()
 """
-    done = run(tmp_path, text, "-rs")
+    done = run(text, "-rs")
     assert "1 failed, 1 skipped" in done.stdout, done.stdout
     assert "fix the alphabet" in done.stdout
     assert "no row to try" in done.stdout
@@ -81,7 +98,10 @@ def test_nothing_heavy():
     assert not {"torch", "numpy", "transformers"} & set(sys.modules)
     assert "taglm_core.testing.pytest_plugin" in sys.modules
 """
-    done = run(tmp_path, text, "-q", "-p", "no:anyio")
+    (tmp_path / "test_it.py").write_text(text)
+    others = [word for name in OTHERS for word in ("-p", f"no:{name}")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *others]
+    done = subprocess.run([*command, "test_it.py"], cwd=tmp_path, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout
     code = "import sys, taglm_core.testing.contract.suite; assert 'pytest' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,7 +12,9 @@ from taglm_core.model.features import CATEGORY, FeatureReader, FeatureRecord
 from taglm_core.training.head_fitter import fit_seconds
 from taglm_core.training.head_loss import HeadLoss
 
-PASSES = {"head": "mlp", "head_options": {"units": 16}, "fit_epochs": 30}
+PASSES = {"head": "mlp", "head_options": {"units": 16}, "fit_epochs": 15}
+FEW = {**PASSES, "fit_epochs": 3}
+"""For tests of what is read, not of how well."""
 
 
 @pytest.fixture
@@ -46,14 +48,14 @@ def test_features_that_decide_are_chosen(tmp_path, toy_registry, toy_backbone, t
 
 def test_features_off_leaves_the_states(tmp_path, toy_registry, toy_backbone, table):
     """Nothing is compared then."""
-    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="off", **PASSES)
+    made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="off", **FEW)
     assert made.predictor.task_model.features is None
     assert made.metrics["tasks"]["T"]["stages"][-1]["head_choice"] == {}
 
 
 def test_members_of_an_ensemble_read_the_same(tmp_path, toy_registry, toy_backbone, table):
     """The first one chooses."""
-    settings = {"ensemble": 2, "features": "on", **PASSES}
+    settings = {"ensemble": 2, "features": "on", **FEW}
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, DOSED, **settings)
     task_model = made.predictor.task_model
     (other,) = task_model.others
@@ -69,7 +71,7 @@ def test_what_does_not_fit_the_time_is_left_out(
         monkeypatch.setattr(f"taglm_core.training.{module}.fit_seconds", lambda *facts: 900.0)
     lines = Lines()
     task = (tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, lines)
-    made = run(*task, seconds=60.0, **PASSES)
+    made = run(*task, seconds=60.0, **FEW)
     assert made.predictor.task_model.features is None
     line, _ = [line for line in lines.said if "no head of T with states, " in line]
     assert line.startswith("time 60 s: ")
@@ -77,7 +79,7 @@ def test_what_does_not_fit_the_time_is_left_out(
     plan = made.metrics["time"]
     assert [each["is_in_time"] for each in plan["heads with features"].values()] == [False, False]
     assert plan["<local/T>"]["head_fits"] == 0
-    asked = run(*task, seconds=60.0, features="on", **PASSES)
+    asked = run(*task, seconds=60.0, features="on", **FEW)
     assert isinstance(asked.predictor.task_model.head, FeatureHead)
     _timing_changes_nothing(asked.predictor.task_model)
 
