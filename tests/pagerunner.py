@@ -14,17 +14,21 @@ from venvs import make_environment, pip_install
 DOCS = Path(__file__).parents[1] / "docs"
 
 # The same commands as on the page, and less of each: settings that a test adds to every run.
-FEW = "data.size=120 stages.domain.size=200 stages.domain.max_steps=4 stages.task.max_steps=4"
+SMALL_CORPUS = "stages.domain.size=60 stages.domain.max_steps=2"
+FEW = f"data.size=60 {SMALL_CORPUS} stages.task.max_steps=2"
 SHORTER = {
     "first-run": FEW,  # with every baseline
     "proteins": f"{FEW} baselines=[mean,ridge]",
-    "sample-and-identify": "data.size=100 baselines=[mean]",
-    "several-tasks": "data.size=100 stages.domain.size=300 baselines=[mean]",
-    "stage-one-data": "baselines=[mean]",
-    "translation": "stages.domain.size=100 stages.domain.max_steps=2 stages.task.epochs=1",
-    "intervals": f"{FEW} baselines=[mean]",
+    "sample-and-identify": f"{FEW} baselines=[mean]",
+    "several-tasks": f"{FEW} baselines=[mean]",
+    "stage-one-data": f"{FEW} baselines=[mean]",
+    "translation": f"{SMALL_CORPUS} stages.task.epochs=1 decode.max_new_tokens=6",
+    "intervals": f"{FEW} data.size=120 baselines=[mean]",  # a level needs validation rows
     "own-head": f"{FEW} baselines=[mean]",
     "own-backbone": f"{FEW} baselines=[mean]",
+    "own-property": f"{SMALL_CORPUS} stages.task.epochs=2",
+    "pairs": f"{SMALL_CORPUS} stages.task.max_steps=2",
+    "cross-domain": f"{SMALL_CORPUS} stages.task.max_steps=2",
     "add-a-task": f"{FEW} baselines=[mean]",
 }
 

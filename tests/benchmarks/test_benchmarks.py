@@ -2,11 +2,13 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 KEYS = {
@@ -38,6 +40,28 @@ def run(script, *arguments):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """Return a function that does the same in this process."""
+
+    def call(script, *arguments):
+        monkeypatch.delenv("TAGLM_DATA", raising=False)
+        monkeypatch.syspath_prepend(str(FOLDER))
+        words = [script, *arguments, "--size", "toy", "--threads", "1"]
+        monkeypatch.setattr(sys, "argv", list(map(str, words)))
+        before, threads = set(sys.modules), torch.get_num_threads()
+        try:
+            runpy.run_path(str(FOLDER / script), run_name="__main__")
+        finally:
+            torch.set_num_threads(threads)
+            for name in set(sys.modules) - before:
+                if Path(getattr(sys.modules[name], "__file__", None) or "").parent == FOLDER:
+                    del sys.modules[name]
+        return capsys.readouterr().out
+
+    return call
 
 
 @pytest.mark.slow
@@ -72,9 +96,9 @@ def test_every_benchmark_measures_and_writes_its_keys(tmp_path):
 
 
 @pytest.mark.slow
-def test_growth_is_drawn(tmp_path):
+def test_growth_is_drawn(tmp_path, run_here):
     """Every sweep becomes a plot and a record."""
-    run("growth.py", "--out", tmp_path)
+    run_here("growth.py", "--out", tmp_path)
     held = json.loads((tmp_path / "growth.json").read_text())
     for name in ("length", "tags", "backbone", "pairs"):
         assert (tmp_path / f"{name}.svg").stat().st_size > 2000
@@ -83,9 +107,9 @@ def test_growth_is_drawn(tmp_path):
 
 
 @pytest.mark.slow
-def test_curves_are_equal_whatever_is_kept():
+def test_curves_are_equal_whatever_is_kept(run_here):
     """Whole runs of the library with and without a cache have one validation curve."""
-    printed = run("curves.py")
+    printed = run_here("curves.py")
     found = json.loads(printed[printed.index("{") :])
     assert len(found["curves"]["off"]) > 1
     assert max(found["differ"].values()) < 1e-2, found["differ"]

@@ -2,24 +2,20 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "tutorial" / "notebook.ipynb"
-PROGRAM = """
-import importlib.util, json, sys
-from pathlib import Path
 
-spec = importlib.util.spec_from_file_location("run_notebook", sys.argv[1])
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-Path("executed.ipynb").write_text(json.dumps(module.run_notebook(Path(sys.argv[2]))))
-"""
+
+def runner():
+    """Import docs/run_notebook.py."""
+    spec = importlib.util.spec_from_file_location("run_notebook", ROOT / "docs/run_notebook.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def shown(cell):
@@ -32,15 +28,11 @@ def shown(cell):
 
 
 @pytest.mark.slow
-def test_every_cell_runs_and_shows_what_the_text_says(tmp_path):
+def test_every_cell_runs_and_shows_what_the_text_says(tmp_path, monkeypatch):
     """Results beside baselines, a bad row with its reason, two figures, scores of three folds."""
-    environment = {k: v for k, v in os.environ.items() if k != "TAGLM_DATA"}
-    program = [sys.executable, "-c", PROGRAM, ROOT / "docs" / "run_notebook.py", NOTEBOOK]
-    done = subprocess.run(
-        list(map(str, program)), cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    executed = json.loads((tmp_path / "executed.ipynb").read_text())
+    monkeypatch.delenv("TAGLM_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    executed = runner().run_notebook(NOTEBOOK)
     cells = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]
     pages = "\n".join(shown(cell) for cell in cells)
     for words in ("<td>ridge</td>", "unclosed ring", "(72, 320)", "R2 of three folds: ["):
@@ -62,9 +54,7 @@ def test_the_notebook_holds_outputs_and_no_path_of_a_machine():
 
 def test_a_cell_that_fails_fails_the_run(tmp_path):
     """The check can fail."""
-    spec = importlib.util.spec_from_file_location("run_notebook", ROOT / "docs/run_notebook.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = runner()
     cell = {"cell_type": "code", "source": ["x = 1\n", "x / 0"]}
     file = tmp_path / "bad.ipynb"
     file.write_text(json.dumps({"cells": [cell]}))

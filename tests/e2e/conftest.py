@@ -1,9 +1,12 @@
 """Fixtures that drive the `taglm` program in this process."""
 
+import os
+import shutil
 import sys
 from types import SimpleNamespace
 
 import pytest
+from program import run_program
 
 
 @pytest.fixture
@@ -67,13 +70,17 @@ CCCCO
 CCCCN""".split()
 
 
-@pytest.fixture
-def molecules_csv(tmp_path):
+def write_molecules(file):
     """Write forty molecules with a number beside each."""
-    file = tmp_path / "molecules.csv"
     lines = [f"{smiles},{len(smiles) / 10}" for smiles in MOLECULES]
     file.write_text("Drug,Y\n" + "\n".join(lines) + "\n")
     return file
+
+
+@pytest.fixture
+def molecules_csv(tmp_path):
+    """Write forty molecules with a number beside each."""
+    return write_molecules(tmp_path / "molecules.csv")
 
 
 RUN_FILE = """
@@ -96,3 +103,30 @@ def run_file(tmp_path, toy_backbone, molecules_csv):
     file = tmp_path / "sol.yaml"
     file.write_text(RUN_FILE.replace("BACKBONE", str(toy_backbone)))
     return file
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Run the run file once for all tests; return a folder with the run and the tag store."""
+    from small_runs import saved_backbone
+
+    folder = tmp_path_factory.mktemp("trained")
+    saved_backbone(folder / "tiny")
+    write_molecules(folder / "molecules.csv")
+    file = folder / "sol.yaml"
+    file.write_text(RUN_FILE.replace("BACKBONE", str(folder / "tiny")))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TAGLM_PLUGINS", "TAGLM_STRICT"):
+            patch.delenv(name, raising=False)
+        words = ["run", file, "--out", folder / "run"]
+        code, said = run_program(words, folder, TAGLM_HOME=folder / "home")
+    assert code == 0, said
+    assert "Sol [log10 mol/L], split: core/random" in said
+    return folder
+
+
+@pytest.fixture
+def trained_run(trained, tmp_path):
+    """Return the folder of a run of the test's own, copied with its tags to the test's store."""
+    shutil.copytree(trained / "home", os.environ["TAGLM_HOME"], dirs_exist_ok=True)
+    return shutil.copytree(trained / "run", tmp_path / "run")

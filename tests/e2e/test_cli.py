@@ -11,13 +11,9 @@ import pytest
 
 
 @pytest.fixture
-def finished(taglm, run_file, tmp_path):
+def finished(trained_run):
     """Return the folder of a finished run."""
-    out = tmp_path / "run"
-    done = taglm("run", run_file, "--out", out)
-    assert done.code == 0, done.err
-    assert "Sol [log10 mol/L], split: core/random" in done.out
-    return out
+    return trained_run
 
 
 def test_a_run_file_needs_no_python(finished, taglm, tmp_path, molecules_csv):
@@ -48,8 +44,10 @@ def test_a_run_file_needs_no_python(finished, taglm, tmp_path, molecules_csv):
     assert found["metrics"]["mae"] == pytest.approx(sum(errors) / 40, abs=1e-5)
 
 
-def test_the_same_settings_return_the_finished_run(finished, taglm, run_file):
+def test_the_same_settings_return_the_finished_run(taglm, run_file, tmp_path):
     """Nothing is trained twice; other settings are refused with the difference."""
+    finished = tmp_path / "run"
+    assert taglm("run", run_file, "--out", finished).code == 0
     again = taglm("run", run_file, "--out", finished)
     assert again.code == 0
     assert "holds the finished run" in again.err

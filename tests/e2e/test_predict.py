@@ -22,12 +22,9 @@ ACM-5,CCCCCCCCCCCCCCCCC,never seen,1.5
 
 
 @pytest.fixture
-def finished(taglm, run_file, tmp_path):
+def finished(trained_run):
     """Return the folder of a finished run."""
-    out = tmp_path / "run"
-    done = taglm("run", run_file, "--out", out)
-    assert done.code == 0, done.err
-    return out
+    return trained_run
 
 
 def rows_of(text):

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from program import run_program
 from small_runs import saved_backbone
 
 import taglm
@@ -223,9 +224,8 @@ def test_an_interrupted_run_goes_on_in_one_process(desk, tmp_path):
     (state,) = checkpoints.glob("task-*/state.json")
     step = json.loads(state.read_text())["step"]
     assert f"Stopped at step {step} of " in said
-    again = program(desk, tmp_path / "home", *words)
-    _, said = again.communicate(timeout=240)
-    assert again.returncode == 0, said
+    code, said = run_program(words, desk, TAGLM_HOME=tmp_path / "home")
+    assert code == 0, said
     assert f"at step {step}" in said
 
 

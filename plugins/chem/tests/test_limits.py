@@ -1,7 +1,6 @@
 """Rows that would end the process, or come back as another molecule, are row errors."""
 
-import os
-import signal
+import importlib
 import subprocess
 import sys
 
@@ -92,15 +91,23 @@ def test_a_long_row_gives_the_same_as_here(monkeypatch):
     assert np.array_equal(morgan(rows[:2]), prints)
 
 
+DYING = """
+import os
+import signal
+
 def dies(rows):
-    """End the process on some rows."""
     if any("Xx" in row for row in rows):
         os.kill(os.getpid(), signal.SIGKILL)
     return [len(row) for row in rows]
+"""
 
 
-def test_the_row_on_which_a_process_dies_is_found():
+def test_the_row_on_which_a_process_dies_is_found(tmp_path, monkeypatch):
     """The others have their results; this process goes on."""
+    # a module of its own, since each of many workers imports it
+    (tmp_path / "dying_on_rows.py").write_text(DYING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    dies = importlib.import_module("dying_on_rows").dies
     long = "C" * (HEAVY + 1)
     rows = [long, "CC", "Xx" + long, long + "N"]
     assert run_rows(dies, rows, if_dead=-1) == [HEAVY + 1, 2, -1, HEAVY + 2]
