@@ -60,7 +60,8 @@ def condition(
         DataError: when there are too few rows.
     """
     settings = ConditionSettings(bins=bins, max_steps=max_steps, seed=seed)
-    registry, store = load_registry(), TagStore()
+    registry = load_registry()
+    store = TagStore.of(registry)
     loaded = load_backbone(backbone, registry, device)
     folder = Path(run) if run is not None else None
     trained = load_domain(domain, loaded, registry, store, folder)

@@ -99,7 +99,8 @@ def identify(
         taglm.identify(["CCO", "MKTAYIAKQR"]).frame
     """
     rows, labels = _rows(data, column, label)
-    registry, store = load_registry(), TagStore()
+    registry = load_registry()
+    store = TagStore.of(registry)
     loaded = load_backbone(backbone, registry, device)
     model = TaggedModel(loaded)
     bar = chosen_progress(progress)

@@ -69,7 +69,7 @@ def load(
     registry = load_registry()
     predictor = load_predictor(artifact, registry, backbone, device, cache, precision, on_doubt)
     _remember_run(predictor)
-    add_tags(predictor, tags, registry, TagStore())
+    add_tags(predictor, tags, registry, TagStore.of(registry))
     _set_decoding(predictor, decode or {})
     return predictor
 

@@ -51,7 +51,9 @@ class PreparedRun:
     config: RunConfig
     registry: Registry
     folder: RunFolder
-    store: TagStore = attrs.field(factory=TagStore)
+    store: TagStore = attrs.field(
+        default=attrs.Factory(lambda self: TagStore.of(self.registry), takes_self=True)
+    )
     table: Table | None = None
     """Rows that were given in memory; None: the settings name their file."""
     given: Mapping[str, Any] = attrs.field(factory=dict)
@@ -101,6 +103,8 @@ class PreparedRun:
         self._remember(read)
         for plan in plans:
             _say_rows(plan, progress)
+        for line in dict.fromkeys(d.said for p in plans for d in p.domains.values() if d.said):
+            progress.say(line)
         return plans
 
     def _in_turn(self, plan: Callable[[RunConfig], list[Plan]]) -> list[Plan]:

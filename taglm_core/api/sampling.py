@@ -116,10 +116,11 @@ def sample(
     registry = load_registry()
     loaded = load_backbone(backbone, registry, device)
     folder = Path(run) if run is not None else None
-    trained = load_domain(domain, loaded, registry, TagStore(), folder, with_tag)
+    store = TagStore.of(registry)
+    trained = load_domain(domain, loaded, registry, store, folder, with_tag)
     compute_as_trained([trained])
     _check_guidance(guidance, conditions)
-    asked = add_conditions(trained, conditions, registry, TagStore())
+    asked = add_conditions(trained, conditions, registry, store)
     known = _known(trained, registry, Path(corpus) if corpus is not None else None)
     measures = chosen_metrics(trained, metrics)
     beside = _reference(trained, registry, reference, bool(measures))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from taglm_core.errors import CheckpointError, DuplicateNameError
+from taglm_core.plugins import load_registry
 from taglm_core.store.artifact import Artifact
 from taglm_core.store.schema import TagRecord, to_plain
 from taglm_core.store.tagstore import StoredTag, TagStore
@@ -24,7 +25,8 @@ def list() -> builtins.list[dict[str, Any]]:
     """List the trained tags of the store; a warning names each that cannot be read.
 
     Returns:
-        One record for each with tag, kind, backbone, fingerprint, rows and steps of its training.
+        One record for each with tag, kind, backbone, fingerprint, rows and steps of its training,
+        and where it comes from: `store`, or the distribution and version of a plugin.
     """
     records, faults = read_all()
     for fault in faults:
@@ -34,7 +36,7 @@ def list() -> builtins.list[dict[str, Any]]:
 
 def read_all() -> tuple[builtins.list[dict[str, Any]], builtins.list[CheckpointError]]:
     """Return the records of `list`, and why each of the other tags cannot be read."""
-    loaded, faults = TagStore().load_all()
+    loaded, faults = _store().load_all()
     return [_record(entry, artifact) for entry, artifact in loaded], faults
 
 
@@ -50,13 +52,14 @@ def show(name: str) -> builtins.list[dict[str, Any]]:
     Raises:
         UnknownNameError: when the store holds no such tag.
     """
-    records, store = [], TagStore()
+    records, store = [], _store()
     for entry in store.get(name):
         config = store.load(entry).config
         records.append(
             {
                 "tag": entry.name,
                 "fingerprint": entry.fingerprint,
+                "from": entry.source,
                 "folder": str(entry.folder),
                 "taglm_version": config.taglm_version,
                 "plugins": config.plugins,
@@ -80,8 +83,9 @@ def get(name: str) -> np.ndarray:
         UnknownNameError: when the store holds no such tag.
         DuplicateNameError: when it holds several; it lists their fingerprints.
     """
-    entry = _only(name)
-    rows: np.ndarray = TagStore().load(entry).tag(entry.name).float().numpy()
+    store = _store()
+    entry = _only(name, store)
+    rows: np.ndarray = store.load(entry).tag(entry.name).float().numpy()
     return rows
 
 
@@ -97,8 +101,10 @@ def remove(name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: when the store holds no such tag.
         DuplicateNameError: when it holds several; it lists their fingerprints.
+        CheckpointError: when a plugin's package holds the tag.
     """
-    entry, store = _only(name), TagStore()
+    store = _store()
+    entry = _only(name, store)
     record = _record_of(entry, store)
     store.remove(entry)
     return record
@@ -113,7 +119,7 @@ def prune(dry_run: bool = False) -> builtins.list[dict[str, Any]]:
     Returns:
         The records of the tags that are removed, or would be, as `remove` gives them.
     """
-    store = TagStore()
+    store = _store()
     found = [(entry, _record_of(entry, store)) for entry in store.outdated()]
     for entry, _ in found:
         if not dry_run:
@@ -121,9 +127,20 @@ def prune(dry_run: bool = False) -> builtins.list[dict[str, Any]]:
     return [record for _, record in found]
 
 
-def _only(name: str) -> StoredTag:
-    """Return the only entry that a name stands for."""
-    entries = TagStore().get(name)
+def packaged() -> builtins.list[str]:
+    """Return the tags that plugins brought, `NAME@FINGERPRINT (DISTRIBUTION VERSION)` each."""
+    entries = _store().packaged_entries()
+    return [f"{each.name}@{each.fingerprint} ({each.source})" for each in entries]
+
+
+def _store() -> TagStore:
+    return TagStore.of(load_registry())
+
+
+def _only(name: str, store: TagStore) -> StoredTag:
+    """Return the only entry that a name stands for; the store's own go before a package's."""
+    entries = store.get(name)
+    entries = [entry for entry in entries if not entry.is_packaged] or entries
     if len(entries) > 1:
         shown = ", ".join(f"{entry.name}@{entry.fingerprint[:8]}" for entry in entries)
         raise DuplicateNameError(
@@ -143,7 +160,12 @@ def _record_of(entry: StoredTag, store: TagStore) -> dict[str, Any]:
         return _record(entry, store.load(entry))
     except CheckpointError:
         unknown = dict.fromkeys(("kind", "backbone", "rows", "steps"))
-        return {"tag": entry.name, "fingerprint": entry.fingerprint, **unknown}
+        return {
+            "tag": entry.name,
+            "fingerprint": entry.fingerprint,
+            **unknown,
+            "from": entry.source,
+        }
 
 
 def _record(entry: StoredTag, artifact: Artifact) -> dict[str, Any]:
@@ -156,4 +178,5 @@ def _record(entry: StoredTag, artifact: Artifact) -> dict[str, Any]:
         "fingerprint": entry.fingerprint,
         "rows": lineage.get("corpus_rows", lineage.get("rows")),
         "steps": lineage.get("steps"),
+        "from": entry.source,
     }

@@ -56,9 +56,10 @@ def complete_engine(incomplete: str) -> list[str]:
 
 def complete_tag(incomplete: str) -> list[str]:
     """Return the tags of the store that begin so, by name and as NAME@FINGERPRINT."""
+    from taglm_core.plugins import load_registry
     from taglm_core.store.tagstore import TagStore
 
-    entries = TagStore().entries()
+    entries = TagStore.of(load_registry()).entries()
     names = [entry.name for entry in entries]
     names += [name.rpartition("/")[2] for name in names]
     names += [f"{entry.name}@{entry.fingerprint[:8]}" for entry in entries]

@@ -20,6 +20,7 @@ from taglm_core.specs import (
     RunFinished,
     Splitter,
     StageStarted,
+    TagFolder,
     Task,
     Template,
 )
@@ -91,6 +92,11 @@ def register_loggers() -> list[Logger] | None:
 @hookspec
 def register_engines() -> list[Engine] | None:
     """Return the engines that the plugin provides."""
+
+
+@hookspec
+def register_tag_folders() -> list[TagFolder] | None:
+    """Return the folders of trained domain tags that travel with the plugin."""
 
 
 @hookspec

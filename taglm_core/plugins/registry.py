@@ -24,6 +24,7 @@ from taglm_core.specs import (
     Metric,
     Reader,
     Splitter,
+    TagFolder,
     Task,
     Template,
 )
@@ -46,6 +47,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "register_readers": ("reader", Reader),
     "register_loggers": ("logger", Logger),
     "register_engines": ("engine", Engine),
+    "register_tag_folders": ("tag_folder", TagFolder),
 }
 
 
@@ -145,6 +147,7 @@ class Registry:
     readers: Names[Reader] = attrs.field(factory=lambda: Names("reader"))
     loggers: Names[Logger] = attrs.field(factory=lambda: Names("logger"))
     engines: Names[Engine] = attrs.field(factory=lambda: Names("engine"))
+    tag_folders: Names[TagFolder] = attrs.field(factory=lambda: Names("tag_folder"))
 
     def of_kind(self, kind: str) -> Names[Any]:
         """Return the names of a kind, such as "domain"."""

@@ -8,7 +8,15 @@ from taglm_core.specs.engine import Call, Engine, Workers
 from taglm_core.specs.events import Evaluated, RowsLoaded, RunFinished, StageStarted
 from taglm_core.specs.logger import Logger
 from taglm_core.specs.reader import Reader
-from taglm_core.specs.resources import Backbone, Command, Dataset, Head, Metric, Splitter
+from taglm_core.specs.resources import (
+    Backbone,
+    Command,
+    Dataset,
+    Head,
+    Metric,
+    Splitter,
+    TagFolder,
+)
 from taglm_core.specs.sampling import SampleData
 from taglm_core.specs.target import Classification, Regression, Target, Text
 from taglm_core.specs.task import Task, Template
@@ -40,6 +48,7 @@ __all__ = [
     "SplitData",
     "Splitter",
     "StageStarted",
+    "TagFolder",
     "Target",
     "Task",
     "TaskData",

@@ -118,6 +118,20 @@ class Backbone:
 
 
 @attrs.frozen(kw_only=True)
+class TagFolder:
+    """Trained domain tags inside a plugin's package, laid out as the tag store."""
+
+    name: str = attrs.field(validator=identifier)
+    """Name in listings and messages, such as "trained"."""
+    path: str = attrs.field(validator=optional_reference)
+    """A reference `package.module:function` to a function that gives the folder, which holds
+    `BACKBONE_KEY/PLUGIN/TAG/FINGERPRINT/` with `config.json`, `tags.safetensors` and `README.md`.
+    It is only read."""
+    description: str = ""
+    """Tags and backbone."""
+
+
+@attrs.frozen(kw_only=True)
 class Command:
     """A further command of the `taglm` program."""
 

@@ -1,6 +1,7 @@
 """What happens to one domain tag: trained in stage 1, taken from the store, or untrained."""
 
 from collections.abc import Collection
+from typing import Any
 
 import attrs
 
@@ -9,6 +10,7 @@ from taglm_core.data.splits import NUM_BUCKETS
 from taglm_core.encoders import alphabet_of, load_encoder
 from taglm_core.errors import CheckpointError, ConfigError, UnknownNameError, nearest
 from taglm_core.model.fingerprint import Fingerprint
+from taglm_core.model.precision import BF16, FP32
 from taglm_core.plugins import Registered, Registry
 from taglm_core.plugins.resolved import ResolvedTask, domain_name
 from taglm_core.specs import Domain, Encoder
@@ -38,6 +40,18 @@ class DomainPlan:
     stored: Artifact | None = None
     is_trained: bool = False
     """Whether stage 1 will train it in this run."""
+    package: str = ""
+    """Distribution and version of the plugin whose package holds the stored tag; "": none does."""
+
+    @property
+    def said(self) -> str:
+        """A line for the reader of the run that says which package the tag comes from."""
+        if not self.package:
+            return ""
+        return (
+            f"<{self.tag}>: stage 1 is skipped, the trained tag of {self.package} is used "
+            "(--set stages.domain.fresh=true trains it)"
+        )
 
 
 def plan_domain(
@@ -88,26 +102,46 @@ def plan_domain(
         plan.is_trained = True
         return plan
     plan.corpus = _corpus_of(domain, config, registry)
-    plan.fingerprint = fingerprint_of(
-        {
-            "backbone": backbone.key,
-            "precision": precision,
-            "domain": domain.name,
-            "alphabet": alphabet,
-            "corpus": known_of(plan.corpus, store.corpora).fingerprint,
-            "settings": lean(settings),
-            "seed": config.domain_seed,
-            "buckets": NUM_BUCKETS,
-            "softmax": "calibrated" if encoder is not None else "plain",
-        }
-    )
+    content = {
+        "backbone": backbone.key,
+        "precision": precision,
+        "domain": domain.name,
+        "alphabet": alphabet,
+        "corpus": known_of(plan.corpus, store.corpora).fingerprint,
+        "settings": lean(settings),
+        "seed": config.domain_seed,
+        "buckets": NUM_BUCKETS,
+        "softmax": "calibrated" if encoder is not None else "plain",
+    }
+    plan.fingerprint = fingerprint_of(content)
     if not settings.fresh:
-        plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
-        if plan.stored is None and config.time is not None:  # one with fewer steps is another tag
-            plan.fingerprint = fingerprint_of([plan.fingerprint, config.time])
-            plan.stored = store.find(backbone.key, plan.tag, plan.fingerprint)
+        _look_up(plan, content, config, backbone.key, store)
     plan.is_trained = plan.stored is None
     return plan
+
+
+def _look_up(
+    plan: DomainPlan, content: dict[str, Any], config: RunConfig, key: str, store: TagStore
+) -> None:
+    """Take a tag of the store, else one of a package, into a plan.
+
+    A package's tag is trained in fp32 and its rows are float32, so that it serves bf16 too. It
+    keeps its own fingerprint, by which function tags name the tag that they were trained with.
+    """
+    if store.path(key, plan.tag, plan.fingerprint).is_dir():
+        plan.stored = store.find(key, plan.tag, plan.fingerprint)
+        return
+    precisions = [content["precision"]] + [FP32] * (content["precision"] == BF16)
+    for precision in precisions:
+        fingerprint = fingerprint_of({**content, "precision": precision})
+        packaged = store.find_packaged(key, plan.tag, fingerprint)
+        if packaged is not None:
+            entry, plan.stored = packaged
+            plan.fingerprint, plan.package = fingerprint, entry.source
+            return
+    if config.time is not None:  # one with fewer steps is another tag
+        plan.fingerprint = fingerprint_of([plan.fingerprint, config.time])
+        plan.stored = store.find(key, plan.tag, plan.fingerprint)
 
 
 def check_domain_files(config: RunConfig, tags: Collection[str]) -> None:

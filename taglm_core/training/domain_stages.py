@@ -225,6 +225,8 @@ def _record(item: DomainPlan, is_from_store: bool) -> dict[str, Any]:
     """Return the record of stage 1 of a tag that is there."""
     assert item.stored is not None, "a tag that is there"
     record = dict(to_plain(item.stored.config.tags[item.tag].lineage))
+    if item.package:
+        record["from_package"] = item.package
     return {**record, "from_store": True} if is_from_store else record
 
 

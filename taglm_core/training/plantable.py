@@ -17,7 +17,8 @@ def plan_table(plan: Plan) -> list[dict[str, Any]]:
             if settings.domain.train_symbols and item.encoder is not None:
                 count += len(item.encoder.symbols) * hidden
         elif item.stored is not None:
-            state, count = "from the store", len(item.stored.tag(item.tag)) * hidden
+            state = f"from {item.package}" if item.package else "from the store"
+            count = len(item.stored.tag(item.tag)) * hidden
         else:
             state, count = "untrained", settings.domain.tag_length * hidden
         records.append(_record("1", f"<{item.tag}>", state, count))

@@ -31,6 +31,12 @@ def backbone(check, match, path, license="MIT"):
     return Case(kind="backbone", check=check, match=match, plugin=plugin(backbones=[made]))
 
 
+def tag_folder(check, match, path):
+    """Return a case of a folder of trained tags."""
+    made = taglm.TagFolder(name="own", path=path, description="None.")
+    return Case(kind="tag_folder", check=check, match=match, plugin=plugin(tag_folders=[made]))
+
+
 def command(check, match, name="own", help="Do it.", app=f"{__name__}:needs_more"):
     """Return a case of a command."""
     made = taglm.Command(name=name, help=help, app=app)
@@ -200,6 +206,7 @@ not_a_task = plugin(tasks=["QED"])
 
 CASES = [
     backbone("source", "/nowhere holds no config.json", f"{__name__}:empty_folder"),
+    tag_folder("tags_load", "/nowhere holds no BACKBONE_KEY", f"{__name__}:empty_folder"),
     backbone("source", "give a Hub id such as 'owner/name'", "https://example.org/model"),
     backbone("described", "`license` is empty", "owner/name", license=""),
     command("word_free", "`taglm run` is a command of the core", name="run"),

@@ -62,9 +62,8 @@ def listing(installed):
 
 
 @pytest.fixture(scope="module")
-def run(installed, weights, tmp_path_factory):
-    """Run the plugin's task with everything that it registers; give the run folder."""
-    place = tmp_path_factory.mktemp("run")
+def trained_words():
+    """Return backbone and settings of the run."""
     settings = [
         "data.size=120",
         "task.prompt=short",
@@ -74,9 +73,15 @@ def run(installed, weights, tmp_path_factory):
         "stages.task.head=two_layer",
         "precision=fp32",
     ]
-    words = [word for value in settings for word in ("--set", value)]
+    return ["--backbone", "mine", *(word for value in settings for word in ("--set", value))]
+
+
+@pytest.fixture(scope="module")
+def run(installed, weights, trained_words, tmp_path_factory):
+    """Run the plugin's task with everything that it registers; give the run folder."""
+    place = tmp_path_factory.mktemp("run")
     call_here(
-        *("run", "GC", "--backbone", "mine", *words, "--out", place / "run", "--log-to", "lines"),
+        *("run", "GC", *trained_words, "--out", place / "run", "--log-to", "lines"),
         folders=[installed],
         TAGLM_HOME=place / "home",
         MYDNA_WEIGHTS=weights,
@@ -238,6 +243,25 @@ def test_an_engine_runs_the_parts_of_a_prediction(listing, run, installed, weigh
     assert (tmp_path / "parts.csv").read_text() == (tmp_path / "here.csv").read_text()
     calls = (tmp_path / "calls.txt").read_text().split()
     assert calls == ["facts", "limits", "predict", "predict"]
+
+
+@pytest.mark.hook("register_tag_folders")
+def test_a_tag_of_the_plugin_is_used_by_a_run_elsewhere(
+    listing, run, installed, weights, tmp_path, trained_words
+):
+    """Another machine has an empty store: the run takes the packaged tag and trains no stage 1."""
+    assert listing["tag_folders"] == ["trained"]
+    call_here(
+        *("run", "GC", *trained_words, "--out", tmp_path / "run"),
+        folders=[installed],
+        TAGLM_HOME=tmp_path / "home",
+        MYDNA_WEIGHTS=weights,
+        MYDNA_TAGS=run.parent / "home" / "tags",
+    )
+    stage = json.loads((tmp_path / "run" / "metrics.json").read_text())["tasks"]["GC"]["stages"][0]
+    assert stage["from_package"].startswith("mydna ")
+    assert not (tmp_path / "home" / "tags" / "mydna").exists()
+    assert len((tmp_path / "run" / "stages.txt").read_text().splitlines()) == 1
 
 
 @pytest.mark.hook("register_baselines")

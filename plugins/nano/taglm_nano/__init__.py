@@ -1,6 +1,6 @@
 """The embedded backbone of taglm: a small causal language model shipped as package data.
 
-Only the place of the weights and their description live here; `CARD.md` beside this file says what
+Only the places of the weights and of trained tags live here; `CARD.md` beside this file says what
 the model has read. Importing this package imports neither torch nor taglm.
 """
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from taglm_core import Backbone
+    from taglm_core import Backbone, TagFolder
 
-__all__ = ["folder", "hookimpl", "register_backbones"]
+__all__ = ["folder", "hookimpl", "register_backbones", "register_tag_folders", "tags"]
 
 hookimpl = pluggy.HookimplMarker("taglm")
 
@@ -20,6 +20,11 @@ hookimpl = pluggy.HookimplMarker("taglm")
 def folder() -> Path:
     """Return the folder that holds the model in Hugging Face format."""
     return Path(__file__).parent / "weights"
+
+
+def tags() -> Path:
+    """Return the folder of domain tags that were trained for the model."""
+    return Path(__file__).parent / "tags"
 
 
 @hookimpl
@@ -36,5 +41,19 @@ def register_backbones() -> "list[Backbone]":
                 "runs on any CPU"
             ),
             license="Apache-2.0",
+        )
+    ]
+
+
+@hookimpl
+def register_tag_folders() -> "list[TagFolder]":
+    """Offer the default tags of molecules and proteins, so that a first run trains neither."""
+    from taglm_core import TagFolder
+
+    return [
+        TagFolder(
+            name="defaults",
+            path="taglm_nano:tags",
+            description="<SMILES> and <Protein> on nano, by the default settings, fp32",
         )
     ]

@@ -1,4 +1,4 @@
-"""Checks of backbones and of commands."""
+"""Checks of backbones, of folders of trained tags and of commands."""
 
 import re
 from pathlib import Path
@@ -42,6 +42,25 @@ def described(subject: Subject) -> None:
 
 
 BACKBONES = (Rule(source), Rule(described))
+
+
+def tags_load(subject: Subject) -> None:
+    """The folder holds trained tags, and each can be read."""
+    from taglm_core.store.tagstore import PackagedTags, TagStore
+
+    folder = Path(resolve(subject.spec.path, f"tag folder {subject.item.name}")())
+    store = TagStore(folder / "none", [PackagedTags(folder, subject.item.source.distribution)])
+    entries = store.packaged_entries()
+    demand(
+        bool(entries),
+        f"{folder} holds no BACKBONE_KEY/PLUGIN/TAG/FINGERPRINT/config.json. Copy the folders of "
+        "the tag store with everything above them, and list them as package data.",
+    )
+    for entry in entries:
+        store.load(entry)
+
+
+TAG_FOLDERS = (Rule(tags_load),)
 
 
 def word_free(subject: Subject) -> None:

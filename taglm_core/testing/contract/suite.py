@@ -43,6 +43,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "reader": (*specs.CHECKS, *readers.CHECKS),
     "logger": (*specs.CHECKS, *loggers.CHECKS),
     "engine": (*specs.CHECKS, *engines.CHECKS),
+    "tag_folder": (*specs.CHECKS, *resources.TAG_FOLDERS),
     "event": events.CHECKS,
 }
 """Kind of object -> its checks, in order."""
