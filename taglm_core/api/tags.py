@@ -127,12 +127,6 @@ def prune(dry_run: bool = False) -> builtins.list[dict[str, Any]]:
     return [record for _, record in found]
 
 
-def packaged() -> builtins.list[str]:
-    """Return the tags that plugins brought, `NAME@FINGERPRINT (DISTRIBUTION VERSION)` each."""
-    entries = _store().packaged_entries()
-    return [f"{each.name}@{each.fingerprint} ({each.source})" for each in entries]
-
-
 def _store() -> TagStore:
     return TagStore.of(load_registry())
 

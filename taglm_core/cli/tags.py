@@ -92,8 +92,6 @@ def prune_tags(
         print_line(f"{word} {_named(record)}.")
     if not records:
         print_line("Nothing to remove: each tag is the newest of its name and backbone.")
-    if packaged := tags.packaged():
-        print_line(f"Tags of plugins are never removed: {', '.join(packaged)}.")
 
 
 def _named(record: Mapping[str, Any]) -> str:

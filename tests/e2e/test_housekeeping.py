@@ -49,10 +49,13 @@ def _check_tags(taglm):
     """Of two tags of a name it is said which is shown; the older one is pruned."""
     tags = json.loads(taglm("tags", "list", "--json").out)
     smiles = [tag["fingerprint"] for tag in tags if tag["tag"] == "chem/SMILES"]
+    packaged = [tag["fingerprint"] for tag in tags if tag["from"] != "store"]
+    smiles = [fingerprint for fingerprint in smiles if fingerprint not in packaged]
     assert len(smiles) == 2
+    assert len(packaged) == 2  # of molecules and of proteins, for nano
     both = taglm("tags", "show", "SMILES", "--json")
-    assert len(json.loads(both.out)) == 2
-    assert "2 tags 'SMILES' are shown; to show one, name it: chem/SMILES@" in both.err
+    assert len(json.loads(both.out)) == 3
+    assert "3 tags 'SMILES' are shown; to show one, name it: chem/SMILES@" in both.err
     one = taglm("tags", "show", f"SMILES@{smiles[0][:6]}", "--json")
     assert [tag["fingerprint"] for tag in json.loads(one.out)] == smiles[:1]
     unclear = taglm("tags", "rm", "SMILES")
@@ -64,12 +67,19 @@ def _check_tags(taglm):
     pruned = taglm("tags", "prune")
     assert pruned.out.replace("Removed", "Would remove") == planned.out
     left = json.loads(taglm("tags", "list", "--json").out)
-    assert [tag["tag"] for tag in left] == sorted({tag["tag"] for tag in tags})
+    assert {tag["fingerprint"] for tag in left} >= set(packaged)
+    left = [tag for tag in left if tag["from"] == "store"]
+    own = {tag["tag"] for tag in tags if tag["from"] == "store"}
+    assert [tag["tag"] for tag in left] == sorted(own)
     (last,) = [tag["fingerprint"] for tag in left if tag["tag"] == "chem/SMILES"]
     assert last in smiles
     assert taglm("tags", "rm", f"chem/SMILES@{last[:8]}").code == 0
     assert "Nothing to remove" in taglm("tags", "prune").out
-    assert taglm("tags", "show", "SMILES").code == 1
+    shown = taglm("tags", "show", "SMILES", "--json")
+    assert [tag["fingerprint"] in packaged for tag in json.loads(shown.out)] == [True]
+    kept = taglm("tags", "rm", "SMILES")
+    assert kept.code == 1
+    assert "belongs to taglm-backbone-nano 1.0.0 and is not removed" in kept.err
 
 
 def test_what_is_no_run_or_in_use_is_kept(taglm, tmp_path, monkeypatch):
@@ -129,7 +139,8 @@ def test_a_damaged_tag_hides_no_other(taglm, damage, said):
     remedy = "`taglm tags rm toy/Other@1a2b3c4d` removes it"
     listed = taglm("tags", "list", "--json")
     assert listed.code == 1
-    assert [tag["tag"] for tag in json.loads(listed.out)] == ["toy/Word"]
+    own = [tag["tag"] for tag in json.loads(listed.out) if tag["from"] == "store"]
+    assert own == ["toy/Word"]
     (line,) = listed.err.splitlines()
     assert line.startswith("error: ")
     assert said in line

@@ -1,0 +1,60 @@
+"""The tags in the package are those that a default run of today would train."""
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+import taglm_nano
+
+CONSTRAINTS = Path(__file__).parents[3] / "constraints.txt"
+STALE = """the package holds no tag <{tag}> that a default run of today would take: its training,
+its settings or its generated rows have changed. Train it again as CARD.md says ("Trained tags"),
+and put the folder that `taglm tags show` prints in the place of {old}."""
+
+
+def is_pinned(name):
+    """Whether a library that makes rows is the one that the tags were made with."""
+    return f"{name}=={importlib.metadata.version(name)}" in CONSTRAINTS.read_text().split()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Return an empty home, which keeps what is known of generated rows from test to test."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("task", "tag", "library"),
+    [("chem/QED", "chem/SMILES", "rdkit"), ("protein/Descriptor", "protein/Protein", "biopython")],
+)
+def test_a_default_run_takes_the_packaged_tag(task, tag, library, precision, home, monkeypatch):
+    """Without this a change would send every first run back to minutes of stage 1."""
+    if not is_pinned(library):
+        pytest.skip(f"rows may differ with another {library} than that of constraints.txt")
+    from taglm_core.model.backbone_loading import load_backbone
+    from taglm_core.plugins import load_registry
+    from taglm_core.plugins.resolved import resolve_task
+    from taglm_core.store.tagstore import TagStore
+    from taglm_core.training.domain_plan import plan_domain
+    from taglm_core.training.settings import run_config
+
+    monkeypatch.setenv("TAGLM_HOME", str(home))
+    registry = load_registry()
+    store = TagStore.of(registry)
+    item, config = registry.tasks.get(task), run_config(task, {"task": task})
+    found = plan_domain(
+        tag,
+        resolve_task(item.spec, item.source.name, registry),
+        config,
+        registry,
+        load_backbone("nano", registry, "cpu").fingerprint(),
+        precision,
+        store,
+    )
+    (old,) = [folder.parent for folder in taglm_nano.tags().glob(f"*/{tag}/*/config.json")]
+    assert not found.is_trained, STALE.format(tag=tag, old=old)
+    assert found.package.startswith("taglm-backbone-nano ")
+    assert found.said.startswith(f"<{tag}>: stage 1 is skipped")
+    assert not (home / "tags").exists()
