@@ -66,7 +66,7 @@ def joined() -> Iterator[None]:
 def _own_gpu() -> int:
     """Return the index of this process's GPU among those that it sees.
 
-    Slurm's `--gpus-per-task 1` shows each process its own alone, which is then number 0.
+    A scheduler such as Slurm may show each process its own alone, which is then number 0.
     """
     if torch.cuda.device_count() == 1:
         return 0
