@@ -13,8 +13,12 @@ _LARGE = 100_000
 """Bytes of a body that takes long enough to read that others should not wait for it."""
 
 
+_MOST_KEYS = 10_000
+"""Keys of an object; naming what is wrong with each of a million would take half a minute."""
+
+
 class StrictRoute(APIRoute):
-    """A route that answers a body with a duplicate key by 422."""
+    """A route that answers a body with a duplicate key, or with far too many, by 422."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
@@ -31,7 +35,8 @@ class _StrictRequest(Request):
         """Return the body.
 
         Raises:
-            HTTPException: 422, naming a key that stands twice in one object.
+            HTTPException: 422, naming a key that stands twice in one object, or the number of
+                keys of an object that has too many.
         """
         if not hasattr(self, "_json"):
             body = await self.body()
@@ -48,6 +53,10 @@ def _parsed(body: bytes) -> Any:
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Return the keys of an object with their values."""
+    if len(pairs) > _MOST_KEYS:
+        raise HTTPException(
+            422, f"an object with {len(pairs):,} keys; it may have {_MOST_KEYS:,} at most"
+        )
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
