@@ -20,7 +20,7 @@ def list() -> builtins.list[dict[str, Any]]:
 
     Returns:
         One record for each with name, source (the plugin, or "tag store"), description and the
-        number of tags in the store.
+        number of tags in the store and in packages of plugins.
     """
     return beside_tags(stored_tags())
 

@@ -90,7 +90,7 @@ def test_a_command_that_cannot_be_imported_ends_alone(tmp_path):
     assert "SystemExit: boom" in message
     assert "Traceback" not in message
     assert "explode" in call("--help", folders=[folder])
-    assert "store" in call("tags", "list", folders=[folder], TAGLM_HOME=tmp_path / "home")
+    assert "fingerprint" in call("tags", "list", folders=[folder], TAGLM_HOME=tmp_path / "home")
     message = call("tags", "show", "explode", folders=[folder], code=1, TAGLM_HOME=tmp_path / "h")
     assert "holds no tag 'explode'" in message
 

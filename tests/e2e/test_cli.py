@@ -154,9 +154,12 @@ def test_the_plan_alone(taglm, run_file, tmp_path):
 def test_tags_are_listed_and_shown(finished, taglm):
     """The store's tags with lineage, as text and as JSON."""
     listed = json.loads(taglm("tags", "list", "--json").out)
-    assert {entry["tag"] for entry in listed} == {"chem/SMILES", "local/Sol"}
-    shown = json.loads(taglm("tags", "show", "SMILES", "--json").out)
-    assert shown[0]["lineage"]["corpus"] == "chem/molecules"
+    own = {entry["tag"]: entry for entry in listed if entry["from"] == "store"}
+    assert set(own) == {"chem/SMILES", "local/Sol"}
+    name = f"SMILES@{own['chem/SMILES']['fingerprint']}"
+    (shown,) = json.loads(taglm("tags", "show", name, "--json").out)
+    assert shown["lineage"]["corpus"] == "chem/molecules"
+    assert shown["from"] == "store"
     unknown = taglm("tags", "show", "SMILE")
     assert unknown.code == 1
     assert "Did you mean 'SMILES'?" in unknown.err

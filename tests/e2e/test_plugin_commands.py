@@ -9,7 +9,9 @@ def test_check_plugin_shows_a_table(taglm):
     """One line for each object, and a count at the end."""
     done = taglm("check-plugin", "nano")
     assert done.code == 0, done.err
-    assert "backbone  nano" in done.out
+    rows = [line.split()[:3] for line in done.out.splitlines()]
+    assert ["backbone", "nano", "4"] in rows
+    assert ["tag_folder", "defaults", "3"] in rows
     assert "checks: " in done.out
     assert "failed" not in done.out.splitlines()[-1]
 

@@ -203,11 +203,11 @@ def run(args: argparse.Namespace, trainer: Trainer, team: Team, began: float) ->
         number += 1
         factor = learning_rate_factor(fraction)
         trainer.update(number, args.muon_lr * factor, args.adam_lr * factor)
-        if now - last_log > args.log_seconds:
+        if now - last_log >= args.log_seconds:
             line = {"step": number, "seconds": round(now - start, 1), "lr": round(factor, 3)}
             attempt("logging", log.add, trainer, {**line, "waited": round(team.feed.waited, 1)})
             last_log = now
-        if now - last_save > args.snapshot_seconds:
+        if now - last_save >= args.snapshot_seconds:
             attempt("snapshot", trainer.export, args)
             progress = {"step": number, "seconds": now - start, "lines": log.lines}
             attempt("checkpoint", trainer.save, checkpoint, {**progress, "tokens": log.tokens})
