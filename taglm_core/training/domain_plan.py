@@ -99,7 +99,9 @@ def plan_domain(
         plan.fingerprint = fingerprint_of({"untrained": start, "alphabet": alphabet})
         return plan
     if is_sketch and _is_new(plan, task, config, backbone, store):
-        plan.is_trained = True
+        if not settings.fresh and precision in (FP32, BF16):
+            _take_packaged(plan, config, backbone.key, store)
+        plan.is_trained = plan.stored is None
         return plan
     plan.corpus = _corpus_of(domain, config, registry)
     content = {
@@ -144,6 +146,17 @@ def _look_up(
         plan.stored = store.find(key, plan.tag, plan.fingerprint)
 
 
+def _take_packaged(plan: DomainPlan, config: RunConfig, key: str, store: TagStore) -> None:
+    """Take a package's tag of these settings into a sketch, whose rows are not made to compare."""
+    for entry in store.packaged_entries():
+        if (entry.backbone_key, entry.name) != (key, plan.tag):
+            continue
+        found = store.find_packaged(key, entry.name, entry.fingerprint)
+        if found is not None and _is_as_asked(found[1].config.tags[plan.tag], config):
+            plan.stored, plan.fingerprint = found[1], entry.fingerprint
+            plan.package = entry.source
+
+
 def check_domain_files(config: RunConfig, tags: Collection[str]) -> None:
     """Demand that each file of stage 1 is of a domain tag that the run trains on.
 
@@ -171,7 +184,7 @@ def _is_new(
     spec = plan.domain.spec
     if spec.corpus is None or any(n.rpartition("/")[2] == spec.tag for n in config.data.domain):
         return False
-    entries = [entry for entry in store.entries() if entry.backbone_key == backbone.key]
+    entries = [entry for entry in store.own_entries() if entry.backbone_key == backbone.key]
     known = set()
     try:
         for entry in entries:

@@ -58,3 +58,27 @@ def test_a_default_run_takes_the_packaged_tag(task, tag, library, precision, hom
     assert found.package.startswith("taglm-backbone-nano ")
     assert found.said.startswith(f"<{tag}>: stage 1 is skipped")
     assert not (home / "tags").exists()
+
+
+def test_a_dry_run_tells_so_without_making_rows(tmp_path, monkeypatch):
+    """It takes seconds on a machine that has never run anything."""
+    pytest.importorskip("taglm_chem")
+    import taglm_core.training.domain_plan as planning
+    from taglm_core.model.backbone_loading import load_backbone
+    from taglm_core.plugins import load_registry
+    from taglm_core.plugins.resolved import resolve_task
+    from taglm_core.store.tagstore import TagStore
+    from taglm_core.training.settings import run_config
+
+    monkeypatch.setenv("TAGLM_HOME", str(tmp_path))
+    monkeypatch.delattr(planning, "read_corpus")
+    registry = load_registry()
+    item = registry.tasks.get("chem/QED")
+    task = resolve_task(item.spec, item.source.name, registry)
+    backbone = load_backbone("nano", registry, "cpu").fingerprint()
+    for more, package in (({}, "taglm-backbone-nano"), ({"fresh": True}, ""), ({"epochs": 2}, "")):
+        config = run_config("QED", {"task": "chem/QED", "stages": {"domain": more}})
+        place = (registry, backbone, "fp32", TagStore.of(registry))
+        plan = planning.plan_domain("chem/SMILES", task, config, *place, is_sketch=True)
+        assert plan.package.partition(" ")[0] == package
+        assert plan.is_trained == (not package)
