@@ -47,6 +47,11 @@ class StoredTag:
     """`store`, or the distribution and version of the plugin whose package holds it."""
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from others: backbone key, name and fingerprint."""
+        return self.backbone_key, self.name, self.fingerprint
+
+    @property
     def is_packaged(self) -> bool:
         """Whether it belongs to a plugin's package and cannot be removed."""
         return self.source != OWN
@@ -137,11 +142,7 @@ class TagStore:
         One that is damaged is named in the log and counts as missing.
         """
         for entry in self.packaged_entries():
-            if (entry.backbone_key, entry.name, entry.fingerprint) == (
-                backbone_key,
-                name,
-                fingerprint,
-            ):
+            if entry.key == (backbone_key, name, fingerprint):
                 try:
                     return entry, self.load(entry)
                 except CheckpointError as error:
@@ -195,12 +196,8 @@ class TagStore:
         What both hold is listed once, as the store's own.
         """
         own = self.own_entries()
-        known = {(each.backbone_key, each.name, each.fingerprint) for each in own}
-        others = [
-            entry
-            for entry in self.packaged_entries()
-            if (entry.backbone_key, entry.name, entry.fingerprint) not in known
-        ]
+        known = {entry.key for entry in own}
+        others = [entry for entry in self.packaged_entries() if entry.key not in known]
         return sorted([*own, *others], key=lambda entry: (entry.name, entry.fingerprint))
 
     def own_entries(self) -> list[StoredTag]:
@@ -233,7 +230,7 @@ class TagStore:
                 f"{entry.name}@{entry.fingerprint} belongs to {entry.source} and is not removed. "
                 "`--set stages.domain.fresh=true` trains another in its place."
             )
-        with self.lock(entry.backbone_key, entry.name, entry.fingerprint):
+        with self.lock(*entry.key):
             aside = self.scratch / f"{entry.fingerprint}.removed"
             aside.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(aside, ignore_errors=True)
