@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from taglm_core.errors import ConfigError
-from taglm_core.specs.fields import as_names, identifier, optional_reference
+from taglm_core.specs.fields import as_names, identifier, reference
 from taglm_core.specs.packages import why_missing
 from taglm_core.specs.target import Target
 
@@ -40,7 +40,7 @@ class Baseline:
 
     name: str = attrs.field(validator=_no_word)
     """Key in metrics.json and word of `--baselines`, such as "ridge"."""
-    function: str = attrs.field(validator=optional_reference)
+    function: str = attrs.field(validator=reference)
     """`(data: TaskData) -> BaselineResult | None`: fits the train split and predicts every split.
     None: it does not apply to these rows."""
     kinds: tuple[str, ...] = attrs.field(default=_KINDS, converter=as_names, validator=_known_kinds)

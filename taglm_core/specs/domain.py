@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from taglm_core.errors import ConfigError
-from taglm_core.specs.fields import as_names, identifier, optional_reference
+from taglm_core.specs.fields import as_names, identifier, optional_reference, reference
 
 
 @attrs.frozen(kw_only=True)
@@ -69,13 +69,13 @@ class Domain:
 
     @sample_metrics.validator
     def _check_sample_metrics(self, attribute: Any, value: Mapping[str, str]) -> None:
-        for reference in value.values():
-            optional_reference(self, attribute, reference)
+        for each in value.values():
+            reference(self, attribute, each)
 
     @encoder.validator
     def _check_encoder(self, attribute: "attrs.Attribute[str]", value: str) -> None:
         if value != "text":
-            optional_reference(self, attribute, value)
+            reference(self, attribute, value)
 
     def __attrs_post_init__(self) -> None:
         if self.columns and self.encoder == "text":

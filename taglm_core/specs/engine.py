@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from taglm_core.specs.fields import identifier, optional_reference
+from taglm_core.specs.fields import identifier, reference
 from taglm_core.specs.packages import why_missing
 
 
@@ -79,7 +79,7 @@ class Engine:
 
     name: str = attrs.field(validator=identifier)
     """Word of `--engine`, such as "ray"."""
-    open: str = attrs.field(validator=optional_reference)
+    open: str = attrs.field(validator=reference)
     """`(address: str | None, workers: int | None) -> Workers`: connects to a cluster, None the
     usual one, with so many workers, None as many as fit."""
     needs_package: str = ""

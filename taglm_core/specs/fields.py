@@ -26,13 +26,19 @@ def identifier(instance: Any, attribute: Any, value: Any) -> None:
         )
 
 
-def optional_reference(instance: Any, attribute: Any, value: Any) -> None:
-    """Demand None or `package.module:attribute`."""
-    if value is not None and not (isinstance(value, str) and is_reference(value)):
+def reference(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand `package.module:attribute`."""
+    if not isinstance(value, str) or not is_reference(value):
         raise ConfigError(
             f"{type(instance).__name__}: {attribute.name} must be 'package.module:attribute', "
             f"not {value!r}."
         )
+
+
+def optional_reference(instance: Any, attribute: Any, value: Any) -> None:
+    """Demand None or `package.module:attribute`."""
+    if value is not None:
+        reference(instance, attribute, value)
 
 
 def one_of(*allowed: str) -> Any:

@@ -2,7 +2,7 @@
 
 import attrs
 
-from taglm_core.specs.fields import identifier, optional_reference
+from taglm_core.specs.fields import identifier, reference
 from taglm_core.specs.packages import why_missing
 
 
@@ -12,7 +12,7 @@ class Logger:
 
     name: str = attrs.field(validator=identifier)
     """Word of `--log-to`, such as "tensorboard"."""
-    open: str = attrs.field(validator=optional_reference)
+    open: str = attrs.field(validator=reference)
     """`(folder: Path, settings: Mapping[str, value]) -> object` with `log(stage: str, step: int,
     values: Mapping[str, float])`, called at each step and evaluation, and `close(results:
     Mapping[str, float] | None)`, called once with the final scores, or None if the run ends without

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from taglm_core.errors import ConfigError
-from taglm_core.specs.fields import optional_reference
+from taglm_core.specs.fields import reference
 
 _WORD = re.compile(r"[a-z][a-z0-9]*")
 
@@ -32,7 +32,7 @@ class Reader:
 
     name: str = attrs.field(validator=_word)
     """Word of `--format`, and an extension of its files, such as "sam"."""
-    read_batches: str = attrs.field(validator=optional_reference)
+    read_batches: str = attrs.field(validator=reference)
     """`(path: Path, batch_size: int) -> Iterator[dict[column, list]]`: batches of at most
     `batch_size` rows, each with the same columns in the same order. A text format opens its file by
     `taglm_core.plugin.open_text`; `taglm_core.plugin.record_batches` makes batches of records. A

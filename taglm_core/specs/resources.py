@@ -2,7 +2,7 @@
 
 import attrs
 
-from taglm_core.specs.fields import as_names, identifier, one_of, optional_reference
+from taglm_core.specs.fields import as_names, identifier, one_of, optional_reference, reference
 
 
 @attrs.frozen(kw_only=True)
@@ -11,7 +11,7 @@ class Dataset:
 
     name: str = attrs.field(validator=identifier)
     """Short name; templates and tasks name it `plugin/name`."""
-    load: str = attrs.field(validator=optional_reference)
+    load: str = attrs.field(validator=reference)
     """`(*, seed: int, size: int | None) -> dict[column, list]` (or a `datasets.Dataset`). Further
     keyword arguments are given in `data.options`, and `file` when the run names a file."""
     columns: tuple[str, ...] = attrs.field(converter=as_names)
@@ -69,7 +69,7 @@ class Metric:
 
     name: str = attrs.field(validator=identifier)
     """Key in metrics.json, such as "rmse"."""
-    function: str = attrs.field(validator=optional_reference)
+    function: str = attrs.field(validator=reference)
     """`(truth, prediction) -> float`. Regression: float `(rows,)` twice. Classification: int
     `(rows,)` class indices and float `(rows, classes)` probabilities. Text: two lists of str.
     NaN when the metric is undefined for these rows."""
@@ -94,7 +94,7 @@ class Head:
 
     name: str = attrs.field(validator=identifier)
     """Short name, such as "linear"."""
-    module: str = attrs.field(validator=optional_reference)
+    module: str = attrs.field(validator=reference)
     """`(hidden_size: int, num_outputs: int) -> torch.nn.Module`: `(batch, hidden)` to
     `(batch, num_outputs)`. Further arguments are given in `stages.task.head_options`."""
     description: str = ""
@@ -123,7 +123,7 @@ class TagFolder:
 
     name: str = attrs.field(validator=identifier)
     """Name in listings and messages, such as "trained"."""
-    path: str = attrs.field(validator=optional_reference)
+    path: str = attrs.field(validator=reference)
     """A reference `package.module:function` to a function that gives the folder, which holds
     `BACKBONE_KEY/PLUGIN/TAG/FINGERPRINT/` with `config.json`, `tags.safetensors` and `README.md`.
     It is only read."""
@@ -139,5 +139,5 @@ class Command:
     """Word after `taglm`."""
     help: str
     """One line for `taglm --help`."""
-    app: str = attrs.field(validator=optional_reference)
+    app: str = attrs.field(validator=reference)
     """Reference to a `typer.Typer` or to a function that becomes one; imported on use."""
