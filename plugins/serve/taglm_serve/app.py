@@ -74,8 +74,9 @@ class Service:
         self.limits = limits
         self.engine = Engine(predictors, limits)
         self.metrics = Metrics(self.engine)
+        self._predictor_at: dict[str, str] = {}
         self.api = self._build(token)
-        self.app = Guard(self.api, limits, token)
+        self.app = Guard(self.api, limits, token, self._on_refused)
 
     def _build(self, token: str | None) -> FastAPI:
         @contextlib.asynccontextmanager
@@ -93,7 +94,7 @@ class Service:
             strict_content_type=False,
         )
         api.router.route_class = StrictRoute
-        add_handlers(api)
+        add_handlers(api, self._on_refused)
         secured: list[Any] = []
         faults = dict(FAULTS)
         if token is not None:
@@ -219,6 +220,7 @@ class Service:
             (stream, "stream", f"Predict {words}, and send each row as it comes", model, told),
             (attention, "attention", read, one, faults),
         ):
+            self._predictor_at[f"{path}/{kind}"] = name
             function.__annotations__["request"] = body
             api.post(
                 f"{path}/{kind}",
@@ -243,6 +245,11 @@ class Service:
         finally:
             self.metrics.requests.labels(name, str(outcome.status)).inc()
             self.metrics.seconds.labels(name).observe(time.perf_counter() - began)
+
+    def _on_refused(self, path: str, status: int) -> None:
+        """Count a request to a predictor that was answered before its rows were looked at."""
+        if path in self._predictor_at:  # others would let anybody make new counters
+            self.metrics.requests.labels(self._predictor_at[path], str(status)).inc()
 
     async def _answer(self, name: str, request: Any) -> dict[str, Any]:
         answer: Answer = await self._in_time(name, lambda: self._submitted(name, request))

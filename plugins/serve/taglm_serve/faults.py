@@ -1,7 +1,7 @@
 """Answers that are not a success: one form of body for all of them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -86,29 +86,38 @@ def fault_of(error: Exception, name: str, timeout: float) -> ServiceError:
     return ServiceError(500, "failed", message)
 
 
-def add_handlers(api: FastAPI) -> None:
-    """Give every error the same form of body."""
+def add_handlers(api: FastAPI, on_refused: Callable[[str, int], None]) -> None:
+    """Give every error the same form of body.
+
+    Args:
+        api: The application.
+        on_refused: Hears path and status of each request that is refused before its function runs.
+    """
+
+    def refuse(request: Request, error: ServiceError) -> JSONResponse:
+        on_refused(request.scope["path"], error.status)
+        return JSONResponse(error.body, error.status, headers=error.headers)
 
     @api.exception_handler(ServiceError)
     async def on_service_error(_: Request, error: ServiceError) -> JSONResponse:
         return JSONResponse(error.body, error.status, headers=error.headers)
 
     @api.exception_handler(HTTPException)
-    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
         codes = {400: "bad_json", 404: "not_found", 405: "method_not_allowed", 422: "invalid"}
         code = codes.get(error.status_code, "http")
         message = _BAD_JSON if error.status_code == 400 else str(error.detail)
-        found = ServiceError(error.status_code, code, message)
-        return JSONResponse(found.body, error.status_code, headers=error.headers)
+        headers = None if error.headers is None else dict(error.headers)
+        return refuse(request, ServiceError(error.status_code, code, message, headers=headers))
 
     @api.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
-            return JSONResponse(ServiceError(400, "bad_json", _BAD_JSON).body, 400)
+            return refuse(request, ServiceError(400, "bad_json", _BAD_JSON))
         for fault in error.errors():
             if fault["type"] == "too_long" and fault["loc"][1:] == ("rows",):
-                found = too_many_rows(fault["ctx"]["actual_length"], fault["ctx"]["max_length"])
-                return JSONResponse(found.body, found.status)
+                count, limit = fault["ctx"]["actual_length"], fault["ctx"]["max_length"]
+                return refuse(request, too_many_rows(count, limit))
         rows, others = _faults(error.errors())
         kind = request.headers.get("content-type", "")
         if kind and "json" not in kind and any(len(fault["loc"]) == 1 for fault in error.errors()):
@@ -117,7 +126,7 @@ def add_handlers(api: FastAPI) -> None:
         if len(others) > _MOST_SAID:
             others[_MOST_SAID:] = [f"and {counted(len(others) - _MOST_SAID, 'more fault')}"]
         message = "; ".join(others) if others else f"{wrong} with a wrong form"
-        return JSONResponse(ServiceError(422, "invalid", message, rows[:100]).body, 422)
+        return refuse(request, ServiceError(422, "invalid", message, rows[:100]))
 
 
 _MOST_SAID = 10

@@ -21,15 +21,19 @@ OPEN_PATHS = ("/", "/healthz", "/readyz")
 class Guard:
     """Answers 401, 408 and 413 before an application sees a request."""
 
-    def __init__(self, app: App, limits: Limits, token: str | None) -> None:
+    def __init__(
+        self, app: App, limits: Limits, token: str | None, on_refused: Callable[[str, int], None]
+    ) -> None:
         """Guard an application.
 
         Args:
             app: The application.
             limits: Bytes of a body, and seconds in which it must have come.
             token: What requests must bring; None: nothing.
+            on_refused: Hears the path and the status of each answer of the guard's own.
         """
         self._app = app
+        self._on_refused = on_refused
         self._limits = limits
         self._token = None if token is None else token.encode()
         self.num_unanswered = 0
@@ -51,20 +55,37 @@ class Guard:
         if scope["path"] not in OPEN_PATHS and not self._is_allowed(headers):
             bearer = [(b"www-authenticate", b"Bearer")]
             message = "send the token of this service: Authorization: Bearer TOKEN"
-            await _refuse(send, 401, "unauthorized", message, bearer)
+            await self._refuse(scope, send, 401, "unauthorized", message, bearer)
             return
         try:
             async with asyncio.timeout(self._limits.timeout):
                 body = await self._body(headers, receive)
         except TimeoutError:
             message = f"the body did not arrive in {self._limits.timeout:g} s"
-            await _refuse(send, 408, "slow_body", message)
+            await self._refuse(scope, send, 408, "slow_body", message)
             return
         if body is None:
             message = f"a request may have {self._limits.max_body:,} bytes; send fewer rows"
-            await _refuse(send, 413, "too_large", message)
+            await self._refuse(scope, send, 413, "too_large", message)
             return
         await self._app(scope, _replayed(body, receive), send)
+
+    async def _refuse(
+        self,
+        scope: Scope,
+        send: Send,
+        status: int,
+        code: str,
+        message: str,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self._on_refused(scope["path"], status)
+        body = json.dumps({"error": {"code": code, "message": message, "rows": []}}).encode()
+        sent = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        if status in (408, 413):  # the rest of the body is not read
+            sent.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": [*sent, *headers]})
+        await send({"type": "http.response.body", "body": body})
 
     def _is_allowed(self, headers: dict[bytes, bytes]) -> bool:
         if self._token is None:
@@ -103,14 +124,3 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-async def _refuse(
-    send: Send, status: int, code: str, message: str, headers: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    body = json.dumps({"error": {"code": code, "message": message, "rows": []}}).encode()
-    sent = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if status in (408, 413):  # the rest of the body is not read
-        sent.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": [*sent, *headers]})
-    await send({"type": "http.response.body", "body": body})

@@ -10,6 +10,16 @@ TOKEN = "a-token-of-at-least-16"
 LETTERS = ["abca", "bbbb", "zz", "cacac"]
 
 
+def counted(service):
+    """Return the number of requests by predictor and status."""
+    requests = next(iter(service.metrics.requests.collect()))
+    return {
+        (sample.labels["predictor"], sample.labels["status"]): sample.value
+        for sample in requests.samples
+        if sample.name == "taglm_requests_total"
+    }
+
+
 def test_predictions_are_those_of_the_predictor(serve, call, ask, predictors):
     """Each kind of task, with an invalid row in between, to the digits of prediction files."""
     rows = [{"letters": each} for each in LETTERS]
@@ -240,6 +250,24 @@ def test_limits_are_413(serve, call, ask):
 
     (answer,) = call(service, ("POST", "/v1/predictors/Share/predict"), content=pieces())
     assert answer.status_code == 413
+    assert counted(service) == {("Share", "200"): 1, ("Share", "413"): 3}
+
+
+def test_each_refusal_of_a_predictor_is_counted(serve, call, ask):
+    """By its status, whoever answers; paths of no predictor make no new counters."""
+    service = serve(token=TOKEN)
+    path = "/v1/predictors/Share/{}"
+    for content in (b"{", b'{"rows": 1}', b'{"rows": [], "rows": []}'):
+        for kind in ("predict", "stream", "attention"):
+            sent = [("POST", path.format(kind))]
+            call(service, *sent, content=content, headers={"Authorization": f"Bearer {TOKEN}"})
+    call(service, ask("Third", {"letters": "ab"}), ask("Nobody", {"letters": "ab"}))
+    found = {("Share", "400"): 3, ("Share", "422"): 6, ("Third", "401"): 1}
+    assert counted(service) == found
+    allowed = {"Authorization": f"Bearer {TOKEN}"}
+    lost = call(service, ask("Nobody", {"letters": "ab"}), headers=allowed)
+    assert lost[0].status_code == 404
+    assert counted(service) == found
 
 
 def test_a_token_is_demanded(serve, call, ask):
