@@ -28,6 +28,7 @@ from taglm_core.inference.spanplan import (
     values_of,
 )
 from taglm_core.inference.spanrates import measured_rates
+from taglm_core.plugins import load_registry
 from taglm_core.plugins.compatibility import core_version
 from taglm_core.progress import Progress, progress_bar, reporting
 from taglm_core.specs import Call, Workers
@@ -76,11 +77,31 @@ class PartsRequest:
             "predictor": fingerprint_of(contents),
             "input": path_digest(self.source),
             "tags": [path_digest(folder) for folder in folders if folder],
-            "tag_store": path_digest(TagStore().folder) if names else "",
+            "stored_tags": _stored_tags(names) if names else {},
             "options": options,
             "how": attrs.asdict(self.how),
             "chunk_rows": self.part_rows,
         }
+
+
+def _stored_tags(names: Sequence[str]) -> dict[str, str]:
+    """Return digests of the trained tags that names may mean, a plugin's packaged ones included.
+
+    Args:
+        names: As `--tag` takes them, with or without the plugin.
+
+    Returns:
+        `BACKBONE_KEY/PLUGIN/TAG` -> digest of the newest one, since only a loaded backbone tells
+        which of them will be taken.
+    """
+    store = TagStore.of(load_registry())
+    shorts = {name.rpartition("/")[2] for name in names}
+    entries = [e for e in store.entries() if e.name.rpartition("/")[2] in shorts]
+    found = {}
+    for backbone_key, name in sorted({(e.backbone_key, e.name) for e in entries}):
+        if (newest := store.newest(backbone_key, name)) is not None:
+            found[f"{backbone_key}/{name}"] = path_digest(newest.folder)
+    return found
 
 
 def packed_run(folder: Path, task: str | None) -> PackedRun:

@@ -3,11 +3,15 @@
 import csv
 import json
 import math
+import os
+from types import SimpleNamespace
 
 import attrs
 import pytest
-from artifacts import kept_predictor
+import torch
+from artifacts import kept_predictor, tag_artifact
 
+import taglm_core as taglm
 from taglm_core.api import loading, parts
 from taglm_core.api.parts import PartsRequest, predict_in_parts
 from taglm_core.api.partworker import PartWorker
@@ -18,7 +22,10 @@ from taglm_core.inference.files import PartOptions
 from taglm_core.inference.sharedspans import SpanFacts, take_spans
 from taglm_core.inference.spanplan import CLUSTER, NODE, WORKER, Rates, Recurring, plan_spans
 from taglm_core.model.prefix_cache.cached_rows import CachedRows
+from taglm_core.plugins import load_registry
 from taglm_core.specs import Engine
+from taglm_core.store.tagstore import TagStore
+from taglm_core.testing import tiny_backbone
 
 LETTERS = ["abca" * 9, "bbbb" * 9, "cacac" * 9, "zz", "ab" * 20]
 DIGITS = ["101" * 9, "1", "1110" * 5, "1011" * 9]
@@ -140,6 +147,46 @@ def test_parts_of_another_request_are_dropped_and_said(asked):
     predict_in_parts(again, asked(similarity=False), lines)
     assert again.called.count("predict") == 7
     assert lines.said[0].endswith("parts of another request (how differ) are dropped")
+
+
+def packaged_tags():
+    """Return the folder of a plugin's trained tags."""
+    return os.environ["TOY_TAGS"]
+
+
+def store_tag(folder, name, number):
+    """Put a tag whose numbers are all alike into a store."""
+    backbone = tiny_backbone("llama")
+    artifact = tag_artifact(backbone, **{name: torch.full((2, backbone.hidden_size), number)})
+    TagStore(folder).save("key", name, "1a2b", artifact, "")
+
+
+@pytest.mark.parametrize("place", ["home", "package"])
+def test_another_tag_of_the_same_name_is_another_request(asked, tmp_path, monkeypatch, place):
+    """In the store or in a plugin's package: parts with the earlier one are not continued."""
+    folder = taglm.TagFolder(name="own", path=f"{__name__}:packaged_tags")
+    plugin = SimpleNamespace(register_tag_folders=taglm.hookimpl(lambda: [folder]))
+    registry = load_registry(only=(), extra=[("own", plugin)])
+    monkeypatch.setattr(parts, "load_registry", lambda: registry)
+    monkeypatch.setenv("TAGLM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TOY_TAGS", str(tmp_path / "package" / "tags"))
+    request = asked()
+    packed = parts.packed_run(request.run, None)
+
+    def stored(*tags):
+        options = {**request.options, "tags": tags}
+        return attrs.evolve(request, options=options).identity(packed)["stored_tags"]
+
+    store_tag(tmp_path / place, "toy/Letters", 1.0)
+    before = stored("Letters")
+    assert list(before) == ["key/toy/Letters"]
+    assert stored("toy/Letters") == before
+    assert stored() == {}
+    store_tag(tmp_path / place, "toy/Digits", 1.0)
+    assert stored("Letters") == before
+    store_tag(tmp_path / place, "toy/Letters", 2.0)
+    assert stored("Letters").keys() == before.keys()
+    assert stored("Letters") != before
 
 
 def test_a_damaged_part_is_named(asked, monkeypatch):
