@@ -18,7 +18,8 @@ def metric_rows(task: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
         several targets a column names the target, "mean" for the mean over all of them; of one
         target taglm and its best baseline are shown. Of several runs a metric is text, mean and
         standard deviation. The column `seconds` holds, once for each predictor, the time
-        of training: that of all stages, or of a baseline's fit and of the features that it reads;
+        of training: that of all stages (of tags that came with a package there is none), or of a
+        baseline's fit and of the features that it reads;
         `MB` the largest memory of the process meanwhile, where the system tells it.
     """
     splits = _ordered(task.get("splits", {}))
@@ -138,13 +139,20 @@ def verdict(name: str, task: Mapping[str, Any]) -> str | None:
 
 
 def _seconds(task: Mapping[str, Any]) -> dict[str, float]:
-    """Return predictor -> seconds of training; empty where the task has no baselines."""
+    """Return predictor -> seconds of training; empty where the task has no baselines.
+
+    A domain tag that came with a plugin's package was trained elsewhere, as the backbone was.
+    """
     seconds = {
         name: float(facts["fit_seconds"]) + float(facts.get("feature_seconds", 0.0))
         for name, facts in task.get("baselines", {}).items()
         if "fit_seconds" in facts
     }
-    stages = [float(stage["seconds"]) for stage in task.get("stages", ()) if "seconds" in stage]
+    stages = [
+        float(stage["seconds"])
+        for stage in task.get("stages", ())
+        if "seconds" in stage and "from_package" not in stage
+    ]
     return {"taglm": sum(stages), **seconds} if seconds and stages else seconds
 
 

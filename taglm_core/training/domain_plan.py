@@ -75,7 +75,7 @@ def plan_domain(
         precision: Arithmetic of the backbone.
         store: Where trained tags are.
         is_sketch: Whether nothing will be trained by the plan: then rows of the domain's own
-            corpus, which are valid, are not made where no stored tag could be of them.
+            corpus are not made where no stored tag could be of them.
 
     Raises:
         UnknownNameError: when the store lacks an enriched tag that the template names.
@@ -98,11 +98,12 @@ def plan_domain(
         start = {"length": settings.tag_length, "init": settings.tag_init}
         plan.fingerprint = fingerprint_of({"untrained": start, "alphabet": alphabet})
         return plan
-    if is_sketch and _is_new(plan, task, config, backbone, store):
+    if _is_new(plan, task, config, backbone, store):
         if not settings.fresh and precision in (FP32, BF16):
             _take_packaged(plan, config, backbone.key, store)
         plan.is_trained = plan.stored is None
-        return plan
+        if is_sketch or not plan.is_trained:
+            return plan
     plan.corpus = _corpus_of(domain, config, registry)
     content = {
         "backbone": backbone.key,
@@ -147,7 +148,10 @@ def _look_up(
 
 
 def _take_packaged(plan: DomainPlan, config: RunConfig, key: str, store: TagStore) -> None:
-    """Take a package's tag of these settings into a sketch, whose rows are not made to compare."""
+    """Take a package's tag of these settings; rows that nobody gives are not made to compare.
+
+    That would take longer than some runs. The tests of the package make them.
+    """
     for entry in store.packaged_entries():
         if (entry.backbone_key, entry.name) != (key, plan.tag):
             continue
@@ -180,12 +184,16 @@ def check_domain_files(config: RunConfig, tags: Collection[str]) -> None:
 def _is_new(
     plan: DomainPlan, task: ResolvedTask, config: RunConfig, backbone: Fingerprint, store: TagStore
 ) -> bool:
-    """Whether a tag will be trained whatever the rows of its corpus are, which nobody gives."""
+    """Whether no tag of the store can be of the rows of a domain's own corpus, whatever they are.
+
+    Tags of packages aside.
+    """
     spec = plan.domain.spec
     if spec.corpus is None or any(n.rpartition("/")[2] == spec.tag for n in config.data.domain):
         return False
     entries = [entry for entry in store.own_entries() if entry.backbone_key == backbone.key]
-    known = set()
+    packaged = store.packaged_entries()
+    known = {entry.fingerprint for entry in packaged if entry.name == plan.tag}
     try:
         for entry in entries:
             if entry.name == plan.tag:

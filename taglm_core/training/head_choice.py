@@ -28,6 +28,7 @@ from taglm_core.training.feature_choice import (
 from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, LINEAR, why_not
 from taglm_core.training.kernel_fit import (
+    FEATURES_ALONE,
     NUM_FOLDS,
     Errors,
     Solution,
@@ -51,7 +52,8 @@ _GAIN_OF_TRAINING = 0.02
 """A trained tag is kept if its error on valid is lower by this share of the untrained tag's,"""
 _SURE = 2.0
 """and by this many standard errors of the difference: the trained tag is the best of several
-evaluations on the same rows, so that chance alone makes it look better there."""
+evaluations on the same rows, so that chance alone makes it look better there. It is trained at all
+if the states of the untrained one gain as much over the features beside them."""
 _MOST_GROUPS = 16
 
 
@@ -63,6 +65,8 @@ class Choice:
     """What was compared, for the lineage; {} where there was no choice."""
     valid_errors: Tensor | None = None
     """float64 `(rows,)`: squared error of each validation row; None: there was no choice."""
+    features_alone: Tensor | None = None
+    """The same of the regression that reads features and no states; None: the head has none."""
 
 
 @attrs.frozen(eq=False)
@@ -115,10 +119,9 @@ def choose_tag(
     if start is None or choice.valid_errors is None or start.choice.valid_errors is None:
         return choice.facts
     untrained, trained = start.choice.valid_errors, choice.valid_errors
-    gain, deviation = _gain(untrained, trained)
-    before, after = float(untrained.nanmean()), float(trained.nanmean())
+    before, after, deviation = _compared_means(untrained, trained)
     compared = {"untrained": before, "trained": after, "standard_error": deviation}
-    if gain > max(_GAIN_OF_TRAINING * before, _SURE * deviation):
+    if _is_sure(untrained, trained):
         return {**choice.facts, "tag": "trained", "training": compared}
     task_model.become(start.member)
     progress.say("function tag: untrained, since training it gained too little")
@@ -128,6 +131,52 @@ def choose_tag(
         f"standard error of the difference {deviation:.4f}",
     )
     return {**start.choice.facts, "tag": UNTRAINED, "training": compared}
+
+
+def why_untrained(plan: Plan, start: Start | None, progress: Progress) -> dict[str, Any] | None:
+    """Decide that a tag stays untrained, if its states add too little to the features beside them.
+
+    A trained tag has to pass the same test against the untrained one. Where the states as a whole
+    do not pass it against the features alone, better states would hardly.
+
+    Args:
+        plan: Its settings; with `features: on` the tag is trained whatever its states add.
+        start: What the untrained tag reaches; None: no kernel head.
+        progress: Hears of it.
+
+    Returns:
+        The facts of the choice, for the lineage; None: the tag is to be trained.
+    """
+    if start is None or plan.config.stages.task.features != AUTO:
+        return None
+    if start.choice.valid_errors is None or start.choice.features_alone is None:
+        return None
+    alone, both = start.choice.features_alone, start.choice.valid_errors
+    if _is_sure(alone, both):
+        return None
+    before, after, deviation = _compared_means(alone, both)
+    progress.say(
+        "function tag: not trained, since its states add too little to the features beside them "
+        "(--set stages.task.features=on trains it)"
+    )
+    say_detail(
+        progress,
+        f"mean squared error on the valid split: {before:.4f} without states, {after:.4f} with "
+        f"them, standard error of the difference {deviation:.4f}",
+    )
+    compared = {"without_states": before, "with_states": after, "standard_error": deviation}
+    return {**start.choice.facts, "tag": UNTRAINED, "states": compared}
+
+
+def _is_sure(before: Tensor, after: Tensor) -> bool:
+    """Whether paired errors fell by more than the least share and than chance."""
+    gain, deviation = _gain(before, after)
+    return gain > max(_GAIN_OF_TRAINING * float(before.nanmean()), _SURE * deviation)
+
+
+def _compared_means(before: Tensor, after: Tensor) -> tuple[float, float, float]:
+    """Return the means of paired errors and the standard error of their difference."""
+    return float(before.nanmean()), float(after.nanmean()), _gain(before, after)[1]
 
 
 def _gain(before: Tensor, after: Tensor) -> tuple[float, float]:
@@ -195,7 +244,15 @@ def choose_head(
         for name, each in found.items()
     }
     facts = {"chosen": chosen, "mean_squared_errors": costs, **made}
-    return Choice(facts, found[chosen].valid.square().nanmean(dim=1))
+    alone = None
+    if chosen in heads and heads[chosen].reader is not None:
+        alone = heads[chosen].solutions[FEATURES_ALONE].errors.valid
+    return Choice(facts, _by_row(found[chosen].valid), None if alone is None else _by_row(alone))
+
+
+def _by_row(errors: Tensor) -> Tensor:
+    """Return the mean of the squared errors `(rows, outputs)` of each row."""
+    return errors.square().nanmean(dim=1)
 
 
 @attrs.frozen

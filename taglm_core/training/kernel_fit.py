@@ -18,6 +18,8 @@ GAMMAS = (0.3, 1.0, 3.0)
 """Of the kernel, over the median squared distance of training rows."""
 RIDGE_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 1, 7))
 """Penalties that are tried."""
+FEATURES_ALONE = 1
+"""Place, among the regressions of a head with features, of the one that reads no states."""
 _LEAST_EIGENVALUE = 1e-6
 _MEDIAN_ROWS = 500
 _MOST_DIRECTIONS = 2000
@@ -173,25 +175,64 @@ def _fit_one(
     best: tuple[float, Tensor, Solution] | None = None
     for width in (given["width"],) if "width" in given else GAMMAS:
         gamma = width / median
-        root = _inverse_root(torch.exp(-gamma * own))
-        train, valid = (torch.exp(-gamma * d) @ root for d in (distances, valid_distances))
-        solution = attrs.evolve(solve_rows(train, valid, rows, given.get("alphas")), width=width)
+        values, vectors = _principal(torch.exp(-gamma * own))
+        root = vectors / values.sqrt()  # of the inverse kernel, (points, rank)
+        valid = torch.exp(-gamma * valid_distances) @ root
+        whole = None
+        if len(own) == len(distances):  # the points are the rows, and turned by the kernel already
+            train = vectors * values.sqrt()
+            whole = Directions(train, values)
+        else:
+            train = torch.exp(-gamma * distances) @ root
+        solved = solve_rows(train, valid, rows, given.get("alphas"), whole)
+        solution = attrs.evolve(solved, width=width)
         if best is None or solution.errors.cost < best[2].errors.cost:
             best = (gamma, (root @ solution.weights).T, solution)
     assert best is not None, "several widths are tried"
     return best
 
 
-def _inverse_root(kernel: Tensor) -> Tensor:
-    """Return a matrix `(points, rank)` whose product with its transpose inverts a kernel."""
+def _principal(kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a kernel's eigenvalues `(rank,)` that count, and their vectors `(points, rank)`."""
     values, vectors = torch.linalg.eigh(kernel)
     is_kept = values > _LEAST_EIGENVALUE * values[-1]
-    found: Tensor = vectors[:, is_kept] / values[is_kept].sqrt()
-    return found
+    return values[is_kept], vectors[:, is_kept]
+
+
+@attrs.frozen(eq=False)
+class Directions:
+    """Rows in coordinates whose columns are orthogonal, so that penalties shrink each alone."""
+
+    turned: Tensor
+    """float64 `(rows, directions)`."""
+    values: Tensor
+    """`(directions,)`: squared length of each column."""
+    vectors: Tensor | None = None
+    """`(columns, directions)` of the rows' own columns; None: the columns are the directions."""
+
+    def weights(self, solved: Tensor) -> Tensor:
+        """Return weights `(columns, outputs)` of the rows' columns, of those of the directions."""
+        return solved if self.vectors is None else self.vectors @ solved
+
+
+def directions_of(x: Tensor) -> Directions:
+    """Turn rows, float64 `(rows, columns)`."""
+    if x.shape[1] <= x.shape[0]:
+        values, vectors = torch.linalg.eigh(x.T @ x)
+        return Directions(x @ vectors, values.clamp_min(0.0), vectors)
+    # the same space from the other side: at most as many directions as rows
+    values, left = torch.linalg.eigh(x @ x.T)
+    values = values.clamp_min(0.0)
+    turned = left * values.sqrt()
+    return Directions(turned, values, x.T @ (left / values.sqrt().clamp_min(1e-12)))
 
 
 def solve_rows(
-    train: Tensor, valid: Tensor, rows: TargetRows, alphas: Sequence[float] | None = None
+    train: Tensor,
+    valid: Tensor,
+    rows: TargetRows,
+    alphas: Sequence[float] | None = None,
+    whole: Directions | None = None,
 ) -> Solution:
     """Solve a ridge regression of each group of targets, with the penalty that costs least.
 
@@ -200,6 +241,7 @@ def solve_rows(
         valid: The same of the validation split.
         rows: Targets.
         alphas: Penalty of each group of targets; None: the one that costs least.
+        whole: Directions of all training rows; None: they are looked for.
     """
     chosen: list[float] = []
     weights = torch.zeros(train.shape[1], rows.train.shape[1], dtype=torch.float64)
@@ -215,8 +257,13 @@ def solve_rows(
         if rows.roots is not None:  # squares of these are weighted squares
             x, y = rows.roots[known] * x, rows.roots[known] * y
         folds = None if rows.folds is None else rows.folds[known]
+        if whole is not None and rows.roots is None and bool(known.all()):
+            turned = whole
+        else:
+            turned = directions_of(x)
         best: tuple[float, Tensor, Tensor, Tensor | None] | None = None
-        for alpha, (solved, left_out) in zip(tried, penalties(x, y, folds, tried), strict=True):
+        found = penalties(turned, y, folds, tried)
+        for alpha, (solved, left_out) in zip(tried, found, strict=True):
             errors = rows.valid[:, columns] - valid @ solved
             # a validation split without this target leaves cross-validation to decide
             parts = [errors.square().nanmean()] if not errors.isnan().all() else []
@@ -234,32 +281,24 @@ def solve_rows(
 
 
 def penalties(
-    x: Tensor, y: Tensor, folds: Tensor | None, alphas: Sequence[float]
+    x: Directions, y: Tensor, folds: Tensor | None, alphas: Sequence[float]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield for each penalty the weights `(columns, outputs)` and the errors of rows left out.
 
     The errors of a fold follow from the whole fit: `(I - H_kk)^-1 r_k`, where `H` maps targets to
     predictions and `r` are the residuals.
     """
-    if x.shape[1] <= x.shape[0]:
-        values, vectors = torch.linalg.eigh(x.T @ x)
-        turned = x @ vectors  # (rows, columns), orthogonal columns
-    else:  # the same space from the other side: at most as many directions as rows
-        values, left = torch.linalg.eigh(x @ x.T)
-        values = values.clamp_min(0.0)
-        turned = left * values.sqrt()
-        vectors = x.T @ (left / values.sqrt().clamp_min(1e-12))
     for alpha in alphas:
-        shrink = 1.0 / (values.clamp_min(0.0) + alpha)
-        solved = shrink.unsqueeze(1) * (turned.T @ y)
+        shrink = 1.0 / (x.values + alpha)
+        solved = shrink.unsqueeze(1) * (x.turned.T @ y)
         left_out = None
         if folds is not None:
-            residuals = y - turned @ solved
+            residuals = y - x.turned @ solved
             left_out = torch.empty_like(y)
             for fold in range(NUM_FOLDS):
                 own = folds == fold
-                part = turned[own]
+                part = x.turned[own]
                 hat = (part * shrink) @ part.T
-                eye = torch.eye(len(part), dtype=x.dtype)
+                eye = torch.eye(len(part), dtype=y.dtype)
                 left_out[own] = torch.linalg.solve(eye - hat, residuals[own])
-        yield vectors @ solved, left_out
+        yield x.weights(solved), left_out

@@ -13,7 +13,7 @@ from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import TaskLineage
 from taglm_core.training.estimate import task_estimate
 from taglm_core.training.fit import FitSettings, Group
-from taglm_core.training.head_choice import choose_head, choose_tag, start_of
+from taglm_core.training.head_choice import Start, choose_head, choose_tag, start_of, why_untrained
 from taglm_core.training.head_cost import HeadSeconds, head_seconds
 from taglm_core.training.member import Member, task_groups, task_objective, trained_names
 from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
@@ -53,19 +53,20 @@ def train_task(
     counts = _announced(members, enriched, folder, name)
     with progress_bar("reading the states of the untrained tag"):
         start = {task: each.start(settings.head_init) for task, each in objectives.items()}
-    untrained, before = None, time.monotonic()
+    untrained, stays, before = None, None, time.monotonic()
     if _chooses_tag(members):
         (first,) = objectives.values()
         untrained = start_of(plan, first, members[0].splits, progress)
+        stays = why_untrained(plan, untrained, progress)
     choosing = time.monotonic() - before
-    groups = task_groups(members, enriched, objectives)
+    groups = task_groups(members, enriched, objectives) if stays is None else []
     fitting = _in_time(members, fitting, groups, rows, choosing, progress)
     fitting = _shown_with(members, fitting, number)
     names = "+".join(objectives)
     checkpoint = checkpoint_folder(folder, plan, f"task-{names}{f'-{number}' if number else ''}")
     objective = _joined(objectives)
     result = fit_stage(objective, groups, fitting, checkpoint, progress, name, model)
-    choices = _choose_heads(members, objectives, untrained, progress)
+    choices = _choose_heads(members, objectives, untrained, stays, progress)
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(
         stage=plan.stage_number,
@@ -183,14 +184,25 @@ def _shown_with(members: Sequence[Member], fitting: FitSettings, number: int) ->
 def _choose_heads(
     members: Sequence[Member],
     objectives: Mapping[str, TaskObjective],
-    untrained: Any,
+    untrained: Start | None,
+    stays: dict[str, Any] | None,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """Give every task its head, and a task alone the better one of its tags.
 
+    Args:
+        members: The tasks.
+        objectives: Task -> its objective.
+        untrained: What the tag of a task alone reached before it was trained.
+        stays: Why that was not trained; None: it was.
+        progress: Hears what is chosen.
+
     Returns:
         Task -> what was compared.
     """
+    if stays is not None and untrained is not None:
+        members[0].task_model.become(untrained.member)
+        return {members[0].plan.task.name: stays}
     heads = {
         m.plan.task.name: choose_head(m.plan, objectives[m.plan.task.name], m.splits, progress)
         for m in members

@@ -30,7 +30,7 @@ def home(tmp_path_factory):
     [("chem/QED", "chem/SMILES", "rdkit"), ("protein/Descriptor", "protein/Protein", "biopython")],
 )
 def test_a_default_run_takes_the_packaged_tag(task, tag, library, precision, home, monkeypatch):
-    """Without this a change would send every first run back to minutes of stage 1."""
+    """A run takes the tag by its settings alone; here its rows are made, and compared."""
     if not is_pinned(library):
         pytest.skip(f"rows may differ with another {library} than that of constraints.txt")
     from taglm_core.model.backbone_loading import load_backbone
@@ -43,25 +43,26 @@ def test_a_default_run_takes_the_packaged_tag(task, tag, library, precision, hom
     monkeypatch.setenv("TAGLM_HOME", str(home))
     registry = load_registry()
     store = TagStore.of(registry)
-    item, config = registry.tasks.get(task), run_config(task, {"task": task})
-    found = plan_domain(
-        tag,
-        resolve_task(item.spec, item.source.name, registry),
-        config,
-        registry,
-        load_backbone("nano", registry, "cpu").fingerprint(),
-        precision,
-        store,
-    )
+    item = registry.tasks.get(task)
+    resolved = resolve_task(item.spec, item.source.name, registry)
+    backbone = load_backbone("nano", registry, "cpu").fingerprint()
+
+    def planned(fresh, precision):
+        data = {"task": task, "stages": {"domain": {"fresh": fresh}}}
+        place = (registry, backbone, precision, store)
+        return plan_domain(tag, resolved, run_config(task, data), *place)
+
     (old,) = [folder.parent for folder in taglm_nano.tags().glob(f"*/{tag}/*/config.json")]
+    found = planned(False, precision)
     assert not found.is_trained, STALE.format(tag=tag, old=old)
+    assert planned(True, "fp32").fingerprint == found.fingerprint, STALE.format(tag=tag, old=old)
     assert found.package.startswith("taglm-backbone-nano ")
     assert found.said.startswith(f"<{tag}>: stage 1 is skipped")
     assert not (home / "tags").exists()
 
 
-def test_a_dry_run_tells_so_without_making_rows(tmp_path, monkeypatch):
-    """It takes seconds on a machine that has never run anything."""
+def test_it_is_taken_without_making_rows(tmp_path, monkeypatch):
+    """A machine that has never run anything begins in seconds."""
     pytest.importorskip("taglm_chem")
     import taglm_core.training.domain_plan as planning
     from taglm_core.model.backbone_loading import load_backbone
@@ -76,9 +77,11 @@ def test_a_dry_run_tells_so_without_making_rows(tmp_path, monkeypatch):
     item = registry.tasks.get("chem/QED")
     task = resolve_task(item.spec, item.source.name, registry)
     backbone = load_backbone("nano", registry, "cpu").fingerprint()
+    place = (registry, backbone, "fp32", TagStore.of(registry))
     for more, package in (({}, "taglm-backbone-nano"), ({"fresh": True}, ""), ({"epochs": 2}, "")):
         config = run_config("QED", {"task": "chem/QED", "stages": {"domain": more}})
-        place = (registry, backbone, "fp32", TagStore.of(registry))
         plan = planning.plan_domain("chem/SMILES", task, config, *place, is_sketch=True)
         assert plan.package.partition(" ")[0] == package
         assert plan.is_trained == (not package)
+    plan = planning.plan_domain("chem/SMILES", task, run_config("QED", {"task": "QED"}), *place)
+    assert plan.package.partition(" ")[0] == "taglm-backbone-nano"

@@ -15,7 +15,14 @@ from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice, kernel_fit
-from taglm_core.training.head_choice import Choice, Errors, Start, _choice, choose_tag
+from taglm_core.training.head_choice import (
+    Choice,
+    Errors,
+    Start,
+    _choice,
+    choose_tag,
+    why_untrained,
+)
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 
@@ -45,9 +52,7 @@ def test_features_that_decide_are_chosen_and_said(tmp_path, toy_registry, toy_ba
     assert isinstance(task_model.head, KernelHead)
     (record,) = task_model.features.records
     assert (record.domain, record.kind, record.width) == ("toy/Letters", "descriptors", 3)
-    assert [line for line in said.lines if line.startswith("head: ")] == [
-        "head: kernel with descriptors of letters"
-    ]
+    assert "head of the untrained tag: kernel with descriptors of letters" in said.lines
     stage = made.metrics["tasks"]["T"]["stages"][-1]
     choice = stage["head_choice"]["T"]
     assert choice["chosen"] == "kernel with descriptors of letters"
@@ -204,6 +209,52 @@ def test_the_untrained_tag_stays_if_training_gains_too_little(after, tag):
     assert found["chosen"] == {"trained": "linear", "untrained": "kernel"}[tag]
     assert taken == ([] if tag == "trained" else ["first"])
     assert [line[:26] for line in said.lines] == ["function tag: untrained, s"] * len(taken)
+
+
+@pytest.mark.parametrize(
+    ("features", "after", "is_trained"),
+    [
+        ("auto", [0.97] * 40, True),
+        ("auto", [0.99] * 40, False),  # less than 2 %
+        ("auto", [-2.0] * 2 + [1.0] * 38, False),  # 15 % better by two rows
+        ("on", [1.0] * 40, True),  # asked for
+    ],
+)
+def test_a_tag_is_not_trained_if_its_states_add_too_little(features, after, is_trained):
+    """What validation cannot tell of all that the states bring, it cannot tell of training."""
+    settings = types.SimpleNamespace(features=features)
+    stages = types.SimpleNamespace(task=settings)
+    plan = types.SimpleNamespace(config=types.SimpleNamespace(stages=stages))
+    choice = Choice({"chosen": "kernel with x"}, torch.tensor(after), torch.ones(40))
+    said = Said()
+    found = why_untrained(plan, Start("first", choice), said)
+    assert (found is None) == is_trained
+    assert [line[:26] for line in said.lines] == ["function tag: not trained,"] * (not is_trained)
+    if found is not None:
+        assert (found["chosen"], found["tag"]) == ("kernel with x", "untrained")
+        assert found["states"]["without_states"] == 1.0
+    no_features = Choice({"chosen": "kernel"}, torch.tensor(after))
+    assert why_untrained(plan, Start("first", no_features), said) is None
+    assert why_untrained(plan, None, said) is None
+
+
+def test_a_head_that_needs_no_states_leaves_the_tag_untrained(
+    tmp_path, toy_registry, toy_backbone, table
+):
+    """The run ends with the head of the untrained tag, no step taken; `features: on` takes them."""
+    found = {}
+    for features in ("auto", "on"):
+        folder = tmp_path / features
+        made = run(folder, toy_registry, toy_backbone, table, SHARE, PLAIN, features=features)
+        found[features] = made.metrics["tasks"]["T"]["stages"][-1]
+        (chosen,) = found[features]["head_choice"].values()
+        assert chosen["chosen"] == "kernel with descriptors of letters"
+    assert found["on"]["steps"] > 0
+    assert (found["auto"]["steps"], found["auto"]["best_step"]) == (0, 0)
+    (chosen,) = found["auto"]["head_choice"].values()
+    assert chosen["tag"] == "untrained"
+    gained = chosen["states"]["without_states"] - chosen["states"]["with_states"]
+    assert gained < 2 * chosen["states"]["standard_error"]
 
 
 def test_a_tag_without_a_kernel_head_before_it_stays():

@@ -339,7 +339,8 @@ def cost(run: RunFacts) -> Section:
             count = sum(stage.get("trained", {}).values())
             lora = stage.get("lora_rank_8_q_v_parameters")
             label = f"stage {stage.get('stage')} <{stage.get('tag')}>"
-            label += " (from the tag store)" if stage.get("from_store") else ""
+            if stage.get("from_store"):
+                label += f" (from {stage.get('from_package', 'the tag store')})"
             rows.append([name, label, count, stage.get("steps"), stage.get("seconds"), lora])
         for baseline, facts in task.record.get("baselines", {}).items():
             seconds = facts.get("fit_seconds", 0) + facts.get("feature_seconds", 0)

@@ -78,7 +78,9 @@ def _single_cost(run: Any) -> dict[str, Any]:
     return {
         "parameters": trained,
         "disk_bytes": size,
-        "seconds": sum(float(stage.get("seconds", 0)) for stage in stages),
+        "seconds": sum(
+            float(stage.get("seconds", 0)) for stage in stages if "from_package" not in stage
+        ),
         "passes": int(last.get("steps", 0)) * batch_size(run.folder),
     }
 
