@@ -39,13 +39,13 @@ PLUGIN_COMMANDS = {
 
 def settings_page() -> str:
     """Return the page of settings, from the classes and their field comments."""
-    from taglm_core.training import config
+    from taglm_core.training import config, presets
 
     intro = "Keys of a run file, and of `--set KEY=VALUE`. Generated from the code."
     lines = ["# Settings", "", intro, ""]
     _add_settings(config.RunConfig, "", lines)
     lines += ["## Presets", "", "Defaults that `--preset NAME` replaces.", ""]
-    for name, values in config.PRESETS.items():
+    for name, values in presets.PRESETS.items():
         lines.append(f"- `{name}`: `{values}`" if values else f"- `{name}`: the defaults above")
     return "\n".join(lines) + "\n"
 

@@ -151,20 +151,20 @@ def made_small(folder: Path) -> Iterator[None]:
     """
     import taglm_nano
     from taglm_core.testing import tiny_backbone
-    from taglm_core.training import config
+    from taglm_core.training.presets import PRESETS
 
     backbone = tiny_backbone("llama")
     backbone.model.save_pretrained(folder / "weights")
     backbone.tokenizer.save_pretrained(folder / "weights")
-    before = taglm_nano.folder, dict(config.PRESETS), dict(os.environ)
+    before = taglm_nano.folder, dict(PRESETS), dict(os.environ)
     taglm_nano.folder = lambda: folder / "weights"
-    config.PRESETS.update(default=SMALL, quick=SMALL)
+    PRESETS.update(default=SMALL, quick=SMALL)
     os.environ["TAGLM_HOME"] = str(folder / "home")
     try:
         yield
     finally:
         taglm_nano.folder = before[0]
-        config.PRESETS.update(before[1])
+        PRESETS.update(before[1])
         os.environ.clear()
         os.environ.update(before[2])
 

@@ -110,17 +110,8 @@ def identify(
     names = [item.name for item in trained]
     files = {name: Path(file) for name, file in (calibrate or {}).items()}
     calibration = _calibration(trained, registry, store, files, bar)
-    bar.start("identifying", len(rows) * len(trained))
-    try:
-        bits = bits_per_byte(trained, rows, on_progress=bar.advance)
-    finally:
-        bar.finish()
-    verdicts = [
-        verdict if row else Verdict(EMPTY, None, None, None)
-        for row, verdict in zip(
-            rows, decide(bits, num_bytes(rows), names, calibration), strict=True
-        )
-    ]
+    bits = _bits(trained, rows, bar)
+    verdicts = _verdicts(rows, bits, names, calibration)
     report: dict[str, Any] = {
         "domains": names,
         "calibration": attrs.asdict(calibration),
@@ -198,6 +189,24 @@ def _calibration(
     calibration = calibrated(trained, registry, store, by_name, progress.say, advance)
     progress.finish()
     return calibration
+
+
+def _bits(trained: Sequence[TrainedDomain], rows: Sequence[str], progress: Progress) -> np.ndarray:
+    """Compute bits per byte, `(rows, domains)`, with a bar."""
+    progress.start("identifying", len(rows) * len(trained))
+    try:
+        return bits_per_byte(trained, rows, on_progress=progress.advance)
+    finally:
+        progress.finish()
+
+
+def _verdicts(
+    rows: Sequence[str], bits: np.ndarray, names: Sequence[str], calibration: Calibration
+) -> list[Verdict]:
+    """Return the verdict on each row, whatever the tags say of an empty one."""
+    verdicts = decide(bits, num_bytes(rows), names, calibration)
+    empty = Verdict(EMPTY, None, None, None)
+    return [verdict if row else empty for row, verdict in zip(rows, verdicts, strict=True)]
 
 
 def _columns(

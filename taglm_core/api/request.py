@@ -57,17 +57,17 @@ def prepare_run(
     if is_path(named) and _is_file(named):
         source = f"{named} with the options given" if any(settings) else str(named)
     table = None
-    layers: list[Mapping[str, Any]] = [base, *settings]
-    if data is not None:
-        layers.insert(1, {"data": {"file": str(data) if is_path(data) else None}})
-    if data is not None and not is_path(data):
+    layers: list[Mapping[str, Any]] = [base, {}, *settings]
+    if is_path(data):
+        layers[1] = _rows_of(str(data))
+    elif data is not None:
+        layers[1] = _rows_of(None)  # the name of its file needs the folder
         table = as_table(data, (), "taglm.run").table
     config = run_config(source, *layers, registry=registry)
     find_loggers(tuple(log_to), registry)  # a dry run names an unknown one too
     folder = RunFolder(Path(out) if out is not None else RUNS / config.name)
     if table is not None:
-        layers.insert(1, {"data": {"file": data_file(folder, table)}})
-        layers.pop(2)
+        layers[1] = _rows_of(data_file(folder, table))
         config = run_config(source, *layers, registry=registry)
     return PreparedRun(
         config=config,
@@ -78,6 +78,11 @@ def prepare_run(
         remarks=tuple(remarks),
         log_to=tuple(log_to),
     )
+
+
+def _rows_of(file: str | None) -> dict[str, Any]:
+    """Return the settings of a run on a file."""
+    return {"data": {"file": file}}
 
 
 def _is_file(task: Any) -> bool:

@@ -110,9 +110,7 @@ def sample(
     Example:
         taglm.sample("SMILES", 1000).report["valid"]
     """
-    values = {"temperature": temperature, "top_p": top_p, "seed": seed}
-    options = {"temperature": "--temperature", "top_p": "--top-p", "seed": "--seed"}
-    changed_decoding(Decoding(how="sample"), values, options)  # checks the values
+    _check_decoding(temperature, top_p, seed)
     registry = load_registry()
     loaded = load_backbone(backbone, registry, device)
     folder = Path(run) if run is not None else None
@@ -148,12 +146,18 @@ def sample(
         **_properties(trained, data, asked, registry),
         "metrics": {name: measure(data) for name, measure in measures.items()},
     }
-    columns: dict[str, list[Any]] = {
-        trained.domain.spec.field: drawn.rows,
-        "valid": [value is not None for value in canonical],
-        "error": errors,
+    return Sample(report, _columns(trained, data, errors))
+
+
+def _columns(
+    trained: TrainedDomain, data: SampleData, errors: list[str | None]
+) -> dict[str, list[Any]]:
+    """Return the drawn rows, and what is wrong with them, as columns of a table."""
+    return {
+        trained.domain.spec.field: list(data.rows),
+        "valid": [value is not None for value in data.canonical],
+        "error": list(errors),
     }
-    return Sample(report, columns)
 
 
 def _properties(
@@ -166,6 +170,13 @@ def _properties(
         "properties": properties(trained, valid, known, registry),
         "conditions": condition_report(asked, valid, known[:_CORPUS_ROWS]),
     }
+
+
+def _check_decoding(temperature: float, top_p: float, seed: int) -> None:
+    """Demand values with which rows can be drawn; messages name the options."""
+    values = {"temperature": temperature, "top_p": top_p, "seed": seed}
+    options = {key: f"--{key.replace('_', '-')}" for key in values}
+    changed_decoding(Decoding(how="sample"), values, options)
 
 
 def _check_guidance(guidance: float, conditions: Sequence[str]) -> None:

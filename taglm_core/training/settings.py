@@ -17,8 +17,9 @@ from taglm_core.errors import ConfigError, DataError, PluginError, UnknownNameEr
 from taglm_core.plugins import Registered, Registry
 from taglm_core.specs import Task
 from taglm_core.store.fingerprint import default_of, lean
-from taglm_core.training.config import PRESETS, RunConfig, TaskStageConfig
+from taglm_core.training.config import RunConfig, TaskStageConfig
 from taglm_core.training.paths import anchored
+from taglm_core.training.presets import PRESETS
 from taglm_core.training.runyaml import kind_at, load_yaml
 
 

@@ -75,13 +75,8 @@ def check_file(
         fields = task_fields(table, resolved, mapping)
     else:
         fields = known_fields(table, registry, mapping, targets, notes)
-    report: dict[str, Any] = {
-        "file": table.source,
-        "rows": table.num_rows,
-        "task": task,
-        "fields": {},
-        "targets": {},
-    }
+    report: dict[str, Any] = {"file": table.source, "rows": table.num_rows, "task": task}
+    report["fields"], report["targets"] = {}, {}
     exact, canonical, is_empty, valid = _check_fields(table, fields, report)
     report["empty_rows"] = findings.marked(
         ["no field is filled" if empty else None for empty in is_empty], table.rows
@@ -94,13 +89,7 @@ def check_file(
     if splits is not None:
         report["between_splits"] = _between(table, fields, valid, equal, *splits)
     wanted = _target_columns(table, resolved, mapping, targets, notes)
-    several = len(getattr(resolved.spec.target, "names", ())) > 1 if resolved is not None else False
-    for name, column in wanted.items():
-        report["targets"][name] = _check_target(
-            table, column, resolved, equal["canonical"], several
-        )
-    if several and wanted:
-        report["without_targets"] = _without_targets(table, list(wanted.values()))
+    _check_targets(table, wanted, resolved, equal["canonical"], report)
     report["notes"] = notes
     return report
 
@@ -257,6 +246,21 @@ def _without_targets(table: Table, columns: Sequence[str]) -> dict[str, Any]:
     return findings.marked(
         [reason if all(is_missing(cell) for cell in row) else None for row in cells], table.rows
     )
+
+
+def _check_targets(
+    table: Table,
+    columns: Mapping[str, str],
+    task: ResolvedTask | None,
+    equal: findings.Groups,
+    report: dict[str, Any],
+) -> None:
+    """Check every target, and where a task has several, that each row has one of them."""
+    several = task is not None and len(getattr(task.spec.target, "names", ())) > 1
+    for name, column in columns.items():
+        report["targets"][name] = _check_target(table, column, task, equal, several)
+    if several and columns:
+        report["without_targets"] = _without_targets(table, list(columns.values()))
 
 
 def _check_target(

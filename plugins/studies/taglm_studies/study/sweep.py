@@ -159,23 +159,10 @@ def search(
         The combination of each trial, in order.
     """
     optuna = _optuna()
-    backend = optuna.storages.journal.JournalFileBackend(str(study.path / _JOURNAL))
-    search_study = optuna.create_study(
-        storage=optuna.storages.JournalStorage(backend),
-        study_name="sweep",
-        direction="minimize",
-        load_if_exists=True,
-    )
+    search_study = _opened(optuna, study)
     texts = {key: [yaml.safe_dump(v).strip() for v in values] for key, values in choices.items()}
     complete, failed = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
-    known = {
-        old.user_attrs[_POSITION]: old
-        for old in search_study.get_trials()
-        if _POSITION in old.user_attrs
-    }
-    for old in known.values():
-        if not old.state.is_finished():  # the program was killed meanwhile
-            search_study.tell(old.number, state=failed)
+    known = _earlier(search_study, failed)
     for position in range(trials):
         old = known.get(position)
         if old is not None and old.state == complete:
@@ -196,6 +183,30 @@ def search(
         else:
             search_study.tell(trial, -value if greater_is_better() else value)
         yield combination
+
+
+def _opened(optuna: Any, study: StudyFolder) -> Any:
+    """Return the study of Optuna whose journal is in a folder, a new one where there is none."""
+    backend = optuna.storages.journal.JournalFileBackend(str(study.path / _JOURNAL))
+    return optuna.create_study(
+        storage=optuna.storages.JournalStorage(backend),
+        study_name="sweep",
+        direction="minimize",
+        load_if_exists=True,
+    )
+
+
+def _earlier(search_study: Any, failed: Any) -> dict[int, Any]:
+    """Return the trials of earlier calls by their positions; those that were killed have failed."""
+    known = {
+        old.user_attrs[_POSITION]: old
+        for old in search_study.get_trials()
+        if _POSITION in old.user_attrs
+    }
+    for old in known.values():
+        if not old.state.is_finished():
+            search_study.tell(old.number, state=failed)
+    return known
 
 
 def _chosen(choices: Choices, texts: Mapping[str, list[str]], key: str, text: str) -> Any:
