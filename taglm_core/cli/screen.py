@@ -87,6 +87,12 @@ def print_table(
 
     Columns that do not fit the screen follow in a table below, behind the leading columns of text;
     it has the rows that hold something in these columns.
+
+    Args:
+        columns: Names of the columns.
+        rows: Cells of each row; a column in which all are numbers or None is set to the right.
+        title: Line above the table; "": none.
+        blank: What stands for None.
     """
     if title:
         results.print(title)

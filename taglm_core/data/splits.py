@@ -94,6 +94,15 @@ def split_word(value: Any) -> str | None:
 def parse_splits(values: Sequence[Any], rows: Sequence[int], source: str, column: str) -> list[str]:
     """Read a column that names each row's split.
 
+    Args:
+        values: Cells of the column.
+        rows: Number of each row, for messages.
+        source: The file, for messages.
+        column: Name of the column, for messages.
+
+    Returns:
+        "train", "valid" or "test" for each row.
+
     Raises:
         DataError: naming file, row and value when it is none of train, valid, test.
     """

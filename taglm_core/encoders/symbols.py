@@ -16,8 +16,11 @@ class Alphabet:
     """An encoder's ordered alphabet, as an artifact stores it."""
 
     symbols: tuple[str, ...]
+    """The symbols in the order of their ids."""
     spellings: tuple[str, ...]
+    """What the LM reads for each symbol, in the same order."""
     version: str
+    """Version of the encoder, which changes whenever the same row gets other symbols."""
 
     @property
     def fingerprint(self) -> str:

@@ -12,6 +12,11 @@ class TextEncoder:
     """Encodes rows with the LM's tokenizer; ids are the LM's own token ids."""
 
     def __init__(self, tokenizer: Any) -> None:
+        """Encode with a tokenizer.
+
+        Args:
+            tokenizer: Of the backbone, as transformers loads it.
+        """
         self.tokenizer = tokenizer
         self._memo: dict[str, np.ndarray] = {}
 

@@ -30,6 +30,7 @@ class Layout:
     """Where symbols and tag rows begin in the common id space."""
 
     vocab_size: int
+    """Ids below it are the LM's own."""
     symbols: dict[str, tuple[int, int]]
     """Domain -> (first id, number of symbols)."""
     tags: dict[str, tuple[int, int]]
@@ -129,8 +130,11 @@ class Assembler:
     """Turns rows of fields into id streams, for one template."""
 
     layout: Layout
+    """Ids of symbols and tags."""
     prompt: Prompt
+    """The template."""
     text: TextEncoder
+    """Encodes words and fields that no symbol encoder reads."""
     encoders: Mapping[str, Encoder]
     """Domain -> symbol encoder; a domain that is missing here is encoded by the LM's tokenizer."""
     domain_of: Mapping[str, str]

@@ -34,18 +34,29 @@ class Backbone:
     """A frozen causal LM with its tokenizer."""
 
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+        """Freeze a model; its parameters need no gradients from now on.
+
+        Args:
+            model: A causal LM of transformers.
+            tokenizer: Its tokenizer.
+            name: Name, folder or Hub id, for messages and artifacts.
+        """
         self.model: Any = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
         self.base: Any = self.model.base_model
+        """The model without its output matrix."""
         config: Any = self.model.config
         self.config: Any = (
             config.get_text_config() if hasattr(config, "get_text_config") else config
         )
+        """Settings of the language model, also where it is a part of a larger one."""
         embedding = self.model.get_input_embeddings()
         self.hidden_size = int(embedding.weight.shape[1])
         self.vocab_size = int(embedding.weight.shape[0])
+        """Rows of the embedding matrix, which may be more than the tokenizer has tokens."""
         self.device = embedding.weight.device
+        """Where rows are given to it."""
         self.dtype = embedding.weight.dtype
         self.precision = FP32
         """What the linear layers are computed or kept in, one of `PRECISIONS`."""

@@ -54,6 +54,12 @@ class LinearHead(nn.Module):
     """The paper's head: a matrix `w_t` in R^(d x d_t) without bias (section 3.1)."""
 
     def __init__(self, hidden_size: int, num_outputs: int) -> None:
+        """Make a matrix of zeros, `(num_outputs, hidden)`.
+
+        Args:
+            hidden_size: Columns that it reads.
+            num_outputs: Numbers that it gives for each row.
+        """
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(num_outputs, hidden_size))
 

@@ -25,12 +25,20 @@ class TaggedModel:
     """
 
     def __init__(self, backbone: Backbone) -> None:
+        """Hold nothing yet that is trained.
+
+        Args:
+            backbone: The frozen backbone.
+        """
         self.backbone = backbone
         self.tags: dict[str, nn.Parameter] = {}
+        """Full name of a tag -> its tag tokens, `(tag_length, hidden)`."""
         self.inner: dict[str, dict[str, nn.Parameter]] = {}
         """Tag that acts in the layers too -> its tensors there, by place."""
         self.tables: dict[str, nn.Parameter] = {}
+        """Domain -> the embeddings of its symbols, `(symbols, hidden)`."""
         self.heads: dict[str, nn.Module] = {}
+        """Task -> its head; none for text."""
         self._layout: Layout | None = None
 
     def add_tag(self, name: str, rows: Tensor, inner: Mapping[str, Tensor] | None = None) -> None:

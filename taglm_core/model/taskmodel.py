@@ -33,13 +33,19 @@ class TaskModel:
     """What turns rows of fields into predictions of one task."""
 
     task: ResolvedTask
+    """The task."""
     model: TaggedModel
+    """The backbone with the tags."""
     assembler: Assembler
+    """Turns rows of fields into ids."""
     is_isolated: bool
+    """Whether a domain span attends only to itself."""
     head: nn.Module | None
     """None for text, which the LM's own head writes."""
     scaling: Scaling
+    """From the head's outputs to the user's units."""
     classes: tuple[str, ...] = ()
+    """Class names in the order of the head's outputs; (): the task has no classes."""
     decoding: Decoding = attrs.field(factory=Decoding)
     """How a text task writes."""
     features: FeatureReader | None = None

@@ -39,6 +39,7 @@ class PluginFailure:
     """One thing that a plugin did wrong; the others go on."""
 
     source: PluginSource
+    """The plugin."""
     hook: str
     """Hook that failed, or "metadata", "import" or "registration"."""
     reason: str
@@ -53,7 +54,9 @@ class LoadedPlugin:
     """A plugin object with its source."""
 
     source: PluginSource
+    """Where it comes from."""
     plugin: Any
+    """Object with the hook implementations, usually a module."""
     hooks: dict[str, Any] = attrs.field(factory=dict, eq=False)
     """Hook -> caller of the plugin's implementation, for those that fit the specification."""
 

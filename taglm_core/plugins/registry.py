@@ -58,7 +58,9 @@ class Registered(Generic[T]):
     name: str
     """`plugin/short`."""
     spec: T
+    """What the plugin declared, such as a `Domain`."""
     source: PluginSource
+    """The plugin."""
 
     @property
     def short(self) -> str:
@@ -67,9 +69,17 @@ class Registered(Generic[T]):
 
 
 class Names(Generic[T]):
-    """All objects of one kind, found by full name or by a short name while it is unique."""
+    """All objects of one kind, found by full name or by a short name while it is unique.
+
+    Iterating gives them in the order of registration.
+    """
 
     def __init__(self, kind: str) -> None:
+        """Hold nothing yet.
+
+        Args:
+            kind: Kind of the objects, for messages, such as "domain".
+        """
         self.kind = kind
         self._by_name: dict[str, Registered[T]] = {}
 
@@ -128,10 +138,16 @@ class Names(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class Registry:
-    """What all plugins gave, and what went wrong; built by `load_registry`, never global."""
+    """What all plugins gave, and what went wrong; built by `load_registry`, never global.
+
+    Each kind of object has a table of its own, such as `domains` and `tasks`, in which names are
+    looked up: `registry.domains.get("SMILES")`.
+    """
 
     plugins: list[LoadedPlugin] = attrs.field(factory=list)
+    """The plugins that were loaded, the core's own registrations first."""
     failures: list[PluginFailure] = attrs.field(factory=list)
+    """What plugins did wrong, in the order in which it happened."""
     notes: list[str] = attrs.field(factory=list)
     """Names in `TAGLM_PLUGINS` that no installed plugin has, a sentence for each."""
     domains: Names[Domain] = attrs.field(factory=lambda: Names("domain"))

@@ -24,16 +24,19 @@ class ResolvedTask:
     """A task ready to be run."""
 
     spec: Task
+    """The task as a plugin or a run file declares it."""
     name: str
     """Name in metrics.json and prediction columns."""
     plugin: str
     """Plugin in which its short names are looked up first."""
     prompt: Prompt
+    """Its template, read."""
     function_tag: str
     """Key of the function tag, `plugin/tag`."""
     domains: dict[str, Registered[Domain]]
     """Domain tag as the template writes it -> domain; without those named by a column."""
     metrics: tuple[Metric, ...]
+    """The metrics to report; the first decides early stopping."""
     split: Registered[Splitter] | None
     """The task's own split, else that of its only domain, else None (random)."""
     symmetric: tuple[tuple[str, ...], ...] = ()

@@ -18,6 +18,7 @@ class Call:
     """One call of a method of the object that each worker holds."""
 
     method: str
+    """Name of the method."""
     arguments: tuple[Any, ...] = ()
     """Plain data."""
     shared: Callable[[str], Sequence[Any]] = _nothing

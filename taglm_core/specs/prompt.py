@@ -28,6 +28,7 @@ class FieldPart:
     """A field that the LM's tokenizer encodes."""
 
     field: str
+    """Name of the field."""
 
 
 @attrs.frozen
@@ -35,7 +36,9 @@ class TagName:
     """The name of a tag, or the column that names it row by row."""
 
     name: str
+    """Tag as the template writes it, or the column."""
     is_column: bool = False
+    """Whether `name` is the column that names the tag of each row."""
 
     def of(self, row: Mapping[str, str]) -> str:
         """Return the tag's name for one row."""
@@ -50,7 +53,9 @@ class SpanPart:
     """A domain span: a domain tag and the data that it announces."""
 
     tag: TagName
+    """The domain tag."""
     field: str
+    """Name of the field that holds the data."""
 
 
 @attrs.frozen
@@ -58,6 +63,7 @@ class TagPart:
     """A domain tag without data."""
 
     tag: TagName
+    """The domain tag."""
 
 
 @attrs.frozen
@@ -65,14 +71,17 @@ class FunctionPart:
     """The function tag; the head reads its last row."""
 
     tag: str
+    """Tag as the template writes it."""
 
 
 @attrs.frozen
 class OutputPart:
-    """The text to be written after the function tag, in the encoder of `domain` if given."""
+    """The text to be written after the function tag."""
 
     field: str
+    """Name of the field that holds the text in training."""
     domain: TagName | None
+    """Domain tag whose encoder reads and writes the text; None: the LM's tokenizer."""
 
 
 Part = TextPart | FieldPart | SpanPart | TagPart | FunctionPart | OutputPart
@@ -83,7 +92,9 @@ class Prompt:
     """A template that has been read."""
 
     text: str
+    """The template as it was written."""
     parts: tuple[Part, ...]
+    """Its parts in order."""
 
     @property
     def spans(self) -> tuple[SpanPart, ...]:

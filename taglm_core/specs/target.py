@@ -17,6 +17,7 @@ class Regression:
     """One or more real numbers, in the user's units."""
 
     kind: ClassVar[str] = "regression"
+    """Word for this kind of target in settings and metrics."""
     names: tuple[str, ...] = attrs.field(converter=as_names)
     """Names of the targets, in order; also their columns, unless `columns` is given."""
     columns: tuple[str, ...] | None = attrs.field(default=None, converter=_optional_names)
@@ -43,6 +44,7 @@ class Classification:
     """One class out of several, or several yes-or-no labels."""
 
     kind: ClassVar[str] = "classification"
+    """Word for this kind of target in settings and metrics."""
     names: tuple[str, ...] = attrs.field(converter=as_names)
     """One name, or one for each label with `multi_label`."""
     columns: tuple[str, ...] | None = attrs.field(default=None, converter=_optional_names)
@@ -83,6 +85,7 @@ class Text:
     """Text, written after the function tag by the LM's own head."""
 
     kind: ClassVar[str] = "text"
+    """Word for this kind of target in settings and metrics."""
     max_new_tokens: int = 256
     """Maximum length of the output in tokens."""
 

@@ -37,6 +37,7 @@ class BackboneRecord:
     name: str
     """Name, folder or Hub id under which it was loaded."""
     fingerprint: Fingerprint
+    """What tells it from other backbones."""
     precision: str = "fp32"
     """Arithmetic in which it was trained, and in which predictions are computed: fp32 or bf16."""
 
@@ -46,6 +47,7 @@ class DomainRecord:
     """A domain whose data the artifact reads."""
 
     field: str
+    """Field, or column of a corpus, that holds its rows."""
     encoder: str
     """Reference to its symbol encoder; "text": the LM's tokenizer."""
     alphabet: Alphabet | None = None
@@ -61,13 +63,19 @@ class DomainLineage:
     corpus: str
     """Dataset or file."""
     corpus_rows: int = 0
+    """Rows that it was trained on."""
     held_out_rows: int = 0
+    """Rows by which early stopping judged."""
     test_bucket_rows_left_out: int = 0
+    """Rows that no stage 1 is trained on, so that splits of tasks can test on them."""
     rows_cut_to_backbone_length: int = 0
+    """Rows longer than the backbone reads, of which the beginning was used."""
     trained: dict[str, int] = attrs.field(factory=dict)
     """Trained tag or table -> number of parameters."""
     steps: int = 0
+    """Optimizer steps."""
     seconds: float = 0.0
+    """Wall time of the training."""
     held_out_nats_per_symbol: dict[str, float] = attrs.field(factory=dict)
     """With the tag, without it, and with the domain's name in words."""
     history: list[dict[str, Any]] = attrs.field(factory=list)
@@ -83,23 +91,29 @@ class TaskLineage:
     tasks: tuple[str, ...]
     """Tasks that trained it together."""
     rows: int = 0
+    """Training rows of all its tasks."""
     trained: dict[str, int] = attrs.field(factory=dict)
     """Trained tag or head -> number of parameters."""
     lora_rank_8_q_v_parameters: int | None = None
     """What LoRA of rank 8 on the query and value projections would train."""
     steps: int = 0
+    """Optimizer steps."""
     planned_steps: int = 0
     """Steps of the schedule, of which early stopping may leave some out."""
     best_step: int = 0
     """Step whose tag and head were kept."""
     seconds: float = 0.0
+    """Wall time of the training."""
     step_seconds: float | None = None
     """Median time of an optimizer step; None: none was taken by the process that ended it."""
     peak_bytes: int | None = None
     """Largest resident memory of the process meanwhile; None: not noted."""
     prefix_seconds: float = 0.0
+    """Wall time in which prompt segments were cached."""
     prefix_rows_kept: int = 0
+    """Training rows whose segments were all cached."""
     prefix_bytes: int = 0
+    """Bytes of the cached segments."""
     head_start: dict[str, dict[str, float]] = attrs.field(factory=dict)
     """Task -> what the fit of its head before the first step found."""
     head_choice: dict[str, dict[str, Any]] = attrs.field(factory=dict)
@@ -118,7 +132,9 @@ class Origin:
     """The tag from which an enriched one started."""
 
     tag: str
+    """Full name of the tag."""
     fingerprint: str
+    """Its fingerprint in the tag store."""
 
 
 @attrs.frozen(kw_only=True)
@@ -128,6 +144,7 @@ class TagRecord:
     kind: str
     """domain or function."""
     fingerprint: str
+    """Hash of all that decided its training; tags of equal fingerprints are the same."""
     form: str = "input"
     """input or adapter: whether it acts in the layers too, at its own tokens."""
     lineage: Lineage | None = None
@@ -135,6 +152,7 @@ class TagRecord:
     settings: dict[str, Any] = attrs.field(factory=dict)
     """Settings of the stage that trained it."""
     seed: int | None = None
+    """Random seed of the stage; None: not noted."""
     enriched_from: Origin | None = None
     """None: not enriched."""
 
@@ -151,6 +169,7 @@ class HeadRecord:
     name: str
     """A registered head."""
     options: dict[str, Any] = attrs.field(factory=dict)
+    """Further arguments of its module."""
     pooling: str = "last"
     """last, mean or all: the states of the function tag that it reads."""
     features: tuple[FeatureRecord, ...] = ()
@@ -167,7 +186,9 @@ class MemberRecord:
     """A further member of an ensemble."""
 
     head: HeadRecord
+    """Its head."""
     scaling: Scaling
+    """From the head's outputs to the user's units."""
 
 
 @attrs.frozen(kw_only=True)
@@ -191,6 +212,7 @@ class TaskRecord:
     columns: dict[str, str] = attrs.field(factory=dict)
     """Field or target -> column that the run read."""
     decoding: Decoding = attrs.field(factory=Decoding)
+    """How a text task writes."""
     trained_combinations: tuple[tuple[str, ...], ...] = ()
     """Tags that columns named together in training rows."""
     demonstrations: DemonstrationRecord | None = None
@@ -210,12 +232,17 @@ class ArtifactRecord:
     kind: str
     """tag or task."""
     backbone: BackboneRecord
+    """The backbone that its tags belong to."""
     taglm_version: str = "unknown"
+    """Version that wrote it."""
     plugins: dict[str, str] = attrs.field(factory=dict)
     """Plugin -> distribution and version."""
     tags: dict[str, TagRecord] = attrs.field(factory=dict)
+    """Full name -> tag."""
     domains: dict[str, DomainRecord] = attrs.field(factory=dict)
+    """Full name -> domain."""
     task: TaskRecord | None = None
+    """The task; None: the artifact holds tags alone."""
 
 
 _RENAMED: dict[type, dict[str, str]] = {

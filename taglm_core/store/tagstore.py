@@ -41,8 +41,11 @@ class StoredTag:
     name: str
     """Full name, such as `chem/SMILES`."""
     backbone_key: str
+    """Which backbone it was trained on, see `Fingerprint.key`."""
     fingerprint: str
+    """Hash of all that decided its training."""
     folder: Path
+    """Where its artifact is."""
     source: str = OWN
     """`store`, or the distribution and version of the plugin whose package holds it."""
 

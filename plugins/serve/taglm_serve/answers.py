@@ -9,9 +9,13 @@ class QueueFullError(Exception):
     """More rows wait than the limit allows."""
 
     def __init__(self, retry_after: int) -> None:
+        """Say when to try again.
+
+        Args:
+            retry_after: Seconds until there should be room.
+        """
         super().__init__(f"too many rows are waiting; try again in {retry_after} s")
         self.retry_after = retry_after
-        """Seconds until there should be room."""
 
 
 class StoppingError(Exception):

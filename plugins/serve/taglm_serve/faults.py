@@ -42,6 +42,15 @@ class ServiceError(Exception):
         rows: Sequence[dict[str, Any]] = (),
         headers: dict[str, str] | None = None,
     ) -> None:
+        """Describe an answer.
+
+        Args:
+            status: HTTP status.
+            code: Word by which programs tell faults apart, such as "queue_full".
+            message: One line for people.
+            rows: What is wrong with which rows: `row`, `field` and `message` of each.
+            headers: Headers of the answer; None: no further ones.
+        """
         super().__init__(message)
         self.status = status
         self.headers = headers

@@ -31,7 +31,9 @@ class Context:
     """One plugin under check, with rows made once and shared by its checks."""
 
     registry: Registry
+    """Where names are looked up."""
     source: PluginSource
+    """The plugin."""
     loaded: LoadedPlugin | None
     """None when the plugin could not even be imported."""
     failures: list[PluginFailure]
@@ -180,7 +182,9 @@ class Subject:
     """One object under check."""
 
     context: Context
+    """The plugin, and rows that its checks share."""
     item: Registered[Any]
+    """The object with its full name."""
 
     @property
     def spec(self) -> Any:
