@@ -13,13 +13,14 @@ from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import TaskLineage
 from taglm_core.training.estimate import task_estimate
 from taglm_core.training.fit import FitSettings, Group
-from taglm_core.training.head_choice import Start, choose_head, choose_tag, start_of, why_untrained
+from taglm_core.training.head_choice import choose_head
 from taglm_core.training.head_cost import HeadSeconds, head_seconds
 from taglm_core.training.member import Member, task_groups, task_objective, trained_names
 from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
 from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
 from taglm_core.training.splits import cached_rows, fill_cache
 from taglm_core.training.stage_fit import checkpoint_folder, fit_stage
+from taglm_core.training.tag_choice import Start, choose_tag, start_of, why_untrained
 
 _SHORTER = "--preset quick, --time 10m, or fewer rows (--set stages.task.rows=1000)"
 

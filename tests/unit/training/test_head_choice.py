@@ -15,16 +15,10 @@ from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice, kernel_fit
-from taglm_core.training.head_choice import (
-    Choice,
-    Errors,
-    Start,
-    _choice,
-    choose_tag,
-    why_untrained,
-)
+from taglm_core.training.head_choice import Choice, Errors, _choice
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
+from taglm_core.training.tag_choice import Start, choose_tag, why_untrained
 
 
 class Said(Silent):

@@ -1,0 +1,144 @@
+"""Whether the function tag is trained, and whether the trained one is kept, under a kernel head."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from torch import Tensor
+
+from taglm_core.model.ensemble import EnsembleMember
+from taglm_core.model.kernel_head import KernelHead
+from taglm_core.model.taskmodel import TaskModel
+from taglm_core.progress import Progress, say_detail
+from taglm_core.training.head_choice import Choice, choose_head
+from taglm_core.training.head_settings import AUTO, CHOSEN_LATER
+from taglm_core.training.objectives import HeadObjective, TaskObjective
+from taglm_core.training.plan import Plan
+from taglm_core.training.recipe import UNTRAINED
+from taglm_core.training.splits import SplitData
+
+_GAIN_OF_TRAINING = 0.02
+"""A trained tag is kept if its error on valid is lower by this share of the untrained tag's,"""
+_SURE = 2.0
+"""and by this many standard errors of the difference: the trained tag is the best of several
+evaluations on the same rows, so that chance alone makes it look better there. It is trained at all
+if the states of the untrained one gain as much over the features beside them."""
+
+
+@attrs.frozen(eq=False)
+class Start:
+    """The kernel head of the untrained function tag, which the trained one has to beat."""
+
+    member: EnsembleMember
+    choice: Choice
+
+
+def start_of(
+    plan: Plan, objective: TaskObjective, splits: Mapping[str, SplitData], progress: Progress
+) -> Start | None:
+    """Choose a head for the untrained tag and put everything back; None if that is linear.
+
+    On few rows a trained tag may know its training rows rather than the task.
+    """
+    task_model = objective.task_model if isinstance(objective, HeadObjective) else None
+    settings = plan.config.stages.task
+    if task_model is None or settings.head not in CHOSEN_LATER:
+        return None
+    if settings.enrich or plan.given_function_tag is not None:
+        return None  # a domain tag moves beside the function tag, or none of them does
+    before, offset = task_model.member(), task_model.scaling.offset.clone()
+    choice = choose_head(plan, objective, splits, progress, "head of the untrained tag")
+    if not isinstance(task_model.head, KernelHead):
+        return None
+    member = attrs.evolve(task_model.member(), scaling=task_model.scaling.copy())
+    task_model.become(before)
+    task_model.scaling.offset.copy_(offset)
+    return Start(member, choice)
+
+
+def choose_tag(
+    start: Start | None, choice: Choice, task_model: TaskModel, progress: Progress
+) -> dict[str, Any]:
+    """Go back to the untrained tag and its head if training gained too little.
+
+    Only the validation split can tell: the trained tag has seen all rows of cross-validation.
+
+    Args:
+        start: What the untrained tag reaches; None: no kernel head.
+        choice: Of the trained tag.
+        task_model: With the trained tag and its head.
+        progress: Hears what was chosen.
+
+    Returns:
+        The facts of the choice, for the lineage.
+    """
+    if start is None or choice.valid_errors is None or start.choice.valid_errors is None:
+        return choice.facts
+    untrained, trained = start.choice.valid_errors, choice.valid_errors
+    before, after, deviation = _compared_means(untrained, trained)
+    compared = {"untrained": before, "trained": after, "standard_error": deviation}
+    if _is_sure(untrained, trained):
+        return {**choice.facts, "tag": "trained", "training": compared}
+    task_model.become(start.member)
+    progress.say("function tag: untrained, since training it gained too little")
+    say_detail(
+        progress,
+        f"mean squared error on the valid split: {after:.4f} trained, {before:.4f} untrained, "
+        f"standard error of the difference {deviation:.4f}",
+    )
+    return {**start.choice.facts, "tag": UNTRAINED, "training": compared}
+
+
+def why_untrained(plan: Plan, start: Start | None, progress: Progress) -> dict[str, Any] | None:
+    """Decide that a tag stays untrained, if its states add too little to the features beside them.
+
+    A trained tag has to pass the same test against the untrained one. Where the states as a whole
+    do not pass it against the features alone, better states would hardly.
+
+    Args:
+        plan: Its settings; with `features: on` the tag is trained whatever its states add.
+        start: What the untrained tag reaches; None: no kernel head.
+        progress: Hears of it.
+
+    Returns:
+        The facts of the choice, for the lineage; None: the tag is to be trained.
+    """
+    if start is None or plan.config.stages.task.features != AUTO:
+        return None
+    if start.choice.valid_errors is None or start.choice.features_alone is None:
+        return None
+    alone, both = start.choice.features_alone, start.choice.valid_errors
+    if _is_sure(alone, both):
+        return None
+    before, after, deviation = _compared_means(alone, both)
+    progress.say(
+        "function tag: not trained, since its states add too little to the features beside them "
+        "(--set stages.task.features=on trains it)"
+    )
+    say_detail(
+        progress,
+        f"mean squared error on the valid split: {before:.4f} without states, {after:.4f} with "
+        f"them, standard error of the difference {deviation:.4f}",
+    )
+    compared = {"without_states": before, "with_states": after, "standard_error": deviation}
+    return {**start.choice.facts, "tag": UNTRAINED, "states": compared}
+
+
+def _is_sure(before: Tensor, after: Tensor) -> bool:
+    """Whether paired errors fell by more than the least share and than chance."""
+    gain, deviation = _gain(before, after)
+    return gain > max(_GAIN_OF_TRAINING * float(before.nanmean()), _SURE * deviation)
+
+
+def _compared_means(before: Tensor, after: Tensor) -> tuple[float, float, float]:
+    """Return the means of paired errors and the standard error of their difference."""
+    return float(before.nanmean()), float(after.nanmean()), _gain(before, after)[1]
+
+
+def _gain(before: Tensor, after: Tensor) -> tuple[float, float]:
+    """Return by how much the mean of paired errors fell, and the standard error of that."""
+    gains = before - after
+    gains = gains[~gains.isnan()]
+    if len(gains) < 2:
+        return 0.0, 0.0
+    return float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
