@@ -141,12 +141,13 @@ def _in_time(
     if recipe is not None:
         steps = min(fitting.steps, max(1, round(recipe.steps_a_row * rows)))
         return attrs.evolve(fitting, steps=steps)
+    share = 1.0 / max(1, budget.num_task_stages)
+    budget.num_task_stages -= 1
     if not groups:
         return fitting
     trial = _joined({member.plan.task.name: task_objective(member) for member in members})
-    share = 1.0 / max(1, budget.num_task_stages)
     heads = _head_seconds(members)
-    fitting = in_time(
+    return in_time(
         budget,
         f"<{plan.task.function_tag}>",
         fitting,
@@ -158,8 +159,6 @@ def _in_time(
         lambda speed: evaluation_seconds(members, speed, choosing, heads.states),
         heads.features,
     )
-    budget.num_task_stages -= 1
-    return fitting
 
 
 def _head_seconds(members: Sequence[Member]) -> HeadSeconds:
