@@ -117,9 +117,10 @@ class TaggedModel:
         is_own = ids >= vocab
         with torch.no_grad():
             embedded = self.backbone.embed(ids.masked_fill(is_own, 0)).float()
-        if not self.tables and not self.tags:
+        rows = [*self.tables.values(), *self.tags.values()]
+        if not any(len(each) for each in rows):  # a tag may have no tokens
             return embedded
-        own = torch.cat([*self.tables.values(), *self.tags.values()])  # (symbols + rows, hidden)
+        own = torch.cat(rows)  # (symbols + rows, hidden)
         chosen = own[(ids - vocab).clamp_min(0)]  # (batch, seq, hidden)
         return torch.where(is_own.unsqueeze(-1), chosen, embedded)
 
