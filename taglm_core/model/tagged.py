@@ -117,7 +117,7 @@ class TaggedModel:
         is_own = ids >= vocab
         with torch.no_grad():
             embedded = self.backbone.embed(ids.masked_fill(is_own, 0)).float()
-        rows = [*self.tables.values(), *self.tags.values()]
+        rows: list[Tensor] = [*self.tables.values(), *self.tags.values()]
         if not any(len(each) for each in rows):  # a tag may have no tokens
             return embedded
         own = torch.cat(rows)  # (symbols + rows, hidden)

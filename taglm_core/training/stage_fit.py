@@ -28,9 +28,14 @@ def fit_stage(
     """Fit with gradients for the groups alone; without any, solve what has a closed form."""
     if not groups:
         objective.refine()
-        score, record = objective.evaluate()
-        return FitResult(0, score, [{"step": 0, **record}], 0, 0.0)
+        return untrained_fit(objective)
     model.train_only([p for group in groups for p in group.parameters])
     result = fit(objective, groups, settings, checkpoint, progress, name)
     model.train_only([])
     return result
+
+
+def untrained_fit(objective: Objective) -> FitResult:
+    """Return what a fit without any step gives: the score of what is there."""
+    score, record = objective.evaluate()
+    return FitResult(0, score, [{"step": 0, **record}], 0, 0.0)

@@ -10,6 +10,7 @@ from taglm_core.model.ensemble import EnsembleMember
 from taglm_core.model.kernel_head import KernelHead
 from taglm_core.model.taskmodel import TaskModel
 from taglm_core.progress import Progress, say_detail
+from taglm_core.training import processes
 from taglm_core.training.head_choice import Choice, choose_head
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER
 from taglm_core.training.objectives import HeadObjective, TaskObjective
@@ -108,7 +109,7 @@ def why_untrained(plan: Plan, start: Start | None, progress: Progress) -> dict[s
     if start.choice.valid_errors is None or start.choice.features_alone is None:
         return None
     alone, both = start.choice.features_alone, start.choice.valid_errors
-    if _is_sure(alone, both):
+    if processes.decided(lambda: _is_sure(alone, both)):
         return None
     before, after, deviation = _compared_means(alone, both)
     progress.say(

@@ -19,7 +19,7 @@ from taglm_core.training.member import Member, task_groups, task_objective, trai
 from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
 from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
 from taglm_core.training.splits import cached_rows, fill_cache
-from taglm_core.training.stage_fit import checkpoint_folder, fit_stage
+from taglm_core.training.stage_fit import checkpoint_folder, fit_stage, untrained_fit
 from taglm_core.training.tag_choice import Start, choose_tag, start_of, why_untrained
 
 _SHORTER = "--preset quick, --time 10m, or fewer rows (--set stages.task.rows=1000)"
@@ -66,7 +66,10 @@ def train_task(
     names = "+".join(objectives)
     checkpoint = checkpoint_folder(folder, plan, f"task-{names}{f'-{number}' if number else ''}")
     objective = _joined(objectives)
-    result = fit_stage(objective, groups, fitting, checkpoint, progress, name, model)
+    if stays is None:
+        result = fit_stage(objective, groups, fitting, checkpoint, progress, name, model)
+    else:  # its head is there already
+        result = untrained_fit(objective)
     choices = _choose_heads(members, objectives, untrained, stays, progress)
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(

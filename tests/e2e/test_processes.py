@@ -25,10 +25,11 @@ CASES = {
     "numbers": {"kind": "regression", "columns": ["y"]},
     "classes": {"kind": "classification", "columns": ["kind"]},
     "text": {"kind": "text", "max_new_tokens": 2},
+    "untrained": {"kind": "regression", "columns": ["y"]},
 }
 PAIRS = "The molecule is <SMILES>{smiles}. The protein is <Protein>{protein}. It gives <T>"
 SETTINGS = {
-    "numbers": {"refit": True},
+    "numbers": {"refit": True, "stages": {"task": {"features": "on"}}},
     "classes": {
         "stages": {
             "task": {"head": "mlp", "fit_epochs": 3},
@@ -36,6 +37,7 @@ SETTINGS = {
         }
     },
     "text": {"stages": {"task": {"cache": "off"}}},
+    "untrained": {},  # descriptors say it all, in every process
 }
 CHILD = """
 import json, os, sys, taglm
@@ -151,6 +153,9 @@ def test_two_processes_give_the_results_of_one(both, name):
     assert set(ours.tags) == set(theirs.tags)
     for key, value in theirs.tags.items():
         np.testing.assert_allclose(ours.tags[key], value, atol=1e-3)
+    for folder in (alone, together):
+        stage = json.loads((folder / "metrics.json").read_text())["tasks"]["T"]["stages"][-1]
+        assert (stage["steps"] == 0) == (name == "untrained")
 
 
 def test_tags_of_two_domains_are_trained_side_by_side(both):
@@ -206,6 +211,8 @@ def test_an_interrupted_run_goes_on_in_one_process(desk, tmp_path):
         "stages.domain.max_steps=2",
         "--set",
         "precision=fp32",
+        "--set",
+        "stages.task.features=on",
     ]
     words += ["--set", "stages.domain.size=40", "--set", "stages.task.max_steps=60"]
     words += ["--set", "checkpoint_seconds=0", "--out", str(tmp_path / "run")]
