@@ -75,10 +75,10 @@ def choose_tag(
     """
     if start is None or choice.valid_errors is None or start.choice.valid_errors is None:
         return choice.facts
-    untrained, trained = start.choice.valid_errors, choice.valid_errors
-    before, after, deviation = _compared_means(untrained, trained)
+    found = _compare(start.choice.valid_errors, choice.valid_errors)
+    before, after, deviation = found.before, found.after, found.deviation
     compared = {"untrained": before, "trained": after, "standard_error": deviation}
-    if _is_sure(untrained, trained):
+    if found.is_sure:
         return {**choice.facts, "tag": "trained", "training": compared}
     task_model.become(start.member)
     progress.say("function tag: untrained, since training it gained too little")
@@ -108,10 +108,10 @@ def why_untrained(plan: Plan, start: Start | None, progress: Progress) -> dict[s
         return None
     if start.choice.valid_errors is None or start.choice.features_alone is None:
         return None
-    alone, both = start.choice.features_alone, start.choice.valid_errors
-    if processes.decided(lambda: _is_sure(alone, both)):
+    found = _compare(start.choice.features_alone, start.choice.valid_errors)
+    if processes.decided(lambda: found.is_sure):
         return None
-    before, after, deviation = _compared_means(alone, both)
+    before, after, deviation = found.before, found.after, found.deviation
     progress.say(
         "function tag: not trained, since its states add too little to the features beside them "
         "(--set stages.task.features=on trains it)"
@@ -125,21 +125,28 @@ def why_untrained(plan: Plan, start: Start | None, progress: Progress) -> dict[s
     return {**start.choice.facts, "tag": UNTRAINED, "states": compared}
 
 
-def _is_sure(before: Tensor, after: Tensor) -> bool:
-    """Whether paired errors fell by more than the least share and than chance."""
-    gain, deviation = _gain(before, after)
-    return gain > max(_GAIN_OF_TRAINING * float(before.nanmean()), _SURE * deviation)
+@attrs.frozen
+class _Compared:
+    """Mean errors of the same rows before and after a change."""
+
+    before: float
+    after: float
+    gain: float
+    """By how much the error of a row fell, in the mean of rows that have both."""
+    deviation: float
+    """Standard error of the gain."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether errors fell by more than the least share and than chance."""
+        return self.gain > max(_GAIN_OF_TRAINING * self.before, _SURE * self.deviation)
 
 
-def _compared_means(before: Tensor, after: Tensor) -> tuple[float, float, float]:
-    """Return the means of paired errors and the standard error of their difference."""
-    return float(before.nanmean()), float(after.nanmean()), _gain(before, after)[1]
-
-
-def _gain(before: Tensor, after: Tensor) -> tuple[float, float]:
-    """Return by how much the mean of paired errors fell, and the standard error of that."""
+def _compare(before: Tensor, after: Tensor) -> _Compared:
+    """Compare the errors `(rows,)` of the same rows; NaN where one is missing."""
     gains = before - after
     gains = gains[~gains.isnan()]
-    if len(gains) < 2:
-        return 0.0, 0.0
-    return float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
+    gain = deviation = 0.0
+    if len(gains) >= 2:
+        gain, deviation = float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
+    return _Compared(float(before.nanmean()), float(after.nanmean()), gain, deviation)

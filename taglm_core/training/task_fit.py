@@ -66,11 +66,13 @@ def train_task(
     names = "+".join(objectives)
     checkpoint = checkpoint_folder(folder, plan, f"task-{names}{f'-{number}' if number else ''}")
     objective = _joined(objectives)
-    if stays is None:
+    if untrained is None or stays is None:
         result = fit_stage(objective, groups, fitting, checkpoint, progress, name, model)
+        choices = _choose_heads(members, objectives, untrained, progress)
     else:  # its head is there already
         result = untrained_fit(objective)
-    choices = _choose_heads(members, objectives, untrained, stays, progress)
+        members[0].task_model.become(untrained.member)
+        choices = {plan.task.name: stays}
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(
         stage=plan.stage_number,
@@ -188,7 +190,6 @@ def _choose_heads(
     members: Sequence[Member],
     objectives: Mapping[str, TaskObjective],
     untrained: Start | None,
-    stays: dict[str, Any] | None,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """Give every task its head, and a task alone the better one of its tags.
@@ -197,15 +198,11 @@ def _choose_heads(
         members: The tasks.
         objectives: Task -> its objective.
         untrained: What the tag of a task alone reached before it was trained.
-        stays: Why that was not trained; None: it was.
         progress: Hears what is chosen.
 
     Returns:
         Task -> what was compared.
     """
-    if stays is not None and untrained is not None:
-        members[0].task_model.become(untrained.member)
-        return {members[0].plan.task.name: stays}
     heads = {
         m.plan.task.name: choose_head(m.plan, objectives[m.plan.task.name], m.splits, progress)
         for m in members
