@@ -29,6 +29,7 @@ from taglm_core.training.kernel_fit import (
     FEATURES_ALONE,
     NUM_FOLDS,
     Errors,
+    Kernels,
     Solution,
     TargetRows,
     fit_kernel,
@@ -57,7 +58,8 @@ class Choice:
     valid_errors: Tensor | None = None
     """float64 `(rows,)`: squared error of each validation row; None: there was no choice."""
     features_alone: Tensor | None = None
-    """The same of the regression that reads features and no states; None: the head has none."""
+    """The same of the regression that reads features and no states, chosen or not; None: there are
+    no features."""
 
 
 def choose_head(
@@ -65,12 +67,21 @@ def choose_head(
     objective: TaskObjective,
     splits: Mapping[str, SplitData],
     progress: Progress,
+    kernels: Kernels,
     title: str = "head",
 ) -> Choice:
     """Give a task model the head that validates best, by the settings.
 
     Linear and kernel heads are ridge regressions on what they read; compared are their mean squared
     errors on the validation split, and of few rows by cross-validation in the training split.
+
+    Args:
+        plan: Of the task.
+        objective: Holds the rows and the task model.
+        splits: Rows of the splits, whose fields features are read from.
+        progress: Hears of the choice.
+        kernels: Those fitted before for this task.
+        title: What is chosen.
 
     Returns:
         What was compared.
@@ -98,8 +109,8 @@ def choose_head(
     fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
     for name, reader in _candidates(plan, fields[0], recipe):
         with progress_bar(f"fitting a {name} head"):
-            seed = plan.config.seed
-            heads[name] = _fitted(reader, (states, valid_states), fields, rows, seed, recipe)
+            both = (states, valid_states)
+            heads[name] = _fitted(plan, reader, both, fields, rows, recipe, kernels)
             found[name] = Errors.mean_of([each.errors for each in heads[name].solutions])
     chosen, made = _choice(found), {}
     if chosen in heads:
@@ -117,9 +128,10 @@ def choose_head(
     }
     facts = {"chosen": chosen, "mean_squared_errors": costs, **made}
     alone = None
-    if chosen in heads and heads[chosen].reader is not None:
-        alone = heads[chosen].solutions[FEATURES_ALONE].errors.valid
-    return Choice(facts, _by_row(found[chosen].valid), None if alone is None else _by_row(alone))
+    for fitted in heads.values():
+        if fitted.reader is not None:
+            alone = _by_row(fitted.solutions[FEATURES_ALONE].errors.valid)
+    return Choice(facts, _by_row(found[chosen].valid), alone)
 
 
 def _by_row(errors: Tensor) -> Tensor:
@@ -139,12 +151,13 @@ class _Fitted:
 
 
 def _fitted(
+    plan: Plan,
     reader: FeatureReader | None,
     states: tuple[Tensor, Tensor],
     fields: tuple[Mapping[str, Any], Mapping[str, Any]],
     rows: TargetRows,
-    seed: int,
     recipe: Mapping[str, Any] | None,
+    kernels: Kernels,
 ) -> _Fitted:
     """Fit a kernel head to the states and fields of the training and the validation split."""
     inputs, valid_inputs = states
@@ -154,7 +167,8 @@ def _fitted(
             torch.cat([own, reader.read(values)], dim=1)
             for own, values in zip(states, fields, strict=True)
         )
-    head, solutions = fit_kernel(inputs, valid_inputs, blocks, rows, seed, recipe)
+    seed = plan.config.seed
+    head, solutions = fit_kernel(inputs, valid_inputs, blocks, rows, seed, recipe, kernels)
     return _Fitted(head, reader, solutions, valid_inputs)
 
 

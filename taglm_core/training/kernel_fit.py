@@ -1,6 +1,7 @@
 """Ridge regressions on what heads read, linear and of kernels, judged by rows left out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -92,6 +93,48 @@ class TargetRows:
     """float64 `(rows, 1)`: square roots of what each training row counts; None: 1."""
 
 
+@attrs.frozen(eq=False)
+class Kernel:
+    """One regression of a kernel head, fitted."""
+
+    gamma: float
+    """Of its kernel."""
+    weight: Tensor
+    """float64 `(outputs, points)`."""
+    solution: Solution
+
+
+class Kernels:
+    """Regressions that were fitted, by all that decides them: the same one is not fitted twice.
+
+    A head with features fits anew what the head on states alone has fitted, and after the training
+    of a tag the features are what they were.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._held: dict[bytes, Kernel] = {}
+
+    def get(self, decides: Sequence[Any], fit: Callable[[], Kernel]) -> Kernel:
+        """Return the regression of these rows, fitted where it is not there yet.
+
+        Args:
+            decides: Tensors, and whatever has an exact `repr`.
+            fit: Fits it.
+        """
+        digest = hashlib.sha256()
+        for part in decides:
+            is_tensor = isinstance(part, Tensor)
+            told = (part.dtype, tuple(part.shape)) if is_tensor else part
+            digest.update(repr(told).encode())
+            if is_tensor:
+                digest.update(part.contiguous().numpy())
+        key = digest.digest()
+        if key not in self._held:
+            self._held[key] = fit()
+        return self._held[key]
+
+
 def linear_solution(states: Tensor, valid_states: Tensor, rows: TargetRows) -> Solution:
     """Return what the linear head costs on centered states, their mean square scaled to 1."""
     mean = states.mean(dim=0)
@@ -112,6 +155,7 @@ def fit_kernel(
     rows: TargetRows,
     seed: int,
     recipe: Mapping[str, Any] | None = None,
+    kernels: Kernels | None = None,
 ) -> tuple[KernelHead, list[Solution]]:
     """Return a kernel head, fitted, and the solution of each of its kernels.
 
@@ -125,6 +169,7 @@ def fit_kernel(
         rows: Targets.
         seed: Draws the training rows that rows are compared with.
         recipe: Widths of the kernels and penalties; None: those that cost least.
+        kernels: Fitted before, and those of this head afterwards; None: there are none.
     """
     rng = np.random.default_rng([seed, 79])
     drawn = torch.from_numpy(np.sort(rng.permutation(len(inputs))[:MOST_POINTS]))
@@ -134,15 +179,17 @@ def fit_kernel(
     head.scale_by(inputs, blocks)
     head.points.copy_(head.scaled(inputs[drawn]))
     scaled = [head.scaled(each) for each in (inputs, valid_inputs)]
+    held = Kernels() if kernels is None else kernels
     solutions = []
-    for kernel in range(len(reads)):
-        given = recipe["kernels"][kernel] if recipe is not None else {}
-        found = [head.distances(each, kernel) for each in (*scaled, head.points)]
-        gamma, weight, solution = _fit_one(found[0], found[1], found[2], rows, given)
+    for number, columns in enumerate(reads):
+        given = dict(recipe["kernels"][number]) if recipe is not None else {}
+        read = [each[:, columns] for each in (*scaled, head.points)]
+        decides = (*read, rows.train, rows.valid, rows.folds, rows.roots, given)
+        found = held.get(decides, lambda: _fit_one(head, scaled, number, rows, given))  # noqa: B023
         with torch.no_grad():
-            head.gamma[kernel] = gamma
-            head.weight[kernel] = weight
-        solutions.append(solution)
+            head.gamma[number] = found.gamma
+            head.weight[number] = found.weight
+        solutions.append(found.solution)
     return head, solutions
 
 
@@ -156,38 +203,42 @@ def _columns(blocks: tuple[int, ...]) -> Tensor:
 
 
 def _fit_one(
-    distances: Tensor,
-    valid_distances: Tensor,
-    own: Tensor,
+    head: KernelHead,
+    scaled: Sequence[Tensor],
+    number: int,
     rows: TargetRows,
     given: Mapping[str, Any],
-) -> tuple[float, Tensor, Solution]:
-    """Return gamma, weights `(outputs, points)` and costs of the best width, or of the given one.
+) -> Kernel:
+    """Fit a kernel of the best width, or of the given one.
 
     Args:
-        distances: float64 `(rows, points)`, squared, of the training rows.
-        valid_distances: The same of the validation split.
-        own: The same of the points.
+        head: With its points.
+        scaled: What it reads of the training rows and of the validation split.
+        number: Of the kernel.
         rows: Targets.
         given: `width` and `alphas`, or nothing.
     """
+    distances, valid_distances, own = (
+        head.distances(each, number) for each in (*scaled, head.points)
+    )
     median = max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
-    best: tuple[float, Tensor, Solution] | None = None
+    best: Kernel | None = None
     for width in (given["width"],) if "width" in given else GAMMAS:
         gamma = width / median
-        values, vectors = _principal(torch.exp(-gamma * own))
-        root = vectors / values.sqrt()  # of the inverse kernel, (points, rank)
-        valid = torch.exp(-gamma * valid_distances) @ root
-        whole = None
+        kernel = torch.exp(-gamma * own)
+        valid, whole = torch.exp(-gamma * valid_distances), None
         if len(own) == len(distances):  # the points are the rows, and turned by the kernel already
-            train = vectors * values.sqrt()
+            values, vectors = _principal(kernel)
+            train, root = vectors * values.sqrt(), vectors / values.sqrt()
             whole = Directions(train, values)
+            valid = valid @ root
         else:
-            train = torch.exp(-gamma * distances) @ root
+            root = _inverse_root(kernel)
+            train, valid = torch.exp(-gamma * distances) @ root, valid @ root
         solved = solve_rows(train, valid, rows, given.get("alphas"), whole)
         solution = attrs.evolve(solved, width=width)
-        if best is None or solution.errors.cost < best[2].errors.cost:
-            best = (gamma, (root @ solution.weights).T, solution)
+        if best is None or solution.errors.cost < best.solution.errors.cost:
+            best = Kernel(gamma, (root @ solution.weights).T, solution)
     assert best is not None, "several widths are tried"
     return best
 
@@ -197,6 +248,18 @@ def _principal(kernel: Tensor) -> tuple[Tensor, Tensor]:
     values, vectors = torch.linalg.eigh(kernel)
     is_kept = values > _LEAST_EIGENVALUE * values[-1]
     return values[is_kept], vectors[:, is_kept]
+
+
+def _inverse_root(kernel: Tensor) -> Tensor:
+    """Return `R`, `(points, points)`, with `R R' = (kernel + small)^-1`, far cheaper than vectors.
+
+    Args:
+        kernel: float64 `(points, points)`, ones on its diagonal.
+    """
+    eye = torch.eye(len(kernel), dtype=kernel.dtype)
+    lower = torch.linalg.cholesky(kernel + _LEAST_EIGENVALUE * len(kernel) * eye)
+    root: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False).T
+    return root
 
 
 @attrs.frozen(eq=False)

@@ -13,6 +13,7 @@ from taglm_core.progress import Progress, say_detail
 from taglm_core.training import processes
 from taglm_core.training.head_choice import Choice, choose_head
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER
+from taglm_core.training.kernel_fit import Kernels
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
 from taglm_core.training.recipe import UNTRAINED
@@ -23,7 +24,7 @@ _GAIN_OF_TRAINING = 0.02
 _SURE = 2.0
 """and by this many standard errors of the difference: the trained tag is the best of several
 evaluations on the same rows, so that chance alone makes it look better there. It is trained at all
-if the states of the untrained one gain as much over the features beside them."""
+if the head of the untrained one gains as much over the features alone."""
 
 
 @attrs.frozen(eq=False)
@@ -35,7 +36,11 @@ class Start:
 
 
 def start_of(
-    plan: Plan, objective: TaskObjective, splits: Mapping[str, SplitData], progress: Progress
+    plan: Plan,
+    objective: TaskObjective,
+    splits: Mapping[str, SplitData],
+    progress: Progress,
+    kernels: Kernels,
 ) -> Start | None:
     """Choose a head for the untrained tag and put everything back; None if that is linear.
 
@@ -48,7 +53,7 @@ def start_of(
     if settings.enrich or plan.given_function_tag is not None:
         return None  # a domain tag moves beside the function tag, or none of them does
     before, offset = task_model.member(), task_model.scaling.offset.clone()
-    choice = choose_head(plan, objective, splits, progress, "head of the untrained tag")
+    choice = choose_head(plan, objective, splits, progress, kernels, "head of the untrained tag")
     if not isinstance(task_model.head, KernelHead):
         return None
     member = attrs.evolve(task_model.member(), scaling=task_model.scaling.copy())
@@ -91,10 +96,10 @@ def choose_tag(
 
 
 def why_untrained(plan: Plan, start: Start | None, progress: Progress) -> dict[str, Any] | None:
-    """Decide that a tag stays untrained, if its states add too little to the features beside them.
+    """Decide that a tag stays untrained, if its states add too little to what features tell.
 
-    A trained tag has to pass the same test against the untrained one. Where the states as a whole
-    do not pass it against the features alone, better states would hardly.
+    A trained tag has to pass the same test against the untrained one. Where the states as a whole,
+    with features or without, do not pass it against the features alone, better states would hardly.
 
     Args:
         plan: Its settings; with `features: on` the tag is trained whatever its states add.
@@ -113,13 +118,13 @@ def why_untrained(plan: Plan, start: Start | None, progress: Progress) -> dict[s
         return None
     before, after, deviation = found.before, found.after, found.deviation
     progress.say(
-        "function tag: not trained, since its states add too little to the features beside them "
-        "(--set stages.task.features=on trains it)"
+        "function tag: not trained, since on the valid split its states are not surely better than "
+        "the features alone (--set stages.task.features=on trains it)"
     )
     say_detail(
         progress,
-        f"mean squared error on the valid split: {before:.4f} without states, {after:.4f} with "
-        f"them, standard error of the difference {deviation:.4f}",
+        f"mean squared error on the valid split: {before:.4f} of the features alone, {after:.4f} "
+        f"of the head with states, standard error of the difference {deviation:.4f}",
     )
     compared = {"without_states": before, "with_states": after, "standard_error": deviation}
     return {**start.choice.facts, "tag": UNTRAINED, "states": compared}

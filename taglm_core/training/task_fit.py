@@ -15,6 +15,7 @@ from taglm_core.training.estimate import task_estimate
 from taglm_core.training.fit import FitSettings, Group
 from taglm_core.training.head_choice import choose_head
 from taglm_core.training.head_cost import HeadSeconds, head_seconds
+from taglm_core.training.kernel_fit import Kernels
 from taglm_core.training.member import Member, task_groups, task_objective, trained_names
 from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
 from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
@@ -54,10 +55,11 @@ def train_task(
     counts = _announced(members, enriched, folder, name)
     with progress_bar("reading the states of the untrained tag"):
         start = {task: each.start(settings.head_init) for task, each in objectives.items()}
+    kernels = {task: Kernels() for task in objectives}
     untrained, stays, before = None, None, time.monotonic()
     if _chooses_tag(members):
-        (first,) = objectives.values()
-        untrained = start_of(plan, first, members[0].splits, progress)
+        ((task, first),) = objectives.items()
+        untrained = start_of(plan, first, members[0].splits, progress, kernels[task])
         stays = why_untrained(plan, untrained, progress)
     choosing = time.monotonic() - before
     groups = task_groups(members, enriched, objectives) if stays is None else []
@@ -68,7 +70,7 @@ def train_task(
     objective = _joined(objectives)
     if untrained is None or stays is None:
         result = fit_stage(objective, groups, fitting, checkpoint, progress, name, model)
-        choices = _choose_heads(members, objectives, untrained, progress)
+        choices = _choose_heads(members, objectives, untrained, progress, kernels)
     else:  # its head is there already
         result = untrained_fit(objective)
         members[0].task_model.become(untrained.member)
@@ -191,6 +193,7 @@ def _choose_heads(
     objectives: Mapping[str, TaskObjective],
     untrained: Start | None,
     progress: Progress,
+    kernels: Mapping[str, Kernels],
 ) -> dict[str, dict[str, Any]]:
     """Give every task its head, and a task alone the better one of its tags.
 
@@ -199,13 +202,15 @@ def _choose_heads(
         objectives: Task -> its objective.
         untrained: What the tag of a task alone reached before it was trained.
         progress: Hears what is chosen.
+        kernels: Task -> the kernels that were fitted before.
 
     Returns:
         Task -> what was compared.
     """
     heads = {
-        m.plan.task.name: choose_head(m.plan, objectives[m.plan.task.name], m.splits, progress)
+        task: choose_head(m.plan, objectives[task], m.splits, progress, kernels[task])
         for m in members
+        for task in [m.plan.task.name]
     }
     choices = {task: head.facts for task, head in heads.items()}
     if _chooses_tag(members):

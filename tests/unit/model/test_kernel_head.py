@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from taglm_core.model.kernel_head import KernelHead
+from taglm_core.training import kernel_fit
 from taglm_core.training.kernel_fit import (
     RIDGE_ALPHAS,
     Errors,
@@ -123,3 +124,57 @@ def test_a_head_with_features_is_the_mean_of_three():
     recipe = {"kernels": [{"width": s.width, "alphas": list(s.alphas)} for s in solutions]}
     again, _ = fit_kernel(inputs[fit], inputs[valid], (4, 2), rows, 0, recipe)
     torch.testing.assert_close(again(inputs), head(inputs))
+
+
+def _rows(y, num_fit):
+    folds = torch.arange(num_fit) % 5
+    return TargetRows(y[:num_fit], y[num_fit:], torch.zeros(1), (np.array([0]),), folds)
+
+
+def test_a_kernel_is_not_fitted_twice(monkeypatch):
+    """Neither that of the states in a head with features, nor the features' when states change."""
+    rng = np.random.default_rng(4)
+    inputs = torch.from_numpy(rng.normal(size=(60, 6))).float()
+    rows, kernels, fitted = _rows(inputs[:, :1].double(), 40), kernel_fit.Kernels(), []
+    fit_one = kernel_fit._fit_one
+    monkeypatch.setattr(
+        kernel_fit, "_fit_one", lambda *args: fitted.append(args[2]) or fit_one(*args)
+    )
+
+    def fit(values, blocks, rows, kernels=kernels, recipe=None):
+        fitted.clear()
+        width = sum(blocks)
+        found = fit_kernel(
+            values[:40, :width], values[40:, :width], blocks, rows, 0, recipe, kernels
+        )
+        return found[0], list(fitted)
+
+    assert fit(inputs, (4,), rows)[1] == [0]
+    head, numbers = fit(inputs, (4, 2), rows)
+    assert numbers == [1, 2]
+    alone, numbers = fit(inputs, (4, 2), rows, None)
+    assert numbers == [0, 1, 2]
+    assert torch.equal(head.weight, alone.weight)
+    assert torch.equal(head.gamma, alone.gamma)
+    moved = torch.cat([inputs[:, :4] + torch.randn(60, 4), inputs[:, 4:]], dim=1)
+    assert fit(moved, (4, 2), rows)[1] == [0, 2]
+    assert fit(inputs, (4, 2), _rows(inputs[:, 1:2].double(), 40))[1] == [0, 1, 2]
+    recipe = {"kernels": [{"width": 1.0, "alphas": [0.1]}] * 3}
+    assert fit(inputs, (4, 2), rows, recipe=recipe)[1] == [0, 1, 2]
+
+
+def test_more_rows_than_points_are_a_regression_on_similarities(monkeypatch):
+    """With one width and penalty the weights minimize the squared errors plus `w' K w`."""
+    monkeypatch.setattr(kernel_fit, "MOST_POINTS", 12)
+    rng = np.random.default_rng(5)
+    inputs = torch.from_numpy(rng.normal(size=(60, 3))).float()
+    rows = _rows(torch.sin(inputs[:, :1].double()), 40)
+    recipe = {"kernels": [{"width": 1.0, "alphas": [0.1]}]}
+    head, (solution,) = fit_kernel(inputs[:40], inputs[40:], (3,), rows, 0, recipe)
+    scaled, gamma = head.scaled(inputs), float(head.gamma)
+    own, similar = (torch.exp(-gamma * head.distances(each, 0)) for each in (head.points, scaled))
+    x = similar[:40]
+    wanted = torch.linalg.solve(x.T @ x + 0.1 * own, x.T @ rows.train)
+    torch.testing.assert_close(similar @ wanted, head(inputs).double(), rtol=1e-3, atol=1e-3)
+    missed = rows.valid - head(inputs[40:]).double()
+    torch.testing.assert_close(solution.errors.valid, missed, rtol=1e-3, atol=1e-3)
