@@ -75,6 +75,8 @@ def train_task(
         result = untrained_fit(objective)
         members[0].task_model.become(untrained.member)
         choices = {plan.task.name: stays}
+        head = f"head {plan.task.name}"
+        counts = {head: counts[head]}
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
     return TaskLineage(
         stage=plan.stage_number,

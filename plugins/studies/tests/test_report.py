@@ -10,7 +10,7 @@ import pytest
 
 from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.plugin import load_registry
-from taglm_studies.report import figures
+from taglm_studies.report import figures, sections
 from taglm_studies.report.bootstrap import OWN, Resampler, difference, intervals, metric_functions
 from taglm_studies.report.facts import RunFacts, TaskFacts
 from taglm_studies.report.page import write_report
@@ -97,6 +97,18 @@ def test_intervals_hold_the_value_and_differences_are_paired(tmp_path, registry)
     assert own.value == pytest.approx(np.sqrt(((truth - made) ** 2).mean()))
     assert found.differences["ridge"].high < 0
     assert found.differences["ridge"].excludes_zero
+
+
+def test_the_cost_names_a_tag_that_stays_untrained(tmp_path, registry):
+    """It took no step, so that the other numbers of its line say little."""
+    folder = make_run(tmp_path / "run", "regression")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (stage,) = metrics["tasks"]["T"]["stages"]
+    assert "stage 2 <T>" in [row[1] for row in sections.cost(RunFacts.read(folder)).tables[0].rows]
+    stage |= {"steps": 0, "trained": {}, "head_choice": {"T": {"tag": "untrained"}}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    row = sections.cost(RunFacts.read(folder)).tables[0].rows[0]
+    assert row[1:4] == ["stage 2 <T> (the tag stays untrained)", 0, 0]
 
 
 def test_the_coverage_of_prediction_intervals_is_said_and_drawn(tmp_path, registry):

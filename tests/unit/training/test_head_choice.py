@@ -245,6 +245,8 @@ def test_a_head_that_needs_no_states_leaves_the_tag_untrained(
         assert chosen["chosen"] == "kernel with descriptors of letters"
     assert found["on"]["steps"] > 0
     assert (found["auto"]["steps"], found["auto"]["best_step"]) == (0, 0)
+    assert set(found["auto"]["trained"]) == {"head T"}
+    assert set(found["on"]["trained"]) > {"head T"}
     (chosen,) = found["auto"]["head_choice"].values()
     assert chosen["tag"] == "untrained"
     gained = chosen["states"]["without_states"] - chosen["states"]["with_states"]

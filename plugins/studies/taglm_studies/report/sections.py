@@ -341,6 +341,8 @@ def cost(run: RunFacts) -> Section:
             label = f"stage {stage.get('stage')} <{stage.get('tag')}>"
             if stage.get("from_store"):
                 label += f" (from {stage.get('from_package', 'the tag store')})"
+            elif _stays_untrained(stage):
+                label += " (the tag stays untrained)"
             rows.append([name, label, count, stage.get("steps"), stage.get("seconds"), lora])
         for baseline, facts in task.record.get("baselines", {}).items():
             seconds = facts.get("fit_seconds", 0) + facts.get("feature_seconds", 0)
@@ -354,6 +356,11 @@ def cost(run: RunFacts) -> Section:
     peak = max((t.details.get("peak_memory_mib") or 0 for t in run.tasks.values()), default=0)
     section.notes.append(said + (f" Peak memory of the process: {peak:,.0f} MiB." if peak else ""))
     return section
+
+
+def _stays_untrained(stage: Mapping[str, Any]) -> bool:
+    choices = stage.get("head_choice", {}).values()
+    return not stage.get("steps") and any(each.get("tag") == "untrained" for each in choices)
 
 
 def repeat(run: RunFacts) -> Section:
