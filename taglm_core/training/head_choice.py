@@ -15,6 +15,7 @@ from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.targets import ridge_targets
 from taglm_core.progress import Progress, progress_bar, say_detail
 from taglm_core.specs import Classification
+from taglm_core.training import processes
 from taglm_core.training.feature_choice import (
     GAIN_OF_FEATURES,
     choose_features,
@@ -27,13 +28,16 @@ from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, LINEAR, why_not
 from taglm_core.training.kernel_fit import (
     FEATURES_ALONE,
+    FEW_POINTS,
     NUM_FOLDS,
     Errors,
     Kernels,
     Solution,
     TargetRows,
     fit_kernel,
+    fit_more_points,
     linear_solution,
+    more_points_seconds,
 )
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
@@ -134,6 +138,71 @@ def choose_head(
     return Choice(facts, _by_row(found[chosen].valid), alone)
 
 
+def compare_with_more(
+    plan: Plan,
+    objective: TaskObjective,
+    splits: Mapping[str, SplitData],
+    facts: dict[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Let a kernel head that was chosen compare with more training rows, if it validates better.
+
+    Args:
+        plan: Of the task.
+        objective: Holds the rows, and the task model with the head.
+        splits: Rows of the splits, whose fields features are read from.
+        facts: How the head was chosen.
+        progress: Hears of it.
+
+    Returns:
+        The facts, with the penalties and the number of points of the head that is kept.
+    """
+    if not isinstance(objective, HeadObjective) or "kernels" not in facts:
+        return facts
+    task_model = objective.task_model
+    head = task_model.head
+    if not isinstance(head, KernelHead) or _num_rows(objective) <= len(head.points):
+        return facts
+    with progress_bar("fitting the head to more rows"):
+        sample, states, targets = _drawn(objective.fitted_rows(), plan.config.seed)
+        valid_states = objective.valid_states()
+        fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
+        inputs, blocks = _read(task_model.features, (states, valid_states), fields)
+        rows = _rows(objective, sample, inputs[0], targets, inputs[1])
+        before, offset = task_model.member(), task_model.scaling.offset.clone()
+        valid = ReadRows(inputs[1], objective.valid.targets)
+        loss = objective.head_loss.of(valid)
+        wider, solutions = fit_more_points(*inputs, blocks, rows, plan.config.seed, facts)
+        task_model.set_head(wider, before.features)
+        scale = _set_offset(objective, rows, inputs[1])
+        lower = objective.head_loss.of(valid)
+    say_detail(
+        progress,
+        f"loss on the valid split: {loss:.4f} where the head compares with {len(head.points):,} "
+        f"training rows, {lower:.4f} with {len(wider.points):,}",
+    )
+    if not processes.decided(lambda: lower < loss):
+        task_model.become(before)
+        task_model.scaling.offset.copy_(offset)
+        return facts
+    fitted = _Fitted(wider, before.features, solutions, inputs[1])
+    return {**facts, **_made(fitted, scale), "points": len(wider.points)}
+
+
+def seconds_of_more(objective: TaskObjective, facts: Mapping[str, Any]) -> float:
+    """Return about what `compare_with_more` takes, for a head that was chosen so."""
+    num_kernels = len(facts.get("kernels", ()))
+    if not isinstance(objective, HeadObjective) or not num_kernels:
+        return 0.0
+    num_rows = _num_rows(objective)
+    return more_points_seconds(num_rows, num_kernels) if num_rows > FEW_POINTS else 0.0
+
+
+def _num_rows(objective: HeadObjective) -> int:
+    """Return the training rows that kernel heads are fitted to."""
+    return min(MOST_ROWS, objective.fit_rows, len(objective.train.rows))
+
+
 def _by_row(errors: Tensor) -> Tensor:
     """Return the mean of the squared errors `(rows, outputs)` of each row."""
     return errors.square().nanmean(dim=1)
@@ -160,16 +229,24 @@ def _fitted(
     kernels: Kernels,
 ) -> _Fitted:
     """Fit a kernel head to the states and fields of the training and the validation split."""
-    inputs, valid_inputs = states
-    blocks = (inputs.shape[1], *(reader.blocks if reader is not None else ()))
-    if reader is not None:
-        inputs, valid_inputs = (
-            torch.cat([own, reader.read(values)], dim=1)
-            for own, values in zip(states, fields, strict=True)
-        )
+    (inputs, valid_inputs), blocks = _read(reader, states, fields)
     seed = plan.config.seed
     head, solutions = fit_kernel(inputs, valid_inputs, blocks, rows, seed, recipe, kernels)
     return _Fitted(head, reader, solutions, valid_inputs)
+
+
+def _read(
+    reader: FeatureReader | None,
+    states: tuple[Tensor, Tensor],
+    fields: tuple[Mapping[str, Any], Mapping[str, Any]],
+) -> tuple[tuple[Tensor, Tensor], tuple[int, ...]]:
+    """Return states with features of the training and the validation split, and their blocks."""
+    train, valid = states
+    blocks = (train.shape[1], *(reader.blocks if reader is not None else ()))
+    if reader is not None:
+        train = torch.cat([train, reader.read(fields[0])], dim=1)
+        valid = torch.cat([valid, reader.read(fields[1])], dim=1)
+    return (train, valid), blocks
 
 
 def _drawn(rows: tuple[np.ndarray, Tensor, Tensor], seed: int) -> tuple[np.ndarray, Tensor, Tensor]:
@@ -214,18 +291,18 @@ def _candidates(
 def _rows(
     objective: HeadObjective,
     sample: np.ndarray,
-    states: Tensor,
+    read: Tensor,
     targets: Tensor,
-    valid_states: Tensor,
+    valid_read: Tensor,
 ) -> TargetRows:
-    """Return targets as numbers; a limit is replaced by the linear head's mean beyond it."""
+    """Return targets as numbers; a limit is replaced by the present head's mean beyond it."""
     task_model, loss = objective.task_model, objective.head_loss
     target, count = task_model.task.spec.target, len(task_model.classes)
     wanted = loss.targets(objective.valid.targets)
     if has_sides(targets):
-        targets, _ = loss.as_squares(states, targets)
+        targets, _ = loss.as_squares(read, targets)
     if has_sides(wanted):
-        wanted, _ = loss.as_squares(valid_states, wanted)
+        wanted, _ = loss.as_squares(valid_read, wanted)
     train = ridge_targets(target, targets, count).double()
     valid = ridge_targets(target, wanted, count).double()
     weights, roots = objective.weights_of(sample), None

@@ -1,6 +1,7 @@
 """Ridge regressions on what heads read, linear and of kernels, judged by rows left out."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,11 @@ from torch import Tensor
 
 from taglm_core.model.kernel_head import KernelHead
 
-MOST_POINTS = 1500
-"""Training rows with which a kernel head compares; of more rows as many are drawn (Nystroem)."""
+FEW_POINTS = 1500
+"""Training rows with which kernel heads compare while one is chosen; of more rows as many are
+drawn (Nystroem)."""
+MOST_POINTS = 3000
+"""Training rows with which the chosen one compares in the end."""
 NUM_FOLDS = 5
 """Folds of the cross-validation in the training rows."""
 GAMMAS = (0.3, 1.0, 3.0)
@@ -21,6 +25,9 @@ RIDGE_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 1, 7))
 """Penalties that are tried."""
 FEATURES_ALONE = 1
 """Place, among the regressions of a head with features, of the one that reads no states."""
+_MULTIPLES = (1.0, 10**0.5, 10.0)
+"""Of the penalty that few points had, tried with more of them."""
+_CHUNK = 1000
 _LEAST_EIGENVALUE = 1e-6
 _MEDIAN_ROWS = 500
 _MOST_DIRECTIONS = 2000
@@ -171,26 +178,130 @@ def fit_kernel(
         recipe: Widths of the kernels and penalties; None: those that cost least.
         kernels: Fitted before, and those of this head afterwards; None: there are none.
     """
+    if recipe is not None and recipe.get("points", 0) > FEW_POINTS:
+        return fit_more_points(inputs, valid_inputs, blocks, rows, seed, recipe, (1.0,))
+    head, scaled = _head(inputs, valid_inputs, blocks, rows, seed, FEW_POINTS)
+    held = Kernels() if kernels is None else kernels
+    solutions = []
+    for number, columns in enumerate(head.reads):
+        given = dict(recipe["kernels"][number]) if recipe is not None else {}
+        read = [each[:, columns] for each in (*scaled, head.points)]
+        decides = (*read, rows.train, rows.valid, rows.folds, rows.roots, given)
+        found = held.get(decides, lambda: _fit_one(head, scaled, number, rows, given))  # noqa: B023
+        _set(head, number, found)
+        solutions.append(found.solution)
+    return head, solutions
+
+
+def fit_more_points(
+    inputs: Tensor,
+    valid_inputs: Tensor,
+    blocks: tuple[int, ...],
+    rows: TargetRows,
+    seed: int,
+    made: Mapping[str, Any],
+    multiples: Sequence[float] = _MULTIPLES,
+) -> tuple[KernelHead, list[Solution]]:
+    """Return a kernel head that compares with `MOST_POINTS` rows, its widths chosen before.
+
+    Args:
+        inputs: As `fit_kernel` takes them.
+        valid_inputs: See there.
+        blocks: See there.
+        rows: Targets.
+        seed: See there.
+        made: The head with few points: under `kernels` the width and penalties of each.
+        multiples: Of these penalties, of which the validation split chooses.
+    """
+    head, scaled = _head(inputs, valid_inputs, blocks, rows, seed, MOST_POINTS)
+    solutions = []
+    for number, given in enumerate(made["kernels"]):
+        found = _fit_more(head, scaled, number, rows, given, multiples)
+        _set(head, number, found)
+        solutions.append(found.solution)
+    return head, solutions
+
+
+def more_points_seconds(num_rows: int, num_kernels: int) -> float:
+    """Return about what `fit_more_points` takes on so many rows, of a product that is timed."""
+    points, size = min(num_rows, MOST_POINTS), 500
+    timed = torch.ones(size, size, dtype=torch.float64)
+    began = time.monotonic()
+    product = timed @ timed @ timed
+    pace = 4 * product.numel() * size / max(1e-6, time.monotonic() - began)
+    return num_kernels * (4 * num_rows + 4 * points) * points**2 / pace
+
+
+def _head(
+    inputs: Tensor,
+    valid_inputs: Tensor,
+    blocks: tuple[int, ...],
+    rows: TargetRows,
+    seed: int,
+    num_points: int,
+) -> tuple[KernelHead, list[Tensor]]:
+    """Return a head without weights, and the rows of both splits as it scales them."""
     rng = np.random.default_rng([seed, 79])
-    drawn = torch.from_numpy(np.sort(rng.permutation(len(inputs))[:MOST_POINTS]))
+    drawn = torch.from_numpy(np.sort(rng.permutation(len(inputs))[:num_points]))
     reads = _columns(blocks)
     head = KernelHead(inputs.shape[1], rows.train.shape[1], len(drawn), len(reads)).eval()
     head.reads.copy_(reads)
     head.scale_by(inputs, blocks)
     head.points.copy_(head.scaled(inputs[drawn]))
-    scaled = [head.scaled(each) for each in (inputs, valid_inputs)]
-    held = Kernels() if kernels is None else kernels
-    solutions = []
-    for number, columns in enumerate(reads):
-        given = dict(recipe["kernels"][number]) if recipe is not None else {}
-        read = [each[:, columns] for each in (*scaled, head.points)]
-        decides = (*read, rows.train, rows.valid, rows.folds, rows.roots, given)
-        found = held.get(decides, lambda: _fit_one(head, scaled, number, rows, given))  # noqa: B023
-        with torch.no_grad():
-            head.gamma[number] = found.gamma
-            head.weight[number] = found.weight
-        solutions.append(found.solution)
-    return head, solutions
+    return head, [head.scaled(each) for each in (inputs, valid_inputs)]
+
+
+def _set(head: KernelHead, number: int, kernel: Kernel) -> None:
+    with torch.no_grad():
+        head.gamma[number] = kernel.gamma
+        head.weight[number] = kernel.weight
+
+
+def _fit_more(
+    head: KernelHead,
+    scaled: Sequence[Tensor],
+    number: int,
+    rows: TargetRows,
+    given: Mapping[str, Any],
+    multiples: Sequence[float],
+) -> Kernel:
+    """Fit a kernel of a known width without the eigenvectors, which would take far longer."""
+    train, valid = scaled
+    median = max(float(head.distances(train[:_MEDIAN_ROWS], number).median()), 1e-6)
+    gamma = given["width"] / median
+    root = _inverse_root(torch.exp(-gamma * head.distances(head.points, number)))
+    grams = [torch.zeros_like(root) for _ in rows.groups]
+    crosses = [torch.zeros(len(root), len(group), dtype=root.dtype) for group in rows.groups]
+    for first in range(0, len(train), _CHUNK):
+        own = slice(first, first + _CHUNK)
+        similar = torch.exp(-gamma * head.distances(train[own], number)) @ root
+        for group, gram, cross in zip(rows.groups, grams, crosses, strict=True):
+            y = rows.train[own][:, group]
+            known = ~y[:, 0].isnan()
+            x, y = similar[known], y[known]
+            if rows.roots is not None:
+                x, y = rows.roots[own][known] * x, rows.roots[own][known] * y
+            gram.addmm_(x.T, x)
+            cross.addmm_(x.T, y)
+    read = torch.exp(-gamma * head.distances(valid, number)) @ root
+    weights = torch.zeros(len(root), rows.train.shape[1], dtype=root.dtype)
+    errors, alphas = torch.full_like(rows.valid, torch.nan), []
+    eye = torch.eye(len(root), dtype=root.dtype)
+    for place, group in enumerate(rows.groups):
+        best: tuple[float, float, Tensor, Tensor] | None = None
+        for multiple in multiples:
+            alpha = multiple * given["alphas"][min(place, len(given["alphas"]) - 1)]
+            lower = torch.linalg.cholesky(grams[place] + alpha * eye)
+            solved = torch.cholesky_solve(crosses[place], lower)
+            missed = rows.valid[:, group] - read @ solved
+            if best is None or _mean_square(missed) < best[0]:
+                best = (_mean_square(missed), alpha, solved, missed)
+        assert best is not None, "one penalty at least is tried"
+        alphas.append(best[1])
+        weights[:, group] = best[2]
+        errors[:, group] = best[3]
+    solution = Solution(weights, Errors(errors, None), tuple(alphas), given["width"])
+    return Kernel(gamma, (root @ weights).T, solution)
 
 
 def _columns(blocks: tuple[int, ...]) -> Tensor:

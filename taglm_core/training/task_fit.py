@@ -13,11 +13,12 @@ from taglm_core.store.runfolder import RunFolder
 from taglm_core.store.schema import TaskLineage
 from taglm_core.training.estimate import task_estimate
 from taglm_core.training.fit import FitSettings, Group
-from taglm_core.training.head_choice import choose_head
+from taglm_core.training.head_choice import choose_head, compare_with_more, seconds_of_more
 from taglm_core.training.head_cost import HeadSeconds, head_seconds
 from taglm_core.training.kernel_fit import Kernels
 from taglm_core.training.member import Member, task_groups, task_objective, trained_names
 from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
+from taglm_core.training.recipe import UNTRAINED
 from taglm_core.training.schedule import evaluation_seconds, fit_settings, in_time, num_steps
 from taglm_core.training.splits import cached_rows, fill_cache
 from taglm_core.training.stage_fit import checkpoint_folder, fit_stage, untrained_fit
@@ -62,6 +63,8 @@ def train_task(
         untrained = start_of(plan, first, members[0].splits, progress, kernels[task])
         stays = why_untrained(plan, untrained, progress)
     choosing = time.monotonic() - before
+    if plan.budget is not None and untrained is not None:
+        choosing += seconds_of_more(first, untrained.choice.facts)
     groups = task_groups(members, enriched, objectives) if stays is None else []
     fitting = _in_time(members, fitting, groups, rows, choosing, progress)
     fitting = _shown_with(members, fitting, number)
@@ -74,7 +77,7 @@ def train_task(
     else:  # its head is there already
         result = untrained_fit(objective)
         members[0].task_model.become(untrained.member)
-        choices = {plan.task.name: stays}
+        choices = {plan.task.name: _with_more(members[0], objectives, stays, progress)}
         head = f"head {plan.task.name}"
         counts = {head: counts[head]}
     kept = [s for m in members if (s := m.splits["train"].cached) is not None]
@@ -218,7 +221,25 @@ def _choose_heads(
     if _chooses_tag(members):
         (task,) = heads
         choices[task] = choose_tag(untrained, heads[task], members[0].task_model, progress)
-    return choices
+        if choices[task].get("tag") == UNTRAINED:
+            objectives[task].moved()
+    return {
+        m.plan.task.name: _with_more(m, objectives, choices[m.plan.task.name], progress)
+        for m in members
+    }
+
+
+def _with_more(
+    member: Member,
+    objectives: Mapping[str, TaskObjective],
+    facts: dict[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Let the kernel head of a run that chooses compare with more rows; return its facts."""
+    plan = member.plan
+    if plan.recipe is not None:
+        return facts
+    return compare_with_more(plan, objectives[plan.task.name], member.splits, facts, progress)
 
 
 def _keep_segments(

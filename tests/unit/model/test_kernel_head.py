@@ -165,7 +165,7 @@ def test_a_kernel_is_not_fitted_twice(monkeypatch):
 
 def test_more_rows_than_points_are_a_regression_on_similarities(monkeypatch):
     """With one width and penalty the weights minimize the squared errors plus `w' K w`."""
-    monkeypatch.setattr(kernel_fit, "MOST_POINTS", 12)
+    monkeypatch.setattr(kernel_fit, "FEW_POINTS", 12)
     rng = np.random.default_rng(5)
     inputs = torch.from_numpy(rng.normal(size=(60, 3))).float()
     rows = _rows(torch.sin(inputs[:, :1].double()), 40)
@@ -178,3 +178,45 @@ def test_more_rows_than_points_are_a_regression_on_similarities(monkeypatch):
     torch.testing.assert_close(similar @ wanted, head(inputs).double(), rtol=1e-3, atol=1e-3)
     missed = rows.valid - head(inputs[40:]).double()
     torch.testing.assert_close(solution.errors.valid, missed, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_more_points_of_known_widths_need_no_eigenvectors(monkeypatch, weighted):
+    """With all rows as points the head is that of the eigenvectors; targets may be missing."""
+    monkeypatch.setattr(kernel_fit, "_CHUNK", 7)
+    rng = np.random.default_rng(6)
+    inputs = torch.from_numpy(rng.normal(size=(60, 5))).float()
+    y = torch.stack([torch.sin(inputs[:, 0]), inputs[:, 4].square()], dim=1).double()
+    y[1::3, 1] = torch.nan
+    groups = (np.array([0]), np.array([1]))
+    roots = torch.linspace(0.5, 2, 40).double().unsqueeze(1) if weighted else None
+    rows = TargetRows(y[:40], y[40:], torch.zeros(2), groups, None, roots)
+    recipe = {"kernels": [{"width": 1.0, "alphas": [0.1, 0.3]}] * 3}
+    wanted, few = fit_kernel(inputs[:40], inputs[40:], (3, 2), rows, 0, recipe)
+    head, more = kernel_fit.fit_more_points(
+        inputs[:40], inputs[40:], (3, 2), rows, 0, recipe, (1.0,)
+    )
+    torch.testing.assert_close(head(inputs), wanted(inputs), rtol=0, atol=1e-2)  # points are fp16
+    assert [each.alphas for each in more] == [(0.1, 0.3)] * 3
+    for one, other in zip(few, more, strict=True):
+        torch.testing.assert_close(
+            one.errors.valid, other.errors.valid, rtol=0, atol=1e-2, equal_nan=True
+        )
+    _, tried = kernel_fit.fit_more_points(inputs[:40], inputs[40:], (3, 2), rows, 0, recipe)
+    assert all(t.errors.on_valid <= m.errors.on_valid for t, m in zip(tried, more, strict=True))
+
+
+def test_a_recipe_of_more_points_is_fitted_with_them(monkeypatch):
+    """On other rows, with the penalties that it names."""
+    monkeypatch.setattr(kernel_fit, "FEW_POINTS", 10)
+    monkeypatch.setattr(kernel_fit, "MOST_POINTS", 30)
+    inputs = torch.from_numpy(np.random.default_rng(7).normal(size=(60, 3))).float()
+    rows = _rows(inputs[:, :1].double(), 40)
+    recipe = {"kernels": [{"width": 1.0, "alphas": [0.1]}]}
+    head, _ = fit_kernel(inputs[:40], inputs[40:], (3,), rows, 0, recipe)
+    assert len(head.points) == 10
+    head, (solution,) = fit_kernel(
+        inputs[:40], inputs[40:], (3,), rows, 0, {**recipe, "points": 30}
+    )
+    assert len(head.points) == 30
+    assert solution.alphas == (0.1,)

@@ -174,6 +174,7 @@ def test_the_rows_and_points_of_a_kernel_head_are_bounded(
 ):
     """Of more training rows as many are drawn; without cross-validation the valid split decides."""
     monkeypatch.setattr(head_choice, "MOST_ROWS", 60)
+    monkeypatch.setattr(kernel_fit, "FEW_POINTS", 20)
     monkeypatch.setattr(kernel_fit, "MOST_POINTS", 20)
     monkeypatch.setattr(head_choice, "MOST_CROSS_VALIDATED", 50)
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, features="on")
@@ -182,6 +183,26 @@ def test_the_rows_and_points_of_a_kernel_head_are_bounded(
     (costs,) = choice["mean_squared_errors"].values()
     assert costs["cross_validated"] is None
     assert made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]["r2"] > 0.7
+
+
+@pytest.mark.parametrize("is_better", [True, False])
+@pytest.mark.parametrize("target", [SHARE, {"kind": "classification", "columns": ["kind"]}])
+def test_the_chosen_head_compares_with_more_rows_if_that_is_better(
+    tmp_path, toy_registry, toy_backbone, table, monkeypatch, target, is_better
+):
+    """Otherwise it stays as it was chosen, with its offset."""
+    monkeypatch.setattr(kernel_fit, "FEW_POINTS", 20)
+    monkeypatch.setattr(kernel_fit, "MOST_POINTS", 50)
+    compared = []
+    decided = lambda decide: compared.append(decide()) or is_better  # noqa: E731
+    monkeypatch.setattr(head_choice, "processes", types.SimpleNamespace(decided=decided))
+    made = run(tmp_path, toy_registry, toy_backbone, table, target, PLAIN, features="on")
+    (choice,) = made.metrics["tasks"]["T"]["stages"][-1]["head_choice"].values()
+    assert len(compared) == 1
+    assert choice.get("points", 20) == (50 if is_better else 20)
+    assert made.predictor.task_model.head.points.shape[0] == (50 if is_better else 20)
+    then = made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]
+    assert then.get("r2", then.get("accuracy")) > 0.5
 
 
 @pytest.mark.parametrize(
