@@ -51,6 +51,8 @@ _LOGIT_SCALES = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
 _GAIN = 0.99
 """A kernel head is taken if its cost is below this share of the linear head's,"""
 _MOST_GROUPS = 16
+_MORE = 1.25
+"""Training rows over the points of a head from which a fit to more of them pays."""
 
 
 @attrs.frozen(eq=False)
@@ -161,7 +163,7 @@ def compare_with_more(
         return facts
     task_model = objective.task_model
     head = task_model.head
-    if not isinstance(head, KernelHead) or _num_rows(objective) <= len(head.points):
+    if not isinstance(head, KernelHead) or _num_rows(objective) < _MORE * len(head.points):
         return facts
     with progress_bar("fitting the head to more rows"):
         sample, states, targets = _drawn(objective.fitted_rows(), plan.config.seed)
@@ -195,7 +197,9 @@ def seconds_of_more(objective: TaskObjective, facts: Mapping[str, Any]) -> float
     if not isinstance(objective, HeadObjective) or not num_kernels:
         return 0.0
     num_rows = _num_rows(objective)
-    return more_points_seconds(num_rows, num_kernels) if num_rows > FEW_POINTS else 0.0
+    if num_rows < _MORE * FEW_POINTS:
+        return 0.0
+    return more_points_seconds(num_rows, num_kernels)
 
 
 def _num_rows(objective: HeadObjective) -> int:

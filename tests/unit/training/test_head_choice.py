@@ -16,6 +16,7 @@ from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice, kernel_fit
 from taglm_core.training.head_choice import Choice, Errors, _choice
+from taglm_core.training.kernel_fit import fit_kernel
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 from taglm_core.training.tag_choice import Start, choose_tag, why_untrained
@@ -183,6 +184,23 @@ def test_the_rows_and_points_of_a_kernel_head_are_bounded(
     (costs,) = choice["mean_squared_errors"].values()
     assert costs["cross_validated"] is None
     assert made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]["r2"] > 0.7
+
+
+def test_a_few_more_rows_are_not_worth_another_fit(
+    tmp_path, toy_registry, toy_backbone, table, monkeypatch
+):
+    """A quarter more has to be there."""
+    monkeypatch.setattr(head_choice, "MOST_ROWS", 60)
+    fitted = []
+    monkeypatch.setattr(
+        head_choice, "fit_more_points", lambda *args: fitted.append(args) or fit_kernel(*args)
+    )
+    counts = []
+    for points in (50, 45):
+        monkeypatch.setattr(kernel_fit, "FEW_POINTS", points)
+        run(tmp_path / str(points), toy_registry, toy_backbone, table, SHARE, PLAIN, features="on")
+        counts.append(len(fitted))
+    assert counts == [0, 1]
 
 
 @pytest.mark.parametrize("is_better", [True, False])
