@@ -29,18 +29,14 @@ from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, LINEAR, why_no
 from taglm_core.training.kernel_fit import (
     FEATURES_ALONE,
     FEW_POINTS,
-    NUM_FOLDS,
-    Errors,
     Kernels,
-    Solution,
-    TargetRows,
     fit_kernel,
     fit_more_points,
-    linear_solution,
     more_points_seconds,
 )
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
+from taglm_core.training.ridge_fit import NUM_FOLDS, Errors, Solution, TargetRows, linear_solution
 from taglm_core.training.splits import SplitData
 
 MOST_ROWS = 20_000

@@ -6,12 +6,12 @@ import torch
 
 from taglm_core.model.kernel_head import KernelHead
 from taglm_core.training import kernel_fit
-from taglm_core.training.kernel_fit import (
+from taglm_core.training.kernel_fit import fit_kernel
+from taglm_core.training.ridge_fit import (
     RIDGE_ALPHAS,
     Errors,
     TargetRows,
     directions_of,
-    fit_kernel,
     penalties,
     solve_rows,
 )
