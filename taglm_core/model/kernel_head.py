@@ -83,6 +83,25 @@ class KernelHead(Standardized):
         columns = self.reads[kernel]
         return squared_distances(rows[:, columns].double(), self.points[:, columns].double())
 
+    @torch.no_grad()
+    def slopes(self, kernel: int) -> Tensor:
+        """Return how fast the outputs of a kernel change with each of its columns, `(columns,)`.
+
+        The root of the mean squared derivative at the points, over all outputs: the diagonal of
+        the average gradient outer product (Radhakrishnan et al., Science 2024).
+
+        Args:
+            kernel: Which; `reads` says which columns it has.
+        """
+        points, gamma = self.points[:, self.reads[kernel]].double(), self.gamma[kernel].double()
+        similar = torch.exp(-gamma * squared_distances(points, points))
+        total = torch.zeros(points.shape[1], dtype=torch.float64)
+        for weight in self.weight[kernel].double():
+            weighed = similar * weight
+            slope = weighed @ points - points * weighed.sum(dim=1, keepdim=True)
+            total += (2 * gamma * slope).square().mean(dim=0)
+        return total.sqrt()
+
     def forward(self, rows: Tensor) -> Tensor:
         """Map `(batch, width)` to `(batch, num_outputs)`."""
         scaled = self.scaled(rows)

@@ -29,6 +29,7 @@ from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, LINEAR, why_no
 from taglm_core.training.kernel_fit import (
     FEATURES_ALONE,
     FEW_POINTS,
+    KernelFit,
     Kernels,
     fit_kernel,
     fit_more_points,
@@ -36,7 +37,7 @@ from taglm_core.training.kernel_fit import (
 )
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
-from taglm_core.training.ridge_fit import NUM_FOLDS, Errors, Solution, TargetRows, linear_solution
+from taglm_core.training.ridge_fit import NUM_FOLDS, Errors, TargetRows, linear_solution
 from taglm_core.training.splits import SplitData
 
 MOST_ROWS = 20_000
@@ -113,12 +114,13 @@ def choose_head(
         with progress_bar(f"fitting a {name} head"):
             both = (states, valid_states)
             heads[name] = _fitted(plan, reader, both, fields, rows, recipe, kernels)
-            found[name] = Errors.mean_of([each.errors for each in heads[name].solutions])
+            found[name] = heads[name].fit.errors
     chosen, made = _choice(found), {}
     if chosen in heads:
-        task_model.set_head(heads[chosen].head, heads[chosen].reader)
-        scale = _set_offset(objective, rows, heads[chosen].valid_inputs, recipe)
-        made = _made(heads[chosen], scale)
+        fit, reader = heads[chosen].fit, heads[chosen].reader
+        task_model.set_head(fit.head, reader)
+        scale = _set_offset(objective, rows, fit.inputs[1], recipe)
+        made = _made(fit, reader, scale)
     if recipe is not None:
         progress.say(f"{title}: {chosen}, as in the predictor that was scored")
         return Choice(dict(recipe))
@@ -132,7 +134,7 @@ def choose_head(
     alone = None
     for fitted in heads.values():
         if fitted.reader is not None:
-            alone = _by_row(fitted.solutions[FEATURES_ALONE].errors.valid)
+            alone = _by_row(fitted.fit.solutions[FEATURES_ALONE].errors.valid)
     return Choice(facts, _by_row(found[chosen].valid), alone)
 
 
@@ -165,26 +167,26 @@ def compare_with_more(
         sample, states, targets = _drawn(objective.fitted_rows(), plan.config.seed)
         valid_states = objective.valid_states()
         fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
-        inputs, blocks = _read(task_model.features, (states, valid_states), fields)
+        inputs, _ = _read(task_model.features, (states, valid_states), fields)
         rows = _rows(objective, sample, inputs[0], targets, inputs[1])
         before, offset = task_model.member(), task_model.scaling.offset.clone()
         valid = ReadRows(inputs[1], objective.valid.targets)
         loss = objective.head_loss.of(valid)
-        wider, solutions = fit_more_points(*inputs, blocks, rows, plan.config.seed, facts)
-        task_model.set_head(wider, before.features)
+        fit = fit_more_points(head, inputs, rows, plan.config.seed, facts)
+        task_model.set_head(fit.head, before.features)
         scale = _set_offset(objective, rows, inputs[1])
         lower = objective.head_loss.of(valid)
     say_detail(
         progress,
         f"loss on the valid split: {loss:.4f} where the head compares with {len(head.points):,} "
-        f"training rows, {lower:.4f} with {len(wider.points):,}",
+        f"training rows, {lower:.4f} with {len(fit.head.points):,}",
     )
     if not processes.decided(lambda: lower < loss):
         task_model.become(before)
         task_model.scaling.offset.copy_(offset)
         return facts
-    fitted = _Fitted(wider, before.features, solutions, inputs[1])
-    return {**facts, **_made(fitted, scale), "points": len(wider.points)}
+    made = _made(fit, before.features, scale)
+    return {**facts, **made, "points": len(fit.head.points)}
 
 
 def seconds_of_more(objective: TaskObjective, facts: Mapping[str, Any]) -> float:
@@ -212,11 +214,8 @@ def _by_row(errors: Tensor) -> Tensor:
 class _Fitted:
     """A kernel head that may be chosen."""
 
-    head: KernelHead
+    fit: KernelFit
     reader: FeatureReader | None
-    solutions: list[Solution]
-    valid_inputs: Tensor
-    """What it reads of the validation split."""
 
 
 def _fitted(
@@ -229,10 +228,8 @@ def _fitted(
     kernels: Kernels,
 ) -> _Fitted:
     """Fit a kernel head to the states and fields of the training and the validation split."""
-    (inputs, valid_inputs), blocks = _read(reader, states, fields)
-    seed = plan.config.seed
-    head, solutions = fit_kernel(inputs, valid_inputs, blocks, rows, seed, recipe, kernels)
-    return _Fitted(head, reader, solutions, valid_inputs)
+    inputs, blocks = _read(reader, states, fields)
+    return _Fitted(fit_kernel(inputs, blocks, rows, plan.config.seed, recipe, kernels), reader)
 
 
 def _read(
@@ -258,11 +255,16 @@ def _drawn(rows: tuple[np.ndarray, Tensor, Tensor], seed: int) -> tuple[np.ndarr
     return sample[kept], states[kept], targets[kept]
 
 
-def _made(fitted: _Fitted, scale: float | None) -> dict[str, Any]:
+def _made(fit: KernelFit, reader: FeatureReader | None, scale: float | None) -> dict[str, Any]:
     """Return how a kernel head was fitted, for a head on other rows."""
-    kernels = [{"width": each.width, "alphas": list(each.alphas)} for each in fitted.solutions]
-    reads = fitted.reader.sources if fitted.reader is not None else []
-    return {"kernels": kernels, "reads": reads, **({} if scale is None else {"scale": scale})}
+    kernels = [{"width": each.width, "alphas": list(each.alphas)} for each in fit.solutions]
+    reads = reader.sources if reader is not None else []
+    made: dict[str, Any] = {"kernels": kernels, "reads": reads}
+    if fit.rounds:
+        made["rounds"] = fit.rounds
+    if scale is not None:
+        made["scale"] = scale
+    return made
 
 
 def _candidates(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taglm_core.model.kernel_head import KernelHead
+from taglm_core.model.kernel_head import KernelHead, squared_distances
 from taglm_core.training.ridge_fit import (
     Directions,
     Errors,
@@ -29,6 +29,10 @@ GAMMAS = (0.3, 1.0, 3.0)
 """Of the kernel, over the median squared distance of training rows."""
 FEATURES_ALONE = 1
 """Place, among the regressions of a head with features, of the one that reads no states."""
+MOST_ROUNDS = 2
+"""How often features are weighed by what they do, at most."""
+_FIRST_WIDTH = 1.0
+_LEAST_WEIGHT = 1e-3
 _MULTIPLES = (1.0, 10**0.5, 10.0)
 """Of the penalty that few points had, tried with more of them."""
 _CHUNK = 1000
@@ -78,71 +82,172 @@ class Kernels:
         return self._fitted[key]
 
 
+@attrs.define(eq=False)
+class KernelFit:
+    """A kernel head with the rows that it is fitted to and judged by, as it scales them."""
+
+    head: KernelHead
+    inputs: tuple[Tensor, Tensor]
+    """`(rows, width)` of the training and the validation split."""
+    drawn: Tensor
+    """int64 `(points,)`, training rows."""
+    scaled: list[Tensor] = attrs.field(factory=list)
+    solutions: list[Solution] = attrs.field(factory=list)
+    """Of each kernel."""
+    rounds: int = 0
+    """How often features were weighed by what they do."""
+
+    @classmethod
+    def of(
+        cls,
+        inputs: tuple[Tensor, Tensor],
+        blocks: tuple[int, ...],
+        num_outputs: int,
+        seed: int,
+        num_points: int,
+    ) -> "KernelFit":
+        """Draw the points of a head, and scale its blocks alike."""
+        train, drawn = inputs[0], _drawn(len(inputs[0]), seed, num_points)
+        reads = _columns(blocks)
+        head = KernelHead(train.shape[1], num_outputs, len(drawn), len(reads)).eval()
+        head.reads.copy_(reads)
+        head.scale_by(train, blocks)
+        fit = cls(head, inputs, drawn)
+        fit.scale()
+        return fit
+
+    @classmethod
+    def like(
+        cls, other: KernelHead, inputs: tuple[Tensor, Tensor], seed: int, num_points: int
+    ) -> "KernelFit":
+        """Draw the points of a head that weighs columns as another does."""
+        drawn = _drawn(len(inputs[0]), seed, num_points)
+        num_kernels, num_outputs, _ = other.weight.shape
+        head = KernelHead(len(other.mean), num_outputs, len(drawn), num_kernels).eval()
+        for name in ("reads", "mean", "std", "factor"):
+            getattr(head, name).copy_(getattr(other, name))
+        fit = cls(head, inputs, drawn)
+        fit.scale()
+        return fit
+
+    @property
+    def errors(self) -> Errors:
+        """Errors of the mean of the kernels."""
+        return Errors.mean_of([each.errors for each in self.solutions])
+
+    def scale(self) -> None:
+        """Scale points and rows by the present weights of the columns."""
+        self.head.points.copy_(self.head.scaled(self.inputs[0][self.drawn]))
+        self.scaled = [self.head.scaled(each) for each in self.inputs]
+
+    def take(self, number: int, kernel: Kernel) -> None:
+        """Give the head one of its kernels."""
+        with torch.no_grad():
+            self.head.gamma[number] = kernel.gamma
+            self.head.weight[number] = kernel.weight
+
+
 def fit_kernel(
-    inputs: Tensor,
-    valid_inputs: Tensor,
+    inputs: tuple[Tensor, Tensor],
     blocks: tuple[int, ...],
     rows: TargetRows,
     seed: int,
     recipe: Mapping[str, Any] | None = None,
     kernels: Kernels | None = None,
-) -> tuple[KernelHead, list[Solution]]:
-    """Return a kernel head, fitted, and the solution of each of its kernels.
+) -> KernelFit:
+    """Fit a kernel head.
 
     A head with features is the mean of three regressions: on the states, on the features and on
-    both, since their errors differ.
+    both, since their errors differ. Features are weighed by how fast the regression on them changes
+    with each, if that costs less.
 
     Args:
-        inputs: `(rows, width)`, what training rows are read as.
-        valid_inputs: The same of the validation split.
+        inputs: `(rows, width)`, what rows of the training and the validation split are read as.
         blocks: Widths of the states and of each source of features.
         rows: Targets.
         seed: Draws the training rows that rows are compared with.
-        recipe: Widths of the kernels and penalties; None: those that cost least.
+        recipe: Widths of the kernels, penalties, rounds and points; None: those that cost least.
         kernels: Fitted before, and those of this head afterwards; None: there are none.
     """
-    if recipe is not None and recipe.get("points", 0) > FEW_POINTS:
-        return fit_more_points(inputs, valid_inputs, blocks, rows, seed, recipe, (1.0,))
-    head, scaled = _head(inputs, valid_inputs, blocks, rows, seed, FEW_POINTS)
     kernels = Kernels() if kernels is None else kernels
-    solutions = []
-    for number, columns in enumerate(head.reads):
+    fit = KernelFit.of(inputs, blocks, rows.train.shape[1], seed, FEW_POINTS)
+    if len(blocks) > 1:
+        _weigh_features(fit, rows, kernels, recipe)
+    if recipe is not None and recipe.get("points", 0) > FEW_POINTS:
+        return fit_more_points(fit.head, inputs, rows, seed, recipe, (1.0,))
+    for number in range(len(fit.head.reads)):
         given = dict(recipe["kernels"][number]) if recipe is not None else {}
-        read = [each[:, columns] for each in (*scaled, head.points)]
-        decides = (*read, rows.train, rows.valid, rows.folds, rows.roots, given)
-        found = kernels.get(decides, lambda: _fit_one(head, scaled, number, rows, given))  # noqa: B023
-        _set(head, number, found)
-        solutions.append(found.solution)
-    return head, solutions
+        found = _fit_one(fit, number, rows, kernels, given)
+        fit.take(number, found)
+        fit.solutions.append(found.solution)
+    return fit
 
 
 def fit_more_points(
-    inputs: Tensor,
-    valid_inputs: Tensor,
-    blocks: tuple[int, ...],
+    head: KernelHead,
+    inputs: tuple[Tensor, Tensor],
     rows: TargetRows,
     seed: int,
-    made: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     multiples: Sequence[float] = _MULTIPLES,
-) -> tuple[KernelHead, list[Solution]]:
-    """Return a kernel head that compares with `MOST_POINTS` rows, its widths chosen before.
+) -> KernelFit:
+    """Fit a kernel head that compares with `MOST_POINTS` rows, its widths chosen before.
 
     Args:
+        head: With fewer points; its weights of columns are taken.
         inputs: As `fit_kernel` takes them.
-        valid_inputs: See there.
-        blocks: See there.
         rows: Targets.
-        seed: See there.
-        made: The head with few points: under `kernels` the width and penalties of each.
+        seed: Draws the points.
+        chosen: How that head was fitted: width and penalties under `kernels`, and `rounds`.
         multiples: Of these penalties, of which the validation split chooses.
     """
-    head, scaled = _head(inputs, valid_inputs, blocks, rows, seed, MOST_POINTS)
-    solutions = []
-    for number, given in enumerate(made["kernels"]):
-        found = _fit_more(head, scaled, number, rows, given, multiples)
-        _set(head, number, found)
-        solutions.append(found.solution)
-    return head, solutions
+    fit = KernelFit.like(head, inputs, seed, MOST_POINTS)
+    fit.rounds = int(chosen.get("rounds", 0))
+    for number, given in enumerate(chosen["kernels"]):
+        found = _fit_more(fit, number, rows, given, multiples)
+        fit.take(number, found)
+        fit.solutions.append(found.solution)
+    return fit
+
+
+def _drawn(num_rows: int, seed: int, num_points: int) -> Tensor:
+    """Return the training rows that a head compares with, int64 `(points,)`."""
+    rng = np.random.default_rng([seed, 79])
+    return torch.from_numpy(np.sort(rng.permutation(num_rows)[:num_points]))
+
+
+def _weigh_features(
+    fit: KernelFit, rows: TargetRows, kernels: Kernels, recipe: Mapping[str, Any] | None
+) -> None:
+    """Weigh features by how fast the regression on them changes with each, round by round.
+
+    As in recursive feature machines (Radhakrishnan et al., Science 2024), with the diagonal alone;
+    all features together count what they did before.
+    """
+    head, number = fit.head, FEATURES_ALONE
+    columns = head.reads[number]
+    given = {"width": _FIRST_WIDTH} if recipe is None else dict(recipe["kernels"][number])
+    most = MOST_ROUNDS if recipe is None else int(recipe.get("rounds", 0))
+    if not most:
+        return
+    best = _fit_one(fit, number, rows, kernels, given)
+    while fit.rounds < most:
+        fit.take(number, best)
+        before, slopes = head.factor.clone(), head.slopes(number)
+        if not bool(slopes.any()):
+            return
+        size = fit.scaled[0][:, columns].square().sum(dim=1).mean()
+        head.factor[columns] *= (slopes / slopes.max()).clamp_min(_LEAST_WEIGHT).float()
+        fit.scale()
+        head.factor[columns] *= (size / fit.scaled[0][:, columns].square().sum(dim=1).mean()).sqrt()
+        fit.scale()
+        found = _fit_one(fit, number, rows, kernels, given)
+        if recipe is None and found.solution.errors.cost >= best.solution.errors.cost:
+            head.factor.copy_(before)
+            fit.scale()
+            return
+        best = found
+        fit.rounds += 1
 
 
 def more_points_seconds(num_rows: int, num_kernels: int) -> float:
@@ -155,41 +260,15 @@ def more_points_seconds(num_rows: int, num_kernels: int) -> float:
     return num_kernels * (4 * num_rows + 4 * points) * points**2 / pace
 
 
-def _head(
-    inputs: Tensor,
-    valid_inputs: Tensor,
-    blocks: tuple[int, ...],
-    rows: TargetRows,
-    seed: int,
-    num_points: int,
-) -> tuple[KernelHead, list[Tensor]]:
-    """Return a head without weights, and the rows of both splits as it scales them."""
-    rng = np.random.default_rng([seed, 79])
-    drawn = torch.from_numpy(np.sort(rng.permutation(len(inputs))[:num_points]))
-    reads = _columns(blocks)
-    head = KernelHead(inputs.shape[1], rows.train.shape[1], len(drawn), len(reads)).eval()
-    head.reads.copy_(reads)
-    head.scale_by(inputs, blocks)
-    head.points.copy_(head.scaled(inputs[drawn]))
-    return head, [head.scaled(each) for each in (inputs, valid_inputs)]
-
-
-def _set(head: KernelHead, number: int, kernel: Kernel) -> None:
-    with torch.no_grad():
-        head.gamma[number] = kernel.gamma
-        head.weight[number] = kernel.weight
-
-
 def _fit_more(
-    head: KernelHead,
-    scaled: Sequence[Tensor],
+    fit: KernelFit,
     number: int,
     rows: TargetRows,
     given: Mapping[str, Any],
     multiples: Sequence[float],
 ) -> Kernel:
     """Fit a kernel of a known width without the eigenvectors, which would take far longer."""
-    train, valid = scaled
+    head, (train, valid) = fit.head, fit.scaled
     median = max(float(head.distances(train[:_MEDIAN_ROWS], number).median()), 1e-6)
     gamma = given["width"] / median
     root = _inverse_root(torch.exp(-gamma * head.distances(head.points, number)))
@@ -237,44 +316,48 @@ def _columns(blocks: tuple[int, ...]) -> Tensor:
 
 
 def _fit_one(
-    head: KernelHead,
-    scaled: Sequence[Tensor],
-    number: int,
-    rows: TargetRows,
-    given: Mapping[str, Any],
+    fit: KernelFit, number: int, rows: TargetRows, kernels: Kernels, given: Mapping[str, Any]
 ) -> Kernel:
     """Fit a kernel of the best width, or of the given one.
 
     Args:
-        head: With its points.
-        scaled: What it reads of the training rows and of the validation split.
+        fit: The head, with its rows.
         number: Of the kernel.
         rows: Targets.
-        given: `width` and `alphas`, or nothing.
+        kernels: Those that were fitted.
+        given: `width` and `alphas`, either or neither.
     """
-    distances, valid_distances, own = (
-        head.distances(each, number) for each in (*scaled, head.points)
-    )
-    median = max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
+    columns, alphas = fit.head.reads[number], given.get("alphas")
+    read = [each[:, columns] for each in (*fit.scaled, fit.head.points)]
+    decides = (*read, rows.train, rows.valid, rows.folds, rows.roots, alphas)
     best: Kernel | None = None
     for width in (given["width"],) if "width" in given else GAMMAS:
-        gamma = width / median
-        kernel = torch.exp(-gamma * own)
-        valid, whole = torch.exp(-gamma * valid_distances), None
-        if len(own) == len(distances):  # the points are the rows, and turned by the kernel already
-            values, vectors = _principal(kernel)
-            train, root = vectors * values.sqrt(), vectors / values.sqrt()
-            whole = Directions(train, values)
-            valid = valid @ root
-        else:
-            root = _inverse_root(kernel)
-            train, valid = torch.exp(-gamma * distances) @ root, valid @ root
-        solved = solve_rows(train, valid, rows, given.get("alphas"), whole)
-        solution = attrs.evolve(solved, width=width)
-        if best is None or solution.errors.cost < best.solution.errors.cost:
-            best = Kernel(gamma, (root @ solution.weights).T, solution)
+        found = kernels.get((*decides, width), lambda: _fit_width(read, rows, alphas, width))  # noqa: B023
+        if best is None or found.solution.errors.cost < best.solution.errors.cost:
+            best = found
     assert best is not None, "several widths are tried"
     return best
+
+
+def _fit_width(
+    read: Sequence[Tensor], rows: TargetRows, alphas: Sequence[float] | None, width: float
+) -> Kernel:
+    """Fit a kernel to what it reads of training rows, validation rows and points."""
+    points = read[2].double()
+    distances, valid_distances, own = (squared_distances(each.double(), points) for each in read)
+    gamma = width / max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
+    kernel = torch.exp(-gamma * own)
+    valid, whole = torch.exp(-gamma * valid_distances), None
+    if len(own) == len(distances):  # the points are the rows, and turned by the kernel already
+        values, vectors = _principal(kernel)
+        train, root = vectors * values.sqrt(), vectors / values.sqrt()
+        whole = Directions(train, values)
+        valid = valid @ root
+    else:
+        root = _inverse_root(kernel)
+        train, valid = torch.exp(-gamma * distances) @ root, valid @ root
+    solved = solve_rows(train, valid, rows, alphas, whole)
+    return Kernel(gamma, (root @ solved.weights).T, attrs.evolve(solved, width=width))
 
 
 def _principal(kernel: Tensor) -> tuple[Tensor, Tensor]:

@@ -105,105 +105,163 @@ def test_targets_that_rows_lack_are_left_out():
     assert bool(torch.isfinite(found.weights).all())
 
 
-def test_a_head_with_features_is_the_mean_of_three():
-    """States, features and both; its errors are those of its own predictions."""
-    rng = np.random.default_rng(3)
-    inputs = torch.from_numpy(rng.normal(size=(60, 6))).float()
-    y = torch.sin(inputs[:, :1].double()) + inputs[:, 4:5].double()
-    fit, valid = slice(0, 40), slice(40, 60)
-    folds = torch.arange(40) % 5
-    rows = TargetRows(y[fit], y[valid], torch.zeros(1), (np.array([0]),), folds)
-    head, solutions = fit_kernel(inputs[fit], inputs[valid], (4, 2), rows, seed=0)
-    assert head.reads.int().tolist() == [[1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [1] * 6]
-    errors = Errors.mean_of([each.errors for each in solutions])
-    missed = y[valid] - head(inputs[valid]).detach().double()
-    torch.testing.assert_close(errors.valid, missed, atol=2e-2, rtol=0)
-    assert errors.on_valid < max(each.errors.on_valid for each in solutions)
-    assert errors.cross_validated == pytest.approx(float(errors.left_out.square().mean()))
-    assert errors.cost == pytest.approx((errors.on_valid + errors.cross_validated) / 2)
-    recipe = {"kernels": [{"width": s.width, "alphas": list(s.alphas)} for s in solutions]}
-    again, _ = fit_kernel(inputs[fit], inputs[valid], (4, 2), rows, 0, recipe)
-    torch.testing.assert_close(again(inputs), head(inputs))
-
-
-def _rows(y, num_fit):
+def _rows(y, num_fit=40):
     folds = torch.arange(num_fit) % 5
     return TargetRows(y[:num_fit], y[num_fit:], torch.zeros(1), (np.array([0]),), folds)
 
 
+def _split(inputs, num_fit=40):
+    return inputs[:num_fit], inputs[num_fit:]
+
+
+def _recipe(fit):
+    kernels = [{"width": each.width, "alphas": list(each.alphas)} for each in fit.solutions]
+    return {"kernels": kernels, "rounds": fit.rounds}
+
+
+def test_a_head_with_features_is_the_mean_of_three(monkeypatch):
+    """States, features and both; its errors are those of its own predictions."""
+    monkeypatch.setattr(kernel_fit, "MOST_ROUNDS", 0)
+    inputs = torch.from_numpy(np.random.default_rng(3).normal(size=(60, 6))).float()
+    y = torch.sin(inputs[:, :1].double()) + inputs[:, 4:5].double()
+    fit = fit_kernel(_split(inputs), (4, 2), _rows(y), seed=0)
+    assert fit.head.reads.int().tolist() == [[1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [1] * 6]
+    errors = Errors.mean_of([each.errors for each in fit.solutions])
+    missed = y[40:] - fit.head(inputs[40:]).detach().double()
+    torch.testing.assert_close(errors.valid, missed, atol=2e-2, rtol=0)
+    assert errors.on_valid < max(each.errors.on_valid for each in fit.solutions)
+    assert errors.cross_validated == pytest.approx(float(errors.left_out.square().mean()))
+    assert fit.errors.cost == pytest.approx((errors.on_valid + errors.cross_validated) / 2)
+    again = fit_kernel(_split(inputs), (4, 2), _rows(y), 0, _recipe(fit))
+    torch.testing.assert_close(again.head(inputs), fit.head(inputs))
+
+
+def test_slopes_are_mean_squared_derivatives():
+    """Of the outputs of one kernel, by each of its columns, at the points."""
+    head, _ = made()
+    points = head.points.double().clone().requires_grad_(True)
+    similar = torch.exp(
+        -head.gamma[1].double()
+        * (points[:, None, :3] - head.points[:, :3].double()).square().sum(-1)
+    )
+    outputs = similar @ head.weight[1].detach().double().T
+    total = torch.zeros(3, dtype=torch.float64)
+    for column in outputs.T:
+        (slope,) = torch.autograd.grad(column.sum(), points, retain_graph=True)
+        total += slope[:, :3].square().mean(dim=0)
+    torch.testing.assert_close(head.slopes(1), total.sqrt())
+
+
+def test_features_are_weighed_by_what_they_do(monkeypatch):
+    """One of eight decides and counts far more than the others; together they count as before."""
+    inputs = torch.from_numpy(np.random.default_rng(8).normal(size=(160, 12))).float()
+    rows = _rows(torch.sin(2 * inputs[:, 5:6].double()), 120)
+    found = {}
+    for rounds in (0, 2):
+        monkeypatch.setattr(kernel_fit, "MOST_ROUNDS", rounds)
+        found[rounds] = fit_kernel(_split(inputs, 120), (4, 8), rows, 0)
+    assert [fit.rounds for fit in found.values()] == [0, 2]
+    before, after = (fit.head.factor for fit in found.values())
+    assert torch.equal(before[:4], after[:4])
+    others = torch.tensor([4, 6, 7, 8, 9, 10, 11])
+    assert after[5] > 5 * after[others].max()
+    assert found[2].errors.cost < 0.5 * found[0].errors.cost
+    sizes = [fit.scaled[0][:, 4:].square().sum(dim=1).mean() for fit in found.values()]
+    torch.testing.assert_close(sizes[0], sizes[1])
+    again = fit_kernel(_split(inputs, 120), (4, 8), rows, 0, _recipe(found[2]))
+    assert again.rounds == 2
+    # the recipe has the width and penalty of the last round, the rounds had those of their own
+    assert again.head.factor[5] > 5 * again.head.factor[others].max()
+
+
+def test_features_that_tell_nothing_are_not_weighed():
+    """A round has to lower the cost."""
+    generator = np.random.default_rng(9)
+    inputs = torch.from_numpy(generator.normal(size=(60, 6))).float()
+    noise = torch.from_numpy(generator.normal(size=(60, 1)))
+    fit = fit_kernel(_split(inputs), (4, 2), _rows(noise), 0)
+    plain = kernel_fit.KernelFit.of(_split(inputs), (4, 2), 1, 0, 40)
+    assert fit.rounds == 0
+    assert torch.equal(fit.head.factor, plain.head.factor)
+    flat = fit_kernel(_split(inputs), (4, 2), _rows(torch.zeros(60, 1).double()), 0)
+    assert flat.rounds == 0
+
+
 def test_a_kernel_is_not_fitted_twice(monkeypatch):
     """Neither that of the states in a head with features, nor the features' when states change."""
-    rng = np.random.default_rng(4)
-    inputs = torch.from_numpy(rng.normal(size=(60, 6))).float()
-    rows, kernels, fitted = _rows(inputs[:, :1].double(), 40), kernel_fit.Kernels(), []
-    fit_one = kernel_fit._fit_one
+    monkeypatch.setattr(kernel_fit, "MOST_ROUNDS", 0)
+    inputs = torch.from_numpy(np.random.default_rng(4).normal(size=(60, 6))).float()
+    rows, kernels, fitted = _rows(inputs[:, :1].double()), kernel_fit.Kernels(), []
+    fit_width = kernel_fit._fit_width
     monkeypatch.setattr(
-        kernel_fit, "_fit_one", lambda *args: fitted.append(args[2]) or fit_one(*args)
+        kernel_fit,
+        "_fit_width",
+        lambda *args: fitted.append(args[0][0].shape[1]) or fit_width(*args),
     )
 
     def fit(values, blocks, rows, kernels=kernels, recipe=None):
         fitted.clear()
-        width = sum(blocks)
-        found = fit_kernel(
-            values[:40, :width], values[40:, :width], blocks, rows, 0, recipe, kernels
-        )
-        return found[0], list(fitted)
+        values = values[:, : sum(blocks)]
+        found = fit_kernel(_split(values), blocks, rows, 0, recipe, kernels)
+        return found.head, list(fitted)
 
-    assert fit(inputs, (4,), rows)[1] == [0]
-    head, numbers = fit(inputs, (4, 2), rows)
-    assert numbers == [1, 2]
-    alone, numbers = fit(inputs, (4, 2), rows, None)
-    assert numbers == [0, 1, 2]
+    assert fit(inputs, (4,), rows)[1] == [4] * 3
+    head, widths = fit(inputs, (4, 2), rows)
+    assert widths == [2] * 3 + [6] * 3
+    alone, widths = fit(inputs, (4, 2), rows, None)
+    assert widths == [4] * 3 + [2] * 3 + [6] * 3
     assert torch.equal(head.weight, alone.weight)
     assert torch.equal(head.gamma, alone.gamma)
     moved = torch.cat([inputs[:, :4] + torch.randn(60, 4), inputs[:, 4:]], dim=1)
-    assert fit(moved, (4, 2), rows)[1] == [0, 2]
-    assert fit(inputs, (4, 2), _rows(inputs[:, 1:2].double(), 40))[1] == [0, 1, 2]
+    assert fit(moved, (4, 2), rows)[1] == [4] * 3 + [6] * 3
+    assert len(fit(inputs, (4, 2), _rows(inputs[:, 1:2].double()))[1]) == 9
     recipe = {"kernels": [{"width": 1.0, "alphas": [0.1]}] * 3}
-    assert fit(inputs, (4, 2), rows, recipe=recipe)[1] == [0, 1, 2]
+    assert fit(inputs, (4, 2), rows, recipe=recipe)[1] == [4, 2, 6]
 
 
 def test_more_rows_than_points_are_a_regression_on_similarities(monkeypatch):
     """With one width and penalty the weights minimize the squared errors plus `w' K w`."""
     monkeypatch.setattr(kernel_fit, "FEW_POINTS", 12)
-    rng = np.random.default_rng(5)
-    inputs = torch.from_numpy(rng.normal(size=(60, 3))).float()
-    rows = _rows(torch.sin(inputs[:, :1].double()), 40)
+    inputs = torch.from_numpy(np.random.default_rng(5).normal(size=(60, 3))).float()
+    rows = _rows(torch.sin(inputs[:, :1].double()))
     recipe = {"kernels": [{"width": 1.0, "alphas": [0.1]}]}
-    head, (solution,) = fit_kernel(inputs[:40], inputs[40:], (3,), rows, 0, recipe)
-    scaled, gamma = head.scaled(inputs), float(head.gamma)
-    own, similar = (torch.exp(-gamma * head.distances(each, 0)) for each in (head.points, scaled))
+    fit = fit_kernel(_split(inputs), (3,), rows, 0, recipe)
+    head, gamma = fit.head, float(fit.head.gamma)
+    own, similar = (
+        torch.exp(-gamma * head.distances(each, 0)) for each in (head.points, head.scaled(inputs))
+    )
     x = similar[:40]
     wanted = torch.linalg.solve(x.T @ x + 0.1 * own, x.T @ rows.train)
     torch.testing.assert_close(similar @ wanted, head(inputs).double(), rtol=1e-3, atol=1e-3)
     missed = rows.valid - head(inputs[40:]).double()
-    torch.testing.assert_close(solution.errors.valid, missed, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(fit.errors.valid, missed, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_more_points_of_known_widths_need_no_eigenvectors(monkeypatch, weighted):
     """With all rows as points the head is that of the eigenvectors; targets may be missing."""
     monkeypatch.setattr(kernel_fit, "_CHUNK", 7)
-    rng = np.random.default_rng(6)
-    inputs = torch.from_numpy(rng.normal(size=(60, 5))).float()
+    inputs = torch.from_numpy(np.random.default_rng(6).normal(size=(60, 5))).float()
     y = torch.stack([torch.sin(inputs[:, 0]), inputs[:, 4].square()], dim=1).double()
     y[1::3, 1] = torch.nan
     groups = (np.array([0]), np.array([1]))
     roots = torch.linspace(0.5, 2, 40).double().unsqueeze(1) if weighted else None
     rows = TargetRows(y[:40], y[40:], torch.zeros(2), groups, None, roots)
-    recipe = {"kernels": [{"width": 1.0, "alphas": [0.1, 0.3]}] * 3}
-    wanted, few = fit_kernel(inputs[:40], inputs[40:], (3, 2), rows, 0, recipe)
-    head, more = kernel_fit.fit_more_points(
-        inputs[:40], inputs[40:], (3, 2), rows, 0, recipe, (1.0,)
-    )
-    torch.testing.assert_close(head(inputs), wanted(inputs), rtol=0, atol=1e-2)  # points are fp16
-    assert [each.alphas for each in more] == [(0.1, 0.3)] * 3
-    for one, other in zip(few, more, strict=True):
+    recipe = {"kernels": [{"width": 1.0, "alphas": [0.1, 0.3]}] * 3, "rounds": 1}
+    few = fit_kernel(_split(inputs), (3, 2), rows, 0, recipe)
+    given = (few.head, _split(inputs), rows, 0, recipe)
+    more = kernel_fit.fit_more_points(*given, (1.0,))
+    torch.testing.assert_close(more.head(inputs), few.head(inputs), rtol=0, atol=1e-2)
+    assert [each.alphas for each in more.solutions] == [(0.1, 0.3)] * 3
+    assert more.rounds == few.rounds == 1
+    pairs = zip(few.solutions, more.solutions, strict=True)
+    for one, other in pairs:  # points are rounded to fp16
         torch.testing.assert_close(
             one.errors.valid, other.errors.valid, rtol=0, atol=1e-2, equal_nan=True
         )
-    _, tried = kernel_fit.fit_more_points(inputs[:40], inputs[40:], (3, 2), rows, 0, recipe)
-    assert all(t.errors.on_valid <= m.errors.on_valid for t, m in zip(tried, more, strict=True))
+    tried = kernel_fit.fit_more_points(*given)
+    pairs = zip(tried.solutions, more.solutions, strict=True)
+    assert all(one.errors.on_valid <= other.errors.on_valid for one, other in pairs)
 
 
 def test_a_recipe_of_more_points_is_fitted_with_them(monkeypatch):
@@ -211,12 +269,10 @@ def test_a_recipe_of_more_points_is_fitted_with_them(monkeypatch):
     monkeypatch.setattr(kernel_fit, "FEW_POINTS", 10)
     monkeypatch.setattr(kernel_fit, "MOST_POINTS", 30)
     inputs = torch.from_numpy(np.random.default_rng(7).normal(size=(60, 3))).float()
-    rows = _rows(inputs[:, :1].double(), 40)
+    rows = _rows(inputs[:, :1].double())
     recipe = {"kernels": [{"width": 1.0, "alphas": [0.1]}]}
-    head, _ = fit_kernel(inputs[:40], inputs[40:], (3,), rows, 0, recipe)
-    assert len(head.points) == 10
-    head, (solution,) = fit_kernel(
-        inputs[:40], inputs[40:], (3,), rows, 0, {**recipe, "points": 30}
-    )
-    assert len(head.points) == 30
-    assert solution.alphas == (0.1,)
+    for points, wanted in ((None, 10), (30, 30)):
+        given = recipe if points is None else {**recipe, "points": points}
+        fit = fit_kernel(_split(inputs), (3,), rows, 0, given)
+        assert len(fit.head.points) == wanted
+        assert fit.solutions[0].alphas == (0.1,)

@@ -16,7 +16,7 @@ from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
 from taglm_core.training import head_choice, kernel_fit
 from taglm_core.training.head_choice import Choice, Errors, _choice
-from taglm_core.training.kernel_fit import fit_kernel
+from taglm_core.training.kernel_fit import fit_more_points
 from taglm_core.training.plan import make_plans
 from taglm_core.training.settings import run_config
 from taglm_core.training.tag_choice import Start, choose_tag, why_untrained
@@ -193,7 +193,7 @@ def test_a_few_more_rows_are_not_worth_another_fit(
     monkeypatch.setattr(head_choice, "MOST_ROWS", 60)
     fitted = []
     monkeypatch.setattr(
-        head_choice, "fit_more_points", lambda *args: fitted.append(args) or fit_kernel(*args)
+        head_choice, "fit_more_points", lambda *args: fitted.append(args) or fit_more_points(*args)
     )
     counts = []
     for points in (50, 45):
