@@ -112,8 +112,9 @@ def choose_head(
     fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
     for name, reader in _candidates(plan, fields[0], recipe):
         with progress_bar(f"fitting a {name} head"):
-            both = (states, valid_states)
-            heads[name] = _fitted(plan, reader, both, fields, rows, recipe, kernels)
+            inputs, blocks = _read(reader, (states, valid_states), fields)
+            fit = fit_kernel(inputs, blocks, rows, plan.config.seed, recipe, kernels)
+            heads[name] = _Fitted(fit, reader)
             found[name] = heads[name].fit.errors
     chosen, made = _choice(found), {}
     if chosen in heads:
@@ -216,20 +217,6 @@ class _Fitted:
 
     fit: KernelFit
     reader: FeatureReader | None
-
-
-def _fitted(
-    plan: Plan,
-    reader: FeatureReader | None,
-    states: tuple[Tensor, Tensor],
-    fields: tuple[Mapping[str, Any], Mapping[str, Any]],
-    rows: TargetRows,
-    recipe: Mapping[str, Any] | None,
-    kernels: Kernels,
-) -> _Fitted:
-    """Fit a kernel head to the states and fields of the training and the validation split."""
-    inputs, blocks = _read(reader, states, fields)
-    return _Fitted(fit_kernel(inputs, blocks, rows, plan.config.seed, recipe, kernels), reader)
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -51,35 +51,11 @@ class Kernel:
     solution: Solution
 
 
-class Kernels:
-    """Regressions that were fitted, by all that decides them: the same one is not fitted twice.
+Kernels = dict[tuple[bytes, float], Kernel]
+"""Fitted regressions by a digest of all that decides them, and the width: none is fitted twice.
 
-    A head with features fits anew what the head on states alone has fitted, and after the training
-    of a tag the features are what they were.
-    """
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._fitted: dict[bytes, Kernel] = {}
-
-    def get(self, decides: Sequence[Any], fit: Callable[[], Kernel]) -> Kernel:
-        """Return the regression of these rows, fitted where it is not there yet.
-
-        Args:
-            decides: Tensors, and whatever has an exact `repr`.
-            fit: Fits it.
-        """
-        digest = hashlib.sha256()
-        for part in decides:
-            is_tensor = isinstance(part, Tensor)
-            told = (part.dtype, tuple(part.shape)) if is_tensor else part
-            digest.update(repr(told).encode())
-            if is_tensor:
-                digest.update(part.contiguous().numpy())
-        key = digest.digest()
-        if key not in self._fitted:
-            self._fitted[key] = fit()
-        return self._fitted[key]
+A head with features needs what the head on states alone has fitted, and after the training of a tag
+the features are what they were."""
 
 
 @attrs.define(eq=False)
@@ -91,11 +67,15 @@ class KernelFit:
     """`(rows, width)` of the training and the validation split."""
     drawn: Tensor
     """int64 `(points,)`, training rows."""
-    scaled: list[Tensor] = attrs.field(factory=list)
+    scaled: list[Tensor] = attrs.field(init=False)
     solutions: list[Solution] = attrs.field(factory=list)
     """Of each kernel."""
     rounds: int = 0
     """How often features were weighed by what they do."""
+
+    def __attrs_post_init__(self) -> None:
+        """Scale the rows as the head weighs their columns."""
+        self.scale()
 
     @classmethod
     def of(
@@ -112,9 +92,7 @@ class KernelFit:
         head = KernelHead(train.shape[1], num_outputs, len(drawn), len(reads)).eval()
         head.reads.copy_(reads)
         head.scale_by(train, blocks)
-        fit = cls(head, inputs, drawn)
-        fit.scale()
-        return fit
+        return cls(head, inputs, drawn)
 
     @classmethod
     def like(
@@ -126,9 +104,7 @@ class KernelFit:
         head = KernelHead(len(other.mean), num_outputs, len(drawn), num_kernels).eval()
         for name in ("reads", "mean", "std", "factor"):
             getattr(head, name).copy_(getattr(other, name))
-        fit = cls(head, inputs, drawn)
-        fit.scale()
-        return fit
+        return cls(head, inputs, drawn)
 
     @property
     def errors(self) -> Errors:
@@ -169,7 +145,7 @@ def fit_kernel(
         recipe: Widths of the kernels, penalties, rounds and points; None: those that cost least.
         kernels: Fitted before, and those of this head afterwards; None: there are none.
     """
-    kernels = Kernels() if kernels is None else kernels
+    kernels = {} if kernels is None else kernels
     fit = KernelFit.of(inputs, blocks, rows.train.shape[1], seed, FEW_POINTS)
     if len(blocks) > 1:
         _weigh_features(fit, rows, kernels, recipe)
@@ -236,10 +212,10 @@ def _weigh_features(
         before, slopes = head.factor.clone(), head.slopes(number)
         if not bool(slopes.any()):
             return
-        size = fit.scaled[0][:, columns].square().sum(dim=1).mean()
-        head.factor[columns] *= (slopes / slopes.max()).clamp_min(_LEAST_WEIGHT).float()
-        fit.scale()
-        head.factor[columns] *= (size / fit.scaled[0][:, columns].square().sum(dim=1).mean()).sqrt()
+        squares = fit.scaled[0][:, columns].square().mean(dim=0)
+        weights = (slopes / slopes.max()).clamp_min(_LEAST_WEIGHT).float()
+        weights *= (squares.sum() / (squares * weights.square()).sum()).sqrt()
+        head.factor[columns] *= weights
         fit.scale()
         found = _fit_one(fit, number, rows, kernels, given)
         if recipe is None and found.solution.errors.cost >= best.solution.errors.cost:
@@ -269,8 +245,7 @@ def _fit_more(
 ) -> Kernel:
     """Fit a kernel of a known width without the eigenvectors, which would take far longer."""
     head, (train, valid) = fit.head, fit.scaled
-    median = max(float(head.distances(train[:_MEDIAN_ROWS], number).median()), 1e-6)
-    gamma = given["width"] / median
+    gamma = _gamma(given["width"], head.distances(train[:_MEDIAN_ROWS], number))
     root = _inverse_root(torch.exp(-gamma * head.distances(head.points, number)))
     grams = [torch.zeros_like(root) for _ in rows.groups]
     crosses = [torch.zeros(len(root), len(group), dtype=root.dtype) for group in rows.groups]
@@ -329,23 +304,41 @@ def _fit_one(
     """
     columns, alphas = fit.head.reads[number], given.get("alphas")
     read = [each[:, columns] for each in (*fit.scaled, fit.head.points)]
-    decides = (*read, rows.train, rows.valid, rows.folds, rows.roots, alphas)
-    best: Kernel | None = None
-    for width in (given["width"],) if "width" in given else GAMMAS:
-        found = kernels.get((*decides, width), lambda: _fit_width(read, rows, alphas, width))  # noqa: B023
-        if best is None or found.solution.errors.cost < best.solution.errors.cost:
-            best = found
-    assert best is not None, "several widths are tried"
-    return best
+    digest = _digest(*read, rows.train, rows.valid, rows.folds, rows.roots, alphas)
+    widths = (given["width"],) if "width" in given else GAMMAS
+    missing = [width for width in widths if (digest, width) not in kernels]
+    if missing:
+        points = read[2].double()
+        distances = [squared_distances(each.double(), points) for each in read]
+        for width in missing:
+            kernels[digest, width] = _fit_width(distances, rows, alphas, width)
+    found = [kernels[digest, width] for width in widths]
+    return min(found, key=lambda kernel: kernel.solution.errors.cost)
+
+
+def _digest(*decides: Tensor | Sequence[float] | None) -> bytes:
+    """Return a digest of tensors, and of whatever has an exact `repr`."""
+    digest = hashlib.sha256()
+    for part in decides:
+        if isinstance(part, Tensor):
+            digest.update(repr((part.dtype, tuple(part.shape))).encode())
+            digest.update(part.contiguous().numpy().data)
+        else:
+            digest.update(repr(part).encode())
+    return digest.digest()
+
+
+def _gamma(width: float, distances: Tensor) -> float:
+    """Return the gamma of a width, by squared distances `(rows, points)` of training rows."""
+    return width / max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
 
 
 def _fit_width(
-    read: Sequence[Tensor], rows: TargetRows, alphas: Sequence[float] | None, width: float
+    apart: Sequence[Tensor], rows: TargetRows, alphas: Sequence[float] | None, width: float
 ) -> Kernel:
-    """Fit a kernel to what it reads of training rows, validation rows and points."""
-    points = read[2].double()
-    distances, valid_distances, own = (squared_distances(each.double(), points) for each in read)
-    gamma = width / max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
+    """Fit a kernel to the squared distances of training rows, validation rows and points."""
+    distances, valid_distances, own = apart
+    gamma = _gamma(width, distances)
     kernel = torch.exp(-gamma * own)
     valid, whole = torch.exp(-gamma * valid_distances), None
     if len(own) == len(distances):  # the points are the rows, and turned by the kernel already

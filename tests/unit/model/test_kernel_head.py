@@ -192,12 +192,19 @@ def test_a_kernel_is_not_fitted_twice(monkeypatch):
     monkeypatch.setattr(kernel_fit, "MOST_ROUNDS", 0)
     inputs = torch.from_numpy(np.random.default_rng(4).normal(size=(60, 6))).float()
     rows, kernels, fitted = _rows(inputs[:, :1].double()), kernel_fit.Kernels(), []
-    fit_width = kernel_fit._fit_width
-    monkeypatch.setattr(
-        kernel_fit,
-        "_fit_width",
-        lambda *args: fitted.append(args[0][0].shape[1]) or fit_width(*args),
-    )
+    fit_width, squared_distances = kernel_fit._fit_width, kernel_fit.squared_distances
+    columns = []
+
+    def seen(rows, points):
+        columns.append(rows.shape[1])
+        return squared_distances(rows, points)
+
+    def counted(*given):
+        fitted.append(columns[-1])
+        return fit_width(*given)
+
+    monkeypatch.setattr(kernel_fit, "squared_distances", seen)
+    monkeypatch.setattr(kernel_fit, "_fit_width", counted)
 
     def fit(values, blocks, rows, kernels=kernels, recipe=None):
         fitted.clear()
