@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from taglm_core.model.standardized import Standardized
+from taglm_core.model.trees import Trees
 
 KERNEL = "kernel"
 """Name of this head in settings and artifacts."""
+_TREES = "trees."
 
 
 class KernelHead(Standardized):
@@ -16,7 +18,8 @@ class KernelHead(Standardized):
 
     What is read is standardized by column, cut off at five standard deviations and scaled by block
     (states, features), so that each block counts the same in the distance. Outputs are the mean of
-    one or several regressions, each with a kernel on its own columns.
+    one or several regressions, each with a kernel on its own columns; boosted trees on the columns
+    as they are may be added.
     """
 
     points: Tensor
@@ -38,6 +41,7 @@ class KernelHead(Standardized):
         self.register_buffer("reads", torch.ones(num_kernels, width, dtype=torch.bool))
         self.register_buffer("gamma", torch.ones(num_kernels))
         self.weight = nn.Parameter(torch.zeros(num_kernels, num_outputs, num_points))
+        self.trees: Trees | None = None
 
     @staticmethod
     def of_state(state: Mapping[str, Tensor]) -> "KernelHead":
@@ -52,6 +56,9 @@ class KernelHead(Standardized):
             held["reads"] = torch.ones(1, len(held["mean"]), dtype=torch.bool)
         num_kernels, num_outputs, num_points = held["weight"].shape
         head = KernelHead(len(held["mean"]), num_outputs, num_points, num_kernels)
+        trees = {key.removeprefix(_TREES): held[key] for key in held if key.startswith(_TREES)}
+        if trees:
+            head.trees = Trees.of_state(trees)
         head.load_state_dict(held)
         return head.eval()
 
@@ -102,6 +109,18 @@ class KernelHead(Standardized):
             total += (2 * gamma * slope).square().mean(dim=0)
         return total.sqrt()
 
+    @torch.no_grad()
+    def add_trees(self, trees: Trees, share: float) -> None:
+        """Make the outputs `share` times those of trees, and the rest what they were.
+
+        Args:
+            trees: On the columns that the head reads.
+            share: From 0 to 1.
+        """
+        self.trees = Trees.of_state(trees.state_dict())
+        self.trees.weight.mul_(share)
+        self.weight.mul_(1 - share)
+
     def forward(self, rows: Tensor) -> Tensor:
         """Map `(batch, width)` to `(batch, num_outputs)`."""
         scaled = self.scaled(rows)
@@ -111,7 +130,10 @@ class KernelHead(Standardized):
         for kernel, weight in enumerate(self.weight.double()):
             similar = torch.exp(-self.gamma[kernel].double() * self.distances(scaled, kernel))
             outputs = outputs + similar @ weight.T
-        return (outputs / len(self.weight)).float()
+        outputs = outputs / len(self.weight)
+        if self.trees is not None:
+            outputs = outputs + self.trees(rows)
+        return outputs.float()
 
 
 def squared_distances(rows: Tensor, points: Tensor) -> Tensor:

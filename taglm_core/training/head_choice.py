@@ -13,6 +13,7 @@ from taglm_core.data.masks import same_rows
 from taglm_core.model.features import KINDS, FeatureReader, feature_reader
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.targets import ridge_targets
+from taglm_core.model.trees import Trees
 from taglm_core.progress import Progress, progress_bar, say_detail
 from taglm_core.specs import Classification
 from taglm_core.training import processes
@@ -27,10 +28,9 @@ from taglm_core.training.feature_choice import (
 from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, LINEAR, why_not
 from taglm_core.training.kernel_fit import (
-    FEATURES_ALONE,
     FEW_POINTS,
+    Fitted,
     KernelFit,
-    Kernels,
     fit_kernel,
     fit_more_points,
     more_points_seconds,
@@ -70,7 +70,7 @@ def choose_head(
     objective: TaskObjective,
     splits: Mapping[str, SplitData],
     progress: Progress,
-    kernels: Kernels,
+    fitted: Fitted,
     title: str = "head",
 ) -> Choice:
     """Give a task model the head that validates best, by the settings.
@@ -83,7 +83,7 @@ def choose_head(
         objective: Holds the rows and the task model.
         splits: Rows of the splits, whose fields features are read from.
         progress: Hears of the choice.
-        kernels: Those fitted before for this task.
+        fitted: What was fitted before for this task.
         title: What is chosen.
 
     Returns:
@@ -106,15 +106,15 @@ def choose_head(
     if recipe is not None and recipe.get("chosen", LINEAR) == LINEAR:
         return Choice(dict(recipe))
     found: dict[str, Errors] = {}
-    heads: dict[str, _Fitted] = {}
+    heads: dict[str, _Candidate] = {}
     if recipe is None and settings.head == AUTO and settings.features != "on":
         found[LINEAR] = linear_solution(states, valid_states, rows).errors
     fields = (some_of(splits["train"].fields, sample), splits["valid"].fields)
     for name, reader in _candidates(plan, fields[0], recipe):
         with progress_bar(f"fitting a {name} head"):
             inputs, blocks = _read(reader, (states, valid_states), fields)
-            fit = fit_kernel(inputs, blocks, rows, plan.config.seed, recipe, kernels)
-            heads[name] = _Fitted(fit, reader)
+            fit = fit_kernel(inputs, blocks, rows, plan.config.seed, recipe, fitted)
+            heads[name] = _Candidate(fit, reader)
             found[name] = heads[name].fit.errors
     chosen, made = _choice(found), {}
     if chosen in heads:
@@ -125,7 +125,7 @@ def choose_head(
     if recipe is not None:
         progress.say(f"{title}: {chosen}, as in the predictor that was scored")
         return Choice(dict(recipe))
-    progress.say(f"{title}: {chosen}")
+    progress.say(f"{title}: {chosen}{_beside(heads.get(chosen))}")
     say_detail(progress, _compared(found))
     costs = {
         name: {"valid": each.on_valid, "cross_validated": each.cross_validated}
@@ -133,9 +133,9 @@ def choose_head(
     }
     facts = {"chosen": chosen, "mean_squared_errors": costs, **made}
     alone = None
-    for fitted in heads.values():
-        if fitted.reader is not None:
-            alone = _by_row(fitted.fit.solutions[FEATURES_ALONE].errors.valid)
+    for each in heads.values():
+        if each.reader is not None:
+            alone = _by_row(each.fit.features_alone.valid)
     return Choice(facts, _by_row(found[chosen].valid), alone)
 
 
@@ -174,6 +174,11 @@ def compare_with_more(
         valid = ReadRows(inputs[1], objective.valid.targets)
         loss = objective.head_loss.of(valid)
         fit = fit_more_points(head, inputs, rows, plan.config.seed, facts)
+        if head.trees is not None:
+            trees, share = Trees.of_state(head.trees.state_dict()), facts["trees"]["share"]
+            with torch.no_grad():
+                trees.weight.div_(share * facts.get("scale", 1.0))
+            fit.head.add_trees(trees, share)
         task_model.set_head(fit.head, before.features)
         scale = _set_offset(objective, rows, inputs[1])
         lower = objective.head_loss.of(valid)
@@ -212,7 +217,7 @@ def _by_row(errors: Tensor) -> Tensor:
 
 
 @attrs.frozen
-class _Fitted:
+class _Candidate:
     """A kernel head that may be chosen."""
 
     fit: KernelFit
@@ -248,7 +253,9 @@ def _made(fit: KernelFit, reader: FeatureReader | None, scale: float | None) -> 
     reads = reader.sources if reader is not None else []
     made: dict[str, Any] = {"kernels": kernels, "reads": reads}
     if fit.rounds:
-        made["rounds"] = fit.rounds
+        made["rounds"] = [list(each) for each in fit.rounds]
+    if fit.trees is not None:
+        made["trees"] = {"count": fit.trees.count, "share": fit.share}
     if scale is not None:
         made["scale"] = scale
     return made
@@ -339,18 +346,30 @@ def _set_offset(
         task_model.scaling.offset.copy_(rows.mean.float())
         if not isinstance(task_model.task.spec.target, Classification):
             return None
-        weight, offset = head.weight.clone(), task_model.scaling.offset.clone()
+        weights = [parameter.clone() for parameter in head.parameters()]
+        offset = task_model.scaling.offset.clone()
+
+        def scale_by(scale: float) -> None:
+            for parameter, weight in zip(head.parameters(), weights, strict=True):
+                parameter.copy_(weight * scale)
+            task_model.scaling.offset.copy_(offset * scale)
+
         losses = {}
         valid = ReadRows(valid_inputs, objective.valid.targets)
         given = recipe or {}
         for scale in (given["scale"],) if "scale" in given else _LOGIT_SCALES:
-            head.weight.copy_(weight * scale)
-            task_model.scaling.offset.copy_(offset * scale)
+            scale_by(scale)
             losses[scale] = objective.head_loss.of(valid)
         scale = min(losses, key=lambda each: losses[each])
-        head.weight.copy_(weight * scale)
-        task_model.scaling.offset.copy_(offset * scale)
+        scale_by(scale)
     return scale
+
+
+def _beside(head: _Candidate | None) -> str:
+    """Return words on the trees of a head, "" without."""
+    if head is None or head.fit.trees is None:
+        return ""
+    return f", and boosted trees on these ({head.fit.share:.0%} of the outputs)"
 
 
 def _compared(found: Mapping[str, Errors]) -> str:

@@ -1,6 +1,5 @@
 """Kernel heads: ridge regressions on similarities to training rows."""
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,14 +10,21 @@ import torch
 from torch import Tensor
 
 from taglm_core.model.kernel_head import KernelHead, squared_distances
+from taglm_core.training.kernel_regression import (
+    MEDIAN_ROWS,
+    Kernel,
+    digest_of,
+    fit_width,
+    gamma_of,
+    inverse_root,
+)
 from taglm_core.training.ridge_fit import (
-    Directions,
     Errors,
     Solution,
     TargetRows,
     mean_square,
-    solve_rows,
 )
+from taglm_core.training.tree_fit import TreeFit, grow_trees, mixed, share_of
 
 FEW_POINTS = 1500
 """Training rows with which kernel heads compare while one is chosen; of more rows as many are
@@ -31,31 +37,24 @@ FEATURES_ALONE = 1
 """Place, among the regressions of a head with features, of the one that reads no states."""
 MOST_ROUNDS = 2
 """How often features are weighed by what they do, at most."""
-_FIRST_WIDTH = 1.0
+_ROUND = {"width": 1.0}
 _LEAST_WEIGHT = 1e-3
 _MULTIPLES = (1.0, 10**0.5, 10.0)
 """Of the penalty that few points had, tried with more of them."""
 _CHUNK = 1000
-_LEAST_EIGENVALUE = 1e-6
-_MEDIAN_ROWS = 500
 
 
-@attrs.frozen(eq=False)
-class Kernel:
-    """One regression of a kernel head, fitted."""
+@attrs.frozen
+class Fitted:
+    """What was fitted, by a digest of all that decides it: nothing is fitted twice.
 
-    gamma: float
-    """Of its kernel."""
-    weight: Tensor
-    """float64 `(outputs, points)`."""
-    solution: Solution
+    A head with features needs what the head on states alone has fitted, and after the training of a
+    tag the features are what they were.
+    """
 
-
-Kernels = dict[tuple[bytes, float], Kernel]
-"""Fitted regressions by a digest of all that decides them, and the width: none is fitted twice.
-
-A head with features needs what the head on states alone has fitted, and after the training of a tag
-the features are what they were."""
+    kernels: dict[tuple[bytes, float], Kernel] = attrs.field(factory=dict)
+    """Also by the width."""
+    trees: dict[bytes, TreeFit | None] = attrs.field(factory=dict)
 
 
 @attrs.define(eq=False)
@@ -70,8 +69,12 @@ class KernelFit:
     scaled: list[Tensor] = attrs.field(init=False)
     solutions: list[Solution] = attrs.field(factory=list)
     """Of each kernel."""
-    rounds: int = 0
-    """How often features were weighed by what they do."""
+    rounds: list[tuple[float, ...]] = attrs.field(factory=list)
+    """Penalties of each regression by which features were weighed."""
+    trees: TreeFit | None = None
+    """On the features."""
+    share: float = 0.0
+    """Of the trees in the outputs."""
 
     def __attrs_post_init__(self) -> None:
         """Scale the rows as the head weighs their columns."""
@@ -108,8 +111,17 @@ class KernelFit:
 
     @property
     def errors(self) -> Errors:
-        """Errors of the mean of the kernels."""
-        return Errors.mean_of([each.errors for each in self.solutions])
+        """Errors of the mean of the kernels, with the trees."""
+        errors = Errors.mean_of([each.errors for each in self.solutions])
+        return errors if self.trees is None else mixed(self.trees.errors, errors, self.share)
+
+    @property
+    def features_alone(self) -> Errors:
+        """Errors of what reads features and no states, for a head with features."""
+        errors = self.solutions[FEATURES_ALONE].errors
+        if self.trees is None:
+            return errors
+        return mixed(self.trees.errors, errors, share_of(self.trees.errors, errors))
 
     def scale(self) -> None:
         """Scale points and rows by the present weights of the columns."""
@@ -129,34 +141,67 @@ def fit_kernel(
     rows: TargetRows,
     seed: int,
     recipe: Mapping[str, Any] | None = None,
-    kernels: Kernels | None = None,
+    fitted: Fitted | None = None,
 ) -> KernelFit:
     """Fit a kernel head.
 
     A head with features is the mean of three regressions: on the states, on the features and on
     both, since their errors differ. Features are weighed by how fast the regression on them changes
-    with each, if that costs less.
+    with each, if that costs less. Boosted trees on the features join them, if that costs less:
+    labels that jump with a feature are no matter of distances.
 
     Args:
         inputs: `(rows, width)`, what rows of the training and the validation split are read as.
         blocks: Widths of the states and of each source of features.
         rows: Targets.
         seed: Draws the training rows that rows are compared with.
-        recipe: Widths of the kernels, penalties, rounds and points; None: those that cost least.
-        kernels: Fitted before, and those of this head afterwards; None: there are none.
+        recipe: Widths of the kernels, penalties, rounds, points and trees; None: those that cost
+            least.
+        fitted: What was fitted before, and for this head afterwards; None: nothing.
     """
-    kernels = {} if kernels is None else kernels
+    fitted = Fitted() if fitted is None else fitted
     fit = KernelFit.of(inputs, blocks, rows.train.shape[1], seed, FEW_POINTS)
     if len(blocks) > 1:
-        _weigh_features(fit, rows, kernels, recipe)
+        _weigh_features(fit, rows, fitted, recipe)
     if recipe is not None and recipe.get("points", 0) > FEW_POINTS:
-        return fit_more_points(fit.head, inputs, rows, seed, recipe, (1.0,))
-    for number in range(len(fit.head.reads)):
-        given = dict(recipe["kernels"][number]) if recipe is not None else {}
-        found = _fit_one(fit, number, rows, kernels, given)
-        fit.take(number, found)
-        fit.solutions.append(found.solution)
+        fit = fit_more_points(fit.head, inputs, rows, seed, recipe, (1.0,))
+    else:
+        for number in range(len(fit.head.reads)):
+            given = dict(recipe["kernels"][number]) if recipe is not None else {}
+            found = _fit_one(fit, number, rows, fitted, given)
+            fit.take(number, found)
+            fit.solutions.append(found.solution)
+    if len(blocks) > 1:
+        _add_trees(fit, blocks[0], rows, seed, recipe, fitted)
     return fit
+
+
+def _add_trees(
+    fit: KernelFit,
+    num_states: int,
+    rows: TargetRows,
+    seed: int,
+    recipe: Mapping[str, Any] | None,
+    fitted: Fitted,
+) -> None:
+    """Grow trees on the features and add them to the head, if that costs less."""
+    given = {} if recipe is None else recipe.get("trees", {})
+    if recipe is not None and not given:
+        return
+    features = (fit.inputs[0][:, num_states:], fit.inputs[1][:, num_states:])
+    digest = digest_of(*features, rows.train, rows.valid, rows.folds, rows.roots, seed, given)
+    others = fit.errors if recipe is None else None
+    if digest not in fitted.trees:
+        fitted.trees[digest] = grow_trees(
+            features, num_states, rows, seed, given.get("count"), others
+        )
+    found = fitted.trees[digest]
+    share = given.get("share", 0.0)
+    if recipe is None and found is not None:
+        share = share_of(found.errors, fit.errors)
+    if found is not None and share:
+        fit.trees, fit.share = found, share
+        fit.head.add_trees(found.trees, share)
 
 
 def fit_more_points(
@@ -178,7 +223,7 @@ def fit_more_points(
         multiples: Of these penalties, of which the validation split chooses.
     """
     fit = KernelFit.like(head, inputs, seed, MOST_POINTS)
-    fit.rounds = int(chosen.get("rounds", 0))
+    fit.rounds = [tuple(each) for each in chosen.get("rounds", ())]
     for number, given in enumerate(chosen["kernels"]):
         found = _fit_more(fit, number, rows, given, multiples)
         fit.take(number, found)
@@ -193,37 +238,44 @@ def _drawn(num_rows: int, seed: int, num_points: int) -> Tensor:
 
 
 def _weigh_features(
-    fit: KernelFit, rows: TargetRows, kernels: Kernels, recipe: Mapping[str, Any] | None
+    fit: KernelFit, rows: TargetRows, fitted: Fitted, recipe: Mapping[str, Any] | None
 ) -> None:
     """Weigh features by how fast the regression on them changes with each, round by round.
 
     As in recursive feature machines (Radhakrishnan et al., Science 2024), with the diagonal alone;
     all features together count what they did before.
     """
-    head, number = fit.head, FEATURES_ALONE
-    columns = head.reads[number]
-    given = {"width": _FIRST_WIDTH} if recipe is None else dict(recipe["kernels"][number])
-    most = MOST_ROUNDS if recipe is None else int(recipe.get("rounds", 0))
-    if not most:
+    if recipe is not None:
+        for alphas in recipe.get("rounds", ()):
+            found = _fit_one(fit, FEATURES_ALONE, rows, fitted, {**_ROUND, "alphas": alphas})
+            _weigh_by(fit, found)
         return
-    best = _fit_one(fit, number, rows, kernels, given)
-    while fit.rounds < most:
-        fit.take(number, best)
-        before, slopes = head.factor.clone(), head.slopes(number)
-        if not bool(slopes.any()):
+    best: Kernel | None = None
+    while len(fit.rounds) < MOST_ROUNDS:
+        best = best or _fit_one(fit, FEATURES_ALONE, rows, fitted, _ROUND)
+        before = fit.head.factor.clone()
+        _weigh_by(fit, best)
+        found = _fit_one(fit, FEATURES_ALONE, rows, fitted, _ROUND)
+        if found.solution.errors.cost >= best.solution.errors.cost:
+            fit.head.factor.copy_(before)
+            fit.scale()
+            fit.rounds.pop()
             return
+        best = found
+
+
+def _weigh_by(fit: KernelFit, kernel: Kernel) -> None:
+    """Weigh features by how fast this regression on them changes with each."""
+    head, columns = fit.head, fit.head.reads[FEATURES_ALONE]
+    fit.take(FEATURES_ALONE, kernel)
+    slopes = head.slopes(FEATURES_ALONE)
+    if bool(slopes.any()):
         squares = fit.scaled[0][:, columns].square().mean(dim=0)
         weights = (slopes / slopes.max()).clamp_min(_LEAST_WEIGHT).float()
         weights *= (squares.sum() / (squares * weights.square()).sum()).sqrt()
         head.factor[columns] *= weights
         fit.scale()
-        found = _fit_one(fit, number, rows, kernels, given)
-        if recipe is None and found.solution.errors.cost >= best.solution.errors.cost:
-            head.factor.copy_(before)
-            fit.scale()
-            return
-        best = found
-        fit.rounds += 1
+    fit.rounds.append(kernel.solution.alphas)
 
 
 def more_points_seconds(num_rows: int, num_kernels: int) -> float:
@@ -245,8 +297,8 @@ def _fit_more(
 ) -> Kernel:
     """Fit a kernel of a known width without the eigenvectors, which would take far longer."""
     head, (train, valid) = fit.head, fit.scaled
-    gamma = _gamma(given["width"], head.distances(train[:_MEDIAN_ROWS], number))
-    root = _inverse_root(torch.exp(-gamma * head.distances(head.points, number)))
+    gamma = gamma_of(given["width"], head.distances(train[:MEDIAN_ROWS], number))
+    root = inverse_root(torch.exp(-gamma * head.distances(head.points, number)))
     grams = [torch.zeros_like(root) for _ in rows.groups]
     crosses = [torch.zeros(len(root), len(group), dtype=root.dtype) for group in rows.groups]
     for first in range(0, len(train), _CHUNK):
@@ -291,7 +343,7 @@ def _columns(blocks: tuple[int, ...]) -> Tensor:
 
 
 def _fit_one(
-    fit: KernelFit, number: int, rows: TargetRows, kernels: Kernels, given: Mapping[str, Any]
+    fit: KernelFit, number: int, rows: TargetRows, fitted: Fitted, given: Mapping[str, Any]
 ) -> Kernel:
     """Fit a kernel of the best width, or of the given one.
 
@@ -299,74 +351,19 @@ def _fit_one(
         fit: The head, with its rows.
         number: Of the kernel.
         rows: Targets.
-        kernels: Those that were fitted.
+        fitted: What was fitted.
         given: `width` and `alphas`, either or neither.
     """
     columns, alphas = fit.head.reads[number], given.get("alphas")
     read = [each[:, columns] for each in (*fit.scaled, fit.head.points)]
-    digest = _digest(*read, rows.train, rows.valid, rows.folds, rows.roots, alphas)
+    digest = digest_of(*read, rows.train, rows.valid, rows.folds, rows.roots, alphas)
     widths = (given["width"],) if "width" in given else GAMMAS
+    kernels = fitted.kernels
     missing = [width for width in widths if (digest, width) not in kernels]
     if missing:
         points = read[2].double()
         distances = [squared_distances(each.double(), points) for each in read]
         for width in missing:
-            kernels[digest, width] = _fit_width(distances, rows, alphas, width)
+            kernels[digest, width] = fit_width(distances, rows, alphas, width)
     found = [kernels[digest, width] for width in widths]
     return min(found, key=lambda kernel: kernel.solution.errors.cost)
-
-
-def _digest(*decides: Tensor | Sequence[float] | None) -> bytes:
-    """Return a digest of tensors, and of whatever has an exact `repr`."""
-    digest = hashlib.sha256()
-    for part in decides:
-        if isinstance(part, Tensor):
-            digest.update(repr((part.dtype, tuple(part.shape))).encode())
-            digest.update(part.contiguous().numpy().data)
-        else:
-            digest.update(repr(part).encode())
-    return digest.digest()
-
-
-def _gamma(width: float, distances: Tensor) -> float:
-    """Return the gamma of a width, by squared distances `(rows, points)` of training rows."""
-    return width / max(float(distances[:_MEDIAN_ROWS].median()), 1e-6)
-
-
-def _fit_width(
-    apart: Sequence[Tensor], rows: TargetRows, alphas: Sequence[float] | None, width: float
-) -> Kernel:
-    """Fit a kernel to the squared distances of training rows, validation rows and points."""
-    distances, valid_distances, own = apart
-    gamma = _gamma(width, distances)
-    kernel = torch.exp(-gamma * own)
-    valid, whole = torch.exp(-gamma * valid_distances), None
-    if len(own) == len(distances):  # the points are the rows, and turned by the kernel already
-        values, vectors = _principal(kernel)
-        train, root = vectors * values.sqrt(), vectors / values.sqrt()
-        whole = Directions(train, values)
-        valid = valid @ root
-    else:
-        root = _inverse_root(kernel)
-        train, valid = torch.exp(-gamma * distances) @ root, valid @ root
-    solved = solve_rows(train, valid, rows, alphas, whole)
-    return Kernel(gamma, (root @ solved.weights).T, attrs.evolve(solved, width=width))
-
-
-def _principal(kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a kernel's eigenvalues `(rank,)` that count, and their vectors `(points, rank)`."""
-    values, vectors = torch.linalg.eigh(kernel)
-    is_kept = values > _LEAST_EIGENVALUE * values[-1]
-    return values[is_kept], vectors[:, is_kept]
-
-
-def _inverse_root(kernel: Tensor) -> Tensor:
-    """Return `R`, `(points, points)`, with `R R' = (kernel + small)^-1`, far cheaper than vectors.
-
-    Args:
-        kernel: float64 `(points, points)`, ones on its diagonal.
-    """
-    eye = torch.eye(len(kernel), dtype=kernel.dtype)
-    lower = torch.linalg.cholesky(kernel + _LEAST_EIGENVALUE * len(kernel) * eye)
-    root: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False).T
-    return root

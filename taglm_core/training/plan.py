@@ -45,7 +45,7 @@ from taglm_core.training.labelcheck import LabelCheck, check_labels, small_split
 from taglm_core.training.recipe import Recipe
 from taglm_core.training.task_settings import check_task_settings
 
-TRAINING_VERSION = 4
+TRAINING_VERSION = 5
 """Part of the key under which the tag store keeps function tags with their heads. Raise it whenever
 a change of the code gives another tag or head for the same settings, rows and seed: what the store
 holds of earlier versions is then trained again."""

@@ -13,7 +13,7 @@ from taglm_core.progress import Progress, say_detail
 from taglm_core.training import processes
 from taglm_core.training.head_choice import Choice, choose_head
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER
-from taglm_core.training.kernel_fit import Kernels
+from taglm_core.training.kernel_fit import Fitted
 from taglm_core.training.objectives import HeadObjective, TaskObjective
 from taglm_core.training.plan import Plan
 from taglm_core.training.recipe import UNTRAINED
@@ -40,7 +40,7 @@ def start_of(
     objective: TaskObjective,
     splits: Mapping[str, SplitData],
     progress: Progress,
-    kernels: Kernels,
+    fitted: Fitted,
 ) -> Start | None:
     """Choose a head for the untrained tag and put everything back; None if that is linear.
 
@@ -53,7 +53,7 @@ def start_of(
     if settings.enrich or plan.given_function_tag is not None:
         return None  # a domain tag moves beside the function tag, or none of them does
     before, offset = task_model.member(), task_model.scaling.offset.clone()
-    choice = choose_head(plan, objective, splits, progress, kernels, "head of the untrained tag")
+    choice = choose_head(plan, objective, splits, progress, fitted, "head of the untrained tag")
     if not isinstance(task_model.head, KernelHead):
         return None
     member = attrs.evolve(task_model.member(), scaling=task_model.scaling.copy())

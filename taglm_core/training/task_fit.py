@@ -15,7 +15,7 @@ from taglm_core.training.estimate import task_estimate
 from taglm_core.training.fit import FitSettings, Group
 from taglm_core.training.head_choice import choose_head, compare_with_more, seconds_of_more
 from taglm_core.training.head_cost import HeadSeconds, head_seconds
-from taglm_core.training.kernel_fit import Kernels
+from taglm_core.training.kernel_fit import Fitted
 from taglm_core.training.member import Member, task_groups, task_objective, trained_names
 from taglm_core.training.objectives import JointObjective, Objective, TaskObjective
 from taglm_core.training.recipe import UNTRAINED
@@ -56,11 +56,11 @@ def train_task(
     counts = _announced(members, enriched, folder, name)
     with progress_bar("reading the states of the untrained tag"):
         start = {task: each.start(settings.head_init) for task, each in objectives.items()}
-    kernels = {task: Kernels() for task in objectives}
+    fitted = {task: Fitted() for task in objectives}
     untrained, stays, before = None, None, time.monotonic()
     if _chooses_tag(members):
         ((task, first),) = objectives.items()
-        untrained = start_of(plan, first, members[0].splits, progress, kernels[task])
+        untrained = start_of(plan, first, members[0].splits, progress, fitted[task])
         stays = why_untrained(plan, untrained, progress)
     choosing = time.monotonic() - before
     if plan.budget is not None and untrained is not None:
@@ -73,7 +73,7 @@ def train_task(
     objective = _joined(objectives)
     if untrained is None or stays is None:
         result = fit_stage(objective, groups, fitting, checkpoint, progress, name, model)
-        choices = _choose_heads(members, objectives, untrained, progress, kernels)
+        choices = _choose_heads(members, objectives, untrained, progress, fitted)
     else:  # its head is there already
         result = untrained_fit(objective)
         members[0].task_model.become(untrained.member)
@@ -198,7 +198,7 @@ def _choose_heads(
     objectives: Mapping[str, TaskObjective],
     untrained: Start | None,
     progress: Progress,
-    kernels: Mapping[str, Kernels],
+    fitted: Mapping[str, Fitted],
 ) -> dict[str, dict[str, Any]]:
     """Give every task its head, and a task alone the better one of its tags.
 
@@ -207,13 +207,13 @@ def _choose_heads(
         objectives: Task -> its objective.
         untrained: What the tag of a task alone reached before it was trained.
         progress: Hears what is chosen.
-        kernels: Task -> the kernels that were fitted before.
+        fitted: Task -> what was fitted before.
 
     Returns:
         Task -> what was compared.
     """
     heads = {
-        task: choose_head(m.plan, objectives[task], m.splits, progress, kernels[task])
+        task: choose_head(m.plan, objectives[task], m.splits, progress, fitted[task])
         for m in members
         for task in [m.plan.task.name]
     }

@@ -208,7 +208,8 @@ def test_a_few_more_rows_are_not_worth_another_fit(
 def test_the_chosen_head_compares_with_more_rows_if_that_is_better(
     tmp_path, toy_registry, toy_backbone, table, monkeypatch, target, is_better
 ):
-    """Otherwise it stays as it was chosen, with its offset."""
+    """Otherwise it stays as it was chosen, with its offset. Its trees keep their share."""
+    monkeypatch.setattr(kernel_fit, "share_of", lambda trees, others: 0.25)
     monkeypatch.setattr(kernel_fit, "FEW_POINTS", 20)
     monkeypatch.setattr(kernel_fit, "MOST_POINTS", 50)
     compared = []
@@ -218,7 +219,11 @@ def test_the_chosen_head_compares_with_more_rows_if_that_is_better(
     (choice,) = made.metrics["tasks"]["T"]["stages"][-1]["head_choice"].values()
     assert len(compared) == 1
     assert choice.get("points", 20) == (50 if is_better else 20)
-    assert made.predictor.task_model.head.points.shape[0] == (50 if is_better else 20)
+    head = made.predictor.task_model.head
+    assert head.points.shape[0] == (50 if is_better else 20)
+    assert choice["trees"] == {"count": len(head.trees.root), "share": 0.25}
+    counted = torch.full_like(head.trees.weight[:, 0], 0.25 * choice.get("scale", 1.0))
+    torch.testing.assert_close(head.trees.weight[:, 0].detach(), counted)
     then = made.metrics["tasks"]["T"]["splits"]["test"]["metrics"]
     assert then.get("r2", then.get("accuracy")) > 0.5
 
