@@ -29,6 +29,7 @@ from taglm_core.training.head_loss import ReadRows
 from taglm_core.training.head_settings import AUTO, CHOSEN_LATER, LINEAR, why_not
 from taglm_core.training.kernel_fit import (
     FEW_POINTS,
+    MANY_MORE,
     Fitted,
     KernelFit,
     fit_kernel,
@@ -48,8 +49,6 @@ _LOGIT_SCALES = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
 _GAIN = 0.99
 """A kernel head is taken if its cost is below this share of the linear head's,"""
 _MOST_GROUPS = 16
-_MORE = 1.25
-"""Training rows over the points of a head from which a fit to more of them pays."""
 
 
 @attrs.frozen(eq=False)
@@ -162,7 +161,7 @@ def compare_with_more(
         return facts
     task_model = objective.task_model
     head = task_model.head
-    if not isinstance(head, KernelHead) or _num_rows(objective) < _MORE * len(head.points):
+    if not isinstance(head, KernelHead) or _num_rows(objective) < MANY_MORE * len(head.points):
         return facts
     with progress_bar("fitting the head to more rows"):
         sample, states, targets = _drawn(objective.fitted_rows(), plan.config.seed)
@@ -201,7 +200,7 @@ def seconds_of_more(objective: TaskObjective, facts: Mapping[str, Any]) -> float
     if not isinstance(objective, HeadObjective) or not num_kernels:
         return 0.0
     num_rows = _num_rows(objective)
-    if num_rows < _MORE * FEW_POINTS:
+    if num_rows < MANY_MORE * FEW_POINTS:
         return 0.0
     return more_points_seconds(num_rows, num_kernels)
 
@@ -254,7 +253,7 @@ def _made(fit: KernelFit, reader: FeatureReader | None, scale: float | None) -> 
     made: dict[str, Any] = {"kernels": kernels, "reads": reads}
     if fit.rounds:
         made["rounds"] = [list(each) for each in fit.rounds]
-    if fit.trees is not None:
+    if fit.trees is not None and fit.share:
         made["trees"] = {"count": fit.trees.count, "share": fit.share}
     if scale is not None:
         made["scale"] = scale
@@ -367,7 +366,7 @@ def _set_offset(
 
 def _beside(head: _Candidate | None) -> str:
     """Return words on the trees of a head, "" without."""
-    if head is None or head.fit.trees is None:
+    if head is None or not head.fit.share:
         return ""
     return f", and boosted trees on these ({head.fit.share:.0%} of the outputs)"
 

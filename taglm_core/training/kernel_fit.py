@@ -27,8 +27,10 @@ from taglm_core.training.ridge_fit import (
 from taglm_core.training.tree_fit import TreeFit, grow_trees, mixed, share_of
 
 FEW_POINTS = 1500
-"""Training rows with which kernel heads compare while one is chosen; of more rows as many are
+"""Training rows with which kernel heads compare while one is chosen; of many more rows as many are
 drawn (Nystroem)."""
+MANY_MORE = 1.25
+"""Training rows over the points from which drawing them, and a later fit to more of them, pays."""
 MOST_POINTS = 3000
 """Training rows with which the chosen one compares in the end."""
 GAMMAS = (0.3, 1.0, 3.0)
@@ -72,7 +74,7 @@ class KernelFit:
     rounds: list[tuple[float, ...]] = attrs.field(factory=list)
     """Penalties of each regression by which features were weighed."""
     trees: TreeFit | None = None
-    """On the features."""
+    """On the features; None: none were grown."""
     share: float = 0.0
     """Of the trees in the outputs."""
 
@@ -113,15 +115,16 @@ class KernelFit:
     def errors(self) -> Errors:
         """Errors of the mean of the kernels, with the trees."""
         errors = Errors.mean_of([each.errors for each in self.solutions])
-        return errors if self.trees is None else mixed(self.trees.errors, errors, self.share)
+        if self.trees is None or not self.share:
+            return errors
+        return mixed(self.trees.errors, errors, self.share)
 
     @property
     def features_alone(self) -> Errors:
         """Errors of what reads features and no states, for a head with features."""
-        errors = self.solutions[FEATURES_ALONE].errors
-        if self.trees is None:
-            return errors
-        return mixed(self.trees.errors, errors, share_of(self.trees.errors, errors))
+        errors, trees = self.solutions[FEATURES_ALONE].errors, self.trees
+        share = share_of(trees.errors, errors) if trees is not None else 0.0
+        return mixed(trees.errors, errors, share) if trees is not None and share else errors
 
     def scale(self) -> None:
         """Scale points and rows by the present weights of the columns."""
@@ -195,13 +198,13 @@ def _add_trees(
         fitted.trees[digest] = grow_trees(
             features, num_states, rows, seed, given.get("count"), others
         )
-    found = fitted.trees[digest]
-    share = given.get("share", 0.0)
-    if recipe is None and found is not None:
-        share = share_of(found.errors, fit.errors)
-    if found is not None and share:
-        fit.trees, fit.share = found, share
-        fit.head.add_trees(found.trees, share)
+    fit.trees, fit.share = fitted.trees[digest], given.get("share", 0.0)
+    if fit.trees is None:
+        return
+    if others is not None and fit.trees.is_judged:
+        fit.share = share_of(fit.trees.errors, others)
+    if fit.share:
+        fit.head.add_trees(fit.trees.trees, fit.share)
 
 
 def fit_more_points(
@@ -234,6 +237,8 @@ def fit_more_points(
 def _drawn(num_rows: int, seed: int, num_points: int) -> Tensor:
     """Return the training rows that a head compares with, int64 `(points,)`."""
     rng = np.random.default_rng([seed, 79])
+    if num_rows < MANY_MORE * num_points:
+        num_points = num_rows
     return torch.from_numpy(np.sort(rng.permutation(num_rows)[:num_points]))
 
 

@@ -1,18 +1,18 @@
 """Boosted trees on features, as one more regression in the mean of a kernel head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import numpy as np
 import torch
-from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from taglm_core.model.trees import Trees
 from taglm_core.training.ridge_fit import NUM_FOLDS, Errors, TargetRows, mean_square
 
-COUNTS = (100, 200, 400)
+COUNTS = (100, 200, 300)
 """Trees of an output, of which the rows that were left out choose."""
 MOST_OUTPUTS = 12
 """Outputs up to which trees are grown, since each needs its own."""
@@ -25,12 +25,13 @@ MOST_SHARE = 0.9
 _GAIN = 0.99
 """Trees are taken if the cost is below this share of that without them."""
 _SETTINGS = {
-    "learning_rate": 0.05,
+    "learning_rate": 0.07,
     "max_leaf_nodes": 16,
     "max_depth": 8,
     "min_samples_leaf": 5,
     "max_features": 0.3,
     "l2_regularization": 1.0,
+    "max_bins": 64,
     "early_stopping": False,
 }
 
@@ -43,6 +44,8 @@ class TreeFit:
     errors: Errors
     count: int
     """Trees of an output."""
+    is_judged: bool = True
+    """Whether by all rows that others are judged by; if not they have no share beside others."""
 
 
 def grow_trees(
@@ -62,10 +65,10 @@ def grow_trees(
         seed: Draws the columns that a split may use.
         count: Trees of an output; None: those that cost least.
         others: Of the regressions that trees would join: trees that do not help these on the
-            validation split are given up before the slower cross-validation.
+            validation split and the folds so far are judged by no other fold.
 
     Returns:
-        None where there are too many outputs or too few rows, or where trees do not help.
+        None where there are too many outputs or too few rows.
     """
     fitted = ~rows.train.isnan()
     if rows.train.shape[1] > MOST_OUTPUTS or int(fitted.sum(dim=0).min()) < FEWEST_ROWS:
@@ -73,17 +76,17 @@ def grow_trees(
     train, valid = (each.numpy() for each in features)
     grown = _Grown.on(train, rows, np.ones(len(train), bool), seed, count or max(COUNTS))
     counts = COUNTS if count is None else (count,)
-    missed = [rows.valid - each for each in grown.staged(valid, counts)]
-    if others is not None:
-        best = Errors(min(missed, key=mean_square), None)
-        if _best_share(best, Errors(others.valid, None)) < LEAST_SHARE:
-            return None
-    left_out: list[Tensor | None] = [None] * len(counts)
+    errors = [Errors(rows.valid - each, None) for each in grown.staged(valid, counts)]
+    is_judged = True
     if rows.folds is not None and count is None:
-        left_out = list(_left_out(train, rows, seed, counts))
-    errors = [Errors(*each) for each in zip(missed, left_out, strict=True)]
+        for fold in range(NUM_FOLDS):
+            errors = _without_fold(train, rows, fold, seed, errors)
+            if others is not None and not any(share_of(each, others) for each in errors):
+                is_judged = False
+                break
     place = min(range(len(counts)), key=lambda i: errors[i].cost)
-    return TreeFit(grown.trees(first_column, counts[place]), errors[place], counts[place])
+    trees = grown.trees(first_column, counts[place])
+    return TreeFit(trees, errors[place], counts[place], is_judged)
 
 
 def mixed(one: Errors, other: Errors, share: float) -> Errors:
@@ -98,8 +101,11 @@ def share_of(trees: Errors, others: Errors) -> float:
     """Return the share of trees that costs least beside other regressions, in steps of 0.05.
 
     Returns:
-        0 where they help too little.
+        0 where they help too little on the rows that both are judged by.
     """
+    if trees.left_out is not None and others.left_out is not None:
+        unknown = trees.left_out.isnan()
+        others = Errors(others.valid, others.left_out.masked_fill(unknown, torch.nan))
     share = _best_share(trees, others)
     is_taken = share >= LEAST_SHARE and mixed(trees, others, share).cost < _GAIN * others.cost
     return share if is_taken else 0.0
@@ -120,17 +126,28 @@ def _best_share(trees: Errors, others: Errors) -> float:
     return round(20 * min(MOST_SHARE, max(0.0, -slope / square))) / 20
 
 
-def _left_out(
-    train: np.ndarray, rows: TargetRows, seed: int, counts: Sequence[int]
-) -> list[Tensor]:
-    """Return the errors of training rows by trees that were grown without their fold."""
+def _without_fold(
+    train: np.ndarray, rows: TargetRows, fold: int, seed: int, errors: Sequence[Errors]
+) -> list[Errors]:
+    """Add the errors of a fold's rows, by trees that were grown without them.
+
+    Args:
+        train: Features of all training rows.
+        rows: Targets.
+        fold: Which.
+        seed: Of the trees.
+        errors: Of each number of trees of `COUNTS`; NaN where a row was not judged.
+    """
     assert rows.folds is not None, "few rows"
-    found = [torch.full_like(rows.train, torch.nan) for _ in counts]
-    for fold in range(NUM_FOLDS):
-        own = rows.folds.numpy() == fold
-        grown = _Grown.on(train, rows, ~own, seed, max(counts))
-        for errors, outputs in zip(found, grown.staged(train[own], counts), strict=True):
-            errors[own] = rows.train[own] - outputs
+    own = rows.folds == fold
+    grown = _Grown.on(train, rows, ~own.numpy(), seed, max(COUNTS))
+    found = []
+    for each, outputs in zip(errors, grown.staged(train[own.numpy()], COUNTS), strict=True):
+        left_out = torch.full_like(rows.train, torch.nan)
+        if each.left_out is not None:
+            left_out.copy_(each.left_out)
+        left_out[own] = rows.train[own] - outputs
+        found.append(Errors(each.valid, left_out))
     return found
 
 
@@ -138,7 +155,8 @@ def _left_out(
 class _Grown:
     """Boosted trees of some outputs."""
 
-    models: list[HistGradientBoostingRegressor]
+    models: list[Any]
+    """Regressors of scikit-learn."""
     weights: Tensor
     """float64 `(models, outputs)`: what a model counts in an output; -1 for the second of two
     classes, whose targets are those of the first with the other sign."""
@@ -148,7 +166,9 @@ class _Grown:
         features: np.ndarray, rows: TargetRows, chosen: np.ndarray, seed: int, count: int
     ) -> "_Grown":
         """Grow trees on the chosen rows that know an output."""
-        models: list[HistGradientBoostingRegressor] = []
+        from sklearn.ensemble import HistGradientBoostingRegressor  # slow to import
+
+        models: list[Any] = []
         targets = rows.train.numpy()
         num_outputs = targets.shape[1]
         weights = torch.zeros(num_outputs, num_outputs, dtype=torch.float64)

@@ -14,7 +14,7 @@ from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.progress import Silent
 from taglm_core.store.artifact import find_artifact, load_artifact
 from taglm_core.store.tagstore import TagStore
-from taglm_core.training import head_choice, kernel_fit
+from taglm_core.training import head_choice, kernel_fit, tree_fit
 from taglm_core.training.head_choice import Choice, Errors, _choice
 from taglm_core.training.kernel_fit import fit_more_points
 from taglm_core.training.plan import make_plans
@@ -209,7 +209,8 @@ def test_the_chosen_head_compares_with_more_rows_if_that_is_better(
     tmp_path, toy_registry, toy_backbone, table, monkeypatch, target, is_better
 ):
     """Otherwise it stays as it was chosen, with its offset. Its trees keep their share."""
-    monkeypatch.setattr(kernel_fit, "share_of", lambda trees, others: 0.25)
+    for module in (kernel_fit, tree_fit):
+        monkeypatch.setattr(module, "share_of", lambda trees, others: 0.25)
     monkeypatch.setattr(kernel_fit, "FEW_POINTS", 20)
     monkeypatch.setattr(kernel_fit, "MOST_POINTS", 50)
     compared = []

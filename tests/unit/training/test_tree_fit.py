@@ -64,15 +64,15 @@ def test_as_many_trees_are_kept_as_cost_least(monkeypatch):
         rows.train + torch.from_numpy(np.random.default_rng(7).normal(size=(NUM_FIT, 1))),
         rows.valid, rows.mean, rows.groups, rows.folds,
     )  # fmt: skip
-    monkeypatch.setattr(tree_fit, "COUNTS", (5, 20, 300))
+    monkeypatch.setattr(tree_fit, "COUNTS", (3, 15, 300))
     fit = grow_trees(features, 0, noisy, seed=0)
     costs = {count: _cost(features, noisy, count) for count in tree_fit.COUNTS}
-    assert fit.count == min(costs, key=costs.get) == 20
-    assert len(fit.trees.root) == 20
+    assert fit.count == min(costs, key=costs.get) == 15
+    assert len(fit.trees.root) == 15
     missed = noisy.valid - fit.trees(features[1])
     torch.testing.assert_close(fit.errors.valid, missed, atol=1e-6, rtol=0)
     own = noisy.folds == 2
-    model = HistGradientBoostingRegressor(max_iter=20, random_state=0, **tree_fit._SETTINGS)
+    model = HistGradientBoostingRegressor(max_iter=15, random_state=0, **tree_fit._SETTINGS)
     model.fit(features[0][~own].numpy(), noisy.train[~own, 0].numpy())
     left_out = noisy.train[own, 0].numpy() - model.predict(features[0][own].numpy())
     np.testing.assert_allclose(fit.errors.left_out[own, 0].numpy(), left_out, atol=1e-6)
@@ -124,18 +124,22 @@ def test_trees_are_not_grown_of_few_rows_or_many_outputs(monkeypatch):
     assert grow_trees(features, 0, rows, seed=0) is None
 
 
-def test_trees_that_do_not_help_are_given_up_before_the_folds(monkeypatch):
-    """On the validation split."""
+def test_trees_that_do_not_help_are_judged_by_one_fold(monkeypatch):
+    """And by the validation split; they have no share then."""
     features, rows = made()
     seen = []
-    left_out = tree_fit._left_out
-    monkeypatch.setattr(tree_fit, "_left_out", lambda *a: seen.append(a) or left_out(*a))
+    without = tree_fit._without_fold
+    monkeypatch.setattr(tree_fit, "_without_fold", lambda *a: seen.append(a[2]) or without(*a))
     exact = Errors(torch.zeros_like(rows.valid), torch.zeros_like(rows.train))
-    assert grow_trees(features, 0, rows, 0, others=exact) is None
-    assert not seen
-    poor = Errors(rows.valid, rows.train)
-    assert grow_trees(features, 0, rows, 0, others=poor) is not None
-    assert len(seen) == 1
+    fit = grow_trees(features, 0, rows, 0, others=exact)
+    assert seen == [0]
+    assert torch.equal(~fit.errors.left_out[:, 0].isnan(), rows.folds == 0)
+    assert not fit.is_judged
+    seen.clear()
+    # worse than nothing on the validation split, but not on the fold
+    mixed_up = Errors(torch.zeros_like(rows.valid), 3 * rows.train)
+    assert grow_trees(features, 0, rows, 0, others=mixed_up).is_judged
+    assert seen == [0, 1, 2, 3, 4]
 
 
 def test_the_share_costs_least():
