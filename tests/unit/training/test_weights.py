@@ -8,7 +8,7 @@ from taglm_core.data.table import Table
 from taglm_core.data.weights import read_weights, scaled_weights, weight_facts
 from taglm_core.errors import DataError, RowError
 from taglm_core.model.closed_form import solve_censored, solve_ridge
-from taglm_core.training.kernel_fit import TargetRows, solve_rows
+from taglm_core.training.ridge_fit import TargetRows, solve_rows
 
 COUNTS = torch.tensor([2, 1, 3, 1, 0, 1, 2, 1, 1, 2])
 TWICE = torch.repeat_interleave(torch.arange(10), COUNTS)
