@@ -12,6 +12,7 @@ from taglm_core.errors import CheckpointError, ConfigError
 from taglm_core.plugin import load_registry
 from taglm_studies.report import figures, sections
 from taglm_studies.report.bootstrap import OWN, Resampler, difference, intervals, metric_functions
+from taglm_studies.report.choices import choice
 from taglm_studies.report.facts import RunFacts, TaskFacts
 from taglm_studies.report.page import write_report
 from taglm_studies.report.rank import best_and_worst, row_errors
@@ -109,6 +110,70 @@ def test_the_cost_names_a_tag_that_stays_untrained(tmp_path, registry):
     (folder / "metrics.json").write_text(json.dumps(metrics))
     row = sections.cost(RunFacts.read(folder)).tables[0].rows[0]
     assert row[1:4] == ["stage 2 <T> (the tag stays untrained)", 0, 0]
+
+
+KERNEL = {
+    "chosen": "kernel with descriptors of smiles",
+    "mean_squared_errors": {
+        "linear": {"valid": 0.0907, "cross_validated": 0.1048},
+        "kernel with descriptors of smiles": {"valid": 0.0644, "cross_validated": None},
+    },
+    "trees": {"count": 300, "share": 0.15},
+    "tag": "untrained",
+    "states": {"without_states": 0.0704, "with_states": 0.0644, "standard_error": 0.0049},
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "notes", "rows"),
+    [
+        (
+            KERNEL,
+            [
+                "The head is a kernel regression on the hidden states and on descriptors of "
+                "smiles; 15% of its outputs are those of boosted trees on descriptors of smiles.",
+                "The function tag is not trained: on the valid split a head with its states is "
+                "not surely better than the features alone; squared errors without and with "
+                "states: 0.0704 and 0.0644, standard error of the difference 0.0049.",
+            ],
+            [["linear", 0.0907, 0.1048], ["kernel with descriptors of smiles", 0.0644, None]],
+        ),
+        (
+            {
+                "chosen": "linear",
+                "mean_squared_errors": {},
+                "tag": "trained",
+                "training": {"untrained": 0.2, "trained": 0.1, "standard_error": 0.01},
+            },
+            [
+                "The head is a linear map of the hidden states.",
+                "The function tag is trained, since that pays on the valid split; squared errors "
+                "on the valid split untrained and trained: 0.2000 and 0.1000, standard error of "
+                "the difference 0.0100.",
+            ],
+            None,
+        ),
+        (
+            {"chosen": "states, features of smiles", "valid_losses": {"states": 0.37}},
+            ["The head reads states, features of smiles."],
+            [["states", 0.37]],
+        ),
+        ({}, [], None),
+    ],
+)
+def test_the_choice_of_head_and_tag_is_said(tmp_path, registry, facts, notes, rows):
+    """In words, with the numbers that decided."""
+    folder = make_run(tmp_path / "run", "regression")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (stage,) = metrics["tasks"]["T"]["stages"]
+    stage["head_choice"] = {"T": facts}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (task,) = RunFacts.read(folder).tasks.values()
+    section = choice(task)
+    assert section.notes == notes
+    assert [table.rows for table in section.tables] == ([] if rows is None else [rows])
+    page = write_report([folder], folder / "report.html", registry).read_text()
+    assert ("What predicts" in page) == bool(notes)
 
 
 def test_the_coverage_of_prediction_intervals_is_said_and_drawn(tmp_path, registry):

@@ -11,7 +11,8 @@ from taglm_core.plugin import Registry, check_writable, load_registry, write_tex
 from taglm_studies.report import sections
 from taglm_studies.report.bootstrap import difference, metric_functions
 from taglm_studies.report.facts import RunFacts, TaskFacts
-from taglm_studies.report.sections import Section, Table, TaskPage
+from taglm_studies.report.parts import Section, Table
+from taglm_studies.report.sections import TaskPage
 
 REPORT = "report.html"
 """Name of the file in a run folder."""

@@ -12,39 +12,15 @@ from taglm_core.errors import counted
 from taglm_core.plugin import Registry, coverage_sentences, metric_rows, verdict
 from taglm_studies.report import figures
 from taglm_studies.report.bootstrap import OWN, Interval, Intervals, intervals
-from taglm_studies.report.drawn import Drawn, drawn_rows
+from taglm_studies.report.choices import choice
+from taglm_studies.report.drawn import drawn_rows
 from taglm_studies.report.facts import RunFacts, TaskFacts
-from taglm_studies.report.figures import Figure
+from taglm_studies.report.parts import Section, Table
 from taglm_studies.report.rank import row_errors
 
 _EXAMPLES = 12
 _SHOWN = 400
 """Characters of a cell."""
-
-
-@attrs.frozen
-class Table:
-    """A table; numbers are set to the right."""
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-
-@attrs.define
-class Section:
-    """A part of a report, with its parts in the order in which they are shown."""
-
-    title: str
-    notes: list[str] = attrs.field(factory=list)
-    tables: list[Table] = attrs.field(factory=list)
-    figures: list[Figure] = attrs.field(factory=list)
-    rows: list[Drawn] = attrs.field(factory=list)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
-        return not (self.notes or self.tables or self.figures or self.rows)
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +41,7 @@ def task_page(run: RunFacts, task: TaskFacts, registry: Registry) -> TaskPage:
         lambda: results(task, found),
         lambda: members(run, task),
         lambda: predictions(task),
+        lambda: choice(task),
         lambda: learning(task),
         lambda: difficulty(task),
         lambda: drawn(task, registry),

@@ -7,7 +7,7 @@ from taglm_core.errors import counted
 from taglm_core.plugin import to_json, write_json
 from taglm_studies.report.figures import Figure
 from taglm_studies.report.page import REPORT, render_page
-from taglm_studies.report.sections import Section, Table
+from taglm_studies.report.parts import Section, Table
 from taglm_studies.report.svg import BLUE, GREY, Chart
 from taglm_studies.study.folder import RESULTS, Member, StudyFolder
 from taglm_studies.study.table import BASELINE, Row, StudyTable
