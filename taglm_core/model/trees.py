@@ -5,13 +5,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from taglm_core.errors import CheckpointError
+
 _CHUNK = 1000
 
 
 class Trees(nn.Module):
     """Sums over trees of the value of a row's leaf, times the tree's weight for each output.
 
-    Node by node a row goes left where its column is at most a threshold. A leaf is its own child.
+    Node by node a row goes left where its column is at most a threshold. A leaf is its own child;
+    any other node stands before its children.
     """
 
     feature: Tensor
@@ -38,10 +41,24 @@ class Trees(nn.Module):
 
     @staticmethod
     def of_state(state: Mapping[str, Tensor]) -> "Trees":
-        """Return the trees whose state dictionary this is."""
+        """Return the trees whose state dictionary this is.
+
+        Raises:
+            CheckpointError: when a node names no later node as its child, so that a row might never
+                come to a leaf.
+        """
         num_trees, num_outputs = state["weight"].shape
-        trees = Trees(len(state["feature"]), num_trees, num_outputs)
+        num_nodes = len(state["feature"])
+        trees = Trees(num_nodes, num_trees, num_outputs)
         trees.load_state_dict(dict(state))
+        own = torch.arange(num_nodes, device=trees.child.device).unsqueeze(1)
+        is_leaf = (trees.child == own).all(dim=1, keepdim=True)
+        goes_on = is_leaf | ((trees.child > own) & (trees.child < num_nodes))
+        if not bool(goes_on.all() and (trees.root >= 0).all() and (trees.root < num_nodes).all()):
+            raise CheckpointError(
+                "The boosted trees of the head are damaged: a node has no later node as its child. "
+                "Write the predictor again."
+            )
         return trees.eval()
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from taglm_core.errors import CheckpointError
 from taglm_core.model.kernel_head import KernelHead
 from taglm_core.model.trees import Trees
 from taglm_core.training import tree_fit
@@ -55,6 +56,20 @@ def test_trees_are_those_of_scikit_learn(weighted):
     again = Trees.of_state({k: v.clone() for k, v in fit.trees.state_dict().items()})
     assert torch.equal(again(read), fit.trees(read))
     assert len(fit.trees(read[:0])) == 0
+
+
+@pytest.mark.parametrize("change", ["cycle", "range", "root"])
+def test_trees_in_which_a_row_might_never_end_are_refused(change):
+    """A damaged file is an error, not an endless loop."""
+    features, rows = made()
+    state = grow_trees(features, 0, rows, seed=0, count=5).trees.state_dict()
+    state = {name: value.clone() for name, value in state.items()}
+    if change == "root":
+        state["root"][1] = len(state["feature"])
+    else:
+        state["child"][1, 0] = {"cycle": 0, "range": 10**6}[change]
+    with pytest.raises(CheckpointError, match="trees of the head are damaged"):
+        Trees.of_state(state)
 
 
 def test_as_many_trees_are_kept_as_cost_least(monkeypatch):
