@@ -58,7 +58,7 @@ class KernelHead(Standardized):
         head = KernelHead(len(held["mean"]), num_outputs, num_points, num_kernels)
         trees = {key.removeprefix(_TREES): held[key] for key in held if key.startswith(_TREES)}
         if trees:
-            head.trees = Trees.of_state(trees)
+            head.trees = Trees.of_state(trees, len(held["mean"]), num_outputs)
         head.load_state_dict(held)
         return head.eval()
 
@@ -117,7 +117,7 @@ class KernelHead(Standardized):
             trees: On the columns that the head reads.
             share: From 0 to 1.
         """
-        self.trees = Trees.of_state(trees.state_dict())
+        self.trees = Trees.of_state(trees.state_dict(), len(self.mean), self.weight.shape[1])
         self.trees.weight.mul_(share)
         self.weight.mul_(1 - share)
 

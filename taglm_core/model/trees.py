@@ -40,24 +40,31 @@ class Trees(nn.Module):
         self.weight = nn.Parameter(torch.zeros(num_trees, num_outputs))
 
     @staticmethod
-    def of_state(state: Mapping[str, Tensor]) -> "Trees":
+    def of_state(state: Mapping[str, Tensor], width: int, num_outputs: int) -> "Trees":
         """Return the trees whose state dictionary this is.
+
+        Args:
+            state: The dictionary.
+            width: Columns of the rows.
+            num_outputs: Outputs.
 
         Raises:
             CheckpointError: when a node names no later node as its child, so that a row might never
-                come to a leaf.
+                come to a leaf, or a column that rows do not have.
         """
-        num_trees, num_outputs = state["weight"].shape
+        num_trees = len(state["root"])
         num_nodes = len(state["feature"])
         trees = Trees(num_nodes, num_trees, num_outputs)
         trees.load_state_dict(dict(state))
         own = torch.arange(num_nodes, device=trees.child.device).unsqueeze(1)
         is_leaf = (trees.child == own).all(dim=1, keepdim=True)
         goes_on = is_leaf | ((trees.child > own) & (trees.child < num_nodes))
-        if not bool(goes_on.all() and (trees.root >= 0).all() and (trees.root < num_nodes).all()):
+        known = [(trees.root, num_nodes), (trees.feature, width)]
+        in_range = all(bool(((each >= 0) & (each < end)).all()) for each, end in known)
+        if not (in_range and bool(goes_on.all())):
             raise CheckpointError(
-                "The boosted trees of the head are damaged: a node has no later node as its child. "
-                "Write the predictor again."
+                "The boosted trees of the head are damaged: a node names a column or a node that "
+                "cannot be. Write the predictor again."
             )
         return trees.eval()
 

@@ -1,5 +1,6 @@
 """Choosing the head after the function tag is trained: linear, or a kernel head with features."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,6 @@ from taglm_core.data.masks import same_rows
 from taglm_core.model.features import KINDS, FeatureReader, feature_reader
 from taglm_core.model.kernel_head import KERNEL, KernelHead
 from taglm_core.model.targets import ridge_targets
-from taglm_core.model.trees import Trees
 from taglm_core.progress import Progress, progress_bar, say_detail
 from taglm_core.specs import Classification
 from taglm_core.training import processes
@@ -70,7 +70,7 @@ def choose_head(
     splits: Mapping[str, SplitData],
     progress: Progress,
     fitted: Fitted,
-    title: str = "head",
+    is_trained: bool = True,
 ) -> Choice:
     """Give a task model the head that validates best, by the settings.
 
@@ -83,12 +83,12 @@ def choose_head(
         splits: Rows of the splits, whose fields features are read from.
         progress: Hears of the choice.
         fitted: What was fitted before for this task.
-        title: What is chosen.
+        is_trained: Whether the tag was trained on these rows.
 
     Returns:
         What was compared.
     """
-    settings = plan.config.stages.task
+    settings, title = plan.config.stages.task, "head" if is_trained else "head of the untrained tag"
     if settings.head not in CHOSEN_LATER:
         return Choice(choose_features(plan, objective, splits, progress))
     if why_not(settings, plan.task.spec.target) is not None:
@@ -112,7 +112,7 @@ def choose_head(
     for name, reader in _candidates(plan, fields[0], recipe):
         with progress_bar(f"fitting a {name} head"):
             inputs, blocks = _read(reader, (states, valid_states), fields)
-            fit = fit_kernel(inputs, blocks, rows, plan.config.seed, recipe, fitted)
+            fit = fit_kernel(inputs, blocks, rows, plan.config.seed, recipe, fitted, is_trained)
             heads[name] = _Candidate(fit, reader)
             found[name] = heads[name].fit.errors
     chosen, made = _choice(found), {}
@@ -174,7 +174,7 @@ def compare_with_more(
         loss = objective.head_loss.of(valid)
         fit = fit_more_points(head, inputs, rows, plan.config.seed, facts)
         if head.trees is not None:
-            trees, share = Trees.of_state(head.trees.state_dict()), facts["trees"]["share"]
+            trees, share = copy.deepcopy(head.trees), facts["trees"]["share"]
             with torch.no_grad():
                 trees.weight.div_(share * facts.get("scale", 1.0))
             fit.head.add_trees(trees, share)
@@ -190,8 +190,7 @@ def compare_with_more(
         task_model.become(before)
         task_model.scaling.offset.copy_(offset)
         return facts
-    made = _made(fit, before.features, scale)
-    return {**facts, **made, "points": len(fit.head.points)}
+    return {**facts, **_made(fit, before.features, scale), "points": len(fit.head.points)}
 
 
 def seconds_of_more(objective: TaskObjective, facts: Mapping[str, Any]) -> float:
@@ -253,6 +252,8 @@ def _made(fit: KernelFit, reader: FeatureReader | None, scale: float | None) -> 
     made: dict[str, Any] = {"kernels": kernels, "reads": reads}
     if fit.rounds:
         made["rounds"] = [list(each) for each in fit.rounds]
+    if len(fit.head.points) > FEW_POINTS:
+        made["points"] = len(fit.head.points)  # a head on other rows has as many
     if fit.trees is not None and fit.share:
         made["trees"] = {"count": fit.trees.count, "share": fit.share}
     if scale is not None:
@@ -368,7 +369,7 @@ def _beside(head: _Candidate | None) -> str:
     """Return words on the trees of a head, "" without."""
     if head is None or not head.fit.share:
         return ""
-    return f", and boosted trees on these ({head.fit.share:.0%} of the outputs)"
+    return f", and boosted trees on these ({head.fit.share:.0%} of each prediction)"
 
 
 def _compared(found: Mapping[str, Errors]) -> str:

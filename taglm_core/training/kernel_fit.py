@@ -24,7 +24,7 @@ from taglm_core.training.ridge_fit import (
     TargetRows,
     mean_square,
 )
-from taglm_core.training.tree_fit import TreeFit, grow_trees, mixed, share_of
+from taglm_core.training.tree_fit import GAIN, TreeFit, grow_trees, mixed, share_of
 
 FEW_POINTS = 1500
 """Training rows with which kernel heads compare while one is chosen; of many more rows as many are
@@ -39,6 +39,9 @@ FEATURES_ALONE = 1
 """Place, among the regressions of a head with features, of the one that reads no states."""
 MOST_ROUNDS = 2
 """How often features are weighed by what they do, at most."""
+_GAIN_ALONE = 0.95
+"""Share of the cost of the features alone that trees have to leave where they do not help the whole
+head: then they may show that states add little."""
 _ROUND = {"width": 1.0}
 _LEAST_WEIGHT = 1e-3
 _MULTIPLES = (1.0, 10**0.5, 10.0)
@@ -57,6 +60,9 @@ class Fitted:
     kernels: dict[tuple[bytes, float], Kernel] = attrs.field(factory=dict)
     """Also by the width."""
     trees: dict[bytes, TreeFit | None] = attrs.field(factory=dict)
+    """None: they were given up."""
+    shares: dict[bytes, float] = attrs.field(factory=dict)
+    """Of these trees, beside the untrained tag."""
 
 
 @attrs.define(eq=False)
@@ -74,7 +80,7 @@ class KernelFit:
     rounds: list[tuple[float, ...]] = attrs.field(factory=list)
     """Penalties of each regression by which features were weighed."""
     trees: TreeFit | None = None
-    """On the features; None: none were grown."""
+    """On the features; None: none, or they were given up."""
     share: float = 0.0
     """Of the trees in the outputs."""
 
@@ -145,6 +151,7 @@ def fit_kernel(
     seed: int,
     recipe: Mapping[str, Any] | None = None,
     fitted: Fitted | None = None,
+    is_trained: bool = False,
 ) -> KernelFit:
     """Fit a kernel head.
 
@@ -161,6 +168,8 @@ def fit_kernel(
         recipe: Widths of the kernels, penalties, rounds, points and trees; None: those that cost
             least.
         fitted: What was fitted before, and for this head afterwards; None: nothing.
+        is_trained: Whether the states are those of a tag that was trained on the training rows, so
+            that their errors by cross-validation are too small to be held against those of trees.
     """
     fitted = Fitted() if fitted is None else fitted
     fit = KernelFit.of(inputs, blocks, rows.train.shape[1], seed, FEW_POINTS)
@@ -175,7 +184,7 @@ def fit_kernel(
             fit.take(number, found)
             fit.solutions.append(found.solution)
     if len(blocks) > 1:
-        _add_trees(fit, blocks[0], rows, seed, recipe, fitted)
+        _add_trees(fit, blocks[0], rows, seed, recipe, fitted, is_trained)
     return fit
 
 
@@ -186,23 +195,32 @@ def _add_trees(
     seed: int,
     recipe: Mapping[str, Any] | None,
     fitted: Fitted,
+    is_trained: bool,
 ) -> None:
     """Grow trees on the features and add them to the head, if that costs less."""
     given = {} if recipe is None else recipe.get("trees", {})
     if recipe is not None and not given:
         return
     features = (fit.inputs[0][:, num_states:], fit.inputs[1][:, num_states:])
-    digest = digest_of(*features, rows.train, rows.valid, rows.folds, rows.roots, seed, given)
-    others = fit.errors if recipe is None else None
+    digest = digest_of(*features, num_states, *attrs.astuple(rows, recurse=False), seed, given)
+    others = fit.errors
     if digest not in fitted.trees:
+        alone = (fit.solutions[FEATURES_ALONE].errors, _GAIN_ALONE)
+        beside = ((others, GAIN), alone) if recipe is None else ()
         fitted.trees[digest] = grow_trees(
-            features, num_states, rows, seed, given.get("count"), others
+            features, num_states, rows, seed, given.get("count"), beside
         )
-    fit.trees, fit.share = fitted.trees[digest], given.get("share", 0.0)
+    fit.trees = fitted.trees[digest]
     if fit.trees is None:
         return
-    if others is not None and fit.trees.is_judged:
-        fit.share = share_of(fit.trees.errors, others)
+    if recipe is not None:
+        fit.share = given["share"]
+    elif is_trained:
+        # the validation split alone can tell; better states leave trees no more than worse ones
+        share = share_of(Errors(fit.trees.errors.valid, None), Errors(others.valid, None))
+        fit.share = min(share, fitted.shares.get(digest, share))
+    else:
+        fit.share = fitted.shares[digest] = share_of(fit.trees.errors, others)
     if fit.share:
         fit.head.add_trees(fit.trees.trees, fit.share)
 
@@ -237,9 +255,12 @@ def fit_more_points(
 def _drawn(num_rows: int, seed: int, num_points: int) -> Tensor:
     """Return the training rows that a head compares with, int64 `(points,)`."""
     rng = np.random.default_rng([seed, 79])
-    if num_rows < MANY_MORE * num_points:
-        num_points = num_rows
-    return torch.from_numpy(np.sort(rng.permutation(num_rows)[:num_points]))
+    return torch.from_numpy(np.sort(rng.permutation(num_rows)[: _count(num_rows, num_points)]))
+
+
+def _count(num_rows: int, num_points: int) -> int:
+    """Return how many of the rows are drawn: all if there are hardly more."""
+    return num_rows if num_rows < MANY_MORE * num_points else num_points
 
 
 def _weigh_features(
@@ -285,7 +306,7 @@ def _weigh_by(fit: KernelFit, kernel: Kernel) -> None:
 
 def more_points_seconds(num_rows: int, num_kernels: int) -> float:
     """Return about what `fit_more_points` takes on so many rows, of a product that is timed."""
-    points, size = min(num_rows, MOST_POINTS), 500
+    points, size = _count(num_rows, MOST_POINTS), 500
     timed = torch.ones(size, size, dtype=torch.float64)
     began = time.monotonic()
     product = timed @ timed @ timed

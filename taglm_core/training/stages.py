@@ -77,10 +77,10 @@ def _train_others(
     """Train the further members of an ensemble; the first one has been trained.
 
     Returns:
-        The lineage with the seconds of all.
+        The lineage with the seconds and the choices of all.
     """
     plan, task_model = member.plan, member.task_model
-    trained = [task_model.member()]
+    trained, choices = [task_model.member()], []
     seconds = lineage.seconds
     for number in range(1, plan.config.stages.task.ensemble):
         config = attrs.evolve(plan.config, seed=plan.config.seed + number * _SEEDS_APART)
@@ -90,10 +90,15 @@ def _train_others(
         again = Member(own, task_model, member.splits)
         made = train_task([again], {plan.task.name: ()}, folder, progress, number)
         seconds += made.seconds
+        choices.append(made.head_choice.get(plan.task.name, {}))
         trained.append(task_model.member())
     task_model.become(trained[0])
     task_model.others = tuple(trained[1:])
-    return attrs.evolve(lineage, seconds=round(seconds, 2))
+    own_choice = lineage.head_choice
+    if any(choices):
+        first = own_choice.get(plan.task.name, {})
+        own_choice = {**own_choice, plan.task.name: {**first, "others": choices}}
+    return attrs.evolve(lineage, seconds=round(seconds, 2), head_choice=own_choice)
 
 
 def _start_enriched(plan: Plan, task_model: TaskModel) -> dict[str, DomainPlan]:

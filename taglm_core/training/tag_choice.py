@@ -53,7 +53,7 @@ def start_of(
     if settings.enrich or plan.given_function_tag is not None:
         return None  # a domain tag moves beside the function tag, or none of them does
     before, offset = task_model.member(), task_model.scaling.offset.clone()
-    choice = choose_head(plan, objective, splits, progress, fitted, "head of the untrained tag")
+    choice = choose_head(plan, objective, splits, progress, fitted, is_trained=False)
     if not isinstance(task_model.head, KernelHead):
         return None
     member = attrs.evolve(task_model.member(), scaling=task_model.scaling.copy())

@@ -22,7 +22,7 @@ LEAST_SHARE = 0.1
 """Share of the outputs from which trees are worth their time,"""
 MOST_SHARE = 0.9
 """and the greatest that they have: regressions on distances keep outputs from jumping."""
-_GAIN = 0.99
+GAIN = 0.99
 """Trees are taken if the cost is below this share of that without them."""
 _SETTINGS = {
     "learning_rate": 0.07,
@@ -44,8 +44,6 @@ class TreeFit:
     errors: Errors
     count: int
     """Trees of an output."""
-    is_judged: bool = True
-    """Whether by all rows that others are judged by; if not they have no share beside others."""
 
 
 def grow_trees(
@@ -54,7 +52,7 @@ def grow_trees(
     rows: TargetRows,
     seed: int,
     count: int | None = None,
-    others: Errors | None = None,
+    beside: Sequence[tuple[Errors, float]] = (),
 ) -> TreeFit | None:
     """Grow boosted trees for each output, as many as cost least.
 
@@ -64,11 +62,11 @@ def grow_trees(
         rows: Targets.
         seed: Draws the columns that a split may use.
         count: Trees of an output; None: those that cost least.
-        others: Of the regressions that trees would join: trees that do not help these on the
-            validation split and the folds so far are judged by no other fold.
+        beside: What trees may join, each with the share of its cost that has to be left: trees that
+            do not help on the validation split and the folds so far are given up.
 
     Returns:
-        None where there are too many outputs or too few rows.
+        None where they are given up, and where there are too many outputs or too few rows.
     """
     fitted = ~rows.train.isnan()
     if rows.train.shape[1] > MOST_OUTPUTS or int(fitted.sum(dim=0).min()) < FEWEST_ROWS:
@@ -77,16 +75,15 @@ def grow_trees(
     grown = _Grown.on(train, rows, np.ones(len(train), bool), seed, count or max(COUNTS))
     counts = COUNTS if count is None else (count,)
     errors = [Errors(rows.valid - each, None) for each in grown.staged(valid, counts)]
-    is_judged = True
     if rows.folds is not None and count is None:
         for fold in range(NUM_FOLDS):
             errors = _without_fold(train, rows, fold, seed, errors)
-            if others is not None and not any(share_of(each, others) for each in errors):
-                is_judged = False
-                break
+            if beside and not any(
+                share_of(each, others, gain) for each in errors for others, gain in beside
+            ):
+                return None
     place = min(range(len(counts)), key=lambda i: errors[i].cost)
-    trees = grown.trees(first_column, counts[place])
-    return TreeFit(trees, errors[place], counts[place], is_judged)
+    return TreeFit(grown.trees(first_column, counts[place]), errors[place], counts[place])
 
 
 def mixed(one: Errors, other: Errors, share: float) -> Errors:
@@ -97,8 +94,13 @@ def mixed(one: Errors, other: Errors, share: float) -> Errors:
     return Errors(share * one.valid + (1 - share) * other.valid, left_out)
 
 
-def share_of(trees: Errors, others: Errors) -> float:
+def share_of(trees: Errors, others: Errors, gain: float = GAIN) -> float:
     """Return the share of trees that costs least beside other regressions, in steps of 0.05.
+
+    Args:
+        trees: Of which folds may be missing.
+        others: Of the regressions.
+        gain: Share of their cost that the mixture has to be below.
 
     Returns:
         0 where they help too little on the rows that both are judged by.
@@ -107,7 +109,7 @@ def share_of(trees: Errors, others: Errors) -> float:
         unknown = trees.left_out.isnan()
         others = Errors(others.valid, others.left_out.masked_fill(unknown, torch.nan))
     share = _best_share(trees, others)
-    is_taken = share >= LEAST_SHARE and mixed(trees, others, share).cost < _GAIN * others.cost
+    is_taken = share >= LEAST_SHARE and mixed(trees, others, share).cost < gain * others.cost
     return share if is_taken else 0.0
 
 
@@ -213,7 +215,7 @@ class _Grown:
     def staged(self, features: np.ndarray, counts: Sequence[int]) -> list[Tensor]:
         """Return outputs, float64 `(rows, outputs)`, of so many trees of each output."""
         leaves = self.trees(0, max(counts)).leaves(torch.from_numpy(features)).double()
-        sums = leaves.reshape(len(features), len(self.models), -1).cumsum(dim=2)
+        sums = leaves.reshape(len(features), len(self.models), max(counts)).cumsum(dim=2)
         return [sums[:, :, count - 1] @ self.weights for count in counts]
 
 

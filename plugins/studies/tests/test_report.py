@@ -118,6 +118,7 @@ KERNEL = {
         "linear": {"valid": 0.0907, "cross_validated": 0.1048},
         "kernel with descriptors of smiles": {"valid": 0.0644, "cross_validated": None},
     },
+    "points": 1800,
     "trees": {"count": 300, "share": 0.15},
     "tag": "untrained",
     "states": {"without_states": 0.0704, "with_states": 0.0644, "standard_error": 0.0049},
@@ -131,7 +132,8 @@ KERNEL = {
             KERNEL,
             [
                 "The head is a kernel regression on the hidden states and on descriptors of "
-                "smiles; 15% of its outputs are those of boosted trees on descriptors of smiles.",
+                "smiles, with 1,800 training rows; 15% of each prediction is that of boosted "
+                "trees on descriptors of smiles.",
                 "The function tag is not trained: on the valid split a head with its states is "
                 "not surely better than the features alone; squared errors without and with "
                 "states: 0.0704 and 0.0644, standard error of the difference 0.0049.",
@@ -154,8 +156,16 @@ KERNEL = {
             None,
         ),
         (
-            {"chosen": "states, features of smiles", "valid_losses": {"states": 0.37}},
-            ["The head reads states, features of smiles."],
+            {
+                "chosen": "states, features of smiles",
+                "valid_losses": {"states": 0.37},
+                "others": [{"chosen": "kernel"}, {}],
+            },
+            [
+                "Of 3 members, whose mean predicts, the first: The head reads states, features of "
+                "smiles.",
+                "Member 2: The head is a kernel regression on the hidden states.",
+            ],
             [["states", 0.37]],
         ),
         ({}, [], None),

@@ -20,6 +20,8 @@ def table(tmp_path):
 def test_a_predictor_averages_the_members(settings, tmp_path, toy_registry, toy_backbone, table):
     """The artifact holds every member; each predicts something else, their mean is the answer."""
     made = run(tmp_path, toy_registry, toy_backbone, table, SHARE, PLAIN, ensemble=3, **settings)
+    choice = made.metrics["tasks"]["T"]["stages"][-1]["head_choice"].get("T", {})
+    assert len(choice.get("others", ())) == (0 if "head" in settings else 2)
     then = read_table(made.folder / "predictions" / "test.csv").columns
     rows = {"letters": then["letters"]}
     (name,) = made.predictor.names

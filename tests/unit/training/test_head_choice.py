@@ -210,7 +210,7 @@ def test_the_chosen_head_compares_with_more_rows_if_that_is_better(
 ):
     """Otherwise it stays as it was chosen, with its offset. Its trees keep their share."""
     for module in (kernel_fit, tree_fit):
-        monkeypatch.setattr(module, "share_of", lambda trees, others: 0.25)
+        monkeypatch.setattr(module, "share_of", lambda *given: 0.25)
     monkeypatch.setattr(kernel_fit, "FEW_POINTS", 20)
     monkeypatch.setattr(kernel_fit, "MOST_POINTS", 50)
     compared = []

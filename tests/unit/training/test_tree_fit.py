@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from taglm_core.errors import CheckpointError
 from taglm_core.model.kernel_head import KernelHead
 from taglm_core.model.trees import Trees
 from taglm_core.training import tree_fit
-from taglm_core.training.kernel_fit import fit_kernel
+from taglm_core.training.kernel_fit import Fitted, fit_kernel
 from taglm_core.training.ridge_fit import Errors, TargetRows
 from taglm_core.training.tree_fit import grow_trees, mixed, share_of
 
@@ -53,12 +54,12 @@ def test_trees_are_those_of_scikit_learn(weighted):
         fit.errors.valid[:, 0].numpy(), rows.valid[:, 0].numpy() - model.predict(features[1]),
         atol=1e-6,
     )  # fmt: skip
-    again = Trees.of_state({k: v.clone() for k, v in fit.trees.state_dict().items()})
+    again = Trees.of_state({k: v.clone() for k, v in fit.trees.state_dict().items()}, 8, 1)
     assert torch.equal(again(read), fit.trees(read))
     assert len(fit.trees(read[:0])) == 0
 
 
-@pytest.mark.parametrize("change", ["cycle", "range", "root"])
+@pytest.mark.parametrize("change", ["cycle", "range", "root", "column"])
 def test_trees_in_which_a_row_might_never_end_are_refused(change):
     """A damaged file is an error, not an endless loop."""
     features, rows = made()
@@ -66,10 +67,12 @@ def test_trees_in_which_a_row_might_never_end_are_refused(change):
     state = {name: value.clone() for name, value in state.items()}
     if change == "root":
         state["root"][1] = len(state["feature"])
+    elif change == "column":
+        state["feature"][0] = 5
     else:
         state["child"][1, 0] = {"cycle": 0, "range": 10**6}[change]
     with pytest.raises(CheckpointError, match="trees of the head are damaged"):
-        Trees.of_state(state)
+        Trees.of_state(state, 5, 1)
 
 
 def test_as_many_trees_are_kept_as_cost_least(monkeypatch):
@@ -139,22 +142,53 @@ def test_trees_are_not_grown_of_few_rows_or_many_outputs(monkeypatch):
     assert grow_trees(features, 0, rows, seed=0) is None
 
 
-def test_trees_that_do_not_help_are_judged_by_one_fold(monkeypatch):
-    """And by the validation split; they have no share then."""
+def test_trees_that_do_not_help_are_given_up_after_a_fold(monkeypatch):
+    """Judged by the validation split and the rows of that fold, beside all that they may join."""
     features, rows = made()
     seen = []
     without = tree_fit._without_fold
     monkeypatch.setattr(tree_fit, "_without_fold", lambda *a: seen.append(a[2]) or without(*a))
-    exact = Errors(torch.zeros_like(rows.valid), torch.zeros_like(rows.train))
-    fit = grow_trees(features, 0, rows, 0, others=exact)
+    exact = (Errors(torch.zeros_like(rows.valid), torch.zeros_like(rows.train)), 0.99)
+    poor = Errors(rows.valid, rows.train)
+    assert grow_trees(features, 0, rows, 0, beside=(exact,)) is None
     assert seen == [0]
-    assert torch.equal(~fit.errors.left_out[:, 0].isnan(), rows.folds == 0)
-    assert not fit.is_judged
+    assert grow_trees(features, 0, rows, 0, beside=(exact, (poor, 0.0))) is None
+    assert seen == [0, 0]
     seen.clear()
     # worse than nothing on the validation split, but not on the fold
-    mixed_up = Errors(torch.zeros_like(rows.valid), 3 * rows.train)
-    assert grow_trees(features, 0, rows, 0, others=mixed_up).is_judged
-    assert seen == [0, 1, 2, 3, 4]
+    apart = Errors(torch.zeros_like(rows.valid), 3 * rows.train)
+    for beside in ((exact, (poor, 0.9)), ((apart, 0.99),), ()):
+        fit = grow_trees(features, 0, rows, 0, beside=beside)
+        assert not fit.errors.left_out.isnan().any()
+        assert seen == [0, 1, 2, 3, 4]
+        seen.clear()
+
+
+def test_the_share_under_a_trained_tag_is_decided_by_the_validation_split():
+    """Its states know the training rows, so that trees would look poor beside them there."""
+    (train, valid), rows = made()
+    rows.train.add_(1.5 * train[:, 2:3].double())
+    rows.valid.add_(1.5 * valid[:, 2:3].double())
+    states = 0.1 * torch.randn(NUM_FIT + 60, 4, generator=torch.Generator().manual_seed(0))
+    states[:NUM_FIT, 0] += 3 * rows.train[:, 0].float()
+    inputs = (torch.cat([states[:NUM_FIT], train], 1), torch.cat([states[NUM_FIT:], valid], 1))
+    shares = {}
+    for is_trained in (False, True):
+        fit = fit_kernel(inputs, (4, 5), rows, 0, None, None, is_trained)
+        shares[is_trained] = fit.share
+    on_valid = share_of(Errors(fit.trees.errors.valid, None), _kernels(fit))
+    assert shares[True] == on_valid
+    assert shares[False] < on_valid
+    fitted = Fitted()
+    good = torch.cat([rows.train, rows.valid]).float() * torch.ones(1, 4)
+    known = (torch.cat([good[:NUM_FIT], train], 1), torch.cat([good[NUM_FIT:], valid], 1))
+    first = fit_kernel(known, (4, 5), rows, 0, None, fitted)
+    assert fit_kernel(inputs, (4, 5), rows, 0, None, fitted, True).share == first.share < on_valid
+
+
+def _kernels(fit):
+    """Return the errors on the validation split of a head without its trees."""
+    return Errors(Errors.mean_of([each.errors for each in fit.solutions]).valid, None)
 
 
 def test_the_share_costs_least():
@@ -202,14 +236,18 @@ def test_a_kernel_head_takes_trees_where_labels_jump(folds):
     torch.testing.assert_close(KernelHead.of_state(state)(inputs[1]), fit.head(inputs[1]))
 
 
-def test_trees_do_not_depend_on_the_threads():
+def test_trees_are_grown_by_one_thread(monkeypatch):
     """Sums in another order might choose other splits."""
     features, rows = made()
-    before = torch.get_num_threads()
-    found = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        found.append(grow_trees(features, 0, rows, seed=0, count=40).trees)
-    torch.set_num_threads(before)
-    for name, value in found[0].state_dict().items():
-        assert torch.equal(value, found[1].state_dict()[name])
+    seen = []
+    fit = HistGradientBoostingRegressor.fit
+
+    def counted(model, *given):
+        pools = threadpool_info()
+        seen.append({each["num_threads"] for each in pools if each["user_api"] == "openmp"})
+        return fit(model, *given)
+
+    monkeypatch.setattr(HistGradientBoostingRegressor, "fit", counted)
+    with threadpool_limits(2):
+        grow_trees(features, 0, rows, seed=0, count=10)
+    assert seen == [{1}]

@@ -14,10 +14,15 @@ def choice(task: TaskFacts) -> Section:
     section = Section("What predicts")
     for stage in task.record.get("stages", ()):
         facts = stage.get("head_choice", {}).get(task.name, {})
+        others = facts.get("others", ())
+        said = f"Of {1 + len(others)} members, whose mean predicts, the first: " if others else ""
         if "chosen" in facts:
-            section.notes.append(_head(facts))
+            section.notes.append(said + _head(facts))
             section.tables += [table for table in (_compared(facts),) if table.rows]
         section.notes += _tag(facts)
+        for number, other in enumerate(others, start=2):
+            words = " ".join([*([_head(other)] if "chosen" in other else []), *_tag(other)])
+            section.notes += [f"Member {number}: {words}"] if words else []
     return section
 
 
@@ -30,9 +35,11 @@ def _head(facts: Mapping[str, Any]) -> str:
         return f"The head is {_HEADS[kind]}."
     said = f"The head is {_HEADS[kind]} on the hidden states"
     said += f" and on {features}" if features else ""
+    if "points" in facts:
+        said += f", with {facts['points']:,} training rows"
     trees = facts.get("trees")
     if trees:
-        said += f"; {trees['share']:.0%} of its outputs are those of boosted trees on {features}"
+        said += f"; {trees['share']:.0%} of each prediction is that of boosted trees on {features}"
     return f"{said}."
 
 
@@ -46,7 +53,7 @@ def _compared(facts: Mapping[str, Any]) -> Table:
         [name, costs.get("valid"), costs.get("cross_validated")]
         for name, costs in facts.get("mean_squared_errors", {}).items()
     ]
-    caption = "Heads, by mean squared error of standardized targets"
+    caption = "Heads, by mean squared error of standardized numbers, or of classes as 0 and 1"
     return Table(caption, columns, rows)
 
 
