@@ -39,7 +39,7 @@ FEATURES_ALONE = 1
 """Place, among the regressions of a head with features, of the one that reads no states."""
 MOST_ROUNDS = 2
 """How often features are weighed by what they do, at most."""
-_GAIN_ALONE = 0.95
+_GAIN_ALONE = 0.98
 """Share of the cost of the features alone that trees have to leave where they do not help the whole
 head: then they may show that states add little."""
 _ROUND = {"width": 1.0}
