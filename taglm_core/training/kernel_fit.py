@@ -18,12 +18,7 @@ from taglm_core.training.kernel_regression import (
     gamma_of,
     inverse_root,
 )
-from taglm_core.training.ridge_fit import (
-    Errors,
-    Solution,
-    TargetRows,
-    mean_square,
-)
+from taglm_core.training.ridge_fit import Errors, Solution, TargetRows, mean_square
 from taglm_core.training.tree_fit import GAIN, TreeFit, grow_trees, mixed, share_of
 
 FEW_POINTS = 1500
@@ -121,16 +116,15 @@ class KernelFit:
     def errors(self) -> Errors:
         """Errors of the mean of the kernels, with the trees."""
         errors = Errors.mean_of([each.errors for each in self.solutions])
-        if self.trees is None or not self.share:
-            return errors
-        return mixed(self.trees.errors, errors, self.share)
+        return errors if self.trees is None else mixed(self.trees.errors, errors, self.share)
 
     @property
     def features_alone(self) -> Errors:
         """Errors of what reads features and no states, for a head with features."""
-        errors, trees = self.solutions[FEATURES_ALONE].errors, self.trees
-        share = share_of(trees.errors, errors) if trees is not None else 0.0
-        return mixed(trees.errors, errors, share) if trees is not None and share else errors
+        errors = self.solutions[FEATURES_ALONE].errors
+        if self.trees is None:
+            return errors
+        return mixed(self.trees.errors, errors, share_of(self.trees.errors, errors))
 
     def scale(self) -> None:
         """Scale points and rows by the present weights of the columns."""

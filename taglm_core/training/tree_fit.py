@@ -74,10 +74,14 @@ def grow_trees(
     train, valid = (each.numpy() for each in features)
     grown = _Grown.on(train, rows, np.ones(len(train), bool), seed, count or max(COUNTS))
     counts = COUNTS if count is None else (count,)
-    errors = [Errors(rows.valid - each, None) for each in grown.staged(valid, counts)]
-    if rows.folds is not None and count is None:
+    has_folds = rows.folds is not None and count is None
+    errors = [
+        Errors(rows.valid - each, torch.full_like(rows.train, torch.nan) if has_folds else None)
+        for each in grown.staged(valid, counts)
+    ]
+    if has_folds:
         for fold in range(NUM_FOLDS):
-            errors = _without_fold(train, rows, fold, seed, errors)
+            _without_fold(train, rows, fold, seed, errors)
             if beside and not any(
                 share_of(each, others, gain) for each in errors for others, gain in beside
             ):
@@ -130,27 +134,22 @@ def _best_share(trees: Errors, others: Errors) -> float:
 
 def _without_fold(
     train: np.ndarray, rows: TargetRows, fold: int, seed: int, errors: Sequence[Errors]
-) -> list[Errors]:
-    """Add the errors of a fold's rows, by trees that were grown without them.
+) -> None:
+    """Fill in the errors of a fold's rows, by trees that were grown without them.
 
     Args:
         train: Features of all training rows.
         rows: Targets.
         fold: Which.
         seed: Of the trees.
-        errors: Of each number of trees of `COUNTS`; NaN where a row was not judged.
+        errors: Of each number of trees of `COUNTS`; NaN where a row was not judged yet.
     """
     assert rows.folds is not None, "few rows"
     own = rows.folds == fold
     grown = _Grown.on(train, rows, ~own.numpy(), seed, max(COUNTS))
-    found = []
     for each, outputs in zip(errors, grown.staged(train[own.numpy()], COUNTS), strict=True):
-        left_out = torch.full_like(rows.train, torch.nan)
-        if each.left_out is not None:
-            left_out.copy_(each.left_out)
-        left_out[own] = rows.train[own] - outputs
-        found.append(Errors(each.valid, left_out))
-    return found
+        assert each.left_out is not None, "few rows"
+        each.left_out[own] = rows.train[own] - outputs
 
 
 @attrs.frozen(eq=False)
@@ -195,7 +194,7 @@ class _Grown:
             _tree(nodes, first_column, start if number == 0 else 0.0)
             for model in self.models
             for start in [float(np.ravel(model._baseline_prediction)[0])]
-            # scikit-learn keeps them there from 1.0 to 1.8; what is made of them gets judged
+            # not public: a test holds them against `predict`, and what is made of them is judged
             for number, (predictor,) in enumerate(model._predictors[:count])
             for nodes in [predictor.nodes]
         ]

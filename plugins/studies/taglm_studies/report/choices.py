@@ -6,8 +6,6 @@ from typing import Any
 from taglm_studies.report.facts import TaskFacts
 from taglm_studies.report.parts import Section, Table
 
-_HEADS = {"linear": "a linear map of the hidden states", "kernel": "a kernel regression"}
-
 
 def choice(task: TaskFacts) -> Section:
     """Return which head was chosen, against which others, and what became of the tag."""
@@ -26,14 +24,19 @@ def choice(task: TaskFacts) -> Section:
     return section
 
 
+def is_untrained(facts: Mapping[str, Any]) -> bool:
+    """Return whether a choice has left the function tag untrained."""
+    return facts.get("tag") == "untrained"
+
+
 def _head(facts: Mapping[str, Any]) -> str:
     """Return a sentence on the head."""
     kind, _, features = str(facts["chosen"]).partition(" with ")
-    if kind not in _HEADS:  # one with hidden layers, by what it reads
-        return f"The head reads {facts['chosen']}."
     if kind == "linear":
-        return f"The head is {_HEADS[kind]}."
-    said = f"The head is {_HEADS[kind]} on the hidden states"
+        return "The head is a linear map of the hidden states."
+    if kind != "kernel":  # one with hidden layers, by what it reads
+        return f"The head reads {facts['chosen']}."
+    said = "The head is a kernel regression on the hidden states"
     said += f" and on {features}" if features else ""
     if "points" in facts:
         said += f", with {facts['points']:,} training rows"
@@ -59,7 +62,7 @@ def _compared(facts: Mapping[str, Any]) -> Table:
 
 def _tag(facts: Mapping[str, Any]) -> list[str]:
     """Return a sentence on the function tag where a choice was made."""
-    is_trained, found = facts.get("tag") != "untrained", []
+    found = []
     if "states" in facts:
         said = (
             "The function tag is not trained: on the valid split a head with its states is not "
@@ -68,9 +71,9 @@ def _tag(facts: Mapping[str, Any]) -> list[str]:
         found.append(_with_numbers(said, facts["states"], "without_states", "with_states"))
     if "training" in facts:
         said = (
-            "The function tag is trained, since that pays on the valid split"
-            if is_trained
-            else "The function tag is untrained, since training it gained too little"
+            "The function tag is untrained, since training it gained too little"
+            if is_untrained(facts)
+            else "The function tag is trained, since that pays on the valid split"
         )
         said += "; squared errors on the valid split untrained and trained"
         found.append(_with_numbers(said, facts["training"], "untrained", "trained"))

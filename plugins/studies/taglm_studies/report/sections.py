@@ -12,7 +12,7 @@ from taglm_core.errors import counted
 from taglm_core.plugin import Registry, coverage_sentences, metric_rows, verdict
 from taglm_studies.report import figures
 from taglm_studies.report.bootstrap import OWN, Interval, Intervals, intervals
-from taglm_studies.report.choices import choice
+from taglm_studies.report.choices import choice, is_untrained
 from taglm_studies.report.drawn import drawn_rows
 from taglm_studies.report.facts import RunFacts, TaskFacts
 from taglm_studies.report.parts import Section, Table
@@ -337,7 +337,7 @@ def cost(run: RunFacts) -> Section:
 
 def _stays_untrained(stage: Mapping[str, Any]) -> bool:
     choices = stage.get("head_choice", {}).values()
-    return not stage.get("steps") and any(each.get("tag") == "untrained" for each in choices)
+    return not stage.get("steps") and any(map(is_untrained, choices))
 
 
 def repeat(run: RunFacts) -> Section:
